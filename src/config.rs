@@ -1,0 +1,1 @@
+//! entente.toml: read, default, check; maps to the Options of each floor.

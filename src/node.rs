@@ -1,0 +1,1 @@
+//! Wires storage, tree, policy and doors together: start, reload, order of shutdown.

@@ -1,0 +1,1 @@
+//! LDAP operations: who may, what it means, which result code.

@@ -1,0 +1,1 @@
+//! Decisions without side effects: access rules, passwords, limits.

@@ -1,0 +1,1 @@
+//! Find entries in one view, and say whether an entry matches.

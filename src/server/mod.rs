@@ -1,0 +1,1 @@
+//! The LDAP door: connections, requests in, responses out.

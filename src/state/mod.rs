@@ -1,0 +1,1 @@
+//! The replicated state as pure functions: stamps, cells, joins, view rules.

@@ -1,0 +1,1 @@
+//! LMDB tables: bytes and ids; no schema, no LDAP policy.

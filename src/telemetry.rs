@@ -1,0 +1,1 @@
+//! Tracing set-up, and the names and units of what is counted.

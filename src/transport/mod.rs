@@ -1,0 +1,1 @@
+//! Listeners, TLS, shutdown: bytes, no LDAP.

@@ -1,0 +1,1 @@
+//! BER, requests, responses, controls (RFC 4511).
