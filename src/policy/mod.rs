@@ -1,1 +1,6 @@
-//! Decisions without side effects: access rules, passwords, limits.
+//! Decisions without side effects: who may do what, whether a password fits, which limits bind.
+//!
+//! Everything here is a function of its arguments: no store, no socket, no clock. The operation floor fetches the
+//! facts and hands them in, which is what lets every decision be compared with a naive reference in tests.
+
+pub mod password_hash;
