@@ -1,0 +1,217 @@
+//! Controls (RFC 4511 4.1.11): the list that comes with a request, and the values of those we serve.
+//!
+//! The list is checked when the message is decoded and then kept as bytes; a value is parsed by whoever serves the
+//! control. So an unknown control costs nothing, and a known one with a bad value refuses its request, never the
+//! session, and never passes as absent.
+//!
+//! Invariants
+//! - At most [`CONTROLS_MAX`] controls; none comes twice.
+//! - [`Controls::iter`] yields every control of the list: what could be lost was refused while decoding.
+
+use std::fmt;
+
+use crate::model::Filter;
+
+use super::ber::{self, Reader, Writer};
+use super::error::Malformed;
+use super::request::{Hidden, text};
+use super::{filter, search};
+
+/// Most controls of one request; real clients send three or four.
+pub const CONTROLS_MAX: usize = 16;
+
+/// Assertion: act only if the entry matches a filter (RFC 4528).
+pub const ASSERTION: &str = "1.3.6.1.1.12";
+/// ManageDsaIT: referral entries are plain entries (RFC 3296).
+pub const MANAGE_DSA_IT: &str = "2.16.840.1.113730.3.4.2";
+/// Simple paged results (RFC 2696).
+pub const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
+/// Post-read: the entry as it is after the change (RFC 4527).
+pub const POST_READ: &str = "1.3.6.1.1.13.2";
+/// Pre-read: the entry as it was before the change (RFC 4527).
+pub const PRE_READ: &str = "1.3.6.1.1.13.1";
+/// Proxied authorization, version 2 (RFC 4370).
+pub const PROXIED_AUTHORIZATION: &str = "2.16.840.1.113730.3.4.18";
+
+/// One control of a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Control<'a> {
+    /// Object identifier, as sent.
+    pub oid: &'a str,
+    /// Whether the request must fail where this control is not served.
+    pub critical: bool,
+    /// Its value, undecoded; absent and empty differ.
+    pub value: Option<&'a [u8]>,
+}
+
+impl fmt::Debug for Control<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Control({:?}, critical: {}, {:?})", self.oid, self.critical, self.value.map(Hidden))
+    }
+}
+
+impl<'a> Control<'a> {
+    /// Takes one control; `None` at the end.
+    fn next(reader: &mut Reader<'a>) -> Result<Option<Self>, Malformed> {
+        if reader.is_empty() {
+            return Ok(None);
+        }
+        let mut control = reader.enter(ber::SEQUENCE)?;
+        let oid = control.octets()?;
+        let critical = control.optional(ber::BOOLEAN)?.map(ber::boolean).transpose()?.unwrap_or(false);
+        let value = control.optional(ber::OCTET_STRING)?;
+        control.finish_extensible(0)?;
+        let oid = text(oid).map_err(|()| Malformed::protocol("the type of a control is not an object identifier"))?;
+        Ok(Some(Self { oid, critical, value }))
+    }
+
+    /// The value that this control cannot do without.
+    ///
+    /// # Errors
+    /// protocolError when it is absent.
+    pub fn required_value(&self) -> Result<&'a [u8], Malformed> {
+        self.value.ok_or_else(|| Malformed::protocol("a control came without its value"))
+    }
+}
+
+/// The controls of one request, in the order sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Controls<'a> {
+    list: &'a [u8],
+    count: u8,
+}
+
+impl<'a> Controls<'a> {
+    /// No controls.
+    pub const NONE: Self = Self { list: &[], count: 0 };
+
+    /// Checks the content of the `[0]` that follows the operation.
+    pub(super) fn decode(list: &'a [u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(list);
+        let mut count = 0_u8;
+        while let Some(control) = Control::next(&mut reader)? {
+            if usize::from(count) == CONTROLS_MAX {
+                return Err(Malformed::protocol(format!("more than {CONTROLS_MAX} controls")));
+            }
+            // Reads the earlier ones again: at most 120 comparisons, and no list to keep.
+            let mut earlier = ControlsIter { reader: Reader::new(list) }.take(usize::from(count));
+            if earlier.any(|earlier| earlier.oid == control.oid) {
+                return Err(Malformed::protocol("a control comes twice"));
+            }
+            count += 1;
+        }
+        Ok(Self { list, count })
+    }
+
+    /// The controls, in the order sent.
+    pub fn iter(&self) -> ControlsIter<'a> {
+        ControlsIter { reader: Reader::new(self.list) }
+    }
+
+    /// The control with this object identifier.
+    pub fn find(&self, oid: &str) -> Option<Control<'a>> {
+        self.iter().find(|control| control.oid == oid)
+    }
+
+    /// How many there are.
+    pub const fn len(&self) -> usize {
+        self.count as usize
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+impl fmt::Debug for Controls<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl<'a> IntoIterator for &Controls<'a> {
+    type Item = Control<'a>;
+    type IntoIter = ControlsIter<'a>;
+
+    fn into_iter(self) -> ControlsIter<'a> {
+        self.iter()
+    }
+}
+
+/// Iterates over [`Controls`].
+#[derive(Clone, Debug)]
+pub struct ControlsIter<'a> {
+    reader: Reader<'a>,
+}
+
+impl<'a> Iterator for ControlsIter<'a> {
+    type Item = Control<'a>;
+
+    fn next(&mut self) -> Option<Control<'a>> {
+        // The list was checked when it was decoded: an error cannot occur, and would end the list.
+        Control::next(&mut self.reader).ok().flatten()
+    }
+}
+
+/// Value of the paged results control, in requests and responses (RFC 2696 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PagedResults<'a> {
+    /// In a request: entries wanted, 0 to end the search. In a response: estimate of all entries, 0 when unknown.
+    pub size: i32,
+    /// Opaque; empty in the first request and in the last response.
+    pub cookie: &'a [u8],
+}
+
+impl<'a> PagedResults<'a> {
+    /// Decodes a control value.
+    ///
+    /// # Errors
+    /// protocolError, for a negative size too.
+    pub fn decode(value: &'a [u8]) -> Result<Self, Malformed> {
+        let mut outer = Reader::new(value);
+        let mut reader = outer.enter(ber::SEQUENCE)?;
+        outer.finish()?;
+        let size = reader.integer()?;
+        let cookie = reader.octets()?;
+        reader.finish_extensible(0)?;
+        match i32::try_from(size) {
+            Ok(size) if size >= 0 => Ok(Self { size, cookie }),
+            _ => Err(Malformed::protocol(format!("page size {size} is not between 0 and 2147483647"))),
+        }
+    }
+
+    /// The control value.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut value = Vec::with_capacity(self.cookie.len() + 16);
+        let mut writer = Writer::new(&mut value);
+        let sequence = writer.begin(ber::SEQUENCE);
+        writer.integer(ber::INTEGER, i64::from(self.size));
+        writer.octets(self.cookie);
+        writer.end(sequence);
+        value
+    }
+}
+
+/// Decodes the value of an assertion control: a filter (RFC 4528 3). Limits as in a search.
+///
+/// # Errors
+/// protocolError.
+pub fn assertion_filter(value: &[u8]) -> Result<Filter<'_>, Malformed> {
+    let mut reader = Reader::new(value);
+    let filter = filter::decode(&mut reader)?;
+    reader.finish()?;
+    Ok(filter)
+}
+
+/// Decodes the value of a pre-read or post-read control: attributes wanted, as in a search (RFC 4527 3). The value of
+/// the response is built by [`super::SearchEntry::begin_value`].
+///
+/// # Errors
+/// protocolError.
+pub fn read_entry_selection(value: &[u8]) -> Result<Vec<&str>, Malformed> {
+    let mut reader = Reader::new(value);
+    let list = reader.enter(ber::SEQUENCE)?;
+    reader.finish()?;
+    search::attribute_selection(list)
+}
