@@ -1,0 +1,278 @@
+//! What is wrong with a configuration, and what is weak, in words.
+//!
+//! Two lists, because they have two readers. `check` is for who wants the node to start: only what will fail or surprise.
+//! `hardening` is for who signs that it is safe: every control, fulfilled or not, in a fixed order, so that two runs can
+//! be compared.
+
+use std::fmt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::{Config, LogLevel, TlsVersion};
+use crate::transport::ListenUrl;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// A control that is fulfilled.
+    Pass,
+    /// Works, but weaker or other than it seems.
+    Warning,
+    /// The node will not start or not do what the setting says.
+    Error,
+}
+
+/// One sentence about a setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The setting, `section.key`.
+    pub setting: &'static str,
+    /// What is so, and what to do about it.
+    pub text: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self.severity {
+            Severity::Pass => "pass",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        write!(f, "{word}: {}: {}", self.setting, self.text)
+    }
+}
+
+/// Collects findings.
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn error(&mut self, setting: &'static str, text: impl Into<String>) {
+        self.0.push(Finding { severity: Severity::Error, setting, text: text.into() });
+    }
+
+    fn warning(&mut self, setting: &'static str, text: impl Into<String>) {
+        self.0.push(Finding { severity: Severity::Warning, setting, text: text.into() });
+    }
+
+    /// One control: what is so when it is fulfilled, what to do when it is not.
+    fn control(&mut self, setting: &'static str, fulfilled: bool, pass: &str, weak: impl Into<String>) {
+        if fulfilled {
+            self.0.push(Finding { severity: Severity::Pass, setting, text: pass.to_owned() });
+        } else {
+            self.warning(setting, weak);
+        }
+    }
+}
+
+pub(super) fn check(config: &Config) -> Vec<Finding> {
+    let mut found = Findings::default();
+    check_server(config, &mut found);
+    check_tls(config, &mut found);
+    check_limits(config, &mut found);
+    for path in &config.schema.files {
+        if let Err(error) = std::fs::File::open(path) {
+            found.error("schema.files", format!("cannot read {}: {error}", path.display()));
+        }
+    }
+    if let Some(file) = &config.log.file {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            found.error("log.file", format!("the folder {} is not there", folder.display()));
+        }
+    }
+    if config.log.level == LogLevel::Error && config.log.operations {
+        found.warning("log.operations", "operations are logged at level info, which log.level = \"error\" leaves out");
+    }
+    found.0
+}
+
+fn check_server(config: &Config, found: &mut Findings) {
+    let server = &config.server;
+    if !server.data_dir.is_dir() {
+        let text = format!("{} is not there; `entente init --data` makes it", server.data_dir.display());
+        found.error("server.data_dir", text);
+    } else if let Some(mode) = mode_of(&server.data_dir).filter(|mode| mode & 0o077 != 0) {
+        let text = format!("{} may be read by others (mode {mode:03o}); chmod 700", server.data_dir.display());
+        found.warning("server.data_dir", text);
+    }
+    if server.listen.is_empty() && !server.ldapi {
+        found.error("server.listen", "nobody can reach a node that listens nowhere");
+    }
+    for (position, url) in server.listen.iter().enumerate() {
+        if server.listen.iter().take(position).any(|earlier| earlier == url) {
+            found.error("server.listen", format!("{url} is named twice"));
+        }
+        if let ListenUrl::Unix { path } = url {
+            let folder = path.parent().unwrap_or(Path::new("/"));
+            if !folder.is_dir() {
+                found.error("server.listen", format!("{url}: the folder {} is not there", folder.display()));
+            }
+        }
+    }
+    if let Err(error) = crate::model::Dn::parse(&server.default_search_base) {
+        found.error("server.default_search_base", format!("no DN: {error}"));
+    }
+}
+
+fn check_tls(config: &Config, found: &mut Findings) {
+    let tls = &config.tls;
+    for (setting, path) in
+        [("tls.certificate", &tls.certificate), ("tls.key", &tls.key), ("tls.client_ca", &tls.client_ca)]
+    {
+        if let Some(path) = path
+            && let Err(error) = std::fs::File::open(path)
+        {
+            found.error(setting, format!("cannot read {}: {error}", path.display()));
+        }
+    }
+    match (&tls.certificate, &tls.key) {
+        (Some(_), None) => found.error("tls.key", "a certificate is of no use without its key"),
+        (None, Some(_)) => found.error("tls.certificate", "a key is of no use without its certificate"),
+        (None, None) => {
+            if let Some(url) = config.server.listen.iter().find(|url| url.is_tls()) {
+                found.error("tls.certificate", format!("{url} needs a certificate and a key"));
+            } else if let Some(url) = config.server.listen.iter().find(|url| !url.is_local()) {
+                let text = format!("clients of {url} cannot ask for TLS without a certificate, nor send a password");
+                found.warning("tls.certificate", text);
+            }
+            if tls.client_ca.is_some() {
+                found.error("tls.client_ca", "no client certificate is asked for without tls.certificate");
+            }
+        }
+        (Some(_), Some(_)) => {}
+    }
+    if let Some(key) = &tls.key
+        && let Some(mode) = mode_of(key).filter(|mode| mode & 0o077 != 0)
+    {
+        found.error("tls.key", format!("{} may be read by others (mode {mode:03o}); chmod 600", key.display()));
+    }
+    if tls.client_certificate_required && tls.client_ca.is_none() {
+        found.error("tls.client_certificate_required", "tls.client_ca names no authority to check them with");
+    }
+}
+
+fn check_limits(config: &Config, found: &mut Findings) {
+    let limits = &config.limits;
+    if limits.pdu_bytes < limits.pdu_bytes_before_bind {
+        found.error("limits.pdu_bytes", "after a bind a request may not be shorter than before it");
+    }
+    if limits.connections_per_address > limits.connections {
+        found.warning("limits.connections_per_address", "never reached: limits.connections is lower");
+    }
+    // Listeners, the store, logs and standard streams need a few descriptors beside the connections.
+    let reserve = 64;
+    if let Some(open_files) = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum
+        && (limits.connections as u64).saturating_add(reserve) > open_files
+    {
+        let text = format!(
+            "the system grants {open_files} open files, {reserve} of which are kept for other things; raise \
+             LimitNOFILE or lower the setting"
+        );
+        found.warning("limits.connections", text);
+    }
+}
+
+pub(super) fn hardening(config: &Config) -> Vec<Finding> {
+    let mut found = Findings::default();
+    harden_transport(config, &mut found);
+    harden_files(config, &mut found);
+    harden_limits(config, &mut found);
+    found.control(
+        "log.operations",
+        config.log.operations,
+        "every operation leaves a line",
+        "no line is left by an operation; set true to be able to tell later who did what",
+    );
+    let root = rustix::process::geteuid().is_root();
+    found.control("server", !root, "not run by root", "run by root; make an account of its own");
+    found.0
+}
+
+fn harden_transport(config: &Config, found: &mut Findings) {
+    let server = &config.server;
+    found.control(
+        "server.require_tls_for_simple_bind",
+        server.require_tls_for_simple_bind,
+        "no password crosses the network in clear",
+        "passwords cross the network in clear; set true",
+    );
+    found.control(
+        "server.loopback_needs_no_tls",
+        !server.loopback_needs_no_tls,
+        "not even loopback takes a password in clear",
+        "loopback takes a password in clear; set false if others may log in to this machine",
+    );
+    let clear: Vec<String> = server
+        .listen
+        .iter()
+        .filter(|url| !url.is_tls() && !url.is_local())
+        .map(ToString::to_string)
+        .collect();
+    found.control(
+        "server.listen",
+        clear.is_empty(),
+        "from outside only TLS is spoken",
+        format!("{} may be used without TLS; prefer ldaps://", clear.join(", ")),
+    );
+    found.control(
+        "tls.certificate",
+        config.tls.certificate.is_some() || server.listen.iter().all(ListenUrl::is_local),
+        "TLS can be asked for, or is not needed",
+        "clients from outside cannot ask for TLS; name a certificate",
+    );
+    found.control(
+        "tls.min_version",
+        config.tls.min_version == TlsVersion::V1_3,
+        "TLS 1.3 or newer",
+        "TLS 1.2 is still spoken; set \"1.3\" if no client needs the older one",
+    );
+}
+
+fn harden_files(config: &Config, found: &mut Findings) {
+    let closed = |path: &Path| mode_of(path).is_none_or(|mode| mode & 0o077 == 0);
+    found.control(
+        "server.data_dir",
+        closed(&config.server.data_dir),
+        "the data folder is closed to others",
+        format!("{} is open to others; chmod 700", config.server.data_dir.display()),
+    );
+    if let Some(key) = &config.tls.key {
+        found.control(
+            "tls.key",
+            closed(key),
+            "the key is closed to others",
+            format!("{} is open to others; chmod 600", key.display()),
+        );
+    }
+}
+
+fn harden_limits(config: &Config, found: &mut Findings) {
+    let limits = &config.limits;
+    let controls: [(&'static str, u64, u64); 8] = [
+        ("limits.size", u64::from(limits.size), 1_000),
+        ("limits.anonymous_size", u64::from(limits.anonymous_size), 100),
+        ("limits.time_s", u64::from(limits.time_s), 60),
+        ("limits.lookthrough", u64::from(limits.lookthrough), 5_000),
+        ("limits.idle_before_bind_s", u64::from(limits.idle_before_bind_s), 30),
+        ("limits.idle_s", u64::from(limits.idle_s), 900),
+        ("limits.pdu_bytes_before_bind", limits.pdu_bytes_before_bind as u64, 64 * 1024),
+        ("limits.connections_per_address", limits.connections_per_address as u64, 100),
+    ];
+    for (setting, value, advised) in controls {
+        let weak = if value == 0 { "no limit".to_owned() } else { value.to_string() };
+        found.control(
+            setting,
+            value != 0 && value <= advised,
+            &format!("{value}, and {advised} is the most that is advised"),
+            format!("{weak}; advised is {advised} or less"),
+        );
+    }
+}
+
+/// Permission bits of a file; `None` where it cannot be asked.
+fn mode_of(path: &Path) -> Option<u32> {
+    std::fs::metadata(path).ok().map(|metadata| metadata.mode() & 0o777)
+}
