@@ -28,8 +28,8 @@ use crate::transport::ListenUrl;
 pub use check::{Finding, Severity};
 pub use index_selection::IndexSelection;
 pub use reader::{ConfigError, Problem};
-pub use value::{LogFormat, LogLevel, TlsVersion};
 use value::Value;
+pub use value::{LogFormat, LogLevel, TlsVersion};
 
 /// One setting as the table declares it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,7 @@ impl std::fmt::Display for Setting {
 }
 
 /// Why a value was not taken; the reader adds where it stands.
+#[derive(Clone, Copy)]
 enum Refused {
     UnknownSection,
     UnknownKey,

@@ -78,7 +78,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
         }
     }
     if let Some(file) = &config.log.file {
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
         if !folder.is_dir() {
             found.error("log.file", format!("the folder {} is not there", folder.display()));
         }
@@ -106,7 +106,7 @@ fn check_server(config: &Config, found: &mut Findings) {
             found.error("server.listen", format!("{url} is named twice"));
         }
         if let ListenUrl::Unix { path } = url {
-            let folder = path.parent().unwrap_or(Path::new("/"));
+            let folder = path.parent().unwrap_or_else(|| Path::new("/"));
             if !folder.is_dir() {
                 found.error("server.listen", format!("{url}: the folder {} is not there", folder.display()));
             }
@@ -205,12 +205,8 @@ fn harden_transport(config: &Config, found: &mut Findings) {
         "not even loopback takes a password in clear",
         "loopback takes a password in clear; set false if others may log in to this machine",
     );
-    let clear: Vec<String> = server
-        .listen
-        .iter()
-        .filter(|url| !url.is_tls() && !url.is_local())
-        .map(ToString::to_string)
-        .collect();
+    let clear: Vec<String> =
+        server.listen.iter().filter(|url| !url.is_tls() && !url.is_local()).map(ToString::to_string).collect();
     found.control(
         "server.listen",
         clear.is_empty(),

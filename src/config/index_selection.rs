@@ -42,12 +42,12 @@ impl IndexSelection {
         all.into_iter().chain(self.names.iter().cloned()).chain(except).collect()
     }
 
-    /// True if an attribute type with these names (and object identifier) is selected; case of letters is ignored.
+    /// True if an attribute type with these names is selected; case of letters is ignored.
     ///
     /// Where an attribute is both named and taken out, it is out.
-    pub fn selects<'a>(&self, names: impl Iterator<Item = &'a str> + Clone) -> bool {
+    pub fn selects<Name: AsRef<str>>(&self, names: &[Name]) -> bool {
         let holds = |list: &[String]| {
-            list.iter().any(|listed| names.clone().any(|name| listed.eq_ignore_ascii_case(name)))
+            list.iter().any(|listed| names.iter().any(|name| listed.eq_ignore_ascii_case(name.as_ref())))
         };
         (self.all || holds(&self.names)) && !holds(&self.except)
     }

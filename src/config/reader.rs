@@ -47,7 +47,7 @@ pub(super) fn load(path: Option<&Path>, sets: &[String]) -> Result<Config, Confi
     let mut problems = Vec::new();
     if let Some(path) = path {
         let text = read_file(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        let folder = path.parent().unwrap_or(Path::new(""));
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
         assign_text(&mut config, &path.display().to_string(), &text, folder, &mut problems);
     }
     for set in sets {

@@ -101,7 +101,7 @@ impl Value for Option<PathBuf> {
     }
 
     fn to_toml(&self) -> String {
-        quoted(&self.as_deref().unwrap_or(Path::new("")).to_string_lossy())
+        quoted(&self.as_deref().unwrap_or_else(|| Path::new("")).to_string_lossy())
     }
 }
 

@@ -74,7 +74,9 @@ impl FromStr for ListenUrl {
         let tls = match scheme.to_ascii_lowercase().as_str() {
             "ldap" => false,
             "ldaps" => true,
-            "ldapi" => return unix(rest).ok_or_else(|| wrong("ldapi:// needs a path, as in ldapi:///run/entente/ldapi")),
+            "ldapi" => {
+                return unix(rest).ok_or_else(|| wrong("ldapi:// needs a path, as in ldapi:///run/entente/ldapi"));
+            }
             _ => return Err(wrong("it begins with ldap://, ldaps:// or ldapi://")),
         };
         let authority = rest.strip_suffix('/').unwrap_or(rest);
@@ -112,7 +114,8 @@ impl FromStr for ListenUrl {
 
 /// The path of an `ldapi://` address: percent-encoded in the place of the host (as OpenLDAP writes it), or plain.
 fn unix(rest: &str) -> Option<ListenUrl> {
-    let path = if rest.contains('%') { percent_decoded(rest.strip_suffix('/').unwrap_or(rest))? } else { rest.to_owned() };
+    let path =
+        if rest.contains('%') { percent_decoded(rest.strip_suffix('/').unwrap_or(rest))? } else { rest.to_owned() };
     (!path.is_empty() && path != "/" && !path.contains('\0')).then(|| ListenUrl::Unix { path: PathBuf::from(path) })
 }
 
