@@ -1,0 +1,103 @@
+//! An update: one LDAP operation as what it changed in one entry, stamped.
+//!
+//! Not the operation is stored and sent but its effect, folded by the origin to at most one delta a value: applying can
+//! therefore never fail and needs no schema. The birth of the entry travels along, so that a node can tell "not arrived
+//! yet" from "deleted and forgotten" ([`UpdateVector::shows_deleted`](crate::state::UpdateVector::shows_deleted)).
+
+use crate::model::entry_uuid::EntryUuid;
+use crate::state::cells::CellValue;
+use crate::state::counter::CounterBase;
+use crate::state::csn::{Dot, Stamp};
+use crate::state::entry_state::RdnState;
+use crate::state::value_key::ValueKey;
+
+/// A node's own number for an attribute key (type and sorted options); never sent.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct AttributeId(pub u32);
+
+/// A change of one entry: the unit of storing and sending.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Update {
+    /// The change.
+    pub stamp: Stamp,
+    /// The entry.
+    pub uuid: EntryUuid,
+    /// The change that created this incarnation of the entry; of an add its own stamp.
+    pub birth: Stamp,
+    /// Who asked, as shown in `creatorsName` and `modifiersName`.
+    pub requester: String,
+    /// What it changed; at most one delta a register, attribute clear or value.
+    pub deltas: Vec<Delta>,
+    /// Optional fields that only newer versions understand; kept and sent on.
+    pub unknown: Vec<UnknownField>,
+}
+
+impl Update {
+    /// An update of this version, without unknown fields.
+    pub fn new(stamp: Stamp, uuid: EntryUuid, birth: Stamp, requester: String, deltas: Vec<Delta>) -> Self {
+        Self { stamp, uuid, birth, requester, deltas, unknown: Vec::new() }
+    }
+
+    /// The change's place in its origin's row.
+    pub fn dot(&self) -> Dot {
+        self.stamp.dot()
+    }
+
+    /// Whether this update creates the incarnation.
+    pub fn is_birth(&self) -> bool {
+        self.deltas.iter().any(|delta| matches!(delta, Delta::Birth { .. }))
+    }
+}
+
+/// A field of a record that this version does not know and may ignore.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UnknownField {
+    /// Its number.
+    pub tag: u64,
+    /// Its content.
+    pub bytes: Vec<u8>,
+}
+
+/// One effect of an update.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Delta {
+    /// The entry begins, with this name, below this parent ([`EntryUuid::NIL`] for a suffix).
+    Birth {
+        /// Its RDN.
+        rdn: RdnState,
+        /// The entry above.
+        parent: EntryUuid,
+    },
+    /// A new RDN.
+    Rdn(RdnState),
+    /// A new superior.
+    Parent(EntryUuid),
+    /// All values of the attribute are gone.
+    Clear(AttributeId),
+    /// One value is there, or is gone.
+    Cell {
+        /// Which attribute.
+        attribute: AttributeId,
+        /// Which value.
+        key: ValueKey,
+        /// Position among the attribute's values in the operation, from 0.
+        order: u32,
+        /// Added, else deleted.
+        present: bool,
+        /// As the client wrote it; empty text when deleted.
+        value: CellValue,
+    },
+    /// The number was incremented; [`EntryState::count_delta`](crate::state::EntryState::count_delta) makes it.
+    Count {
+        /// Which attribute.
+        attribute: AttributeId,
+        /// The write that it counts from.
+        base: CounterBase,
+        /// How often this origin incremented on that base, this time included.
+        count: u64,
+        /// By how much in all.
+        sum: i64,
+    },
+    /// The entry ends.
+    Dead,
+}
