@@ -108,8 +108,7 @@ impl Csn {
     /// For one `sid` the order of the texts is the order of the CSNs of one epoch.
     pub fn openldap_text(self, sid: u16) -> String {
         let ms = i64::try_from(self.ms()).unwrap_or(i64::MAX);
-        let at = OffsetDateTime::from_unix_timestamp(ms / 1000)
-            .unwrap_or_else(|_| PrimitiveDateTime::MAX.assume_utc());
+        let at = OffsetDateTime::from_unix_timestamp(ms / 1000).unwrap_or_else(|_| PrimitiveDateTime::MAX.assume_utc());
         format!(
             "{:04}{:02}{:02}{:02}{:02}{:02}.{:03}000Z#{:06x}#{:03x}#000000",
             at.year(),
@@ -256,8 +255,7 @@ mod tests {
     #[test]
     fn openldap_text_is_read_back() {
         let read = OpenLdapCsn::parse("20261103115903.042917Z#00000a#00f#000001");
-        let expected =
-            OpenLdapCsn { ms: 1_793_707_143_042, microseconds: 917, count: 10, sid: 15, modification: 1 };
+        let expected = OpenLdapCsn { ms: 1_793_707_143_042, microseconds: 917, count: 10, sid: 15, modification: 1 };
         assert_eq!(read, Some(expected));
         assert_eq!(OpenLdapCsn::parse("20060102030405Z#000001#00#000000").map(|csn| csn.ms), Some(1_136_171_045_000));
     }

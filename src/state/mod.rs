@@ -32,7 +32,6 @@ pub mod value_key;
 pub mod view;
 
 #[cfg(test)]
-mod cluster_model;
 #[cfg(test)]
 mod testing;
 

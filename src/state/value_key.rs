@@ -65,7 +65,12 @@ impl ValueKey {
         (tag == TAG_LINK).then(|| rest.try_into().ok().map(EntryUuid))?
     }
 
-    /// A plain key from bytes written by `fill`; for decoders that compute the form. `None` if it grows too long.
+    /// The plain key of these very bytes; `None` if there are too many.
+    pub(in crate::state) fn plain_of(normal: &[u8]) -> Option<Self> {
+        (normal.len() <= PLAIN_BYTES_MAX).then(|| Self::tagged(TAG_PLAIN, normal))
+    }
+
+    /// A plain key of computed bytes; `None` if there are too many.
     pub(in crate::state) fn plain_from(bytes: impl Iterator<Item = u8>) -> Option<Self> {
         let mut key = SmallVec::new();
         key.push(TAG_PLAIN);
