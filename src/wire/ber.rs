@@ -529,7 +529,7 @@ mod tests {
             prop_assert_eq!(Reader::new(&bytes).integer(), Ok(value));
             let content = &bytes[2..];
             if let [first, second, ..] = content {
-                prop_assert!(!(*first == 0 && second & 0x80 == 0) && !(*first == 0xff && second & 0x80 != 0));
+                prop_assert!(!matches!((first, second & 0x80), (0, 0) | (0xff, 0x80)));
             }
         }
 

@@ -23,6 +23,9 @@ pub mod response;
 mod search;
 mod update;
 
+#[cfg(test)]
+mod tests;
+
 pub use control::{Control, Controls};
 pub use error::{DecodeError, Malformed};
 pub use frame::{FrameDecoder, FrameError, PDU_BYTES_MAX, PDU_BYTES_MAX_BEFORE_BIND, frame_length};
