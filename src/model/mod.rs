@@ -12,6 +12,9 @@ pub mod change;
 pub mod dn;
 pub mod entry_uuid;
 pub mod filter;
+pub mod ldap_url;
+pub mod ldif;
+mod percent;
 pub mod result_code;
 pub mod scope;
 
@@ -20,5 +23,6 @@ pub use change::{Change, Modification, ModificationKind};
 pub use dn::{Ava, Dn, DnError, Rdn};
 pub use entry_uuid::{EntryUuid, EntryUuidError};
 pub use filter::{Assertion, Extensible, Filter, FilterError, Substrings};
+pub use ldap_url::{LdapScheme, LdapUrl, LdapUrlError, LdapUrlExtension};
 pub use result_code::ResultCode;
 pub use scope::{DerefAliases, Scope};
