@@ -145,9 +145,9 @@ fn check_tls(config: &Config, found: &mut Findings) {
         (Some(_), Some(_)) => {}
     }
     if let Some(key) = &tls.key
-        && let Some(mode) = mode_of(key).filter(|mode| mode & 0o077 != 0)
+        && let Some(mode) = mode_of(key).filter(|mode| mode & 0o027 != 0)
     {
-        found.error("tls.key", format!("{} may be read by others (mode {mode:03o}); chmod 600", key.display()));
+        found.error("tls.key", format!("{} may be used by others (mode {mode:03o}); chmod 600", key.display()));
     }
     if tls.client_certificate_required && tls.client_ca.is_none() {
         found.error("tls.client_certificate_required", "tls.client_ca names no authority to check them with");
