@@ -68,3 +68,11 @@ pub struct DecodeError {
     /// What is wrong, for the client to read.
     pub detail: String,
 }
+
+impl DecodeError {
+    #[cold]
+    pub(super) fn new(message_id: Option<i32>, operation_tag: Option<u8>, malformed: Malformed) -> Self {
+        let Malformed { code, ends_session, detail } = malformed;
+        Self { message_id, operation_tag, code, ends_session, detail: detail.into_owned() }
+    }
+}

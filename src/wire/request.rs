@@ -248,15 +248,11 @@ impl<'a> Message<'a> {
     ///
     /// # Errors
     /// [`DecodeError`], which says whether the request alone is refused or the session must end.
+    #[inline]
     pub fn decode(pdu: &'a [u8]) -> Result<Self, DecodeError> {
         let (mut message_id, mut operation_tag) = (None, None);
-        decode_message(pdu, &mut message_id, &mut operation_tag).map_err(|malformed| DecodeError {
-            message_id,
-            operation_tag,
-            code: malformed.code,
-            ends_session: malformed.ends_session,
-            detail: malformed.detail.into_owned(),
-        })
+        decode_message(pdu, &mut message_id, &mut operation_tag)
+            .map_err(|malformed| DecodeError::new(message_id, operation_tag, malformed))
     }
 }
 
@@ -294,6 +290,7 @@ impl Request<'_> {
     }
 }
 
+#[inline]
 fn decode_message<'a>(
     pdu: &'a [u8],
     message_id: &mut Option<i32>,
@@ -316,6 +313,7 @@ fn decode_message<'a>(
 }
 
 /// RFC 4511 4.1.1.1: a request has a non-zero id of at most 2^31 - 1.
+#[inline]
 fn message_id_of(value: i64) -> Result<i32, Malformed> {
     match i32::try_from(value) {
         Ok(id) if id > 0 => Ok(id),
@@ -323,6 +321,7 @@ fn message_id_of(value: i64) -> Result<i32, Malformed> {
     }
 }
 
+#[inline]
 fn decode_request(tag: u8, content: &[u8]) -> Result<Request<'_>, Malformed> {
     let mut reader = Reader::new(content);
     match tag {
@@ -354,6 +353,7 @@ pub(super) fn abandon_id(value: i64) -> Result<i32, Malformed> {
     }
 }
 
+#[inline]
 fn decode_bind(mut reader: Reader<'_>) -> Result<BindRequest<'_>, Malformed> {
     let version = reader.integer()?;
     let name = reader.octets()?;
