@@ -112,6 +112,14 @@ pub(super) fn check(text: &str) -> Result<(), AttributeDescriptionError> {
 }
 
 fn checked_parts(text: &str) -> Result<(&str, Option<&str>), AttributeDescriptionError> {
+    // Nearly all are a plain short name: one pass, no search for options.
+    let bytes = text.as_bytes();
+    if bytes.len() <= 64
+        && bytes.first().is_some_and(u8::is_ascii_alphabetic)
+        && bytes.iter().fold(true, |plain, byte| plain & is_name_byte(*byte))
+    {
+        return Ok((text, None));
+    }
     if text.len() > ATTRIBUTE_DESCRIPTION_BYTES_MAX {
         return Err(refused(text, "longer than 1024 bytes"));
     }

@@ -62,7 +62,13 @@ impl RecordLines {
         self.refused = None;
         self.in_comment = false;
         loop {
-            let first = self.available(reader)?.first().copied();
+            let available = self.available(reader)?;
+            let first = available.first().copied();
+            let usual_bytes = self.usual_line(available);
+            if usual_bytes > 0 {
+                self.consume(reader, usual_bytes);
+                continue;
+            }
             let ended = match first {
                 None => return Ok(Ended::File),
                 Some(b'#') => {
@@ -112,6 +118,32 @@ impl RecordLines {
     /// Bytes read so far.
     pub(super) const fn bytes_read(&self) -> u64 {
         self.bytes_read
+    }
+
+    /// The case that is nearly all of a file, on a short path: a line that begins an unfolded one, is not blank and lies
+    /// whole in what is available. Returns the bytes to consume; 0 when it is another case.
+    fn usual_line(&mut self, available: &[u8]) -> usize {
+        if self.refused.is_some() || self.line_number == 0 || matches!(available.first(), Some(b'#' | b' ' | b'\r')) {
+            return 0;
+        }
+        let Some(bytes) = memchr::memchr(b'\n', available) else { return 0 };
+        let line = available.get(..bytes).unwrap_or_default();
+        let text = line.strip_suffix(b"\r").unwrap_or(line);
+        let begin = self.buffer.len();
+        let end = begin + text.len();
+        if text.is_empty()
+            || text.len() > LINE_BYTES_MAX
+            || end > RECORD_BYTES_MAX
+            || self.spans.len() >= RECORD_LINES_MAX
+        {
+            return 0;
+        }
+        self.in_comment = false;
+        self.line_number += 1;
+        self.buffer.extend_from_slice(text);
+        self.buffer.push(b'\n');
+        self.spans.push(Span { begin, end, number: self.line_number });
+        bytes + 1
     }
 
     /// A line that begins an unfolded one; true when it was blank.

@@ -17,6 +17,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// Room made at once for the attributes of an entry; few have more.
+const ATTRIBUTES_USUAL: usize = 24;
+
 /// Reads LDIF record by record.
 ///
 /// An iterator over records: a malformed one is an error, after which the reader goes on with the next. It ends at
@@ -78,6 +81,14 @@ impl<R: BufRead> Iterator for LdifReader<R> {
     }
 }
 
+/// What decoding a value depends on.
+#[derive(Clone, Copy, Debug)]
+struct Context<'r> {
+    url_policy: &'r UrlPolicy,
+    /// The whole record is UTF-8, so its values need no second look.
+    is_utf8: bool,
+}
+
 /// What stands after the colon of a line.
 #[derive(Clone, Copy, Debug)]
 enum Raw<'b> {
@@ -96,6 +107,7 @@ struct Pair<'b> {
 
 /// `None` for a version line alone.
 fn parse_record(lines: &RecordLines, url_policy: &UrlPolicy) -> Result<Option<LdifRecord>, LdifError> {
+    let context = Context { url_policy, is_utf8: std::str::from_utf8(lines.text()).is_ok() };
     let mut lines = lines.iter().peekable();
     let Some(mut first) = next_pair(&mut lines)? else { return Ok(None) };
     if first.name.eq_ignore_ascii_case(b"version") {
@@ -110,16 +122,16 @@ fn parse_record(lines: &RecordLines, url_policy: &UrlPolicy) -> Result<Option<Ld
     if !first.name.eq_ignore_ascii_case(b"dn") {
         return Err(LdifError::new(first.line, no_dn_advice(first.name)));
     }
-    let dn = first.text(url_policy)?;
+    let dn = first.text(context)?;
     let mut controls = Vec::new();
     let mut record = LdifRecord { line: first.line, dn, controls: Vec::new(), body: LdifBody::Entry(Vec::new()) };
     while let Some(pair) = next_pair_named(&mut lines, b"control")? {
-        controls.push(control(pair, url_policy)?);
+        controls.push(control(pair, context)?);
     }
     record.controls = controls;
     record.body = match next_pair_named(&mut lines, b"changetype")? {
-        Some(pair) => LdifBody::Change(change(pair, &mut lines, url_policy)?),
-        None => LdifBody::Entry(attributes(lines, url_policy)?),
+        Some(pair) => LdifBody::Change(change(pair, &mut lines, context)?),
+        None => LdifBody::Entry(attributes(lines, context)?),
     };
     Ok(Some(record))
 }
@@ -170,9 +182,9 @@ impl Pair<'_> {
         LdifError::new(self.line, format!("{}: {detail}", shorten(&String::from_utf8_lossy(self.name))))
     }
 
-    fn value(&self, url_policy: &UrlPolicy) -> Result<Vec<u8>, LdifError> {
+    fn value(&self, context: Context<'_>) -> Result<Vec<u8>, LdifError> {
         match self.raw {
-            Raw::Plain(bytes) if std::str::from_utf8(bytes).is_ok() => Ok(bytes.to_vec()),
+            Raw::Plain(bytes) if context.is_utf8 || std::str::from_utf8(bytes).is_ok() => Ok(bytes.to_vec()),
             Raw::Plain(_) => Err(self.error(
                 "the value is not UTF-8; convert the file (iconv -f LATIN1 -t UTF-8), or write the value in base64 after '::'",
             )),
@@ -181,16 +193,16 @@ impl Pair<'_> {
             }),
             Raw::Url(url) => std::str::from_utf8(url)
                 .map_err(|_| "the URL is not UTF-8".to_owned())
-                .and_then(|url| file_url::read(url_policy, url))
+                .and_then(|url| file_url::read(context.url_policy, url))
                 .map_err(|detail| self.error(detail)),
         }
     }
 
-    fn text(&self, url_policy: &UrlPolicy) -> Result<String, LdifError> {
+    fn text(&self, context: Context<'_>) -> Result<String, LdifError> {
         if matches!(self.raw, Raw::Url(_)) {
             return Err(self.error("a URL (':<') cannot stand here; write the text itself"));
         }
-        String::from_utf8(self.value(url_policy)?).map_err(|_| self.error("the value is not UTF-8"))
+        String::from_utf8(self.value(context)?).map_err(|_| self.error("the value is not UTF-8"))
     }
 
     fn description(&self) -> Result<AttributeDescription, LdifError> {
@@ -215,12 +227,12 @@ fn next_pair_named<'b>(
 }
 
 /// The attributes of an entry: all lines that are left.
-fn attributes<'b>(lines: impl Iterator<Item = Line<'b>>, url_policy: &UrlPolicy) -> Result<Vec<Attribute>, LdifError> {
-    let mut attributes: Vec<Attribute> = Vec::new();
+fn attributes<'b>(lines: impl Iterator<Item = Line<'b>>, context: Context<'_>) -> Result<Vec<Attribute>, LdifError> {
+    let mut attributes: Vec<Attribute> = Vec::with_capacity(ATTRIBUTES_USUAL);
     let mut previous_name: &[u8] = &[];
     for line in lines {
         let pair = split(line)?;
-        let value = pair.value(url_policy)?;
+        let value = pair.value(context)?;
         if pair.name.eq_ignore_ascii_case(previous_name)
             && let Some(last) = attributes.last_mut()
         {
@@ -253,7 +265,7 @@ fn refuse_structure(pair: &Pair<'_>) -> Result<(), LdifError> {
 }
 
 /// `control: OID [true|false] [: value]`
-fn control(pair: Pair<'_>, url_policy: &UrlPolicy) -> Result<LdifControl, LdifError> {
+fn control(pair: Pair<'_>, context: Context<'_>) -> Result<LdifControl, LdifError> {
     const FORM: &str = "the form is 'control: OID [true|false][: value]'";
     let Raw::Plain(text) = pair.raw else { return Err(pair.error(FORM)) };
     let head_bytes = memchr::memchr(b':', text).unwrap_or(text.len());
@@ -269,7 +281,7 @@ fn control(pair: Pair<'_>, url_policy: &UrlPolicy) -> Result<LdifControl, LdifEr
     let (Some(oid), Some(critical), None) = (oid, critical, words.next()) else { return Err(pair.error(FORM)) };
     let value = match from_colon {
         [] => None,
-        _ => Some(Pair { raw: raw_value(from_colon), ..pair }.value(url_policy)?),
+        _ => Some(Pair { raw: raw_value(from_colon), ..pair }.value(context)?),
     };
     Ok(LdifControl { oid: String::from_utf8_lossy(oid).into_owned(), critical, value })
 }
@@ -278,11 +290,11 @@ fn control(pair: Pair<'_>, url_policy: &UrlPolicy) -> Result<LdifControl, LdifEr
 fn change<'b>(
     changetype: Pair<'b>,
     lines: &mut Peekable<impl Iterator<Item = Line<'b>>>,
-    url_policy: &UrlPolicy,
+    context: Context<'_>,
 ) -> Result<LdifChange, LdifError> {
-    let word = changetype.text(url_policy)?.trim_ascii().to_ascii_lowercase();
+    let word = changetype.text(context)?.trim_ascii().to_ascii_lowercase();
     match word.as_str() {
-        "add" => Ok(LdifChange::Add(attributes(lines, url_policy)?)),
+        "add" => Ok(LdifChange::Add(attributes(lines, context)?)),
         "delete" => {
             match next_pair(lines)? {
                 None => Ok(LdifChange::Delete),
@@ -290,15 +302,15 @@ fn change<'b>(
                     .error("nothing follows 'changetype: delete'; to delete an attribute write 'changetype: modify'")),
             }
         }
-        "modify" => Ok(LdifChange::Modify(modifications(lines, url_policy)?)),
-        "modrdn" | "moddn" => modify_dn(changetype.line, lines, url_policy),
+        "modify" => Ok(LdifChange::Modify(modifications(lines, context)?)),
+        "modrdn" | "moddn" => modify_dn(changetype.line, lines, context),
         _ => Err(changetype.error("this is one of add, delete, modify, modrdn, moddn")),
     }
 }
 
 fn modifications<'b>(
     lines: &mut Peekable<impl Iterator<Item = Line<'b>>>,
-    url_policy: &UrlPolicy,
+    context: Context<'_>,
 ) -> Result<Vec<Modification>, LdifError> {
     let mut modifications = Vec::new();
     while let Some(pair) = next_pair(lines)? {
@@ -306,7 +318,7 @@ fn modifications<'b>(
             return Err(pair
                 .error("a modification begins with 'add:', 'delete:', 'replace:' or 'increment:' and the attribute"));
         };
-        let text = pair.text(url_policy)?;
+        let text = pair.text(context)?;
         let description = AttributeDescription::parse(text.trim_ascii())
             .map_err(|error| LdifError::new(pair.line, error.to_string()))?;
         let mut values = Vec::new();
@@ -319,7 +331,7 @@ fn modifications<'b>(
                     "values of '{description}' are wanted here, or a line with '-' alone to end this modification"
                 )));
             }
-            values.push(pair.value(url_policy)?);
+            values.push(pair.value(context)?);
         }
         lines.next_if(is_dash);
         modifications.push(Modification { kind, attribute: Attribute { description, values } });
@@ -334,11 +346,11 @@ fn is_dash(line: &Line<'_>) -> bool {
 fn modify_dn<'b>(
     changetype_line: u64,
     lines: &mut impl Iterator<Item = Line<'b>>,
-    url_policy: &UrlPolicy,
+    context: Context<'_>,
 ) -> Result<LdifChange, LdifError> {
     let (mut new_rdn, mut delete_old_rdn, mut new_superior) = (None, None, None);
     while let Some(pair) = next_pair(lines)? {
-        let text = pair.text(url_policy)?;
+        let text = pair.text(context)?;
         let is = |name: &[u8]| pair.name.eq_ignore_ascii_case(name);
         let is_repeated = if is(b"newrdn") {
             new_rdn.replace(text).is_some()
