@@ -32,6 +32,7 @@ pub mod value_key;
 pub mod view;
 
 #[cfg(test)]
+mod cluster_model;
 #[cfg(test)]
 mod testing;
 

@@ -72,8 +72,9 @@ impl EntryState {
         let naming = self.rdn.1.avas.iter().filter(|ava| ava.attribute == attribute);
         for ava in naming.take(if single_value { 1 } else { usize::MAX }) {
             let written = cells.and_then(|cells| cells.get(&ava.key)).filter(|cell| cell.present);
-            if single_value || written.is_none() {
-                let implied = ViewContent::Text(Cow::Borrowed(&ava.value[..]));
+            let repeated = shown.iter().any(|(.., value)| value.key == Some(&ava.key));
+            if single_value || (written.is_none() && !repeated) {
+                let implied = ViewContent::Text(Cow::Borrowed(ava.value.as_slice()));
                 let value = ViewValue { stamp: self.rdn.0, key: Some(&ava.key), content: implied };
                 shown.push((self.rdn.0, 0, written.map_or(value, |cell| ViewValue::of(&ava.key, cell))));
             }
