@@ -217,7 +217,9 @@ impl AttributeTypeDefinition {
             }
         }
         if this.superior.is_none() && this.syntax.is_none() {
-            return Err(DefinitionError::new("an attribute type needs SYNTAX or SUP: add SYNTAX with the OID of a syntax"));
+            return Err(DefinitionError::new(
+                "an attribute type needs SYNTAX or SUP: add SYNTAX with the OID of a syntax",
+            ));
         }
         Ok(this)
     }
@@ -530,10 +532,14 @@ fn parse_parts(text: &str) -> Result<(String, Vec<Part>), DefinitionError> {
             Some(Token::Word(word)) => word.to_ascii_uppercase(),
             Some(Token::Close) => break,
             Some(Token::Quoted(text)) => {
-                return Err(DefinitionError::new(format!("'{text}' stands without a keyword: put NAME or DESC before it")));
+                return Err(DefinitionError::new(format!(
+                    "'{text}' stands without a keyword: put NAME or DESC before it"
+                )));
             }
             Some(Token::Open | Token::Dollar) => {
-                return Err(DefinitionError::new("a list stands without a keyword: put MUST, MAY, SUP or NAME before it"));
+                return Err(DefinitionError::new(
+                    "a list stands without a keyword: put MUST, MAY, SUP or NAME before it",
+                ));
             }
             None => return Err(DefinitionError::new("the closing ')' is missing")),
         };
@@ -552,13 +558,7 @@ fn parse_parts(text: &str) -> Result<(String, Vec<Part>), DefinitionError> {
 fn is_flag(keyword: &str) -> bool {
     matches!(
         keyword,
-        "OBSOLETE"
-            | "SINGLE-VALUE"
-            | "COLLECTIVE"
-            | "NO-USER-MODIFICATION"
-            | "ABSTRACT"
-            | "STRUCTURAL"
-            | "AUXILIARY"
+        "OBSOLETE" | "SINGLE-VALUE" | "COLLECTIVE" | "NO-USER-MODIFICATION" | "ABSTRACT" | "STRUCTURAL" | "AUXILIARY"
     )
 }
 
@@ -586,7 +586,9 @@ fn parse_values(
                     Some(Token::Dollar) => {}
                     Some(Token::Close) => return Ok(values),
                     Some(Token::Open) => return Err(DefinitionError::new(format!("{keyword}: '(' inside a list"))),
-                    None => return Err(DefinitionError::new(format!("{keyword}: the closing ')' of its list is missing"))),
+                    None => {
+                        return Err(DefinitionError::new(format!("{keyword}: the closing ')' of its list is missing")));
+                    }
                 }
             }
         }
@@ -620,9 +622,8 @@ fn tokenize(text: &str) -> Result<Vec<Token>, DefinitionError> {
                 after.strip_prefix('\'').unwrap_or(after)
             }
             _ => {
-                let end = rest
-                    .find(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | '$' | '\''))
-                    .unwrap_or(rest.len());
+                let end =
+                    rest.find(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | '$' | '\'')).unwrap_or(rest.len());
                 let (word, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
                 tokens.push(Token::Word(word.to_owned()));
                 after

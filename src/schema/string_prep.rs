@@ -266,7 +266,12 @@ fn squeeze(text: &str, edges: Edges, out: &mut Vec<u8>) {
 fn prepare_without(value: &[u8], dropped: fn(char) -> bool, out: &mut Vec<u8>) -> Result<(), PrepareError> {
     let start = out.len();
     if value.is_ascii() {
-        out.extend(value.iter().filter(|byte| matches!(byte, b'!'..=b'~') && !dropped(char::from(**byte))).map(u8::to_ascii_lowercase));
+        out.extend(
+            value
+                .iter()
+                .filter(|byte| matches!(byte, b'!'..=b'~') && !dropped(char::from(**byte)))
+                .map(u8::to_ascii_lowercase),
+        );
     } else {
         let mut current = normalize(value, Case::Fold)?.into_owned();
         for _ in 0..PASSES_MAX {

@@ -144,11 +144,7 @@ impl Syntax {
         if !self.is_human_readable() {
             extensions.push(("X-NOT-HUMAN-READABLE".to_owned(), vec!["TRUE".to_owned()]));
         }
-        SyntaxDefinition {
-            oid: self.oid().to_owned(),
-            description: Some(self.description().to_owned()),
-            extensions,
-        }
+        SyntaxDefinition { oid: self.oid().to_owned(), description: Some(self.description().to_owned()), extensions }
     }
 
     /// Whether `value` is of this syntax. Cost: one pass, no allocation except for DNs and definitions.
@@ -199,7 +195,9 @@ impl Syntax {
                 }
             }
             Self::Oid => is_oid(text),
-            Self::OtherMailbox => text.split_once('$').is_some_and(|(kind, address)| !kind.trim().is_empty() && !address.is_empty()),
+            Self::OtherMailbox => {
+                text.split_once('$').is_some_and(|(kind, address)| !kind.trim().is_empty() && !address.is_empty())
+            }
             Self::NisNetgroupTriple => text.starts_with('(') && text.ends_with(')') && text.matches(',').count() == 2,
             Self::AttributeTypeDescription => return definition(AttributeTypeDefinition::parse(text)),
             Self::ObjectClassDescription => return definition(ObjectClassDefinition::parse(text)),
@@ -306,7 +304,8 @@ pub(crate) fn parse_uuid(value: &[u8]) -> Option<[u8; 16]> {
 fn is_csn(value: &[u8]) -> bool {
     let mut parts = value.split(|byte| *byte == b'#');
     let time = parts.next().is_some_and(|part| time::parse_generalized_time(part).is_some());
-    let numbers = parts.by_ref().take(3).filter(|part| !part.is_empty() && part.iter().all(u8::is_ascii_hexdigit)).count();
+    let numbers =
+        parts.by_ref().take(3).filter(|part| !part.is_empty() && part.iter().all(u8::is_ascii_hexdigit)).count();
     time && numbers == 3 && parts.next().is_none()
 }
 

@@ -63,7 +63,9 @@ pub fn parse_utc_time(text: &[u8]) -> Option<i64> {
 /// the nearest one inside.
 pub fn format_generalized_time(unix_ms: i64) -> String {
     let (lowest, highest) = (days_from_civil(0, 1, 1), days_from_civil(9999, 12, 31));
-    let seconds = unix_ms.div_euclid(MS_PER_SECOND).clamp(lowest * SECONDS_PER_DAY, highest * SECONDS_PER_DAY + SECONDS_PER_DAY - 1);
+    let seconds = unix_ms
+        .div_euclid(MS_PER_SECOND)
+        .clamp(lowest * SECONDS_PER_DAY, highest * SECONDS_PER_DAY + SECONDS_PER_DAY - 1);
     let (year, month, day) = civil_from_days(seconds.div_euclid(SECONDS_PER_DAY));
     let of_day = seconds.rem_euclid(SECONDS_PER_DAY);
     let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
@@ -231,8 +233,19 @@ mod tests {
     #[test]
     fn what_is_no_time_is_refused() {
         for text in [
-            "", "2024", "20240229", "20240230120000Z", "20230229120000Z", "20241301000000Z", "20240229240000Z",
-            "20240229120000", "20240229120000.Z", "20240229120000Zx", "2024022912000Z", "20240229120000+25", "-0240229120000Z",
+            "",
+            "2024",
+            "20240229",
+            "20240230120000Z",
+            "20230229120000Z",
+            "20241301000000Z",
+            "20240229240000Z",
+            "20240229120000",
+            "20240229120000.Z",
+            "20240229120000Zx",
+            "2024022912000Z",
+            "20240229120000+25",
+            "-0240229120000Z",
         ] {
             assert_eq!(parse_generalized_time(text.as_bytes()), None, "{text}");
         }

@@ -1,0 +1,155 @@
+//! Attribute types and object classes after inheritance: what the floors above ask.
+//!
+//! Invariants
+//! - Indexes are dense within one [`super::Schema`] and mean nothing in another one.
+//! - `subtypes` and `superiors` contain the element itself and are transitive.
+//! - Rules are effective: what the definition or its superior declares, else what is natural to the syntax. The
+//!   definition as published stays as written.
+
+use super::definition::{
+    AttributeTypeDefinition, ClassKind, ContentRuleDefinition, Extensions, ObjectClassDefinition, Usage,
+};
+use super::matching_rule::MatchingRule;
+use super::syntax::Syntax;
+
+/// Position of an attribute type within its schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AttributeTypeIndex(pub u32);
+
+/// Position of an object class within its schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectClassIndex(pub u32);
+
+/// An attribute type, inheritance applied.
+#[derive(Debug, Clone)]
+pub struct AttributeType {
+    /// Position in the schema.
+    pub index: AttributeTypeIndex,
+    /// Numeric OID.
+    pub oid: String,
+    /// Names, the one to show first. May be empty.
+    pub names: Vec<String>,
+    /// The type this one refines (`cn` refines `name`).
+    pub superior: Option<AttributeTypeIndex>,
+    /// This type and all that refine it, directly or not.
+    pub subtypes: Vec<AttributeTypeIndex>,
+    /// Effective rule for equality.
+    pub equality: Option<MatchingRule>,
+    /// Effective rule for `>=`, `<=` and sorting.
+    pub ordering: Option<MatchingRule>,
+    /// Effective rule for substrings.
+    pub substring: Option<MatchingRule>,
+    /// Syntax of values.
+    pub syntax: Syntax,
+    /// At most one value.
+    pub single_value: bool,
+    /// Shared by a collection of entries (RFC 3671).
+    pub collective: bool,
+    /// Only the server writes it.
+    pub no_user_modification: bool,
+    /// Who uses it.
+    pub usage: Usage,
+    /// No longer to be used.
+    pub obsolete: bool,
+    /// For people.
+    pub description: Option<String>,
+    /// Suggested minimum upper bound in characters; advice, not a limit (RFC 4512 4.1.2).
+    pub length_bound: Option<u32>,
+    /// `X-…` of the definition.
+    pub extensions: Extensions,
+    /// The definition as written.
+    pub definition: AttributeTypeDefinition,
+    pub(crate) membership: bool,
+    pub(crate) secret: bool,
+}
+
+impl AttributeType {
+    /// The first name, or the OID of a type without names.
+    pub fn name(&self) -> &str {
+        self.names.first().unwrap_or(&self.oid)
+    }
+
+    /// Returned by `+` and by name only, never by `*`.
+    pub fn is_operational(&self) -> bool {
+        self.usage != Usage::UserApplications
+    }
+
+    /// Values are names of entries (syntax DN), kept as links. nameAndOptionalUID is not.
+    pub fn is_dn_valued(&self) -> bool {
+        self.syntax == Syntax::Dn
+    }
+
+    /// Values make a set of members: additions and removals of different values never collide.
+    pub fn is_membership(&self) -> bool {
+        self.membership
+    }
+
+    /// Values are credentials: never logged, never in messages, hidden unless an access rule names the type.
+    pub fn is_secret(&self) -> bool {
+        self.secret
+    }
+
+    /// Value of an extension's first word, as `X-SECRET 'TRUE'`.
+    pub fn extension(&self, keyword: &str) -> Option<&str> {
+        extension(&self.extensions, keyword)
+    }
+}
+
+pub(crate) fn extension<'e>(extensions: &'e Extensions, keyword: &str) -> Option<&'e str> {
+    let (_, values) = extensions.iter().find(|(name, _)| name == keyword)?;
+    values.first().map(String::as_str)
+}
+
+/// An object class, inheritance applied.
+#[derive(Debug, Clone)]
+pub struct ObjectClass {
+    /// Position in the schema.
+    pub index: ObjectClassIndex,
+    /// Numeric OID.
+    pub oid: String,
+    /// Names, the one to show first. May be empty.
+    pub names: Vec<String>,
+    /// Abstract, structural or auxiliary.
+    pub kind: ClassKind,
+    /// This class and all it refines, directly or not.
+    pub superiors: Vec<ObjectClassIndex>,
+    /// Required attributes, inherited ones among them; sorted.
+    pub must: Vec<AttributeTypeIndex>,
+    /// Allowed attributes, inherited and required ones among them; sorted.
+    pub may: Vec<AttributeTypeIndex>,
+    /// No longer to be used.
+    pub obsolete: bool,
+    /// For people.
+    pub description: Option<String>,
+    /// The definition as written.
+    pub definition: ObjectClassDefinition,
+}
+
+impl ObjectClass {
+    /// The first name, or the OID of a class without names.
+    pub fn name(&self) -> &str {
+        self.names.first().unwrap_or(&self.oid)
+    }
+
+    /// Whether this class is `other` or refines it.
+    pub fn refines(&self, other: ObjectClassIndex) -> bool {
+        self.superiors.contains(&other)
+    }
+}
+
+/// A DIT content rule, names resolved. Lists are sorted.
+#[derive(Debug, Clone)]
+pub struct ContentRule {
+    /// The structural class it is about.
+    pub class: ObjectClassIndex,
+    /// Auxiliary classes that are allowed.
+    pub auxiliary: Vec<ObjectClassIndex>,
+    /// Attributes required besides.
+    pub must: Vec<AttributeTypeIndex>,
+    /// Attributes allowed besides.
+    pub may: Vec<AttributeTypeIndex>,
+    /// Attributes precluded.
+    pub not: Vec<AttributeTypeIndex>,
+    /// The definition as written.
+    pub definition: ContentRuleDefinition,
+}
