@@ -14,13 +14,14 @@
 //!  3  storage                         LMDB tables: bytes and ids
 //!  2  state                           pure: CSN, clock, cells, joins, view rules
 //!  1  schema | wire                   types, matching rules, syntaxes | BER, requests, responses
-//!  0  model, clock                    DN, attribute, filter, change, LDIF; time
+//!  0  model, clock, metrics           DN, attribute, filter, change, LDIF; time; counters
 //! ```
 
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod dit;
+pub mod metrics;
 pub mod model;
 pub mod node;
 pub mod operation;

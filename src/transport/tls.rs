@@ -128,7 +128,7 @@ fn facts(connection: &ServerConnection) -> TlsFacts {
 fn load(options: &TlsOptions) -> Result<Loaded, TransportError> {
     let chain = certificates(&options.certificate)?;
     let Some(first) = chain.first() else {
-        return Err(fault(&options.certificate, "holds no certificate"));
+        return Err(fault(&options.certificate, &"holds no certificate"));
     };
     let (expires_unix_s, sha256) = (expires_unix_s(first), Sha256::digest(first).into());
     let key = private_key(&options.key)?;
@@ -137,47 +137,47 @@ fn load(options: &TlsOptions) -> Result<Loaded, TransportError> {
         if options.tls13_only { &[&rustls::version::TLS13] } else { rustls::ALL_VERSIONS };
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions)
-        .map_err(|error| fault(&options.certificate, error))?;
+        .map_err(|error| fault(&options.certificate, &error))?;
     let builder = match &options.client_ca {
         None => builder.with_no_client_auth(),
         Some(path) => {
             let mut roots = RootCertStore::empty();
             for authority in certificates(path)? {
-                roots.add(authority).map_err(|error| fault(path, error))?;
+                roots.add(authority).map_err(|error| fault(path, &error))?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
             let verifier =
                 if options.client_certificate_required { verifier } else { verifier.allow_unauthenticated() };
-            builder.with_client_cert_verifier(verifier.build().map_err(|error| fault(path, error))?)
+            builder.with_client_cert_verifier(verifier.build().map_err(|error| fault(path, &error))?)
         }
     };
     let mut config = builder.with_single_cert(chain, key).map_err(|error| {
-        fault(&options.key, format!("does not fit the certificate in {}: {error}", options.certificate.display()))
+        fault(&options.key, &format!("does not fit the certificate in {}: {error}", options.certificate.display()))
     })?;
-    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|error| fault(&options.key, error))?;
+    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|error| fault(&options.key, &error))?;
     Ok(Loaded { config: Arc::new(config), expires_unix_s, sha256 })
 }
 
-fn fault(path: &Path, detail: impl ToString) -> TransportError {
+fn fault(path: &Path, detail: &dyn std::fmt::Display) -> TransportError {
     TransportError::Certificate { path: path.to_owned(), detail: detail.to_string() }
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TransportError> {
     let found = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| fault(path, pem_fault(&error)))?;
+        .map_err(|error| fault(path, &pem_fault(&error)))?;
     if found.is_empty() {
-        return Err(fault(path, "holds no certificate in PEM (BEGIN CERTIFICATE)"));
+        return Err(fault(path, &"holds no certificate in PEM (BEGIN CERTIFICATE)"));
     }
     Ok(found)
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TransportError> {
-    let mode = std::fs::metadata(path).map_err(|error| fault(path, error))?.mode() & 0o777;
+    let mode = std::fs::metadata(path).map_err(|error| fault(path, &error))?.mode() & 0o777;
     if mode & KEY_MODE_REFUSED != 0 {
-        return Err(fault(path, format!("others than its owner may use the key (mode {mode:03o}); chmod 600")));
+        return Err(fault(path, &format!("others than its owner may use the key (mode {mode:03o}); chmod 600")));
     }
-    PrivateKeyDer::from_pem_file(path).map_err(|error| fault(path, pem_fault(&error)))
+    PrivateKeyDer::from_pem_file(path).map_err(|error| fault(path, &pem_fault(&error)))
 }
 
 fn pem_fault(error: &rustls_pki_types::pem::Error) -> String {

@@ -228,11 +228,12 @@ fn a_key_that_everybody_may_read_is_refused() {
 #[test]
 fn files_that_cannot_be_used_are_named() {
     let server = new_server();
-    let cases: [(&dyn Fn(&mut TlsOptions), &str); 4] = [
-        (&|options| options.certificate = PathBuf::from("/nowhere.pem"), "/nowhere.pem: is not there"),
-        (&|options| options.key = PathBuf::from("/nowhere.pem"), "/nowhere.pem: "),
-        (&|options| options.key = options.certificate.clone(), "certificate.pem: "),
-        (&|options| options.client_ca = Some(options.key.clone()), "key.pem: holds no certificate"),
+    type Change = fn(&mut TlsOptions);
+    let cases: [(Change, &str); 4] = [
+        (|options| options.certificate = PathBuf::from("/nowhere.pem"), "/nowhere.pem: is not there"),
+        (|options| options.key = PathBuf::from("/nowhere.pem"), "/nowhere.pem: "),
+        (|options| options.key = options.certificate.clone(), "certificate.pem: "),
+        (|options| options.client_ca = Some(options.key.clone()), "key.pem: holds no certificate"),
     ];
     for (change, expected) in cases {
         let mut options = server.options.clone();
