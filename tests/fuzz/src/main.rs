@@ -1,0 +1,119 @@
+//! Runs one fuzz target on mutated seeds; plain stable Rust, no instrumentation.
+//!
+//! `entente-fuzz TARGET [--runs N] [--seed S]` mutates seeds, and mutants that were accepted, and stops at the first
+//! panic or broken property, with the input on standard error and the seed that repeats it. `entente-fuzz TARGET --file INPUT`
+//! runs one input. `entente-fuzz all` runs every target in turn.
+//!
+//! A crash found becomes a named unit test beside the parser the same day.
+
+#[expect(dead_code, reason = "unit tests of the wire floor use more of it")]
+#[path = "../../../src/wire/tests/build.rs"]
+mod build;
+#[path = "../../../src/wire/tests/meaning.rs"]
+mod meaning;
+mod mutate;
+mod targets;
+
+// What the shared files above call the crate's own floors.
+use entente::{model, wire};
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use mutate::Random;
+use targets::{TARGETS, Target};
+
+/// Accepted mutants kept to be mutated further.
+const KEPT_MAX: usize = 512;
+
+struct Options {
+    target: String,
+    runs: u64,
+    seed: u64,
+    file: Option<String>,
+}
+
+fn options() -> Option<Options> {
+    let mut arguments = std::env::args().skip(1);
+    let mut options = Options { target: arguments.next()?, runs: 100_000, seed: 1, file: None };
+    while let Some(flag) = arguments.next() {
+        let value = arguments.next()?;
+        match flag.as_str() {
+            "--runs" => options.runs = value.parse().ok()?,
+            "--seed" => options.seed = value.parse().ok()?,
+            "--file" => options.file = Some(value),
+            _ => return None,
+        }
+    }
+    Some(options)
+}
+
+fn main() -> ExitCode {
+    let Some(options) = options() else {
+        let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
+        eprintln!("usage: entente-fuzz all|{} [--runs N] [--seed S] [--file INPUT]", names.join("|"));
+        return ExitCode::from(2);
+    };
+    let chosen: Vec<_> =
+        TARGETS.iter().filter(|target| options.target == "all" || options.target == target.name).collect();
+    if chosen.is_empty() {
+        eprintln!("there is no target {}", options.target);
+        return ExitCode::from(2);
+    }
+    for target in chosen {
+        let found = match &options.file {
+            Some(file) => match std::fs::read(file) {
+                Ok(input) => run_one(target, &input).err().map(|_| input),
+                Err(error) => {
+                    eprintln!("{file}: {error}");
+                    return ExitCode::from(2);
+                }
+            },
+            None => run_many(target, options.runs, options.seed),
+        };
+        if let Some(input) = found {
+            let hex: String = input.iter().map(|byte| format!("{byte:02x}")).collect();
+            eprintln!("{} failed with seed {}\ntext: {}\nhex:  {hex}", target.name, options.seed, input.escape_ascii());
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Whether the target accepted the input; an error when it panicked.
+fn run_one(target: &Target, input: &[u8]) -> Result<bool, ()> {
+    catch_unwind(AssertUnwindSafe(|| (target.run)(input))).map_err(|_| ())
+}
+
+/// Runs mutants of the seeds; the input that failed, if one did.
+fn run_many(target: &Target, runs: u64, seed: u64) -> Option<Vec<u8>> {
+    let mut random = Random::new(seed);
+    let seeds = (target.seeds)();
+    for input in &seeds {
+        match run_one(target, input) {
+            Ok(true) => {}
+            Ok(false) => eprintln!("{}: a seed is not accepted: {}", target.name, input.escape_ascii()),
+            Err(()) => return Some(input.clone()),
+        }
+    }
+    let mut pool = seeds.clone();
+    let mut accepted = 0_u64;
+    for _ in 0..runs {
+        let input = mutate::mutant(&mut random, &pool);
+        match run_one(target, &input) {
+            Ok(true) => {
+                accepted += 1;
+                if pool.len() < seeds.len() + KEPT_MAX {
+                    pool.push(input);
+                } else {
+                    let slot = seeds.len() + random.below(KEPT_MAX);
+                    pool[slot] = input;
+                }
+            }
+            Ok(false) => {}
+            Err(()) => return Some(input),
+        }
+    }
+    println!("{}: {runs} runs with seed {seed}, {accepted} accepted, nothing found", target.name);
+    None
+}
