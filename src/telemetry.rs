@@ -89,7 +89,10 @@ impl Telemetry {
 pub fn count_panics(metrics: Arc<Metrics>) {
     std::panic::set_hook(Box::new(move |panic| {
         metrics.panics_total.increment();
-        let text = panic.payload_as_str().unwrap_or("without a text");
+        let payload = panic.payload();
+        let text =
+            payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let text = text.unwrap_or("without a text");
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "defect in the server: {}; please report it", escape_for_log(text));
     }));

@@ -1,0 +1,232 @@
+//! The rules of the house that can be read off its files: who may import whom, what a file begins with, and that
+//! documents name files that exist. Sizes are a habit, not a rule, so they are not checked.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Every file below a folder, sorted.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Every Rust file of the crate with its path below `src`, but not those of the small crates that live among them.
+fn sources() -> Vec<(String, String)> {
+    let src = root().join("src");
+    let of_other_crate = |path: &Path| {
+        path.ancestors().skip(1).take_while(|folder| *folder != src).any(|folder| folder.join("Cargo.toml").exists())
+    };
+    files_below(&src)
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs") && !of_other_crate(path))
+        .map(|path| {
+            let name = path.strip_prefix(&src).expect("found below src").to_string_lossy().into_owned();
+            (name, read(&path))
+        })
+        .collect()
+}
+
+/// Lines of code with their numbers; comments and the text behind `//` are blanked.
+fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines().enumerate().map(|(index, line)| (index + 1, line.split("//").next().unwrap_or("")))
+}
+
+/// The floor of each module, and its place among siblings, as the table in `src/lib.rs` has it.
+///
+/// A line is `floor  name, name | name   meaning`: names apart by commas are one household, those apart by `|` are
+/// siblings that do not know each other.
+fn floors() -> BTreeMap<String, (u32, usize)> {
+    let mut floors = BTreeMap::new();
+    for line in read(&root().join("src/lib.rs")).lines() {
+        let Some(text) = line.strip_prefix("//!").map(str::trim) else { continue };
+        let Some((number, rest)) = text.split_once(' ') else { continue };
+        let Ok(floor) = number.parse::<u32>() else { continue };
+        let names = rest.trim_start().split("   ").next().unwrap_or("");
+        for (household, group) in names.split('|').enumerate() {
+            for name in group.split(',') {
+                floors.insert(name.trim().to_owned(), (floor, household));
+            }
+        }
+    }
+    floors
+}
+
+/// Names that directly follow `crate::` in a piece of code: `crate::a::B`, and `crate::{a::B, c}`.
+fn imported(code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (position, _) in code.match_indices("crate::") {
+        // `$crate::` and `my_crate::` are other things.
+        let before = code.get(..position).unwrap_or("");
+        if before.ends_with(|c: char| c.is_alphanumeric() || "_$".contains(c)) {
+            continue;
+        }
+        let rest = code.get(position + "crate::".len()..).unwrap_or("");
+        let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+        let Some(group) = rest.strip_prefix('{') else {
+            found.push(word(rest));
+            continue;
+        };
+        let mut depth = 0;
+        let mut expects_name = true;
+        for (index, c) in group.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => expects_name = true,
+                c if expects_name && (c.is_alphabetic() || c == '_') => {
+                    found.push(word(group.get(index..).unwrap_or("")));
+                    expects_name = false;
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn imports_only_go_down() {
+    let floors = floors();
+    assert!(floors.len() >= 15, "the table of floors in src/lib.rs was not understood: {floors:?}");
+    let mut wrong = Vec::new();
+    for (name, text) in sources() {
+        let module = name.split('/').next().unwrap_or("").trim_end_matches(".rs");
+        if module == "lib" {
+            continue;
+        }
+        let Some((floor, household)) = floors.get(module) else {
+            wrong.push(format!("src/{name}: src/lib.rs gives {module} no floor"));
+            continue;
+        };
+        let code: Vec<&str> = code_lines(&text).map(|(_, line)| line).collect();
+        // The binary and documentation examples name the library by its name.
+        for import in imported(&code.join("\n").replace("entente::", "crate::")) {
+            let Some((other_floor, other_household)) = floors.get(&import) else { continue };
+            let down = other_floor < floor;
+            let same = other_floor == floor && (other_household == household || import == module);
+            if !down && !same {
+                wrong.push(format!("src/{name} (floor {floor}) imports {import} (floor {other_floor})"));
+            }
+        }
+    }
+    wrong.dedup();
+    assert!(wrong.is_empty(), "imports go down only:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_storage_names_lmdb() {
+    let names = ["lmdb::", "lmdb_sys", "use lmdb", "extern crate lmdb", "mdb_env", "mdb_txn"];
+    let mut wrong = Vec::new();
+    for (name, text) in sources().iter().filter(|(name, _)| !name.starts_with("storage/")) {
+        for (number, line) in code_lines(text) {
+            if names.iter().any(|word| line.contains(word)) {
+                wrong.push(format!("src/{name}:{number}: {}", line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "only src/storage knows LMDB:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    let mut wrong = Vec::new();
+    for (name, text) in sources().iter().filter(|(name, _)| !name.ends_with("/tests.rs") && !name.contains("/tests/")) {
+        let header: Vec<&str> = text.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim).collect();
+        let sentence = header.join(" ");
+        if sentence.len() < 20 || !sentence.contains(['.', ':', '?']) {
+            wrong.push(format!("src/{name}"));
+        }
+    }
+    assert!(wrong.is_empty(), "a file begins with `//!` and a sentence:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn names_say_something() {
+    let empty = ["util", "utils", "common", "misc", "helper", "helpers", "manager", "stuff"];
+    let mut wrong = Vec::new();
+    for path in ["src", "tests"].iter().flat_map(|folder| files_below(&root().join(folder))) {
+        let below = path.strip_prefix(root()).expect("found below the root");
+        let says_nothing = below.components().any(|part| {
+            let part = part.as_os_str().to_string_lossy();
+            part.split('.').next().is_some_and(|name| empty.contains(&name))
+        });
+        if says_nothing {
+            wrong.push(below.display().to_string());
+        }
+    }
+    assert!(wrong.is_empty(), "names that say nothing:\n{}", wrong.join("\n"));
+}
+
+/// Paths of this repository that a text names.
+fn named_paths(text: &str) -> Vec<String> {
+    let inside = |c: char| c.is_ascii_alphanumeric() || "_-./*".contains(c);
+    let mut found = Vec::new();
+    for word in text.split(|c: char| !inside(c)) {
+        let word = word.strip_prefix("./").unwrap_or(word).trim_end_matches(['.', '-']);
+        let top = word.split('/').next().unwrap_or("");
+        if word.contains('/') && ["src", "tests", "deploy", "ldif", "schema"].contains(&top) {
+            found.push(word.to_owned());
+        }
+    }
+    found
+}
+
+/// True if a path, in which the last part may hold one `*`, is there.
+fn is_there(path: &str) -> bool {
+    let full = root().join(path);
+    let Some((before, after)) = path.rsplit('/').next().and_then(|last| last.split_once('*')) else {
+        return full.exists();
+    };
+    let Some(folder) = full.parent() else { return false };
+    fs::read_dir(folder).is_ok_and(|entries| {
+        entries.flatten().any(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            name.starts_with(before) && name.ends_with(after)
+        })
+    })
+}
+
+#[test]
+fn documents_name_files_that_exist() {
+    let mut documents: Vec<PathBuf> =
+        ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"].iter().map(|name| root().join(name)).collect();
+    let deploy = files_below(&root().join("deploy"));
+    documents.extend(deploy.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "md")));
+    let mut wrong = Vec::new();
+    for document in documents.iter().filter(|document| document.exists()) {
+        let name = document.strip_prefix(root()).expect("found below the root").display();
+        wrong.extend(
+            named_paths(&read(document)).iter().filter(|path| !is_there(path)).map(|path| format!("{name}: {path}")),
+        );
+    }
+    assert!(wrong.is_empty(), "documents name what is not there:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_readers_of_this_test_read_right() {
+    assert_eq!(imported("use crate::a::B; crate::{c::{D, e}, f, g::*}; my_crate::x"), ["a", "c", "f", "g"]);
+    let text = "See `src/lib.rs`, tests/tidy.rs. Not /etc/src/x; (deploy/*.toml) [x](./ldif/example.ldif)";
+    assert_eq!(named_paths(text), ["src/lib.rs", "tests/tidy.rs", "deploy/*.toml", "ldif/example.ldif"]);
+    assert!(is_there("deploy/*.toml") && !is_there("deploy/*.nothing") && !is_there("src/nothing.rs"));
+    let floors = floors();
+    assert_eq!(floors.get("schema").map(|(floor, _)| floor), floors.get("wire").map(|(floor, _)| floor));
+    assert_ne!(floors.get("schema"), floors.get("wire"));
+}
