@@ -1,1 +1,69 @@
 //! The replicated tree: read snapshots of it, and the one door through which it changes.
+//!
+//! State, view, index: the state record of an entry is what suppliers merge; its view record is a pure function of
+//! the state (and of the names of what it refers to); index keys are a pure function of the view. Reads touch view
+//! and index only. Every change, local or replicated, passes [`apply`](Writing::apply) inside the one writer's
+//! transaction, which changes all three together with log and vector.
+
+mod apply;
+mod bulk;
+mod catalog;
+mod check;
+mod derive;
+mod feed;
+mod index_keys;
+mod links;
+mod sorter;
+mod spill;
+mod tree;
+mod values;
+mod view;
+mod writer;
+
+pub use apply::{Target, Writing};
+pub use bulk::{BulkLoad, reindex};
+pub use catalog::{AttributeInfo, Catalog, IndexOptions, Indexed, WellKnown};
+pub use check::{CheckReport, check};
+pub use feed::Feed;
+pub use index_keys::{Gram, grams_of, grams_of_part, keys_of_value, link_key, text_link_key};
+pub use tree::{Dit, Options, Snapshot};
+pub use values::{ValueError, birth_deltas, rdn_state, value_of};
+pub use view::{Children, Entry, Resolution, View};
+pub use writer::{Committed, Completion, Job, Writer, WriterStats};
+
+#[cfg(test)]
+mod tests;
+
+use crate::storage::StorageError;
+
+/// Why the tree could not do it. LDAP result codes are given to these by `operation`, and nowhere else.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DitError {
+    /// An attribute type that the schema does not know.
+    #[error("attribute type {0} is not in the schema")]
+    UnknownAttribute(String),
+    /// More different attribute descriptions than a directory can have.
+    #[error("more than {attributes_max} different attribute descriptions are in use")]
+    TooManyAttributes {
+        /// The limit.
+        attributes_max: usize,
+    },
+    /// An update names an entry that is not here.
+    #[error("no entry with entryUUID {0}")]
+    NoSuchEntry(crate::model::EntryUuid),
+    /// A state record does not decode.
+    #[error("state of entry number {id}: {detail}")]
+    State {
+        /// Entry number.
+        id: u64,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The writer has stopped, or its queue is full.
+    #[error("{0}")]
+    Unavailable(&'static str),
+    /// Storage.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}

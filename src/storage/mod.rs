@@ -1,1 +1,78 @@
 //! LMDB tables: bytes and ids; no schema, no LDAP policy.
+//!
+//! One environment a node. Everything that a commit changes (entries, indexes, log, vector, counters) is in
+//! it, so that there is no second place that could disagree after a crash. Only this floor names `lmdb`.
+//!
+//! Invariants
+//! - record-checksum: every record of `id2entry`, `id2state`, `bigvalues` and `log` starts with a checksum that
+//!   covers its key too; a record that fails is [`StorageError::Corrupted`], never an answer.
+//! - no-waiting-reader: a read transaction is never held while waiting for a client.
+//! - durable-commit: a commit returns after LMDB's own two flushes; no flag weakens them but in offline bulk load
+//!   of a new file.
+
+mod environment;
+mod key;
+mod meta;
+mod postings;
+mod record;
+mod transaction;
+mod view_record;
+
+pub use environment::{Environment, Options, Stats, TableStats};
+pub use key::{
+    INDEX_KEY_BYTES_MAX, IndexKind, KEY_BYTES_MAX, bigvalue_key, bigvalue_prefix, dn2id_key, index_key, log_key,
+    uuid2id_key,
+};
+pub use meta::{FORMAT_VERSION, MetaName, check_format};
+pub use postings::Postings;
+pub use record::{seal, sealed_id, unseal, unseal_id};
+pub use transaction::{Cursor, PutMode, ReadTransaction, Reader, Table, WriteTransaction};
+pub use view_record::{
+    AttributeSlice, ENTRY_ALIAS, ENTRY_HAS_ACI, ENTRY_HAS_LINKS, ENTRY_REFERRAL, ENTRY_SUBENTRY, VALUE_LINKS,
+    VALUE_OPERATIONAL, VALUE_SECRET, VALUE_SPILLED, ViewHeader, ViewRecord, ViewRecordBuilder,
+};
+
+/// The local number of an entry: dense, ascending in creation order, never used again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct EntryId(pub u64);
+
+impl EntryId {
+    /// No entry: the superior of a suffix.
+    pub const NONE: Self = Self(0);
+
+    /// The key bytes in tables with integer keys (native byte order; the file is not portable between byte orders).
+    pub fn to_key(self) -> [u8; 8] {
+        self.0.to_ne_bytes()
+    }
+
+    /// Reads what [`EntryId::to_key`] wrote; anything but eight bytes is entry 0.
+    pub fn from_key(bytes: &[u8]) -> Self {
+        Self(bytes.try_into().map_or(0, u64::from_ne_bytes))
+    }
+}
+
+/// Why the store could not do it. Never contains LDAP result codes.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// What is on disk breaks the format; not retried. `entente check` tells the extent.
+    #[error("corrupted {table}: {detail}")]
+    Corrupted {
+        /// The table.
+        table: &'static str,
+        /// Key and what is wrong with its record.
+        detail: String,
+    },
+    /// The data directory was written by another format version, or is not one of ours.
+    #[error("{0}")]
+    Format(String),
+    /// The file cannot grow: the disk or the map is full. Reads go on; writes are refused until there is room.
+    #[error("no room left for the data file ({0})")]
+    Full(String),
+    /// Input/output failed.
+    #[error("input/output: {0}")]
+    Io(#[from] std::io::Error),
+    /// LMDB refused; the text is LMDB's own.
+    #[error("LMDB: {0}")]
+    Lmdb(String),
+}

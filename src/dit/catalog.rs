@@ -1,0 +1,480 @@
+//! The catalog: every attribute description that the node has ever stored, numbered, beside the schema that
+//! explains it.
+//!
+//! Records and index keys name attributes by a small number, because names are long and change spelling. The
+//! numbers are this node's own: what is sent to others is the attribute key, `OID;option;option`. A catalog is an
+//! immutable snapshot; the writer makes a new one when it meets a description for the first time.
+//!
+//! Invariants
+//! - An [`AttributeId`] once given never changes its meaning; numbers are dense from 0.
+//! - A description with options is numbered after its bare type, which names the index keys of both.
+
+use super::DitError;
+use crate::model::AttributeDescription;
+use crate::schema::{AttributeType, AttributeTypeIndex, Schema};
+use crate::state::{AttributeId, OriginId};
+use crate::storage::{PutMode, Reader, Table, WriteTransaction};
+use hashbrown::HashMap;
+use std::sync::Arc;
+
+/// How many attribute descriptions a node can number; more would be an attack, not a directory.
+const ATTRIBUTES_MAX: usize = 65_536;
+
+/// Numbered first, so that entries come out in an order that a person would write.
+const WELL_KNOWN_NAMES: [&str; 30] = [
+    "objectClass",
+    "cn",
+    "sn",
+    "givenName",
+    "displayName",
+    "initials",
+    "uid",
+    "mail",
+    "telephoneNumber",
+    "mobile",
+    "title",
+    "o",
+    "ou",
+    "dc",
+    "l",
+    "st",
+    "street",
+    "postalCode",
+    "c",
+    "description",
+    "employeeNumber",
+    "manager",
+    "member",
+    "userPassword",
+    "aci",
+    "createTimestamp",
+    "modifyTimestamp",
+    "creatorsName",
+    "modifiersName",
+    "contextName",
+];
+
+/// Which indexes the values of an attribute are kept in.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Indexed {
+    /// Normal forms, in order.
+    pub equality: bool,
+    /// That the attribute is there.
+    pub presence: bool,
+    /// Three-character pieces.
+    pub substring: bool,
+}
+
+/// Which attributes to index; names as in the schema.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IndexOptions {
+    /// Names, `*` for every attribute with an equality rule, `-name` for an exception.
+    pub equality: Vec<String>,
+    /// As `equality`.
+    pub presence: Vec<String>,
+    /// Names of attributes with substring rule.
+    pub substring: Vec<String>,
+}
+
+impl Default for IndexOptions {
+    fn default() -> Self {
+        let list = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let bulky = [
+            "*",
+            "-userPassword",
+            "-jpegPhoto",
+            "-photo",
+            "-audio",
+            "-thumbnailPhoto",
+            "-userCertificate",
+            "-userSMIMECertificate",
+            "-userPKCS12",
+        ];
+        let mut names = [
+            "cn",
+            "sn",
+            "givenName",
+            "displayName",
+            "mail",
+            "uid",
+            "telephoneNumber",
+            "mobile",
+            "homePhone",
+            "ipPhone",
+        ]
+        .to_vec();
+        names.extend([
+            "facsimileTelephoneNumber",
+            "mozillaNickname",
+            "mozillaSecondEmail",
+            "o",
+            "ou",
+            "title",
+            "l",
+            "fileAs",
+        ]);
+        Self { equality: list(&bulky), presence: list(&bulky), substring: list(&names) }
+    }
+}
+
+impl IndexOptions {
+    fn selects(list: &[String], attribute_type: &AttributeType) -> bool {
+        let named = |name: &str| {
+            attribute_type.oid == name || attribute_type.names.iter().any(|known| known.eq_ignore_ascii_case(name))
+        };
+        let excepted = list.iter().filter_map(|name| name.strip_prefix('-')).any(named);
+        !excepted && list.iter().any(|name| name == "*" || named(name))
+    }
+
+    fn of(&self, attribute_type: &AttributeType) -> Indexed {
+        let equality = attribute_type.equality.is_some_and(|rule| rule.is_key_rule());
+        Indexed {
+            equality: equality && !attribute_type.is_secret() && Self::selects(&self.equality, attribute_type),
+            presence: Self::selects(&self.presence, attribute_type),
+            substring: attribute_type.substring.is_some() && Self::selects(&self.substring, attribute_type),
+        }
+    }
+
+    /// A text that changes whenever the index would hold other keys: kept beside the index and compared at open.
+    pub fn fingerprint(&self) -> String {
+        format!("1|{}|{}|{}", self.equality.join(","), self.presence.join(","), self.substring.join(","))
+    }
+}
+
+/// One numbered attribute description.
+#[derive(Clone, Debug)]
+pub struct AttributeInfo {
+    /// `OID;option;option`.
+    pub key: String,
+    /// Its type; `None` when the schema does not know it (any more).
+    pub attribute_type: Option<AttributeTypeIndex>,
+    /// The bare type's number: what index keys begin with.
+    pub base: AttributeId,
+    /// Options, lower case, sorted.
+    pub options: Vec<String>,
+    /// The name to answer with when the client did not spell one.
+    pub name: String,
+    /// Not returned for `*`.
+    pub operational: bool,
+    /// Values are kept as links where the target exists.
+    pub links: bool,
+    /// At most one value.
+    pub single_value: bool,
+    /// A `replace` is shipped as a difference, so that it cannot drop another supplier's addition.
+    pub membership: bool,
+    /// Holds password hashes.
+    pub secret: bool,
+    /// In which indexes.
+    pub indexed: Indexed,
+}
+
+/// Numbers of the attributes that the tree itself looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct WellKnown {
+    /// objectClass
+    pub object_class: AttributeId,
+    /// aci
+    pub aci: AttributeId,
+    /// createTimestamp
+    pub create_timestamp: AttributeId,
+    /// modifyTimestamp
+    pub modify_timestamp: AttributeId,
+    /// creatorsName
+    pub creators_name: AttributeId,
+    /// modifiersName
+    pub modifiers_name: AttributeId,
+    /// contextName: the whole DN of a suffix entry
+    pub context_name: AttributeId,
+}
+
+/// No attribute has this number.
+const NOT_NUMBERED: AttributeId = AttributeId(u32::MAX);
+
+impl Default for WellKnown {
+    fn default() -> Self {
+        Self {
+            object_class: NOT_NUMBERED,
+            aci: NOT_NUMBERED,
+            create_timestamp: NOT_NUMBERED,
+            modify_timestamp: NOT_NUMBERED,
+            creators_name: NOT_NUMBERED,
+            modifiers_name: NOT_NUMBERED,
+            context_name: NOT_NUMBERED,
+        }
+    }
+}
+
+impl WellKnown {
+    /// Attributes of the state that the view shows in another way.
+    pub fn is_hidden(&self, id: AttributeId) -> bool {
+        id == self.create_timestamp || id == self.modify_timestamp || id == self.context_name
+    }
+
+    fn note(&mut self, oid: &str, id: AttributeId) {
+        match oid {
+            "2.5.4.0" => self.object_class = id,
+            "2.16.840.1.113730.3.1.55" => self.aci = id,
+            "2.5.18.1" => self.create_timestamp = id,
+            "2.5.18.2" => self.modify_timestamp = id,
+            "2.5.18.3" => self.creators_name = id,
+            "2.5.18.4" => self.modifiers_name = id,
+            CONTEXT_NAME_OID => self.context_name = id,
+            _ => {}
+        }
+    }
+}
+
+/// The attribute that keeps the whole DN of a suffix entry (schema/entente.ldif).
+const CONTEXT_NAME_OID: &str = "2.25.226734431000227364254570923804739913085.1.4";
+
+/// See the module.
+#[derive(Clone)]
+pub struct Catalog {
+    schema: Arc<Schema>,
+    options: Arc<IndexOptions>,
+    attributes: Vec<AttributeInfo>,
+    by_key: HashMap<String, AttributeId>,
+    /// For each attribute type: the numbers of its descriptions and of all its subtypes' descriptions.
+    by_type: Vec<Vec<AttributeId>>,
+    /// Attribute numbers with links that are indexed: where referrers of an entry are found.
+    link_attributes: Vec<AttributeId>,
+    well_known: WellKnown,
+    /// Local number of each origin that stamps in records refer to.
+    origins: Vec<OriginId>,
+}
+
+impl Catalog {
+    /// A catalog of no attributes yet.
+    pub fn new(schema: Arc<Schema>, options: Arc<IndexOptions>) -> Self {
+        let by_type = vec![Vec::new(); schema.attribute_types().count()];
+        Self {
+            schema,
+            options,
+            attributes: Vec::new(),
+            by_key: HashMap::new(),
+            by_type,
+            link_attributes: Vec::new(),
+            well_known: WellKnown::default(),
+            origins: Vec::new(),
+        }
+    }
+
+    /// Reads the catalog as the file has it.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`].
+    pub fn load(reader: Reader<'_>, schema: Arc<Schema>, options: Arc<IndexOptions>) -> Result<Self, DitError> {
+        let mut catalog = Self::new(schema, options);
+        let mut cursor = reader.cursor(Table::Attributes)?;
+        let mut item = cursor.first()?;
+        while let Some((_, key)) = item {
+            catalog.append(&String::from_utf8_lossy(key));
+            item = cursor.next()?;
+        }
+        let mut cursor = reader.cursor(Table::Origins)?;
+        let mut item = cursor.first()?;
+        while let Some((_, origin)) = item {
+            catalog.origins.push(OriginId(origin.try_into().map_or(0, u64::from_be_bytes)));
+            item = cursor.next()?;
+        }
+        Ok(catalog)
+    }
+
+    /// Numbers the attributes that every directory has.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`].
+    pub fn initialise(&mut self, txn: &mut WriteTransaction<'_>) -> Result<(), DitError> {
+        for name in WELL_KNOWN_NAMES {
+            if let Ok(description) = AttributeDescription::parse(name)
+                && self.schema.attribute_type(name).is_some()
+            {
+                self.intern(txn, &description)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The schema of this snapshot.
+    pub fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+
+    /// The same numbers explained by another schema or indexed otherwise.
+    pub fn with(&self, schema: Arc<Schema>, options: Arc<IndexOptions>) -> Self {
+        let mut catalog = Self::new(schema, options);
+        for info in &self.attributes {
+            catalog.append(&info.key);
+        }
+        catalog.origins.clone_from(&self.origins);
+        catalog
+    }
+
+    /// Numbers of the attributes that the tree itself looks at.
+    pub fn well_known(&self) -> &WellKnown {
+        &self.well_known
+    }
+
+    /// The origin behind a local number.
+    pub fn origin(&self, number: u16) -> Option<OriginId> {
+        self.origins.get(usize::from(number)).copied()
+    }
+
+    /// The local number of an origin, if it has one.
+    pub fn origin_number(&self, origin: OriginId) -> Option<u16> {
+        self.origins.iter().position(|known| *known == origin).and_then(|at| u16::try_from(at).ok())
+    }
+
+    /// Gives an origin a local number if it has none.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`].
+    pub fn intern_origin(&mut self, txn: &mut WriteTransaction<'_>, origin: OriginId) -> Result<(), DitError> {
+        if self.origin_number(origin).is_none() {
+            let number = u16::try_from(self.origins.len())
+                .map_err(|_| DitError::Unavailable("more origins than a node can number"))?;
+            txn.put(Table::Origins, &number.to_be_bytes(), &origin.0.to_be_bytes(), PutMode::Upsert)?;
+            self.origins.push(origin);
+        }
+        Ok(())
+    }
+
+    /// The index options.
+    pub fn index_options(&self) -> &IndexOptions {
+        &self.options
+    }
+
+    /// How many descriptions are numbered.
+    pub fn len(&self) -> usize {
+        self.attributes.len()
+    }
+
+    /// Whether none is numbered.
+    pub fn is_empty(&self) -> bool {
+        self.attributes.is_empty()
+    }
+
+    /// What is known of a number.
+    pub fn attribute(&self, id: AttributeId) -> Option<&AttributeInfo> {
+        self.attributes.get(id.0 as usize)
+    }
+
+    /// The attribute type behind a number.
+    pub fn attribute_type(&self, id: AttributeId) -> Option<&AttributeType> {
+        self.attribute(id)?.attribute_type.map(|index| self.schema.attribute_type_at(index))
+    }
+
+    /// The number of a description, if any entry ever had it.
+    pub fn find(&self, description: &AttributeDescription) -> Option<AttributeId> {
+        if description.options().is_empty() {
+            let attribute_type = self.schema.attribute_type(description.name())?;
+            return self.base_of(attribute_type);
+        }
+        self.by_key.get(&self.key_of(description)?).copied()
+    }
+
+    /// The number of a bare attribute type.
+    pub fn base_of(&self, attribute_type: &AttributeType) -> Option<AttributeId> {
+        self.by_key.get(attribute_type.oid.as_str()).copied()
+    }
+
+    /// The number of an attribute key.
+    pub fn find_key(&self, key: &str) -> Option<AttributeId> {
+        self.by_key.get(key).copied()
+    }
+
+    /// Numbers of all descriptions of a type and of its subtypes: what a filter or a request on it means.
+    pub fn of_type(&self, index: AttributeTypeIndex) -> &[AttributeId] {
+        self.by_type.get(index.0 as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// Numbers of indexed attributes that hold links.
+    pub fn link_attributes(&self) -> &[AttributeId] {
+        &self.link_attributes
+    }
+
+    /// The number of a description, given now if it is new. The type must be in the schema.
+    ///
+    /// # Errors
+    /// [`DitError::UnknownAttribute`]; [`DitError::TooManyAttributes`]; [`DitError::Storage`].
+    pub fn intern(
+        &mut self,
+        txn: &mut WriteTransaction<'_>,
+        description: &AttributeDescription,
+    ) -> Result<AttributeId, DitError> {
+        if let Some(id) = self.find(description) {
+            return Ok(id);
+        }
+        let key = self.key_of(description).ok_or_else(|| DitError::UnknownAttribute(description.to_string()))?;
+        self.intern_key(txn, &key)
+    }
+
+    /// [`Catalog::intern`] by attribute key: for what comes from elsewhere; an unknown type is kept by its OID.
+    ///
+    /// # Errors
+    /// [`DitError::TooManyAttributes`]; [`DitError::Storage`].
+    pub fn intern_key(&mut self, txn: &mut WriteTransaction<'_>, key: &str) -> Result<AttributeId, DitError> {
+        if let Some(id) = self.by_key.get(key) {
+            return Ok(*id);
+        }
+        if self.attributes.len() + 1 >= ATTRIBUTES_MAX {
+            return Err(DitError::TooManyAttributes { attributes_max: ATTRIBUTES_MAX });
+        }
+        if let Some((base, _)) = key.split_once(';') {
+            self.intern_key(txn, base)?;
+        }
+        let number = (self.attributes.len() as u32).to_be_bytes();
+        txn.put(Table::Attributes, &number, key.as_bytes(), PutMode::Upsert)?;
+        Ok(self.append(key))
+    }
+
+    fn key_of(&self, description: &AttributeDescription) -> Option<String> {
+        let mut key = self.schema.attribute_type(description.name())?.oid.clone();
+        for option in description.options() {
+            key.push(';');
+            key.push_str(option);
+        }
+        Some(key)
+    }
+
+    fn append(&mut self, key: &str) -> AttributeId {
+        let id = AttributeId(self.attributes.len() as u32);
+        let (oid, options) = key.split_once(';').unwrap_or((key, ""));
+        let base = if options.is_empty() { id } else { self.by_key.get(oid).copied().unwrap_or(id) };
+        let found = self.schema.attribute_type(oid);
+        let suffix = key.get(oid.len()..).unwrap_or_default();
+        let info = AttributeInfo {
+            key: key.to_owned(),
+            attribute_type: found.map(|found| found.index),
+            base,
+            options: options.split(';').filter(|option| !option.is_empty()).map(str::to_owned).collect(),
+            name: format!("{}{suffix}", found.map_or(oid, |found| found.name())),
+            operational: found.is_some_and(AttributeType::is_operational),
+            links: found.is_some_and(holds_links),
+            single_value: found.is_some_and(|found| found.single_value),
+            membership: found.is_some_and(AttributeType::is_membership),
+            secret: found.is_some_and(AttributeType::is_secret),
+            indexed: found.map_or_else(Indexed::default, |found| self.options.of(found)),
+        };
+        if info.links && info.indexed.equality && base == id {
+            self.link_attributes.push(id);
+        }
+        self.well_known.note(key, id);
+        let mut ancestor = info.attribute_type;
+        while let Some(index) = ancestor {
+            if let Some(list) = self.by_type.get_mut(index.0 as usize) {
+                list.push(id);
+            }
+            ancestor = self.schema.attribute_type_at(index).superior;
+        }
+        self.attributes.push(info);
+        self.by_key.insert(key.to_owned(), id);
+        id
+    }
+}
+
+/// DN-valued attributes hold links, except the server's own (who created an entry stays known after that one is
+/// gone) and the target of an alias (an alias without its name would break its class).
+fn holds_links(attribute_type: &AttributeType) -> bool {
+    attribute_type.is_dn_valued() && !attribute_type.no_user_modification && attribute_type.oid != "2.5.4.1"
+}

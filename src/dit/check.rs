@@ -1,0 +1,263 @@
+//! Everything below the state, computed anew and compared: what `entente check` does.
+//!
+//! Reads one snapshot; nothing is changed. Each difference is named with the entry it concerns. Views whose link texts
+//! await rewriting are compared without them.
+
+use super::DitError;
+use super::apply::{all_view_keys, read_state};
+use super::derive::{derive, name_key};
+use super::index_keys::KeySet;
+use super::tree::Dit;
+use super::view::View;
+use crate::model::EntryUuid;
+use crate::state::EntryState;
+use crate::storage::{
+    EntryId, MetaName, Reader, StorageError, Table, ViewRecord, dn2id_key, log_key, sealed_id, unseal, uuid2id_key,
+};
+use std::collections::BTreeMap;
+
+/// Differences told in full; the rest is counted.
+const DIFFERENCES_TOLD_MAX: usize = 1000;
+
+/// What the check found.
+#[derive(Clone, Debug, Default)]
+pub struct CheckReport {
+    /// Live entries.
+    pub entries: u64,
+    /// Deleted entries kept for replication.
+    pub deleted: u64,
+    /// Index keys and ids compared.
+    pub index_records: u64,
+    /// Log records read.
+    pub log_records: u64,
+    /// Views whose links await rewriting (no fault).
+    pub stale_links: u64,
+    /// The differences, the first thousand in words.
+    pub differences: Vec<String>,
+    /// How many differences there are.
+    pub difference_count: u64,
+}
+
+impl CheckReport {
+    fn tell(&mut self, difference: String) {
+        self.difference_count += 1;
+        if self.differences.len() < DIFFERENCES_TOLD_MAX {
+            self.differences.push(difference);
+        }
+    }
+}
+
+/// Walks every table of one snapshot. `progress` is told entries done and in all.
+///
+/// # Errors
+/// [`DitError::Storage`] when a table cannot be walked at all; damaged records are differences, not errors.
+pub fn check(dit: &Dit, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckReport, DitError> {
+    let snapshot = dit.read()?;
+    let view = snapshot.view();
+    let reader = view.reader();
+    let mut report = CheckReport::default();
+    let total = reader.count(Table::Id2State)?;
+    let mut subordinates: BTreeMap<EntryId, u64> = BTreeMap::new();
+    let mut tree_records = 0;
+    let mut keys = KeySet::default();
+    let mut cursor = reader.cursor(Table::Id2State)?;
+    let mut item = cursor.first()?;
+    let mut done = 0;
+    while let Some((key, _)) = item {
+        let id = EntryId::from_key(key);
+        match read_state(reader, view.catalog(), id) {
+            Ok(Some(state)) => {
+                if let Some(parent) = entry(&view, id, &state, &mut keys, &mut report)? {
+                    tree_records += 1;
+                    *subordinates.entry(parent).or_default() += 1;
+                }
+            }
+            Ok(None) => {}
+            Err(error) => report.tell(error.to_string()),
+        }
+        done += 1;
+        if done % 1_000 == 0 {
+            progress(done, total);
+        }
+        item = cursor.next()?;
+    }
+    progress(total, total);
+    counters(reader, &subordinates, tree_records, &mut report)?;
+    if reader.count(Table::Index)? != report.index_records {
+        extra_index_records(&view, &mut report)?;
+    }
+    views_without_state(reader, &mut report)?;
+    log(reader, &mut report)?;
+    Ok(report)
+}
+
+/// One entry; returns its superior when it is live and in place.
+fn entry(
+    view: &View<'_>,
+    id: EntryId,
+    state: &EntryState,
+    keys: &mut KeySet,
+    report: &mut CheckReport,
+) -> Result<Option<EntryId>, DitError> {
+    let reader = view.reader();
+    let dot = state.birth.dot();
+    let identity = uuid2id_key(state.uuid, Some((dot.origin, dot.sequence)));
+    if reader.get(Table::Uuid2Id, &identity)?.map(EntryId::from_key) != Some(id) {
+        report.tell(format!("uuid2id: entryUUID {} does not lead to entry number {}", state.uuid, id.0));
+    }
+    let stored = reader.get(Table::Id2Entry, &id.to_key())?;
+    if !state.is_live() {
+        report.deleted += 1;
+        if stored.is_some() {
+            report.tell(format!("id2entry: entry number {} is deleted and still shown", id.0));
+        }
+        return Ok(None);
+    }
+    report.entries += 1;
+    let Some(stored) = stored else {
+        report.tell(format!("id2entry: entry number {} (entryUUID {}) is live and not shown", id.0, state.uuid));
+        return Ok(None);
+    };
+    let parent = match state.parent.1 {
+        EntryUuid::NIL => Some(EntryId::NONE),
+        uuid => view.by_uuid(uuid)?,
+    };
+    let Some(parent) = parent else {
+        report.tell(format!("tree: the superior of entry number {} (entryUUID {}) is not there", id.0, state.uuid));
+        return Ok(None);
+    };
+    let record = match ViewRecord::open(id, stored) {
+        Ok(record) => record,
+        Err(error) => {
+            report.tell(error.to_string());
+            return Ok(Some(parent));
+        }
+    };
+    if record.naming_stamp() == view.naming_stamp() {
+        if sealed_id(id, derive(view, state, parent)?) != stored {
+            report.tell(format!(
+                "id2entry: the view of entry number {} (entryUUID {}) differs from its state",
+                id.0, state.uuid
+            ));
+        }
+    } else {
+        report.stale_links += 1;
+    }
+    let name = name_key(view.catalog(), parent, &String::from_utf8_lossy(record.rdn()));
+    let mut tree = reader.cursor(Table::Dn2Id)?;
+    if tree.seek_duplicate(&dn2id_key(parent, &name), &id.to_key())?.map(EntryId::from_key) != Some(id) {
+        report.tell(format!(
+            "dn2id: entry number {} ({}) is not below its superior",
+            id.0,
+            String::from_utf8_lossy(record.rdn())
+        ));
+    }
+    keys.clear();
+    match all_view_keys(reader, view.catalog(), id, &record, keys) {
+        Ok(()) => {}
+        Err(error) => report.tell(error.to_string()),
+    }
+    let mut index = reader.cursor(Table::Index)?;
+    for key in keys.sorted() {
+        if index.seek_duplicate(key, &id.to_key())?.map(EntryId::from_key) == Some(id) {
+            report.index_records += 1;
+        } else {
+            report.tell(format!("index: entry number {} is missing at {}", id.0, key_text(view, key)));
+        }
+    }
+    Ok(Some(parent))
+}
+
+fn counters(
+    reader: Reader<'_>,
+    counted: &BTreeMap<EntryId, u64>,
+    tree_records: u64,
+    report: &mut CheckReport,
+) -> Result<(), DitError> {
+    let mut stored: BTreeMap<EntryId, u64> = BTreeMap::new();
+    let mut cursor = reader.cursor(Table::Subordinates)?;
+    let mut item = cursor.first()?;
+    while let Some((key, count)) = item {
+        stored.insert(EntryId::from_key(key), count.try_into().map_or(u64::MAX, u64::from_ne_bytes));
+        item = cursor.next()?;
+    }
+    for id in counted.keys().chain(stored.keys()).filter(|id| **id != EntryId::NONE) {
+        let (is, says) = (counted.get(id).copied().unwrap_or(0), stored.get(id).copied().unwrap_or(0));
+        if is != says {
+            report.tell(format!("subordinates: entry number {} has {is}, the counter says {says}", id.0));
+        }
+    }
+    let records = reader.count(Table::Dn2Id)?;
+    if records != tree_records {
+        report.tell(format!("dn2id: {records} records for {tree_records} live entries"));
+    }
+    Ok(())
+}
+
+/// Finds index records that no entry calls for.
+fn extra_index_records(view: &View<'_>, report: &mut CheckReport) -> Result<(), DitError> {
+    let mut cursor = view.reader().cursor(Table::Index)?;
+    let mut item = cursor.first()?;
+    let mut keys = KeySet::default();
+    while let Some((key, id)) = item {
+        let id = EntryId::from_key(id);
+        keys.clear();
+        let called_for = match view.entry(id) {
+            Ok(Some(entry)) => {
+                all_view_keys(view.reader(), view.catalog(), id, &entry.record, &mut keys)?;
+                keys.sorted().binary_search(&key).is_ok()
+            }
+            Ok(None) => false,
+            Err(_) => true,
+        };
+        if !called_for {
+            report.tell(format!("index: entry number {} stands at {} for no reason", id.0, key_text(view, key)));
+        }
+        item = cursor.next()?;
+    }
+    Ok(())
+}
+
+fn views_without_state(reader: Reader<'_>, report: &mut CheckReport) -> Result<(), DitError> {
+    let mut cursor = reader.cursor(Table::Id2Entry)?;
+    let mut item = cursor.first()?;
+    while let Some((key, _)) = item {
+        if reader.get(Table::Id2State, key)?.is_none() {
+            report.tell(format!("id2entry: entry number {} is shown and has no state", EntryId::from_key(key).0));
+        }
+        item = cursor.next()?;
+    }
+    Ok(())
+}
+
+/// The own log is dense from its floor to the sequence, and every record is whole.
+fn log(reader: Reader<'_>, report: &mut CheckReport) -> Result<(), DitError> {
+    let origin = crate::state::OriginId(reader.meta_u64(MetaName::Origin)?);
+    let mut cursor = reader.cursor(Table::Log)?;
+    let mut item = cursor.seek(&log_key(origin, 0))?;
+    let mut expected = None;
+    while let Some((key, record)) = item {
+        if let Err(error @ StorageError::Corrupted { .. }) = unseal("log", key, record) {
+            report.tell(error.to_string());
+        }
+        let sequence = key.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        if expected.is_some_and(|expected| expected != sequence) {
+            report.tell(format!("log: a hole before sequence {sequence}"));
+        }
+        expected = Some(sequence + 1);
+        report.log_records += 1;
+        item = cursor.next()?;
+    }
+    let last = reader.meta_u64(MetaName::Sequence)?;
+    if expected.is_some_and(|next| next != last + 1) {
+        report.tell(format!("log: ends at {} and the sequence is {last}", expected.map_or(0, |next| next - 1)));
+    }
+    Ok(())
+}
+
+fn key_text(view: &View<'_>, key: &[u8]) -> String {
+    let attribute = key.first_chunk::<4>().map_or(u32::MAX, |bytes| u32::from_be_bytes(*bytes));
+    let name = view.catalog().attribute(crate::state::AttributeId(attribute)).map_or("?", |info| info.name.as_str());
+    let kind = key.get(4).map_or('?', |byte| char::from(*byte));
+    format!("{name} {kind} {}", String::from_utf8_lossy(key.get(5..).unwrap_or_default()).escape_debug())
+}

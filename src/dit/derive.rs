@@ -1,0 +1,151 @@
+//! The view of an entry: a pure function of its state, of the catalog, and of the names of what it links to.
+//!
+//! Timestamps come from stamps, unless the entry was imported with its own: an imported `createTimestamp` holds, an
+//! imported `modifyTimestamp` holds until the first change after the import.
+
+use super::DitError;
+use super::catalog::Catalog;
+use super::links::dn_of;
+use super::view::View;
+use crate::model::{Ava, Dn, Rdn};
+use crate::schema::time::parse_generalized_time;
+use crate::state::view::ViewContent;
+use crate::state::{AttributeId, CellValue, EntryState, RdnState};
+use crate::storage::{
+    ENTRY_ALIAS, ENTRY_HAS_ACI, ENTRY_HAS_LINKS, ENTRY_REFERRAL, ENTRY_SUBENTRY, EntryId, VALUE_LINKS,
+    VALUE_OPERATIONAL, VALUE_SECRET, VALUE_SPILLED, ViewHeader, ViewRecordBuilder,
+};
+
+/// The view record of a live entry, checksum still open.
+pub(super) fn derive(view: &View<'_>, state: &EntryState, parent: EntryId) -> Result<Vec<u8>, DitError> {
+    let catalog = view.catalog();
+    let known = catalog.well_known();
+    let newest = state.max_stamp();
+    let header = ViewHeader {
+        parent,
+        naming_stamp: view.naming_stamp(),
+        uuid: state.uuid,
+        csn: newest.csn,
+        created_ms: written_time(state, known.create_timestamp)
+            .map_or_else(|| ms(state.birth.csn.ms()), |(_, time)| time),
+        modified_ms: written_time(state, known.modify_timestamp)
+            .filter(|(stamp, _)| *stamp >= newest)
+            .map_or_else(|| ms(newest.csn.ms()), |(_, time)| time),
+        flags: 0,
+    };
+    let mut builder = ViewRecordBuilder::new(header, &rdn_text(catalog, state));
+    for attribute in state.view_attributes() {
+        if known.is_hidden(attribute) {
+            continue;
+        }
+        let Some(info) = catalog.attribute(attribute) else { continue };
+        let mut flags = if info.operational { VALUE_OPERATIONAL } else { 0 };
+        if info.secret {
+            flags |= VALUE_SECRET;
+        }
+        if state.attribute(attribute).is_some_and(|held| held.spilled.is_some()) {
+            builder.attribute(attribute, flags | VALUE_SPILLED, &[], &[]);
+            if info.links {
+                builder.flags(ENTRY_HAS_LINKS);
+            }
+            continue;
+        }
+        let values = state.view_cells(attribute, info.single_value);
+        if info.links {
+            if add_links(view, &mut builder, attribute, flags, &values)? {
+                builder.flags(ENTRY_HAS_LINKS);
+            }
+            continue;
+        }
+        let texts: Vec<&[u8]> = values.iter().filter_map(|value| value.as_text()).collect();
+        if attribute == known.object_class {
+            builder.flags(class_flags(&texts));
+        }
+        if attribute == known.aci {
+            builder.flags(ENTRY_HAS_ACI);
+        }
+        if !texts.is_empty() {
+            builder.attribute(attribute, flags, &texts, &[]);
+        }
+    }
+    Ok(builder.finish())
+}
+
+fn add_links(
+    view: &View<'_>,
+    builder: &mut ViewRecordBuilder,
+    attribute: AttributeId,
+    flags: u8,
+    values: &[crate::state::ViewValue<'_>],
+) -> Result<bool, DitError> {
+    let mut texts: Vec<Vec<u8>> = Vec::with_capacity(values.len());
+    let mut targets = Vec::with_capacity(values.len() * 16);
+    for value in values {
+        match &value.content {
+            ViewContent::Text(text) => {
+                texts.push(text.to_vec());
+                targets.extend_from_slice(&[0; 16]);
+            }
+            ViewContent::Link(target) => {
+                if let Some(text) = dn_of(view, *target)? {
+                    texts.push(text);
+                    targets.extend_from_slice(&target.0);
+                }
+            }
+        }
+    }
+    if !texts.is_empty() {
+        let slices: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
+        builder.attribute(attribute, flags | VALUE_LINKS, &slices, &targets);
+    }
+    Ok(!values.is_empty())
+}
+
+/// The RDN as written; for a suffix its whole DN.
+pub(super) fn rdn_text(catalog: &Catalog, state: &EntryState) -> String {
+    let context = state.attribute(catalog.well_known().context_name).and_then(|held| {
+        held.cells.values().find(|cell| cell.present).and_then(|cell| match &cell.value {
+            CellValue::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
+            CellValue::Link(_) => None,
+        })
+    });
+    context.unwrap_or_else(|| rdn_of(&state.rdn.1).map_or_else(String::new, |rdn| rdn.to_string()))
+}
+
+/// The normalised form under which the tree table has an entry of this name: an RDN, or the whole DN of a suffix.
+pub(super) fn name_key(catalog: &Catalog, parent: EntryId, text: &str) -> Vec<u8> {
+    let schema = catalog.schema();
+    if parent == EntryId::NONE {
+        return Dn::parse(text).map(|dn| schema.dn_key(&dn)).unwrap_or_default();
+    }
+    Rdn::parse(text).map(|rdn| schema.rdn_key(&rdn)).unwrap_or_default()
+}
+
+fn rdn_of(state: &RdnState) -> Option<Rdn> {
+    Rdn::new(state.avas.iter().map(|ava| Ava { attribute: ava.type_text.clone(), value: ava.value.clone() }).collect())
+}
+
+fn written_time(state: &EntryState, attribute: AttributeId) -> Option<(crate::state::Stamp, i64)> {
+    let held = state.attribute(attribute)?;
+    let cell = held.cells.values().filter(|cell| cell.present).max_by_key(|cell| cell.stamp)?;
+    match &cell.value {
+        CellValue::Text(text) => Some((cell.stamp, parse_generalized_time(text)?)),
+        CellValue::Link(_) => None,
+    }
+}
+
+fn class_flags(classes: &[&[u8]]) -> u16 {
+    classes.iter().fold(0, |flags, class| {
+        flags
+            | match class.to_ascii_lowercase().as_slice() {
+                b"alias" | b"2.5.6.1" => ENTRY_ALIAS,
+                b"referral" | b"2.16.840.1.113730.3.2.6" => ENTRY_REFERRAL,
+                b"subentry" | b"2.5.17.0" => ENTRY_SUBENTRY,
+                _ => 0,
+            }
+    })
+}
+
+fn ms(unsigned: u64) -> i64 {
+    i64::try_from(unsigned).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,183 @@
+//! Index keys of values: a pure function of the view.
+//!
+//! Keys stand under the bare attribute type, whatever the options: a filter on `cn` also means `cn;lang-de`, and the
+//! entry is looked at again in any case. Normal forms are those of the type's equality rule, in whose order the
+//! index is, so that prefixes and ranges are one read.
+//!
+//! A piece for substring search is three characters of the normal form. The end of the value counts as a character
+//! (0x00), so that the last two characters, and values of one or two, have a piece that begins with them; a search
+//! for one or two characters is then a range of pieces.
+
+use super::catalog::AttributeInfo;
+use crate::model::{Dn, EntryUuid};
+use crate::schema::{AttributeType, Schema};
+use crate::storage::{IndexKind, index_key};
+
+const TAG_TEXT: u8 = 1;
+const TAG_LINK: u8 = 2;
+/// Marks the end of a value in its last piece.
+pub(super) const END: u8 = 0;
+/// Only the beginning of very long values is cut into pieces; what is found is looked at again, what lies beyond is
+/// found by other conditions or a scan.
+const PIECES_BYTES_MAX: usize = 4096;
+
+/// A set of keys, gathered in one buffer.
+#[derive(Default, Debug)]
+pub(super) struct KeySet {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl KeySet {
+    /// Starts a key; what is appended to the buffer until [`KeySet::end`] belongs to it.
+    fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    fn end(&mut self) {
+        self.ends.push(self.bytes.len() as u32);
+    }
+
+    /// The keys, sorted, each once.
+    pub(super) fn sorted(&self) -> Vec<&[u8]> {
+        let mut start = 0;
+        let mut keys = Vec::with_capacity(self.ends.len());
+        for &end in &self.ends {
+            keys.push(self.bytes.get(start..end as usize).unwrap_or_default());
+            start = end as usize;
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+}
+
+/// The normal form under which a link to `target` is indexed.
+pub fn link_key(target: EntryUuid) -> Vec<u8> {
+    let mut key = vec![TAG_LINK];
+    key.extend_from_slice(&target.0);
+    key
+}
+
+/// The normal form under which a DN that names no entry is indexed.
+pub fn text_link_key(schema: &Schema, dn: &Dn) -> Vec<u8> {
+    let mut key = vec![TAG_TEXT];
+    key.extend_from_slice(&schema.dn_key(dn));
+    key
+}
+
+/// The normal form of a value by the type's equality rule; `None` when it has none or the value breaks its syntax.
+pub fn keys_of_value(schema: &Schema, attribute_type: &AttributeType, value: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    attribute_type.equality?.key(schema, value, out).ok()
+}
+
+/// Appends the keys of one attribute. `targets` are the links' targets in value order (16 bytes each, nil for text),
+/// empty for attributes without links.
+pub(super) fn keys_of_attribute<'v>(
+    schema: &Schema,
+    info: &AttributeInfo,
+    values: impl Iterator<Item = &'v [u8]>,
+    targets: &[u8],
+    out: &mut KeySet,
+) {
+    let Some(attribute_type) = info.attribute_type.map(|index| schema.attribute_type_at(index)) else { return };
+    if info.indexed.presence {
+        index_key(info.base, IndexKind::Presence, &[], out.buffer());
+        out.end();
+    }
+    if !info.indexed.equality && !info.indexed.substring {
+        return;
+    }
+    let (targets, _) = targets.as_chunks::<16>();
+    let mut targets = targets.iter();
+    let mut normal = Vec::with_capacity(64);
+    for value in values {
+        normal.clear();
+        if info.links {
+            match targets.next() {
+                Some(target) if *target != EntryUuid::NIL.0 => normal.extend_from_slice(&link_key(EntryUuid(*target))),
+                _ => match Dn::parse_bytes(value) {
+                    Ok(dn) => normal.extend_from_slice(&text_link_key(schema, &dn)),
+                    Err(_) => continue,
+                },
+            }
+        } else if keys_of_value(schema, attribute_type, value, &mut normal).is_none() {
+            continue;
+        }
+        if info.indexed.equality {
+            index_key(info.base, IndexKind::Equality, &normal, out.buffer());
+            out.end();
+        }
+        if info.indexed.substring && !info.links {
+            for piece in grams_of(&normal) {
+                index_key(info.base, IndexKind::Substring, piece.as_slice(), out.buffer());
+                out.end();
+            }
+        }
+    }
+}
+
+/// A piece: at most three characters.
+pub type Gram = smallvec::SmallVec<[u8; 12]>;
+
+/// The pieces of a normal form, its end included.
+pub fn grams_of(normal: &[u8]) -> impl Iterator<Item = Gram> + '_ {
+    let cut = normal.get(..PIECES_BYTES_MAX).unwrap_or(normal);
+    let whole = cut.len() == normal.len();
+    let mut starts = Vec::with_capacity(cut.len() + 1);
+    starts.extend(cut.iter().enumerate().filter(|(_, byte)| !is_continuation(**byte)).map(|(at, _)| at));
+    let characters = starts.len();
+    starts.push(cut.len());
+    let full = characters.saturating_sub(2);
+    (0..characters).filter_map(move |first| {
+        let start = *starts.get(first)?;
+        if first < full {
+            return cut.get(start..*starts.get(first + 3)?).map(Gram::from_slice);
+        }
+        let mut piece = Gram::from_slice(cut.get(start..)?);
+        piece.push(END);
+        whole.then_some(piece)
+    })
+}
+
+/// The pieces that every value containing `part` has (no end mark), or the prefix of pieces to range over when the
+/// part is shorter than a piece.
+pub fn grams_of_part(part: &[u8]) -> Vec<Gram> {
+    let characters = part.iter().filter(|byte| !is_continuation(**byte)).count();
+    if characters < 3 {
+        return Vec::new();
+    }
+    grams_of(part).take(characters - 2).collect()
+}
+
+fn is_continuation(byte: u8) -> bool {
+    byte & 0xc0 == 0x80
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(pieces: impl Iterator<Item = Gram>) -> Vec<String> {
+        pieces.map(|piece| String::from_utf8_lossy(&piece).replace('\0', "$")).collect()
+    }
+
+    #[test]
+    fn pieces_cover_every_beginning_and_the_end() {
+        assert_eq!(text(grams_of(b"jones")), ["jon", "one", "nes", "es$", "s$"]);
+        assert_eq!(text(grams_of("李小龙".as_bytes())), ["李小龙", "小龙$", "龙$"]);
+        assert_eq!(text(grams_of(b"a")), ["a$"]);
+        assert!(text(grams_of(b"")).is_empty());
+    }
+
+    #[test]
+    fn a_part_shorter_than_a_piece_has_none() {
+        assert!(grams_of_part(b"jo").is_empty());
+        assert_eq!(text(grams_of_part("müll".as_bytes()).into_iter()), ["mül", "üll"]);
+    }
+}

@@ -1,0 +1,49 @@
+//! DN-valued attributes are links: what is kept is the target's entryUUID, what is shown is its DN now.
+//!
+//! The view keeps the texts as of a naming stamp, beside the targets, and they are copied while the stamp is current.
+//! After a rename or a move that may concern them they are rendered afresh here, and rewritten behind the scenes.
+
+use super::DitError;
+use super::spill;
+use super::view::{Entry, View};
+use crate::model::EntryUuid;
+use crate::state::CellValue;
+use crate::storage::{AttributeSlice, VALUE_SPILLED};
+
+/// The texts of the values of `slice` now; links to entries that are gone are left out.
+pub(super) fn render<'t>(
+    view: &View<'t>,
+    entry: &Entry<'t>,
+    slice: &AttributeSlice<'t>,
+) -> Result<Vec<Vec<u8>>, DitError> {
+    let mut values = Vec::new();
+    if slice.flags & VALUE_SPILLED != 0 {
+        spill::for_each(view.reader(), view.catalog(), entry.id, slice.id, &mut |_, cell| {
+            match cell.value {
+                CellValue::Text(text) if cell.present => values.push(text),
+                CellValue::Link(target) if cell.present => values.extend(dn_of(view, target)?),
+                _ => {}
+            }
+            Ok(true)
+        })?;
+        return Ok(values);
+    }
+    let (targets, _) = slice.targets.as_chunks::<16>();
+    let mut targets = targets.iter();
+    for text in slice.values() {
+        match targets.next() {
+            Some(target) if *target != EntryUuid::NIL.0 => values.extend(dn_of(view, EntryUuid(*target))?),
+            _ => values.push(text.to_vec()),
+        }
+    }
+    Ok(values)
+}
+
+/// The DN text of the live entry with `uuid`.
+pub(super) fn dn_of(view: &View<'_>, uuid: EntryUuid) -> Result<Option<Vec<u8>>, DitError> {
+    let Some(id) = view.by_uuid(uuid)? else { return Ok(None) };
+    let Some(entry) = view.entry(id)? else { return Ok(None) };
+    let mut out = Vec::with_capacity(96);
+    view.write_dn(&entry, &mut out)?;
+    Ok(Some(out))
+}

@@ -1,0 +1,237 @@
+//! Attributes of very many values: their cells stand one by one in `bigvalues`, so that adding a member to a group of
+//! a hundred thousand writes one cell.
+//!
+//! An attribute spills when it passes [`SPILL_ABOVE`] cells, and comes back only when nothing is left of it. While an
+//! update is applied, the cells that it touches are loaded into the state and put back afterwards.
+
+use super::DitError;
+use super::apply::state_error;
+use super::catalog::Catalog;
+use super::index_keys::{KeySet, keys_of_attribute};
+use crate::model::EntryUuid;
+use crate::state::encoding::cell::{decode_cell, encode_cell};
+use crate::state::{AttributeId, Cell, CellValue, Delta, EntryState, ValueKey};
+use crate::storage::{EntryId, PutMode, Reader, Table, WriteTransaction, bigvalue_key, bigvalue_prefix, seal, unseal};
+
+/// An attribute with more cells than this keeps them in `bigvalues`.
+pub(super) const SPILL_ABOVE: usize = 64;
+
+/// Cells of spilled attributes before and after an update.
+#[derive(Default)]
+pub(super) struct Touched {
+    before: Vec<(AttributeId, ValueKey, Cell)>,
+    after: Vec<(AttributeId, ValueKey, Cell)>,
+    /// Attributes that were spilled before or are now, with the count of values before and after.
+    counts: Vec<(AttributeId, u64, u64)>,
+}
+
+impl Touched {
+    /// Loads the cells of spilled attributes that `deltas` touch into `state`.
+    pub(super) fn load(
+        reader: Reader<'_>,
+        catalog: &Catalog,
+        id: EntryId,
+        state: &mut EntryState,
+        deltas: &[Delta],
+    ) -> Result<Self, DitError> {
+        let mut touched = Self::default();
+        for delta in deltas {
+            let (attribute, key) = match delta {
+                Delta::Cell { attribute, key, .. } => (*attribute, Some(key)),
+                Delta::Clear(attribute) => (*attribute, None),
+                _ => continue,
+            };
+            let Some(held) = state.attributes.get_mut(&attribute) else { continue };
+            let Some(spilled) = held.spilled.as_deref_mut() else { continue };
+            if !touched.counts.iter().any(|(known, ..)| *known == attribute) {
+                touched.counts.push((attribute, spilled.count, 0));
+            }
+            let cells = match key {
+                Some(key) => read_cell(reader, catalog, id, attribute, key)?
+                    .map(|cell| (key.clone(), cell))
+                    .into_iter()
+                    .collect(),
+                None => read_cells(reader, catalog, id, attribute)?,
+            };
+            for (key, cell) in cells {
+                if !held.cells.contains_key(&key) {
+                    spilled.leave(&key, &cell);
+                    touched.before.push((attribute, key.clone(), cell.clone()));
+                    held.cells.insert(key, cell);
+                }
+            }
+        }
+        Ok(touched)
+    }
+
+    /// Puts the loaded cells of `state` back, and spills attributes that have grown beyond the limit.
+    pub(super) fn store(
+        &mut self,
+        txn: &mut WriteTransaction<'_>,
+        catalog: &Catalog,
+        id: EntryId,
+        state: &mut EntryState,
+    ) -> Result<(), DitError> {
+        for (attribute, held) in &mut state.attributes {
+            let spills = held.spilled.is_none() && held.cells.len() > SPILL_ABOVE && held.counter.is_none();
+            if spills {
+                held.spilled = Some(Box::default());
+                self.counts.push((*attribute, 0, 0));
+            }
+            let Some(spilled) = held.spilled.as_deref_mut() else { continue };
+            for (_, key, _) in
+                self.before.iter().filter(|(of, key, _)| of == attribute && !held.cells.contains_key(key))
+            {
+                txn.delete(Table::BigValues, &bigvalue_key(id, *attribute, key), None)?;
+            }
+            for (key, cell) in held.cells.drain() {
+                spilled.enter(&key, &cell);
+                write_cell(txn, catalog, id, *attribute, &key, &cell)?;
+                self.after.push((*attribute, key, cell));
+            }
+            if let Some(count) = self.counts.iter_mut().find(|(of, ..)| of == attribute) {
+                count.2 = spilled.count;
+            }
+        }
+        Ok(())
+    }
+
+    /// The index keys of the touched cells, as they were and as they are.
+    pub(super) fn keys(&self, catalog: &Catalog, live: bool, old: &mut KeySet, new: &mut KeySet) {
+        for (attribute, before, after) in &self.counts {
+            if *before > 0 {
+                cell_keys(
+                    catalog,
+                    *attribute,
+                    self.before.iter().filter(|(of, ..)| of == attribute).map(|(_, _, cell)| cell),
+                    old,
+                );
+            }
+            if *after > 0 && live {
+                cell_keys(
+                    catalog,
+                    *attribute,
+                    self.after.iter().filter(|(of, ..)| of == attribute).map(|(_, _, cell)| cell),
+                    new,
+                );
+            }
+        }
+    }
+}
+
+/// One cell of a spilled attribute.
+pub(super) fn read_cell(
+    reader: Reader<'_>,
+    catalog: &Catalog,
+    id: EntryId,
+    attribute: AttributeId,
+    key: &ValueKey,
+) -> Result<Option<Cell>, DitError> {
+    let place = bigvalue_key(id, attribute, key);
+    match reader.get(Table::BigValues, &place)? {
+        Some(record) => Ok(Some(decode(catalog, id, key, unseal("bigvalues", &place, record)?)?)),
+        None => Ok(None),
+    }
+}
+
+/// All cells of a spilled attribute, in key order.
+pub(super) fn read_cells(
+    reader: Reader<'_>,
+    catalog: &Catalog,
+    id: EntryId,
+    attribute: AttributeId,
+) -> Result<Vec<(ValueKey, Cell)>, DitError> {
+    let mut cells = Vec::new();
+    for_each(reader, catalog, id, attribute, &mut |key, cell| {
+        cells.push((key, cell));
+        Ok(true)
+    })?;
+    Ok(cells)
+}
+
+/// Calls `visit` with every cell of a spilled attribute, absent ones too, until it returns false.
+pub(super) fn for_each(
+    reader: Reader<'_>,
+    catalog: &Catalog,
+    id: EntryId,
+    attribute: AttributeId,
+    visit: &mut dyn FnMut(ValueKey, Cell) -> Result<bool, DitError>,
+) -> Result<(), DitError> {
+    let prefix = bigvalue_prefix(id, attribute);
+    let mut cursor = reader.cursor(Table::BigValues)?;
+    let mut item = cursor.seek(&prefix)?;
+    while let Some((key, record)) = item {
+        let Some(rest) = key.strip_prefix(&prefix) else { break };
+        let value_key = value_key(id, rest)?;
+        let cell = decode(catalog, id, &value_key, unseal("bigvalues", key, record)?)?;
+        if !visit(value_key, cell)? {
+            break;
+        }
+        item = cursor.next()?;
+    }
+    Ok(())
+}
+
+/// Index keys of every spilled value of an entry.
+pub(super) fn all_keys(reader: Reader<'_>, catalog: &Catalog, id: EntryId, out: &mut KeySet) -> Result<(), DitError> {
+    let prefix = id.0.to_be_bytes();
+    let mut cursor = reader.cursor(Table::BigValues)?;
+    let mut item = cursor.seek(&prefix)?;
+    while let Some((key, record)) = item {
+        let Some((attribute, rest)) = key.strip_prefix(&prefix).and_then(|rest| rest.split_first_chunk::<4>()) else {
+            break;
+        };
+        let cell = decode(catalog, id, &value_key(id, rest)?, unseal("bigvalues", key, record)?)?;
+        if cell.present {
+            cell_keys(catalog, AttributeId(u32::from_be_bytes(*attribute)), std::iter::once(&cell), out);
+        }
+        item = cursor.next()?;
+    }
+    Ok(())
+}
+
+fn cell_keys<'c>(catalog: &Catalog, attribute: AttributeId, cells: impl Iterator<Item = &'c Cell>, out: &mut KeySet) {
+    let Some(info) = catalog.attribute(attribute) else { return };
+    let mut values: Vec<&[u8]> = Vec::new();
+    let mut targets = Vec::new();
+    for cell in cells.filter(|cell| cell.present) {
+        match &cell.value {
+            CellValue::Text(text) => {
+                values.push(text);
+                targets.extend_from_slice(&EntryUuid::NIL.0);
+            }
+            CellValue::Link(target) => {
+                values.push(&[]);
+                targets.extend_from_slice(&target.0);
+            }
+        }
+    }
+    let targets = if info.links { targets.as_slice() } else { &[] };
+    keys_of_attribute(catalog.schema(), info, values.into_iter(), targets, out);
+}
+
+/// Writes one cell of a spilled attribute.
+pub(super) fn write_cell(
+    txn: &mut WriteTransaction<'_>,
+    catalog: &Catalog,
+    id: EntryId,
+    attribute: AttributeId,
+    key: &ValueKey,
+    cell: &Cell,
+) -> Result<(), DitError> {
+    let place = bigvalue_key(id, attribute, key);
+    let mut record = vec![0; 8];
+    encode_cell(key, cell, |origin| catalog.origin_number(origin), &mut record)
+        .map_err(|error| state_error(id, &error))?;
+    seal(&place, &mut record);
+    Ok(txn.put(Table::BigValues, &place, &record, PutMode::Upsert)?)
+}
+
+fn value_key(id: EntryId, bytes: &[u8]) -> Result<ValueKey, DitError> {
+    ValueKey::from_bytes(bytes)
+        .ok_or_else(|| DitError::State { id: id.0, detail: "a value key in bigvalues has no known form".to_owned() })
+}
+
+fn decode(catalog: &Catalog, id: EntryId, key: &ValueKey, body: &[u8]) -> Result<Cell, DitError> {
+    decode_cell(key, body, |number| catalog.origin(number)).map_err(|error| state_error(id, &error))
+}

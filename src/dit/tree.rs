@@ -1,0 +1,188 @@
+//! The tree as an open thing: environment, catalog, snapshots.
+
+use super::DitError;
+use super::catalog::{Catalog, IndexOptions};
+use super::feed::Feed;
+use super::view::View;
+use crate::clock::Clock;
+use crate::schema::Schema;
+use crate::storage::{Environment, MetaName, ReadTransaction, StorageError, check_format};
+use arc_swap::ArcSwap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How to open a tree.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The data directory.
+    pub directory: PathBuf,
+    /// Address space for the data, in bytes.
+    pub map_bytes: usize,
+    /// Reader slots.
+    pub readers_max: u32,
+    /// Which attributes to index.
+    pub index: IndexOptions,
+    /// Updates kept in the log for followers, at least; older ones are trimmed.
+    pub log_records_max: u64,
+    /// False only for a bulk load into a new file.
+    pub durable: bool,
+    /// Whether the data must be there already.
+    pub must_exist: bool,
+}
+
+impl Options {
+    /// Defaults for a data directory.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        let storage = crate::storage::Options::new("");
+        Self {
+            directory: directory.into(),
+            map_bytes: storage.map_bytes,
+            readers_max: storage.readers_max,
+            index: IndexOptions::default(),
+            log_records_max: 100_000,
+            durable: true,
+            must_exist: false,
+        }
+    }
+}
+
+/// The open tree; shared by everybody.
+pub struct Dit {
+    environment: Environment,
+    catalog: ArcSwap<Catalog>,
+    feed: Feed,
+    clock: Clock,
+    token: u64,
+    log_records_max: u64,
+    /// Counts commits that changed access rules or memberships, so that deciders know when to read them again.
+    rules_generation: AtomicU64,
+}
+
+/// A read snapshot with the catalog of its time. Never hold one across an `.await`.
+pub struct Snapshot<'d> {
+    transaction: ReadTransaction<'d>,
+    catalog: arc_swap::Guard<Arc<Catalog>>,
+    naming_stamp: u64,
+    token: u64,
+}
+
+impl Snapshot<'_> {
+    /// The look into it.
+    pub fn view(&self) -> View<'_> {
+        View::new(self.transaction.reader(), &self.catalog, self.naming_stamp, self.token)
+    }
+}
+
+impl Dit {
+    /// Opens the tree; an empty data directory is initialised with a new cluster, node and origin.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`]: the folder cannot be used, or has another format.
+    pub fn open(options: Options, schema: Arc<Schema>, clock: Clock) -> Result<Self, DitError> {
+        static TOKENS: AtomicU64 = AtomicU64::new(1);
+        let environment = Environment::open(&crate::storage::Options {
+            directory: options.directory,
+            map_bytes: options.map_bytes,
+            readers_max: options.readers_max,
+            durable: options.durable,
+            must_exist: options.must_exist,
+        })?;
+        let index = Arc::new(options.index);
+        let initialised = check_format(environment.read()?.reader())?;
+        if !initialised {
+            super::apply::initialise(&environment, Arc::clone(&schema), Arc::clone(&index))?;
+        }
+        let read = environment.read()?;
+        let catalog = Catalog::load(read.reader(), schema, Arc::clone(&index))?;
+        let recorded = read.reader().meta(MetaName::IndexConfiguration)?.map(<[u8]>::to_vec);
+        drop(read);
+        let dit = Self {
+            environment,
+            catalog: ArcSwap::from_pointee(catalog),
+            feed: Feed::default(),
+            clock,
+            token: TOKENS.fetch_add(1, Ordering::Relaxed),
+            log_records_max: options.log_records_max,
+            rules_generation: AtomicU64::new(1),
+        };
+        if recorded.as_deref() != Some(index.fingerprint().as_bytes()) {
+            tracing::info!("the index settings changed: building the index anew");
+            super::bulk::reindex(&dit, &mut |_, _| {})?;
+        }
+        Ok(dit)
+    }
+
+    /// A snapshot of the last commit. Cost: a few hundred nanoseconds.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`].
+    pub fn read(&self) -> Result<Snapshot<'_>, DitError> {
+        // The transaction first: a catalog that is newer than the snapshot only knows more.
+        let transaction = self.environment.read()?;
+        let naming_stamp = transaction.reader().meta_u64(MetaName::NamingStamp)?;
+        Ok(Snapshot { transaction, catalog: self.catalog.load(), naming_stamp, token: self.token })
+    }
+
+    /// The environment, for offline work, backup and the monitor.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// The catalog of the last commit.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.load_full()
+    }
+
+    /// The signal of commits.
+    pub fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// The clock that stamps are made from.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Changes with every commit that may change who may do what.
+    pub fn rules_generation(&self) -> u64 {
+        self.rules_generation.load(Ordering::Acquire)
+    }
+
+    /// The administrator's DN and stored password, as `init` set them.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`].
+    pub fn administrator(&self) -> Result<Option<(String, Vec<u8>)>, StorageError> {
+        let read = self.environment.read()?;
+        let reader = read.reader();
+        let dn = reader.meta(MetaName::AdministratorDn)?.map(|dn| String::from_utf8_lossy(dn).into_owned());
+        let password = reader.meta(MetaName::AdministratorPassword)?.unwrap_or_default().to_vec();
+        Ok(dn.map(|dn| (dn, password)))
+    }
+
+    /// Sets the administrator. Only for the writer's thread or offline commands.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`].
+    pub fn set_administrator(&self, dn: &str, password: &[u8]) -> Result<(), DitError> {
+        let mut txn = self.environment.write()?;
+        txn.put_meta(MetaName::AdministratorDn, dn.as_bytes())?;
+        txn.put_meta(MetaName::AdministratorPassword, password)?;
+        Ok(txn.commit()?)
+    }
+
+    pub(super) fn publish(&self, catalog: Option<Arc<Catalog>>, rules_changed: bool) {
+        if let Some(catalog) = catalog {
+            self.catalog.store(catalog);
+        }
+        if rules_changed {
+            self.rules_generation.fetch_add(1, Ordering::Release);
+        }
+        self.feed.announce();
+    }
+
+    pub(super) fn log_records_max(&self) -> u64 {
+        self.log_records_max
+    }
+}

@@ -1,0 +1,239 @@
+//! The LMDB environment: open, pool of read transactions, hot copy.
+//!
+//! The map is reserved large at open (address space, not disk), because LMDB cannot grow it while readers are
+//! about. Read transactions are not tied to threads and are kept in a small sharded pool: renewing one costs
+//! some 20 ns, beginning one takes a lock that all readers share.
+#![expect(unsafe_code, reason = "pooled transactions outlive their borrow; see Pool")]
+
+use super::StorageError;
+use super::transaction::{ReadTransaction, Table, WriteTransaction, lmdb_error};
+use lmdb::{DatabaseFlags, EnvironmentFlags, InactiveTransaction};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const POOL_SHARDS: usize = 16;
+const POOLED_PER_SHARD_MAX: usize = 8;
+
+/// How to open the environment.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The folder; made when absent.
+    pub directory: PathBuf,
+    /// Address space to reserve, in bytes; the most the data can grow to.
+    pub map_bytes: usize,
+    /// Reader slots.
+    pub readers_max: u32,
+    /// False only for bulk load into a new file that nobody serves.
+    pub durable: bool,
+    /// Whether a folder without a data file is an error.
+    pub must_exist: bool,
+}
+
+impl Options {
+    /// Defaults for a folder: 1 TiB of address space, 4,096 readers, durable.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into(), map_bytes: 1 << 40, readers_max: 4096, durable: true, must_exist: false }
+    }
+}
+
+/// What the environment holds, for the monitor.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// Bytes of the file in use.
+    pub used_bytes: u64,
+    /// Bytes reserved.
+    pub map_bytes: u64,
+    /// Number of the last committed transaction.
+    pub last_transaction: u64,
+    /// Reader slots in use.
+    pub readers: u32,
+    /// Each table.
+    pub tables: Vec<TableStats>,
+}
+
+/// One table's size.
+#[derive(Clone, Debug)]
+pub struct TableStats {
+    /// Its name.
+    pub name: &'static str,
+    /// Records, duplicates counted.
+    pub records: u64,
+}
+
+pub(super) struct Tables([lmdb::Database; Table::ALL.len()]);
+
+impl Tables {
+    #[expect(clippy::indexing_slicing, reason = "the array has one element for each table number")]
+    pub(super) fn database(&self, table: Table) -> lmdb::Database {
+        self.0[table as usize]
+    }
+
+    pub(super) fn handle(&self, table: Table) -> lmdb_sys::MDB_dbi {
+        self.database(table).dbi()
+    }
+}
+
+struct Idle(InactiveTransaction<'static>);
+// SAFETY: the environment is opened with NO_TLS, so a transaction handle belongs to no thread; the pool's mutex
+// hands it from one to the next.
+unsafe impl Send for Idle {}
+
+pub(super) struct Pool {
+    shards: [Mutex<Vec<Idle>>; POOL_SHARDS],
+}
+
+impl Pool {
+    fn shard(&self) -> Option<&Mutex<Vec<Idle>>> {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        thread_local! { static SHARD: usize = NEXT.fetch_add(1, Ordering::Relaxed); }
+        self.shards.get(SHARD.with(|shard| *shard) % POOL_SHARDS)
+    }
+
+    fn take(&self) -> Option<InactiveTransaction<'static>> {
+        self.shard()?.lock().ok()?.pop().map(|idle| idle.0)
+    }
+
+    pub(super) fn give_back(&self, transaction: InactiveTransaction<'static>) {
+        if let Some(mut shard) = self.shard().and_then(|shard| shard.lock().ok())
+            && shard.len() < POOLED_PER_SHARD_MAX
+        {
+            shard.push(Idle(transaction));
+        }
+    }
+}
+
+/// An open environment. Fields drop in order: the pooled transactions go before the environment closes.
+pub struct Environment {
+    pool: Pool,
+    tables: Tables,
+    lmdb: lmdb::Environment,
+    directory: PathBuf,
+}
+
+impl Environment {
+    /// Opens or makes the environment.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] when the folder cannot be used; [`StorageError::Format`] when it must exist and does
+    /// not; LMDB's own otherwise. The format version is checked by [`super::check_format`].
+    pub fn open(options: &Options) -> Result<Self, StorageError> {
+        let directory = options.directory.clone();
+        if options.must_exist && !directory.join("data.mdb").exists() {
+            return Err(StorageError::Format(format!(
+                "{} holds no directory data; make one with: entente init --data {} --suffix DN --admin-password-file FILE",
+                directory.display(),
+                directory.display()
+            )));
+        }
+        std::fs::create_dir_all(&directory)?;
+        let mut flags = EnvironmentFlags::NO_TLS | EnvironmentFlags::NO_READAHEAD;
+        if !options.durable {
+            flags |= EnvironmentFlags::NO_SYNC | EnvironmentFlags::NO_META_SYNC;
+        }
+        let lmdb = lmdb::Environment::new()
+            .set_flags(flags)
+            .set_max_readers(options.readers_max)
+            .set_max_dbs(Table::ALL.len() as u32 + 4)
+            .set_map_size(options.map_bytes)
+            .open_with_permissions(&directory, 0o600)
+            .map_err(|error| lmdb_error(error, Table::Meta))?;
+        let open = |table: Table| {
+            let flags = match table {
+                Table::Id2Entry | Table::Id2State | Table::Subordinates => DatabaseFlags::INTEGER_KEY,
+                Table::Index => DatabaseFlags::DUP_SORT | DatabaseFlags::DUP_FIXED | DatabaseFlags::INTEGER_DUP,
+                Table::Dn2Id => DatabaseFlags::DUP_SORT | DatabaseFlags::DUP_FIXED,
+                _ => DatabaseFlags::empty(),
+            };
+            lmdb.create_db(Some(table.name()), flags).map_err(|error| lmdb_error(error, table))
+        };
+        let mut databases = Vec::with_capacity(Table::ALL.len());
+        for table in Table::ALL {
+            databases.push(open(table)?);
+        }
+        let tables: [lmdb::Database; Table::ALL.len()] =
+            databases.try_into().map_err(|_| StorageError::Lmdb("a table is missing".to_owned()))?;
+        // Slots of readers that died with their process.
+        // SAFETY: the environment is open; the count is a plain out parameter.
+        let mut dead = 0;
+        unsafe { lmdb_sys::mdb_reader_check(lmdb.env(), &mut dead) };
+        Ok(Self { pool: Pool { shards: Default::default() }, tables: Tables(tables), lmdb, directory })
+    }
+
+    /// A snapshot of the last commit. Cost: some 50 ns.
+    ///
+    /// # Errors
+    /// LMDB's own: no reader slot left, or a failed file.
+    pub fn read(&self) -> Result<ReadTransaction<'_>, StorageError> {
+        let transaction = match self.pool.take() {
+            Some(inactive) => inactive.renew(),
+            None => self.lmdb.begin_ro_txn(),
+        };
+        Ok(ReadTransaction::new(transaction.map_err(|error| lmdb_error(error, Table::Meta))?, &self.tables, &self.pool))
+    }
+
+    /// The write transaction; waits for the one that is open. Only the writer thread calls it while a node serves.
+    ///
+    /// # Errors
+    /// LMDB's own.
+    pub fn write(&self) -> Result<WriteTransaction<'_>, StorageError> {
+        let transaction = self.lmdb.begin_rw_txn().map_err(|error| lmdb_error(error, Table::Meta))?;
+        Ok(WriteTransaction::new(transaction, &self.tables))
+    }
+
+    /// Flushes the file to disk.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn sync(&self) -> Result<(), StorageError> {
+        self.lmdb.sync(true).map_err(|error| lmdb_error(error, Table::Meta))
+    }
+
+    /// Copies a consistent state of the file to `file` while writing goes on, leaving out free pages.
+    /// The copy is a long reader: pages freed meanwhile are not reused until it ends.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn copy_compact(&self, file: &std::fs::File) -> Result<(), StorageError> {
+        use std::os::fd::AsRawFd;
+        // SAFETY: the environment is open and the descriptor outlives the call.
+        let code = unsafe { lmdb_sys::mdb_env_copyfd2(self.lmdb.env(), file.as_raw_fd(), lmdb_sys::MDB_CP_COMPACT) };
+        if code != 0 {
+            return Err(lmdb_error(lmdb::Error::from_err_code(code), Table::Meta));
+        }
+        file.sync_all()?;
+        Ok(())
+    }
+
+    /// Sizes.
+    ///
+    /// # Errors
+    /// LMDB's own.
+    pub fn stats(&self) -> Result<Stats, StorageError> {
+        let info = self.lmdb.info().map_err(|error| lmdb_error(error, Table::Meta))?;
+        let page = u64::from(self.lmdb.stat().map_err(|error| lmdb_error(error, Table::Meta))?.page_size());
+        let read = self.read()?;
+        let reader = read.reader();
+        let mut tables = Vec::new();
+        for table in Table::ALL {
+            tables.push(TableStats { name: table.name(), records: reader.count(table)? });
+        }
+        Ok(Stats {
+            used_bytes: (info.last_pgno() as u64 + 1) * page,
+            map_bytes: info.map_size() as u64,
+            last_transaction: info.last_txnid() as u64,
+            readers: info.num_readers(),
+            tables,
+        })
+    }
+
+    /// The folder.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The data file.
+    pub fn data_file(&self) -> PathBuf {
+        self.directory.join("data.mdb")
+    }
+}

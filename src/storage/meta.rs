@@ -1,0 +1,116 @@
+//! The `meta` table: names and bytes, and the format version that is looked at before anything else.
+
+use super::StorageError;
+use super::transaction::{PutMode, Reader, Table, WriteTransaction};
+
+/// The format that this program writes. Raise it with every change of a key or a record, and say in CHANGELOG.md
+/// how an older one is upgraded.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// What `meta` holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MetaName {
+    /// Format version, u32.
+    Format,
+    /// Cluster id, 16 bytes.
+    Cluster,
+    /// Node id, 16 bytes.
+    Node,
+    /// This incarnation's origin, u64.
+    Origin,
+    /// Last sequence number that this origin used, u64.
+    Sequence,
+    /// Last time stamp of the hybrid clock (a CSN), 16 bytes.
+    Clock,
+    /// Last entry id used, u64.
+    LastEntryId,
+    /// Naming stamp: changes whenever a rename, move or delete may have changed the text of a link, u64.
+    NamingStamp,
+    /// Administrator's DN, text.
+    AdministratorDn,
+    /// Administrator's password hash.
+    AdministratorPassword,
+    /// Fingerprint of the index configuration that the index table was built by, text.
+    IndexConfiguration,
+    /// Oldest record kept in the log, u64 sequence of the own origin.
+    LogFloor,
+}
+
+impl MetaName {
+    fn key(self) -> &'static [u8] {
+        match self {
+            Self::Format => b"format",
+            Self::Cluster => b"cluster",
+            Self::Node => b"node",
+            Self::Origin => b"origin",
+            Self::Sequence => b"sequence",
+            Self::Clock => b"clock",
+            Self::LastEntryId => b"last-entry-id",
+            Self::NamingStamp => b"naming-stamp",
+            Self::AdministratorDn => b"administrator-dn",
+            Self::AdministratorPassword => b"administrator-password",
+            Self::IndexConfiguration => b"index-configuration",
+            Self::LogFloor => b"log-floor",
+        }
+    }
+}
+
+impl<'t> Reader<'t> {
+    /// The bytes of `name`, if set.
+    ///
+    /// # Errors
+    /// LMDB's own.
+    pub fn meta(&self, name: MetaName) -> Result<Option<&'t [u8]>, StorageError> {
+        self.get(Table::Meta, name.key())
+    }
+
+    /// The number at `name`; zero when it was never set.
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupted`] when it is not eight bytes.
+    pub fn meta_u64(&self, name: MetaName) -> Result<u64, StorageError> {
+        match self.meta(name)? {
+            None => Ok(0),
+            Some(bytes) => bytes.try_into().map(u64::from_be_bytes).map_err(|_| StorageError::Corrupted {
+                table: "meta",
+                detail: format!("{name:?} is not a 64-bit number"),
+            }),
+        }
+    }
+}
+
+impl WriteTransaction<'_> {
+    /// Sets `name`.
+    ///
+    /// # Errors
+    /// As [`WriteTransaction::put`].
+    pub fn put_meta(&mut self, name: MetaName, value: &[u8]) -> Result<(), StorageError> {
+        self.put(Table::Meta, name.key(), value, PutMode::Upsert)
+    }
+}
+
+/// Looks at the format version. `Ok(false)` means an empty environment, which the caller initialises.
+///
+/// # Errors
+/// [`StorageError::Format`] in words for an older or a newer format.
+pub fn check_format(reader: Reader<'_>) -> Result<bool, StorageError> {
+    let Some(bytes) = reader.meta(MetaName::Format)? else {
+        return if reader.count(Table::Id2Entry)? == 0 {
+            Ok(false)
+        } else {
+            Err(StorageError::Format(
+                "this is not a data folder of Entente: it has entries but no format version".to_owned(),
+            ))
+        };
+    };
+    let version = bytes.try_into().map(u32::from_be_bytes).unwrap_or_default();
+    match version {
+        FORMAT_VERSION => Ok(true),
+        newer if newer > FORMAT_VERSION => Err(StorageError::Format(format!(
+            "the data has format {newer} and this program knows formats up to {FORMAT_VERSION}: use the newer program that wrote it"
+        ))),
+        older => Err(StorageError::Format(format!(
+            "the data has format {older}, which no release ever wrote: restore it from a backup"
+        ))),
+    }
+}

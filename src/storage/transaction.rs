@@ -1,0 +1,430 @@
+//! Transactions and cursors: the only code that hands LMDB pointers around.
+//!
+//! lmdb-rkv opens, begins, commits and aborts; look-ups and cursors go to the functions below it, because its own
+//! cursors lack typed seeks and its iterators outlive what they borrow. A [`Reader`] is a copyable look into
+//! either kind of transaction; what it returns lives in the memory map until that transaction ends, which the
+//! lifetimes say.
+#![expect(unsafe_code, reason = "LMDB is C; this file wraps it in lifetimes and says why each call is sound")]
+
+use super::environment::{Pool, Tables};
+use super::{EntryId, StorageError};
+use lmdb::{RoTransaction, RwTransaction, Transaction, WriteFlags};
+use std::ffi::c_void;
+use std::marker::PhantomData;
+use std::ptr;
+
+/// The tables; see ARCHITECTURE.md for keys and records.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(usize)]
+pub enum Table {
+    /// name -> bytes
+    Meta,
+    /// origin -> update vector element
+    Vector,
+    /// attribute number -> attribute key text
+    Attributes,
+    /// origin number -> origin
+    Origins,
+    /// entry -> view record
+    Id2Entry,
+    /// entry -> state record
+    Id2State,
+    /// entryUUID ‖ birth -> entry
+    Uuid2Id,
+    /// parent ‖ normalised RDN -> entries
+    Dn2Id,
+    /// entry -> how many entries are directly below it
+    Subordinates,
+    /// attribute ‖ kind ‖ key -> entries
+    Index,
+    /// entry ‖ attribute ‖ value key -> cell
+    BigValues,
+    /// origin ‖ sequence -> update
+    Log,
+}
+
+impl Table {
+    /// Every table, in the order of their numbers.
+    pub const ALL: [Self; 12] = [
+        Self::Meta,
+        Self::Vector,
+        Self::Attributes,
+        Self::Origins,
+        Self::Id2Entry,
+        Self::Id2State,
+        Self::Uuid2Id,
+        Self::Dn2Id,
+        Self::Subordinates,
+        Self::Index,
+        Self::BigValues,
+        Self::Log,
+    ];
+
+    /// The name in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Vector => "vector",
+            Self::Attributes => "attributes",
+            Self::Origins => "origins",
+            Self::Id2Entry => "id2entry",
+            Self::Id2State => "id2state",
+            Self::Uuid2Id => "uuid2id",
+            Self::Dn2Id => "dn2id",
+            Self::Subordinates => "subordinates",
+            Self::Index => "index",
+            Self::BigValues => "bigvalues",
+            Self::Log => "log",
+        }
+    }
+}
+
+/// A snapshot for reading, taken from a pool and given back when dropped. Never hold one across an `.await`.
+pub struct ReadTransaction<'e> {
+    transaction: Option<RoTransaction<'e>>,
+    tables: &'e Tables,
+    pool: &'e Pool,
+}
+
+impl<'e> ReadTransaction<'e> {
+    pub(super) fn new(transaction: RoTransaction<'e>, tables: &'e Tables, pool: &'e Pool) -> Self {
+        Self { transaction: Some(transaction), tables, pool }
+    }
+
+    /// The look into this snapshot.
+    pub fn reader(&self) -> Reader<'_> {
+        let txn = self.transaction.as_ref().map_or(ptr::null_mut(), Transaction::txn);
+        Reader { txn, tables: self.tables, lifetime: PhantomData }
+    }
+}
+
+impl Drop for ReadTransaction<'_> {
+    fn drop(&mut self) {
+        if let Some(transaction) = self.transaction.take() {
+            // SAFETY: the pool belongs to the environment that the transaction borrows and is emptied before that
+            // environment closes, so prolonging the lifetime for the stay in the pool cannot dangle.
+            let inactive = unsafe {
+                std::mem::transmute::<lmdb::InactiveTransaction<'_>, lmdb::InactiveTransaction<'static>>(
+                    transaction.reset(),
+                )
+            };
+            self.pool.give_back(inactive);
+        }
+    }
+}
+
+/// How a put treats what is there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PutMode {
+    /// Replace, or add a duplicate in tables that have them.
+    Upsert,
+    /// The key is greater than every key of the table (bulk load; wrong order is an error).
+    Append,
+    /// Like `Append` for the duplicates of a key.
+    AppendDuplicate,
+}
+
+/// The one write transaction; only the writer thread and the offline commands have it.
+pub struct WriteTransaction<'e> {
+    transaction: RwTransaction<'e>,
+    tables: &'e Tables,
+}
+
+impl<'e> WriteTransaction<'e> {
+    pub(super) fn new(transaction: RwTransaction<'e>, tables: &'e Tables) -> Self {
+        Self { transaction, tables }
+    }
+
+    /// The look into this transaction; what it returns is valid until the next put or delete.
+    pub fn reader(&self) -> Reader<'_> {
+        Reader { txn: self.transaction.txn(), tables: self.tables, lifetime: PhantomData }
+    }
+
+    /// Writes one record.
+    ///
+    /// # Errors
+    /// [`StorageError::Full`] when the file cannot grow (the transaction is then useless: drop it), or LMDB's own.
+    pub fn put(&mut self, table: Table, key: &[u8], value: &[u8], mode: PutMode) -> Result<(), StorageError> {
+        let flags = match mode {
+            PutMode::Upsert => WriteFlags::empty(),
+            PutMode::Append => WriteFlags::APPEND,
+            PutMode::AppendDuplicate => WriteFlags::APPEND_DUP,
+        };
+        self.transaction.put(self.tables.database(table), &key, &value, flags).map_err(|error| lmdb_error(error, table))
+    }
+
+    /// Appends a key greater than all with its duplicates, ascending: the fast way of bulk load.
+    ///
+    /// # Errors
+    /// As [`WriteTransaction::put`]; a key out of order is LMDB's `KeyExist`.
+    pub fn append_postings(&mut self, key: &[u8], ids: &[EntryId]) -> Result<(), StorageError> {
+        let Some((first, rest)) = ids.split_first() else { return Ok(()) };
+        self.put(Table::Index, key, &first.to_key(), PutMode::Append)?;
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let bytes: Vec<u8> = rest.iter().flat_map(|id| id.to_key()).collect();
+        let mut key_val = val(key);
+        let mut data = [
+            lmdb_sys::MDB_val { mv_size: 8, mv_data: bytes.as_ptr().cast_mut().cast::<c_void>() },
+            lmdb_sys::MDB_val { mv_size: rest.len(), mv_data: ptr::null_mut() },
+        ];
+        let mut cursor = ptr::null_mut();
+        // SAFETY: the transaction is open and exclusively ours; the cursor is closed below, before it ends. With
+        // MDB_MULTIPLE LMDB reads `mv_size` items of eight bytes from the buffer, which outlives the call.
+        let code = unsafe {
+            let handle = self.tables.handle(Table::Index);
+            let opened = lmdb_sys::mdb_cursor_open(self.transaction.txn(), handle, &mut cursor);
+            if opened == 0 {
+                let put = lmdb_sys::mdb_cursor_put(cursor, &mut key_val, data.as_mut_ptr(), lmdb_sys::MDB_MULTIPLE);
+                lmdb_sys::mdb_cursor_close(cursor);
+                put
+            } else {
+                opened
+            }
+        };
+        if code == 0 { Ok(()) } else { Err(lmdb_error(lmdb::Error::from_err_code(code), Table::Index)) }
+    }
+
+    /// Deletes a key, or one duplicate of it. Returns whether it was there.
+    ///
+    /// # Errors
+    /// LMDB's own.
+    pub fn delete(&mut self, table: Table, key: &[u8], duplicate: Option<&[u8]>) -> Result<bool, StorageError> {
+        match self.transaction.del(self.tables.database(table), &key, duplicate) {
+            Ok(()) => Ok(true),
+            Err(lmdb::Error::NotFound) => Ok(false),
+            Err(error) => Err(lmdb_error(error, table)),
+        }
+    }
+
+    /// Empties a table.
+    ///
+    /// # Errors
+    /// LMDB's own.
+    pub fn clear(&mut self, table: Table) -> Result<(), StorageError> {
+        self.transaction.clear_db(self.tables.database(table)).map_err(|error| lmdb_error(error, table))
+    }
+
+    /// Makes everything durable (unless the environment was opened without sync for bulk load).
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] or [`StorageError::Full`]; nothing of the transaction is then visible.
+    pub fn commit(self) -> Result<(), StorageError> {
+        self.transaction.commit().map_err(|error| lmdb_error(error, Table::Meta))
+    }
+}
+
+/// A look into a transaction: cheap to copy.
+#[derive(Clone, Copy)]
+pub struct Reader<'t> {
+    txn: *mut lmdb_sys::MDB_txn,
+    tables: &'t Tables,
+    lifetime: PhantomData<&'t ()>,
+}
+
+impl<'t> Reader<'t> {
+    /// The record at `key` (the first duplicate where the table has them).
+    ///
+    /// # Errors
+    /// LMDB's own; absence is `None`.
+    pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<&'t [u8]>, StorageError> {
+        let mut key_val = val(key);
+        let mut data = val(&[]);
+        // SAFETY: the transaction lives for 't, the database handle belongs to its environment, and LMDB only
+        // reads the key. The data it points to stays mapped and unchanged for 't.
+        let code = unsafe { lmdb_sys::mdb_get(self.txn, self.tables.handle(table), &mut key_val, &mut data) };
+        match code {
+            0 => Ok(Some(unsafe { bytes(&data) })),
+            lmdb_sys::MDB_NOTFOUND => Ok(None),
+            code => Err(lmdb_error(lmdb::Error::from_err_code(code), table)),
+        }
+    }
+
+    /// A cursor over `table`.
+    ///
+    /// # Errors
+    /// LMDB's own.
+    pub fn cursor(&self, table: Table) -> Result<Cursor<'t>, StorageError> {
+        let mut cursor = ptr::null_mut();
+        // SAFETY: as in `get`; the cursor is closed when dropped, before or after a read transaction ends alike.
+        let code = unsafe { lmdb_sys::mdb_cursor_open(self.txn, self.tables.handle(table), &mut cursor) };
+        if code != 0 {
+            return Err(lmdb_error(lmdb::Error::from_err_code(code), table));
+        }
+        Ok(Cursor { cursor, table, lifetime: PhantomData })
+    }
+
+    /// How many records (duplicates counted) the table has. Cost: none.
+    ///
+    /// # Errors
+    /// LMDB's own.
+    pub fn count(&self, table: Table) -> Result<u64, StorageError> {
+        // SAFETY: plain out parameter of the right type; zero is a valid value for each field.
+        let mut stat: lmdb_sys::MDB_stat = unsafe { std::mem::zeroed() };
+        let code = unsafe { lmdb_sys::mdb_stat(self.txn, self.tables.handle(table), &mut stat) };
+        if code != 0 {
+            return Err(lmdb_error(lmdb::Error::from_err_code(code), table));
+        }
+        Ok(stat.ms_entries as u64)
+    }
+}
+
+/// A key and its record.
+type Item<'t> = (&'t [u8], &'t [u8]);
+
+/// A position in a table.
+pub struct Cursor<'t> {
+    cursor: *mut lmdb_sys::MDB_cursor,
+    table: Table,
+    lifetime: PhantomData<&'t ()>,
+}
+
+impl<'t> Cursor<'t> {
+    fn step(
+        &mut self,
+        key: &[u8],
+        data: &[u8],
+        operation: lmdb_sys::MDB_cursor_op,
+    ) -> Result<Option<Item<'t>>, StorageError> {
+        let mut key_val = val(key);
+        let mut data_val = val(data);
+        // SAFETY: the cursor is open and its transaction lives for 't; LMDB reads the given key and data and
+        // points both at mapped memory that stays for 't.
+        let code = unsafe { lmdb_sys::mdb_cursor_get(self.cursor, &mut key_val, &mut data_val, operation) };
+        match code {
+            0 => Ok(Some(unsafe { (bytes(&key_val), bytes(&data_val)) })),
+            lmdb_sys::MDB_NOTFOUND => Ok(None),
+            code => Err(lmdb_error(lmdb::Error::from_err_code(code), self.table)),
+        }
+    }
+
+    /// The first record.
+    ///
+    /// # Errors
+    /// LMDB's own, here and below.
+    pub fn first(&mut self) -> Result<Option<Item<'t>>, StorageError> {
+        self.step(&[], &[], lmdb_sys::MDB_FIRST)
+    }
+
+    /// The last record.
+    ///
+    /// # Errors
+    /// LMDB's own.
+    pub fn last(&mut self) -> Result<Option<Item<'t>>, StorageError> {
+        self.step(&[], &[], lmdb_sys::MDB_LAST)
+    }
+
+    /// The next record, duplicates included.
+    ///
+    /// # Errors
+    /// LMDB's own.
+    #[expect(clippy::should_implement_trait, reason = "fallible, and the word of LMDB")]
+    pub fn next(&mut self) -> Result<Option<Item<'t>>, StorageError> {
+        self.step(&[], &[], lmdb_sys::MDB_NEXT)
+    }
+
+    /// The record before this one.
+    ///
+    /// # Errors
+    /// LMDB's own.
+    pub fn previous(&mut self) -> Result<Option<Item<'t>>, StorageError> {
+        self.step(&[], &[], lmdb_sys::MDB_PREV)
+    }
+
+    /// The next duplicate of this key.
+    ///
+    /// # Errors
+    /// LMDB's own.
+    pub fn next_duplicate(&mut self) -> Result<Option<Item<'t>>, StorageError> {
+        self.step(&[], &[], lmdb_sys::MDB_NEXT_DUP)
+    }
+
+    /// The first record of the next key.
+    ///
+    /// # Errors
+    /// LMDB's own.
+    pub fn next_key(&mut self) -> Result<Option<Item<'t>>, StorageError> {
+        self.step(&[], &[], lmdb_sys::MDB_NEXT_NODUP)
+    }
+
+    /// The first record with a key at or after `key`.
+    ///
+    /// # Errors
+    /// LMDB's own.
+    pub fn seek(&mut self, key: &[u8]) -> Result<Option<Item<'t>>, StorageError> {
+        if key.is_empty() { self.first() } else { self.step(key, &[], lmdb_sys::MDB_SET_RANGE) }
+    }
+
+    /// The first record of exactly `key`.
+    ///
+    /// # Errors
+    /// LMDB's own.
+    pub fn seek_exact(&mut self, key: &[u8]) -> Result<Option<Item<'t>>, StorageError> {
+        if key.is_empty() { Ok(None) } else { self.step(key, &[], lmdb_sys::MDB_SET_KEY) }
+    }
+
+    /// The first duplicate of exactly `key` at or after `data`; the returned key is `key` as given.
+    ///
+    /// # Errors
+    /// LMDB's own.
+    pub fn seek_duplicate(&mut self, key: &[u8], data: &[u8]) -> Result<Option<&'t [u8]>, StorageError> {
+        Ok(self.step(key, data, lmdb_sys::MDB_GET_BOTH_RANGE)?.map(|(_, data)| data))
+    }
+
+    /// A page full of fixed-size duplicates from here on; `None` when the key has no more.
+    ///
+    /// # Errors
+    /// LMDB's own.
+    pub fn page(&mut self, first: bool) -> Result<Option<&'t [u8]>, StorageError> {
+        let operation = if first { lmdb_sys::MDB_GET_MULTIPLE } else { lmdb_sys::MDB_NEXT_MULTIPLE };
+        Ok(self.step(&[], &[], operation)?.map(|(_, data)| data))
+    }
+
+    /// How many duplicates this key has.
+    ///
+    /// # Errors
+    /// LMDB's own.
+    pub fn duplicate_count(&mut self) -> Result<u64, StorageError> {
+        let mut count: lmdb_sys::mdb_size_t = 0;
+        // SAFETY: the cursor is open and stands on a record.
+        let code = unsafe { lmdb_sys::mdb_cursor_count(self.cursor, &mut count) };
+        if code != 0 {
+            return Err(lmdb_error(lmdb::Error::from_err_code(code), self.table));
+        }
+        Ok(count as u64)
+    }
+}
+
+impl Drop for Cursor<'_> {
+    fn drop(&mut self) {
+        // SAFETY: opened by `Reader::cursor`, closed once; the borrow keeps its transaction alive until here.
+        unsafe { lmdb_sys::mdb_cursor_close(self.cursor) }
+    }
+}
+
+fn val(slice: &[u8]) -> lmdb_sys::MDB_val {
+    lmdb_sys::MDB_val { mv_size: slice.len(), mv_data: slice.as_ptr().cast_mut().cast::<c_void>() }
+}
+
+/// # Safety
+/// `val` points to memory that stays valid and unchanged for `'t`.
+unsafe fn bytes<'t>(val: &lmdb_sys::MDB_val) -> &'t [u8] {
+    if val.mv_size == 0 {
+        return &[];
+    }
+    // SAFETY: as the function demands.
+    unsafe { std::slice::from_raw_parts(val.mv_data.cast::<u8>(), val.mv_size) }
+}
+
+pub(super) fn lmdb_error(error: lmdb::Error, table: Table) -> StorageError {
+    match error {
+        lmdb::Error::MapFull => StorageError::Full("the map is used up: raise storage.map_bytes".to_owned()),
+        lmdb::Error::Other(28) => StorageError::Full("the disk is full".to_owned()),
+        lmdb::Error::Other(code) => StorageError::Io(std::io::Error::from_raw_os_error(code)),
+        lmdb::Error::Corrupted | lmdb::Error::PageNotFound => {
+            StorageError::Corrupted { table: table.name(), detail: error.to_string() }
+        }
+        error => StorageError::Lmdb(format!("{error} (table {})", table.name())),
+    }
+}
