@@ -23,7 +23,7 @@ mod value;
 
 use std::path::{Path, PathBuf};
 
-use crate::transport::ListenUrl;
+use crate::transport::{AdmissionLimits, ListenUrl, TlsOptions};
 
 pub use check::{Finding, Severity};
 pub use index_selection::IndexSelection;
@@ -328,6 +328,35 @@ impl Config {
     /// - [`ConfigError::Wrong`]: every mistake found, each with its place; nothing of it is to be used.
     pub fn load(path: Option<&Path>, sets: &[String]) -> Result<Self, ConfigError> {
         reader::load(path, sets)
+    }
+
+    /// Every address to listen on, the node's own socket included.
+    pub fn listen_urls(&self) -> Vec<ListenUrl> {
+        let own = self.server.ldapi.then(|| ListenUrl::Unix { path: self.own_socket() });
+        self.server.listen.iter().cloned().chain(own).collect()
+    }
+
+    /// The socket that online commands use, in the data folder.
+    pub fn own_socket(&self) -> PathBuf {
+        self.server.data_dir.join("ldapi")
+    }
+
+    /// What TLS needs; `None` where there is no certificate.
+    pub fn tls_options(&self) -> Option<TlsOptions> {
+        let Tls { certificate, key, client_ca, client_certificate_required, min_version } = &self.tls;
+        Some(TlsOptions {
+            certificate: certificate.clone()?,
+            key: key.clone()?,
+            client_ca: client_ca.clone(),
+            client_certificate_required: *client_certificate_required,
+            tls13_only: *min_version == TlsVersion::V1_3,
+        })
+    }
+
+    /// How many connections are let in.
+    pub fn admission_limits(&self) -> AdmissionLimits {
+        let Limits { connections, connections_per_address, .. } = self.limits;
+        AdmissionLimits { connections, connections_per_address }
     }
 
     /// What will not work, and what is likely a mistake, in words; empty when all is well.

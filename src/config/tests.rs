@@ -238,3 +238,22 @@ fn defaults_pass_hardening_but_for_what_a_person_must_decide() {
         assert!(weak.contains(&setting), "{setting}: {weak:?}");
     }
 }
+
+#[test]
+fn the_floors_below_get_what_the_settings_say() {
+    let config = with(&[
+        "server.data_dir=/srv/data",
+        "tls.certificate=/c.pem",
+        "tls.key=/k.pem",
+        "tls.min_version=1.3",
+        "limits.connections=7",
+    ])
+    .unwrap();
+    let urls: Vec<String> = config.listen_urls().iter().map(ToString::to_string).collect();
+    assert_eq!(urls, ["ldap://127.0.0.1:389", "ldapi://%2Fsrv%2Fdata%2Fldapi"]);
+    let options = config.tls_options().unwrap();
+    assert!(options.tls13_only && options.client_ca.is_none() && options.key == Path::new("/k.pem"));
+    assert_eq!(config.admission_limits().connections, 7);
+    assert_eq!(Config::default().tls_options(), None);
+    assert!(with(&["server.ldapi=false", "server.listen=[]"]).unwrap().listen_urls().is_empty());
+}
