@@ -200,12 +200,13 @@ impl AttributeTypeDefinition {
                 "NAME" => this.names = part.names()?,
                 "DESC" => this.description = Some(part.one()?),
                 "OBSOLETE" => this.obsolete = true,
-                "SUP" => this.superior = Some(part.one()?),
-                "EQUALITY" => this.equality = Some(part.one()?),
-                "ORDERING" => this.ordering = Some(part.one()?),
-                "SUBSTR" | "SUBSTRINGS" => this.substring = Some(part.one()?),
+                "SUP" => this.superior = Some(part.oid()?),
+                "EQUALITY" => this.equality = Some(part.oid()?),
+                "ORDERING" => this.ordering = Some(part.oid()?),
+                "SUBSTR" | "SUBSTRINGS" => this.substring = Some(part.oid()?),
                 "SYNTAX" => {
                     let (syntax, bound) = split_bound(&part.one()?)?;
+                    check_oid(&syntax)?;
                     this.syntax = Some(syntax);
                     this.length_bound = bound;
                 }
@@ -239,7 +240,7 @@ impl ObjectClassDefinition {
                 "NAME" => this.names = part.names()?,
                 "DESC" => this.description = Some(part.one()?),
                 "OBSOLETE" => this.obsolete = true,
-                "SUP" => this.superiors = part.values,
+                "SUP" => this.superiors = part.oids()?,
                 "ABSTRACT" | "STRUCTURAL" | "AUXILIARY" => {
                     kinds += 1;
                     this.kind = match part.keyword.as_str() {
@@ -248,8 +249,8 @@ impl ObjectClassDefinition {
                         _ => ClassKind::Structural,
                     };
                 }
-                "MUST" => this.must = part.values,
-                "MAY" => this.may = part.values,
+                "MUST" => this.must = part.oids()?,
+                "MAY" => this.may = part.oids()?,
                 _ => this.extensions.push(part.extension("an object class")?),
             }
         }
@@ -273,10 +274,10 @@ impl ContentRuleDefinition {
                 "NAME" => this.names = part.names()?,
                 "DESC" => this.description = Some(part.one()?),
                 "OBSOLETE" => this.obsolete = true,
-                "AUX" => this.auxiliary = part.values,
-                "MUST" => this.must = part.values,
-                "MAY" => this.may = part.values,
-                "NOT" => this.not = part.values,
+                "AUX" => this.auxiliary = part.oids()?,
+                "MUST" => this.must = part.oids()?,
+                "MAY" => this.may = part.oids()?,
+                "NOT" => this.not = part.oids()?,
                 _ => this.extensions.push(part.extension("a content rule")?),
             }
         }
@@ -433,6 +434,20 @@ impl Part {
             (Some(value), true) => Ok(value),
             _ => Err(DefinitionError::new(format!("{} takes one value", self.keyword))),
         }
+    }
+
+    /// The name or OID of another element.
+    fn oid(self) -> Result<String, DefinitionError> {
+        let oid = self.one()?;
+        check_oid(&oid)?;
+        Ok(oid)
+    }
+
+    fn oids(self) -> Result<Vec<String>, DefinitionError> {
+        for oid in &self.values {
+            check_oid(oid)?;
+        }
+        Ok(self.values)
     }
 
     fn names(self) -> Result<Vec<String>, DefinitionError> {

@@ -1,6 +1,12 @@
 //! The targets: a name, seeds that are accepted, and a function that panics when a property does not hold.
 
+use std::sync::LazyLock;
+
 use bytes::BytesMut;
+use entente::schema::definition::{
+    AttributeTypeDefinition, ContentRuleDefinition, ObjectClassDefinition, SyntaxDefinition,
+};
+use entente::schema::{MatchingRule, RuleKind, Schema, SchemaSource, SubstringPart, Syntax};
 use ldap3_proto::LdapCodec;
 use tokio_util::codec::Decoder;
 
@@ -26,6 +32,8 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "filter_text", seeds: filter_seeds, run: filter_text },
     Target { name: "ldap_url", seeds: url_seeds, run: ldap_url },
     Target { name: "ldif", seeds: ldif_seeds, run: ldif },
+    Target { name: "schema_text", seeds: schema_seeds, run: schema_text },
+    Target { name: "schema_value", seeds: value_seeds, run: schema_value },
 ];
 
 fn texts(seeds: &[&str]) -> Vec<Vec<u8>> {
@@ -176,6 +184,83 @@ fn ldif(input: &[u8]) -> bool {
     for (again, record) in again.into_iter().zip(&records) {
         let again = again.unwrap_or_else(|error| panic!("{error}\n{}", text.escape_ascii()));
         assert_eq!((&again.dn, &again.controls, &again.body), (&record.dn, &record.controls, &record.body));
+    }
+    is_accepted
+}
+
+fn schema_seeds() -> Vec<Vec<u8>> {
+    texts(&[
+        "( 2.5.4.3 NAME ( 'cn' 'commonName' ) DESC 'a, \\27name\\27' SUP name )",
+        "( 1.2.3 NAME 'x' OBSOLETE EQUALITY caseIgnoreMatch ORDERING caseIgnoreOrderingMatch SUBSTR \
+         caseIgnoreSubstringsMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15{64} SINGLE-VALUE NO-USER-MODIFICATION USAGE \
+         directoryOperation X-ORIGIN ( 'RFC 4519' 'us' ) )",
+        "( 2.5.6.6 NAME 'person' SUP top STRUCTURAL MUST ( sn $ cn ) MAY ( userPassword $ telephoneNumber ) )",
+        "( 2.5.6.6 NAME 'rule' AUX ( a $ b ) MUST cn MAY sn NOT mail )",
+        "( 1.3.6.1.4.1.1466.115.121.1.15 DESC 'Directory String' X-SUBST '1.2.3' )",
+    ])
+}
+
+/// A definition that parses is printed to text that parses to the same; as part of a file it is no panic either.
+fn schema_text(input: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(input) else { return false };
+    let mut is_accepted = false;
+    macro_rules! read_back {
+        ($($definition:ident)*) => {$(
+            if let Ok(definition) = $definition::parse(text) {
+                let printed = definition.to_string();
+                assert_eq!($definition::parse(&printed).as_ref(), Ok(&definition), "{printed:?}");
+                is_accepted = true;
+            }
+        )*};
+    }
+    read_back!(AttributeTypeDefinition ObjectClassDefinition ContentRuleDefinition SyntaxDefinition);
+    for attribute in ["attributeTypes", "objectClasses", "dITContentRules", "ldapSyntaxes"] {
+        let text = format!("dn: cn=fuzz,cn=schema\n{attribute}: {text}\n");
+        let _ = Schema::load(&[SchemaSource { name: "fuzz", text: &text }]);
+    }
+    is_accepted
+}
+
+fn value_seeds() -> Vec<Vec<u8>> {
+    texts(&[
+        "Ann  Meyer",
+        " Stra\u{df}e \u{ad}\u{130}stanbul ",
+        "12 34-5",
+        "-0042",
+        "20261122123000.5+0130",
+        "2611221230Z",
+        "TRUE",
+        "'0101'B",
+        "1.3.6.1.4.1",
+        "uid=ann,dc=example#'01'B",
+        "Main Street$Town$\\24 5",
+        "f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
+        "20261122123000.000000Z#000000#001#000000",
+        "( 2.5.4.3 NAME 'cn' )",
+        "ldap:///dc=example??sub",
+    ])
+}
+
+/// Every syntax and every matching rule on any value: no panic, errors leave nothing behind, and a value matches itself.
+fn schema_value(input: &[u8]) -> bool {
+    static SCHEMA: LazyLock<Schema> = LazyLock::new(Schema::builtin);
+    let mut is_accepted = false;
+    for syntax in Syntax::ALL {
+        is_accepted |= syntax.validate(input).is_ok() && *syntax != Syntax::OctetString;
+    }
+    for rule in MatchingRule::ALL.iter().copied() {
+        let mut key = Vec::new();
+        let has_key = rule.key(&SCHEMA, input, &mut key).is_ok();
+        assert!(has_key || key.is_empty(), "{} leaves {key:x?}", rule.name());
+        let matches = rule.is_match(&SCHEMA, input, input);
+        if rule.kind() == RuleKind::Equality && rule.is_key_rule() {
+            assert_eq!(matches.ok(), has_key.then_some(true), "{}", rule.name());
+        }
+        for part in [SubstringPart::Initial, SubstringPart::Any, SubstringPart::Last] {
+            let mut part_key = Vec::new();
+            let has_part = rule.substring_key(part, input, &mut part_key).is_ok();
+            assert!(has_part || part_key.is_empty(), "{} leaves {part_key:x?}", rule.name());
+        }
     }
     is_accepted
 }
