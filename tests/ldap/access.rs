@@ -1,0 +1,247 @@
+//! Access rules (ACI 3.0) as clients meet them; the same rules in slapd's words prove the cases.
+//!
+//! An attribute that one may not read is Undefined in filters; an entry that one may not see answers like an absent one.
+
+use crate::support::request::{ADD, Control, REPLACE, Search};
+use crate::support::server::{SUFFIX, Server, Setup, Subject};
+use crate::support::{code, oid};
+use crate::{ANN, BOB, GROUPS, PEOPLE};
+
+/// A set-up with these rules; slapd's always let people authenticate.
+fn with(aci: &[&str], slapd: &str) -> Server {
+    let access = format!("access to attrs=userPassword by self =xw by anonymous auth by * none\n{slapd}\n");
+    Server::start(Setup::default().with_access(aci, &access))
+}
+
+const ANYONE_READS: &str = r#"(targetattr != "userPassword")(version 3.0; acl "anyone"; allow (read, search, compare) userdn = "ldap:///anyone";)"#;
+const USERS_READ: &str = r#"(targetattr != "userPassword")(version 3.0; acl "users"; allow (read, search, compare) userdn = "ldap:///all";)"#;
+
+#[test]
+fn without_rules_anonymous_sees_the_root_and_the_schema_only() {
+    let server = with(&[USERS_READ], "access to * by users read by * none");
+    let mut client = server.anonymous();
+    client.read_attributes("", &["*", "+"]);
+    client.read_attributes("cn=Subschema", &["objectClasses"]);
+    for base in [SUFFIX, PEOPLE, ANN] {
+        assert!(client.search(&Search::base(base)).entries.is_empty(), "{base}");
+    }
+    assert!(client.search(&Search::subtree(SUFFIX, "(uid=ann)")).entries.is_empty());
+    assert_eq!(server.person("bob").names(PEOPLE, "(uid=ann)"), ["ann"]);
+}
+
+/// hostile.md T-22.
+#[test]
+fn invisible_entry_answers_like_an_absent_one() {
+    let server = with(&[USERS_READ], "access to * by users read by * none");
+    let mut client = server.anonymous();
+    let there = client.search(&Search::base(ANN)).outcome;
+    let absent = client.search(&Search::base(format!("uid=nobody,{PEOPLE}"))).outcome;
+    assert_eq!(
+        (there.code, &there.matched_dn, &there.diagnostic),
+        (absent.code, &absent.matched_dn, &absent.diagnostic)
+    );
+    there.expect(code::NO_SUCH_OBJECT);
+    let there = client.compare(ANN, "sn", "Example");
+    let absent = client.compare(&format!("uid=nobody,{PEOPLE}"), "sn", "Example");
+    assert_eq!(
+        (there.code, &there.matched_dn, &there.diagnostic),
+        (absent.code, &absent.matched_dn, &absent.diagnostic)
+    );
+    let below = client.search(&Search::base(format!("cn=x,{ANN}"))).outcome;
+    assert_eq!(below.matched_dn, "", "matchedDN must not name what may not be seen");
+}
+
+/// T-21: what may not be read is Undefined, so neither it nor its negation finds anybody.
+#[test]
+fn attribute_that_may_not_be_searched_is_undefined() {
+    let server = with(
+        &[
+            r#"(targetattr != "userPassword || mobile || description")(version 3.0; acl "some"; allow (read, search, compare) userdn = "ldap:///anyone";)"#,
+        ],
+        "access to attrs=mobile,description by * none\naccess to * by * read",
+    );
+    let mut client = server.anonymous();
+    for filter in [
+        "(mobile=*)",
+        "(mobile=+15550200)",
+        "(!(mobile=*))",
+        "(!(description=likes maps))",
+        "(description=l*)",
+        "(&(uid=ann)(mobile=*))",
+        "(userPassword=*)",
+        "(!(userPassword=*))",
+    ] {
+        assert!(client.names(PEOPLE, filter).is_empty(), "{filter}");
+    }
+    assert_eq!(client.names(PEOPLE, "(|(uid=ann)(mobile=*))"), ["ann"]);
+    let entry = client.read(ANN);
+    assert!(entry.has("cn") && !entry.has("mobile") && !entry.has("description"), "{entry:?}");
+    assert!(!client.read_attributes(ANN, &["mobile"]).has("mobile"));
+    assert!(!client.search(&Search::base(ANN).types_only()).single().has("mobile"));
+    let compared = client.compare(ANN, "mobile", "+1 555 0200");
+    compared.expect_one_of(&[code::INSUFFICIENT_ACCESS_RIGHTS, code::NO_SUCH_ATTRIBUTE]);
+    // The administrator is bound by no rule.
+    assert_eq!(server.admin().names(PEOPLE, "(mobile=*)"), ["ann"]);
+}
+
+#[test]
+fn self_rule_lets_people_write_their_own_entry_only() {
+    let server = with(
+        &[
+            ANYONE_READS,
+            r#"(targetattr = "telephoneNumber || mobile")(version 3.0; acl "self"; allow (write) userdn = "ldap:///self";)"#,
+        ],
+        "access to attrs=telephoneNumber,mobile by self write by * read\naccess to * by * read",
+    );
+    let mut client = server.person("ann");
+    client.modify(ANN, &[(REPLACE, "mobile", &["+1 555 9999"])]).expect(code::SUCCESS);
+    client.modify(ANN, &[(REPLACE, "title", &["Queen"])]).expect(code::INSUFFICIENT_ACCESS_RIGHTS);
+    client.modify(BOB, &[(REPLACE, "mobile", &["+1 555 9999"])]).expect(code::INSUFFICIENT_ACCESS_RIGHTS);
+    // One forbidden modification forbids the whole list.
+    let list: [(i64, &str, &[&str]); 2] = [(REPLACE, "mobile", &["+1"]), (REPLACE, "title", &["Queen"])];
+    client.modify(ANN, &list).expect(code::INSUFFICIENT_ACCESS_RIGHTS);
+    assert_eq!(client.read(ANN).value("mobile"), "+1 555 9999");
+}
+
+#[test]
+fn group_rule_lets_its_members_in_and_follows_the_group() {
+    let server = with(
+        &[
+            ANYONE_READS,
+            r#"(target = "ldap:///ou=people,dc=example,dc=com")(targetattr = "*")(version 3.0; acl "staff"; allow (write, add, delete) groupdn = "ldap:///cn=staff,ou=groups,dc=example,dc=com";)"#,
+        ],
+        "access to dn.subtree=\"ou=people,dc=example,dc=com\" by group/groupOfNames/member=\"cn=staff,ou=groups,dc=example,dc=com\" write by * read\naccess to * by * read",
+    );
+    let mut ann = server.person("ann");
+    ann.modify(BOB, &[(REPLACE, "title", &["Baker"])]).expect(code::SUCCESS);
+    let dn = crate::add_person(&mut ann, PEOPLE, "new");
+    ann.delete(&dn).expect(code::SUCCESS);
+    ann.modify(&format!("cn=staff,{GROUPS}"), &[(ADD, "description", &["x"])]).expect(code::INSUFFICIENT_ACCESS_RIGHTS);
+    let mut carol = server.person("carol");
+    carol.modify(BOB, &[(REPLACE, "title", &["Thief"])]).expect(code::INSUFFICIENT_ACCESS_RIGHTS);
+    // She joins, and may from then on, on the connection that stands already.
+    server
+        .admin()
+        .modify(&format!("cn=staff,{GROUPS}"), &[(ADD, "member", &[&format!("uid=carol,{PEOPLE}")])])
+        .expect(code::SUCCESS);
+    carol.modify(BOB, &[(REPLACE, "title", &["Builder"])]).expect(code::SUCCESS);
+}
+
+#[test]
+fn target_limits_a_rule_to_a_subtree() {
+    let server = with(
+        &[
+            r#"(target = "ldap:///ou=groups,dc=example,dc=com")(targetattr = "*")(version 3.0; acl "groups"; allow (read, search, compare) userdn = "ldap:///anyone";)"#,
+        ],
+        "access to dn.subtree=\"ou=groups,dc=example,dc=com\" by * read\naccess to * by * none",
+    );
+    let mut client = server.anonymous();
+    assert_eq!(client.names(GROUPS, "(cn=staff)"), ["staff"]);
+    client.search(&Search::base(PEOPLE)).expect(code::NO_SUCH_OBJECT);
+}
+
+#[test]
+fn target_filter_limits_a_rule_to_entries_of_a_kind() {
+    let server = with(
+        &[
+            r#"(targetfilter = "(objectClass=posixAccount)")(targetattr != "userPassword")(version 3.0; acl "unix"; allow (read, search, compare) userdn = "ldap:///anyone";)"#,
+            r#"(target = "ldap:///ou=people,dc=example,dc=com")(targetfilter = "(ou=people)")(targetattr = "*")(version 3.0; acl "branch"; allow (read, search, compare) userdn = "ldap:///anyone";)"#,
+        ],
+        "access to filter=(objectClass=posixAccount) by * read\naccess to dn.base=\"ou=people,dc=example,dc=com\" by * read\naccess to * by * none",
+    );
+    let mut client = server.anonymous();
+    assert_eq!(client.names(PEOPLE, "(uid=*)"), ["bob", "carol"]);
+    client.search(&Search::base(ANN)).expect(code::NO_SUCH_OBJECT);
+}
+
+/// In ACI a deny wins over every allow.
+#[test]
+fn deny_wins_over_allow() {
+    let server = with(
+        &[
+            ANYONE_READS,
+            r#"(targetattr = "telephoneNumber")(version 3.0; acl "not bob"; deny (read, search, compare) userdn = "ldap:///uid=bob,ou=people,dc=example,dc=com";)"#,
+        ],
+        "access to attrs=telephoneNumber by dn.base=\"uid=bob,ou=people,dc=example,dc=com\" none by * read\naccess to * by * read",
+    );
+    assert!(!server.person("bob").read(ANN).has("telephoneNumber"));
+    assert!(server.person("carol").read(ANN).has("telephoneNumber"));
+    assert!(server.person("bob").names(PEOPLE, "(telephoneNumber=*)").is_empty());
+}
+
+/// Search without read: found, but nothing shown; read without search: shown when found by other means.
+#[test]
+fn search_and_read_are_rights_of_their_own() {
+    let server = with(
+        &[
+            r#"(targetattr != "userPassword || mobile")(version 3.0; acl "read"; allow (read, search, compare) userdn = "ldap:///anyone";)"#,
+            r#"(targetattr = "mobile")(version 3.0; acl "search only"; allow (search) userdn = "ldap:///anyone";)"#,
+        ],
+        "access to attrs=mobile by * search\naccess to * by * read",
+    );
+    let mut client = server.anonymous();
+    assert_eq!(client.names(PEOPLE, "(mobile=+15550200)"), ["ann"]);
+    assert!(!client.read(ANN).has("mobile"));
+}
+
+/// T-16: what shapes an answer obeys the rules too.
+#[test]
+fn read_entry_controls_show_only_what_may_be_read() {
+    let server = with(
+        &[
+            r#"(targetattr != "userPassword || mobile")(version 3.0; acl "read"; allow (read, search, compare) userdn = "ldap:///anyone";)"#,
+            r#"(targetattr = "title || mobile")(version 3.0; acl "self"; allow (write) userdn = "ldap:///self";)"#,
+        ],
+        "access to attrs=mobile by self =w by * none\naccess to attrs=title by self write by * read\naccess to * by * read",
+    );
+    let mut client = server.person("ann");
+    let outcome = client
+        .with(Control::read_entry(oid::POST_READ, &["title", "mobile", "userPassword"]))
+        .modify(ANN, &[(REPLACE, "title", &["Queen"])])
+        .expect(code::SUCCESS);
+    let text = String::from_utf8_lossy(&outcome.control(oid::POST_READ)).into_owned();
+    assert!(text.contains("Queen") && !text.contains("555") && !text.contains("SSHA"), "{text}");
+}
+
+/// Rules live in the tree: changed over LDAP they hold from the next request on.
+#[test]
+fn changed_rule_holds_from_the_next_request_on() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = with(&[USERS_READ], "");
+    let mut client = server.anonymous();
+    assert!(client.search(&Search::subtree(PEOPLE, "(uid=ann)")).entries.is_empty());
+    server.admin().modify(SUFFIX, &[(REPLACE, "aci", &[ANYONE_READS])]).expect(code::SUCCESS);
+    assert_eq!(client.names(PEOPLE, "(uid=ann)"), ["ann"]);
+    server.admin().modify(SUFFIX, &[(REPLACE, "aci", &[USERS_READ])]).expect(code::SUCCESS);
+    assert!(client.search(&Search::subtree(PEOPLE, "(uid=ann)")).entries.is_empty());
+}
+
+/// A rule that cannot be read is refused when it is written, and says where it is wrong.
+#[test]
+fn malformed_rule_is_refused_when_written() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = with(&[USERS_READ], "");
+    for rule in [
+        "nonsense",
+        r#"(targetattr = "*")(version 3.0; acl "x"; allow (fly) userdn = "ldap:///anyone";)"#,
+        r#"(targetattr = "*")(version 3.0; acl "x"; allow (read) userdn = "ldap:///anyone""#,
+    ] {
+        let outcome = server.admin().modify(SUFFIX, &[(ADD, "aci", &[rule])]);
+        assert_ne!(outcome.code, code::SUCCESS, "{rule}: {outcome:?}");
+        assert!(!outcome.diagnostic.is_empty());
+    }
+}
+
+/// The rules themselves are not for people's eyes unless a rule says so by name or by `*`… and never for their pens.
+#[test]
+fn people_do_not_write_rules() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = with(&[ANYONE_READS], "");
+    server.person("ann").modify(SUFFIX, &[(REPLACE, "aci", &[])]).expect(code::INSUFFICIENT_ACCESS_RIGHTS);
+}

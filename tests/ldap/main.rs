@@ -1,0 +1,64 @@
+//! Behaviour on the wire: one file an RFC or an area, each case a sentence that cites its section.
+//!
+//! `cargo test --test ldap` runs the cases against Entente, `LDAP_SUBJECT=slapd cargo test --test ldap` the same ones
+//! against Debian's slapd, which proves the cases. Where slapd rightly differs the case says so.
+
+#![allow(dead_code, reason = "each test target uses its part of support")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test may fail by panicking, in its helper functions too"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod access;
+mod client_filters;
+mod ldap3_proto_agrees;
+mod malformed_pdus;
+mod operational_attributes;
+mod result_codes;
+mod rfc2696_paged;
+mod rfc3062_password_modify;
+mod rfc3296_manage_dsa_it;
+mod rfc3909_cancel;
+mod rfc4511_add;
+mod rfc4511_bind;
+mod rfc4511_compare;
+mod rfc4511_delete;
+mod rfc4511_modify;
+mod rfc4511_modify_dn;
+mod rfc4511_search;
+mod rfc4511_search_aliases;
+mod rfc4511_search_attributes;
+mod rfc4511_search_filters;
+mod rfc4512_root_dse_and_subschema;
+mod rfc4525_increment;
+mod rfc4527_read_entry;
+mod rfc4528_assertion;
+mod rfc4532_whoami;
+mod shutdown_notice;
+mod starttls;
+
+/// Where the people of the usual data are.
+const PEOPLE: &str = "ou=people,dc=example,dc=com";
+/// Where the groups are.
+const GROUPS: &str = "ou=groups,dc=example,dc=com";
+/// One of the people.
+const ANN: &str = "uid=ann,ou=people,dc=example,dc=com";
+/// Another one.
+const BOB: &str = "uid=bob,ou=people,dc=example,dc=com";
+/// Everybody below ou=people.
+const EVERYBODY: [&str; 6] = ["ann", "bob", "carol", "dave", "juergen", "star"];
+
+/// Adds a person with the least that inetOrgPerson needs, and returns the DN.
+#[track_caller]
+fn add_person(client: &mut support::client::Client, superior: &str, uid: &str) -> String {
+    let dn = format!("uid={uid},{superior}");
+    let attributes: [(&str, &[&str]); 4] =
+        [("objectClass", &["inetOrgPerson"]), ("uid", &[uid]), ("cn", &["A Person"]), ("sn", &["Person"])];
+    client.add(&dn, &attributes).expect(support::code::SUCCESS);
+    dn
+}

@@ -1,0 +1,361 @@
+//! The server under test in a temporary folder, filled from LDIF and listening on a port of the system's choice.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::sync::{Arc, Mutex, Weak};
+
+use tempfile::TempDir;
+
+use super::client::Client;
+use super::code;
+use super::program::{Program, entente, run};
+use super::slapd::Slapd;
+use super::tls::{Certificate, restrict};
+
+/// The suffix of all test data.
+pub(crate) const SUFFIX: &str = "dc=example,dc=com";
+/// The administrator, not an entry.
+pub(crate) const ADMIN: &str = "cn=admin,dc=example,dc=com";
+pub(crate) const ADMIN_PASSWORD: &str = "admin-secret";
+/// The people and groups of most tests; passwords are `NAME-secret`.
+pub(crate) const DATA: &str = include_str!("data.ldif");
+
+/// Which server answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Entente,
+    Slapd,
+}
+
+impl Subject {
+    /// From `LDAP_SUBJECT`; Entente when it is not set.
+    pub(crate) fn current() -> Self {
+        match std::env::var("LDAP_SUBJECT").as_deref() {
+            Err(_) | Ok("entente") => Self::Entente,
+            Ok("slapd") => Self::Slapd,
+            Ok(other) => panic!("LDAP_SUBJECT is entente or slapd, not {other}"),
+        }
+    }
+
+    pub(crate) fn is_slapd(self) -> bool {
+        self == Self::Slapd
+    }
+
+    /// What this subject is expected to do, where both are right and differ.
+    pub(crate) fn pick<T>(self, entente: T, slapd: T) -> T {
+        match self {
+            Self::Entente => entente,
+            Self::Slapd => slapd,
+        }
+    }
+}
+
+/// Access as nearly all tests want it: everybody reads all but passwords, everybody may change an own password.
+const OPEN_ACI: [&str; 2] = [
+    r#"(targetattr != "userPassword")(version 3.0; acl "everybody reads"; allow (read, search, compare) userdn = "ldap:///anyone";)"#,
+    r#"(targetattr = "userPassword")(version 3.0; acl "own password"; allow (write) userdn = "ldap:///self";)"#,
+];
+/// The same for slapd.
+const OPEN_ACCESS: &str =
+    "access to attrs=userPassword by self =xw by anonymous auth by * none\naccess to * by * read\n";
+
+/// What the server shall be like; the same wish is fulfilled by each subject in its own words.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    /// Content records; the first one is the suffix entry.
+    pub(crate) ldif: String,
+    /// Entries per search for everybody but the administrator.
+    pub(crate) size_limit: Option<u32>,
+    /// Offer StartTLS and an `ldaps://` listener (Entente only the latter).
+    pub(crate) tls: bool,
+    /// Access rules of the suffix entry, for Entente.
+    pub(crate) aci: Vec<String>,
+    /// Access rules with the same meaning, for slapd.
+    pub(crate) slapd_access: String,
+    /// Further settings for Entente, `section.key=value`.
+    pub(crate) settings: Vec<String>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            ldif: DATA.to_owned(),
+            size_limit: None,
+            tls: false,
+            aci: OPEN_ACI.map(str::to_owned).to_vec(),
+            slapd_access: OPEN_ACCESS.to_owned(),
+            settings: Vec::new(),
+        }
+    }
+}
+
+impl Setup {
+    pub(crate) fn with_size_limit(mut self, entries: u32) -> Self {
+        self.size_limit = Some(entries);
+        self
+    }
+
+    pub(crate) fn with_tls(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+
+    /// Replaces the access rules of both subjects.
+    pub(crate) fn with_access(mut self, aci: &[&str], slapd_access: &str) -> Self {
+        self.aci = aci.iter().map(|rule| (*rule).to_owned()).collect();
+        self.slapd_access = slapd_access.to_owned();
+        self
+    }
+
+    /// Adds content records after the usual ones.
+    pub(crate) fn with_entries(mut self, ldif: &str) -> Self {
+        self.ldif = format!("{}\n\n{}\n", self.ldif.trim_end(), ldif.trim());
+        self
+    }
+
+    pub(crate) fn with_setting(mut self, setting: &str) -> Self {
+        self.settings.push(setting.to_owned());
+        self
+    }
+
+    /// The content with the access rules in the suffix entry.
+    fn ldif_with_aci(&self) -> String {
+        let rules: String = self.aci.iter().map(|rule| format!("aci: {rule}\n")).collect();
+        match self.ldif.split_once("\n\n") {
+            Some((suffix, rest)) => format!("{}\n{rules}\n{rest}", suffix.trim_end()),
+            None => format!("{}\n{rules}", self.ldif.trim_end()),
+        }
+    }
+}
+
+/// A running server. Dropping it ends it and removes its folder.
+pub(crate) struct Server {
+    program: Option<Program>,
+    address: SocketAddr,
+    urls: Vec<String>,
+    pub(crate) certificate: Option<Certificate>,
+    pub(crate) setup: Setup,
+    /// Itself where it is shared: each connection keeps it running.
+    myself: Weak<Self>,
+    folder: TempDir,
+}
+
+impl Server {
+    /// The subject that `LDAP_SUBJECT` names.
+    #[track_caller]
+    pub(crate) fn start(setup: Setup) -> Self {
+        Self::start_subject(Subject::current(), setup)
+    }
+
+    #[track_caller]
+    pub(crate) fn start_subject(subject: Subject, setup: Setup) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let certificate = setup.tls.then(|| Certificate::make(folder.path()));
+        let (program, address, urls) = match subject {
+            Subject::Slapd => {
+                let (program, address) = Slapd::make(folder.path(), &setup, certificate.as_ref()).start();
+                (program, address, vec![format!("ldap://{address}")])
+            }
+            Subject::Entente => {
+                let data = folder.path().join("data");
+                init(&data, folder.path());
+                if !setup.ldif.is_empty() {
+                    import(&data, &setup.ldif_with_aci(), folder.path());
+                }
+                serve(&data, &setup, certificate.as_ref())
+            }
+        };
+        Self { program: Some(program), address, urls, certificate, setup, myself: Weak::new(), folder }
+    }
+
+    /// The usual data, for all tests that leave it as it is or write below a branch of their own ([`Server::branch`]).
+    ///
+    /// Tests that run at the same time share one; it ends with the last of them.
+    #[track_caller]
+    pub(crate) fn shared() -> Arc<Self> {
+        static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(server) = shared.upgrade() {
+            return server;
+        }
+        let server = Arc::new_cyclic(|myself| Self { myself: Weak::clone(myself), ..Self::start(Setup::default()) });
+        *shared = Arc::downgrade(&server);
+        server
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `ldap://127.0.0.1:PORT`.
+    pub(crate) fn url(&self) -> String {
+        format!("ldap://{}", self.address)
+    }
+
+    /// The URL with another scheme that the server said it listens on.
+    #[track_caller]
+    pub(crate) fn url_of(&self, scheme: &str) -> String {
+        let prefix = format!("{scheme}://");
+        let found = self.urls.iter().find(|url| url.starts_with(&prefix));
+        found.unwrap_or_else(|| panic!("no {scheme} among {:?}", self.urls)).clone()
+    }
+
+    /// Entente's data directory.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A folder of this server's own, for files that a test needs.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A connection that has not bound.
+    #[track_caller]
+    pub(crate) fn anonymous(&self) -> Client {
+        Client::connect(self.address).keeping(self.myself.upgrade())
+    }
+
+    /// A connection bound as the administrator.
+    #[track_caller]
+    pub(crate) fn admin(&self) -> Client {
+        self.bound(ADMIN, ADMIN_PASSWORD)
+    }
+
+    /// A connection bound as the person with this uid below ou=people.
+    #[track_caller]
+    pub(crate) fn person(&self, uid: &str) -> Client {
+        self.bound(&format!("uid={uid},ou=people,{SUFFIX}"), &format!("{uid}-secret"))
+    }
+
+    #[track_caller]
+    pub(crate) fn bound(&self, dn: &str, password: &str) -> Client {
+        let mut client = self.anonymous();
+        client.bind(dn, password).expect(code::SUCCESS);
+        client
+    }
+
+    /// A new branch `ou=NAME` below the suffix for a test that writes, and the administrator's connection.
+    #[track_caller]
+    pub(crate) fn branch(&self, name: &str) -> (Client, String) {
+        let mut client = self.admin();
+        let dn = format!("ou={name},{SUFFIX}");
+        client.add(&dn, &[("objectClass", &["organizationalUnit"])]).expect(code::SUCCESS);
+        (client, dn)
+    }
+
+    fn program(&mut self) -> &mut Program {
+        self.program.as_mut().expect("server runs")
+    }
+
+    pub(crate) fn process_id(&self) -> Option<u32> {
+        self.program.as_ref().map(Program::id)
+    }
+
+    pub(crate) fn said(&self) -> String {
+        self.program.as_ref().map(Program::said).unwrap_or_default()
+    }
+
+    /// SIGTERM; the exit status of the program.
+    #[track_caller]
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        let status = self.program().terminate();
+        self.program = None;
+        status
+    }
+
+    /// SIGTERM without waiting for the end.
+    pub(crate) fn ask_to_stop(&mut self) {
+        self.program().signal(rustix::process::Signal::TERM);
+    }
+
+    /// Waits for the end of a server that was asked to stop.
+    #[track_caller]
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let status = self.program().wait();
+        self.program = None;
+        status
+    }
+
+    /// SIGKILL.
+    #[track_caller]
+    pub(crate) fn kill(&mut self) {
+        self.program().kill();
+        self.program = None;
+    }
+
+    /// Serves the same data again after [`Server::stop`] or [`Server::kill`]; Entente only.
+    #[track_caller]
+    pub(crate) fn restart(&mut self) {
+        assert!(self.program.is_none(), "server runs already");
+        let (program, address, urls) = serve(&self.data(), &self.setup, self.certificate.as_ref());
+        self.program = Some(program);
+        self.address = address;
+        self.urls = urls;
+    }
+}
+
+/// `entente init` with the usual suffix and administrator.
+#[track_caller]
+pub(crate) fn init(data: &Path, folder: &Path) {
+    let password_file = folder.join("admin-password");
+    std::fs::write(&password_file, format!("{ADMIN_PASSWORD}\n")).expect("folder is writable");
+    restrict(&password_file);
+    let mut command = entente();
+    command.arg("init").arg("--data").arg(data).args(["--suffix", SUFFIX]);
+    run(command.arg("--admin-password-file").arg(&password_file)).expect_success();
+}
+
+/// `entente import` of LDIF text; fails unless everything went in.
+#[track_caller]
+pub(crate) fn import(data: &Path, ldif: &str, folder: &Path) -> String {
+    let file = folder.join("import.ldif");
+    std::fs::write(&file, ldif).expect("folder is writable");
+    run(entente().arg("import").arg("--data").arg(data).arg(&file)).expect_success()
+}
+
+/// `entente export` as text.
+#[track_caller]
+pub(crate) fn export(data: &Path) -> String {
+    run(entente().arg("export").arg("--data").arg(data)).expect_success()
+}
+
+/// `entente check`; fails unless it finds nothing.
+#[track_caller]
+pub(crate) fn check(data: &Path) -> String {
+    run(entente().arg("check").arg("--data").arg(data)).expect_success()
+}
+
+/// `entente serve`, once it has said that it is ready: the program, its ldap address, all its URLs.
+#[track_caller]
+fn serve(data: &Path, setup: &Setup, certificate: Option<&Certificate>) -> (Program, SocketAddr, Vec<String>) {
+    let mut program = Program::start(&mut serve_command(data, setup, certificate));
+    let urls = ready_urls(&program.wait_for_line("ready"));
+    let address = urls.iter().find_map(|url| url.strip_prefix("ldap://")?.trim_end_matches('/').parse().ok());
+    let address = address.unwrap_or_else(|| panic!("no ldap://ADDRESS:PORT in the ready line: {urls:?}"));
+    (program, address, urls)
+}
+
+fn serve_command(data: &Path, setup: &Setup, certificate: Option<&Certificate>) -> Command {
+    let mut command = entente();
+    command.arg("serve").arg("--data").arg(data).args(["--listen", "ldap://127.0.0.1:0"]);
+    if let Some(certificate) = certificate {
+        command.args(["--listen", "ldaps://127.0.0.1:0"]);
+        command.arg("--set").arg(format!("tls.certificate={}", certificate.certificate_file.display()));
+        command.arg("--set").arg(format!("tls.key={}", certificate.key_file.display()));
+    }
+    if let Some(entries) = setup.size_limit {
+        command.arg("--set").arg(format!("limits.size={entries}"));
+    }
+    for setting in &setup.settings {
+        command.args(["--set", setting]);
+    }
+    command
+}
+
+/// The URLs of a line `ready ldap://… ldaps://…`.
+pub(crate) fn ready_urls(line: &str) -> Vec<String> {
+    let words = line.split_whitespace().map(|word| word.trim_matches([',', ';']));
+    words.filter(|word| word.contains("://")).map(str::to_owned).collect()
+}

@@ -1,0 +1,118 @@
+//! Debian's slapd as the peer: a configuration of its own in a temporary folder, started and ended by the test.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::program::{Program, run};
+use super::server::{ADMIN_PASSWORD, SUFFIX, Setup};
+use super::tls::Certificate;
+use super::wait::{PATIENCE, wait_for_within};
+
+const SCHEMA_FOLDER: &str = "/etc/ldap/schema";
+const MODULE_FOLDER: &str = "/usr/lib/ldap";
+const SLAPD: &str = "/usr/sbin/slapd";
+
+/// RFC 2307bis is not among the schemas that Debian ships.
+const RFC2307BIS: &str = include_str!("rfc2307bis.schema");
+
+/// Where the data lies and how it is served.
+pub(crate) struct Slapd {
+    folder: PathBuf,
+}
+
+impl Slapd {
+    /// Writes the configuration into `folder` and loads the LDIF of the set-up.
+    #[track_caller]
+    pub(crate) fn make(folder: &Path, setup: &Setup, certificate: Option<&Certificate>) -> Self {
+        let this = Self { folder: folder.to_owned() };
+        std::fs::create_dir_all(folder.join("db")).expect("temporary folder is writable");
+        std::fs::write(folder.join("rfc2307bis.schema"), RFC2307BIS).expect("temporary folder is writable");
+        std::fs::write(folder.join("slapd.conf"), this.configuration(setup, certificate))
+            .expect("temporary folder is writable");
+        if !setup.ldif.is_empty() {
+            this.slapadd(&setup.ldif);
+        }
+        this
+    }
+
+    fn configuration(&self, setup: &Setup, certificate: Option<&Certificate>) -> String {
+        let folder = self.folder.display();
+        let mut text = String::new();
+        for schema in ["core", "cosine", "inetorgperson"] {
+            text.push_str(&format!("include {SCHEMA_FOLDER}/{schema}.schema\n"));
+        }
+        text.push_str(&format!(
+            "include {folder}/rfc2307bis.schema\nmodulepath {MODULE_FOLDER}\nmoduleload back_mdb\nmoduleload memberof\n\
+             moduleload refint\npidfile {folder}/slapd.pid\nargsfile {folder}/slapd.args\nloglevel 0\n\
+             sockbuf_max_incoming 65536\n"
+        ));
+        if let Some(certificate) = certificate {
+            text.push_str(&format!(
+                "TLSCertificateFile {}\nTLSCertificateKeyFile {}\n",
+                certificate.certificate_file.display(),
+                certificate.key_file.display()
+            ));
+        }
+        text.push_str(&format!(
+            "database mdb\nsuffix {SUFFIX}\nrootdn cn=admin,{SUFFIX}\nrootpw {ADMIN_PASSWORD}\ndirectory {folder}/db\n\
+             maxsize 268435456\ndbnosync\nindex objectClass eq\nindex uid,cn,mail eq,sub\n"
+        ));
+        if let Some(entries) = setup.size_limit {
+            text.push_str(&format!("sizelimit {entries}\n"));
+        }
+        text.push_str(&setup.slapd_access);
+        text.push_str("\noverlay memberof\nmemberof-refint TRUE\noverlay refint\nrefint_attributes manager seeAlso\n");
+        text
+    }
+
+    /// Loads LDIF with slapadd.
+    #[track_caller]
+    pub(crate) fn slapadd(&self, ldif: &str) {
+        let file = self.folder.join("load.ldif");
+        std::fs::write(&file, ldif).expect("temporary folder is writable");
+        run(self.tool("slapadd").arg("-l").arg(&file)).expect_success();
+    }
+
+    /// Writes the whole database as LDIF with slapcat.
+    #[track_caller]
+    pub(crate) fn slapcat(&self) -> String {
+        run(&mut self.tool("slapcat")).expect_success()
+    }
+
+    /// slapadd and slapcat are the daemon under another name.
+    fn tool(&self, name: &str) -> Command {
+        let mut command = Command::new(SLAPD);
+        command.args(["-T", name.trim_start_matches("slap"), "-f"]).arg(self.folder.join("slapd.conf"));
+        command
+    }
+
+    /// Starts the daemon on a free port. slapd cannot be given port 0, so a port lost to somebody else is tried again.
+    #[track_caller]
+    pub(crate) fn start(&self) -> (Program, SocketAddr) {
+        for _ in 0..5 {
+            let address = free_address();
+            let mut command = Command::new(SLAPD);
+            command.arg("-h").arg(format!("ldap://{address}/")).args(["-d", "0", "-f"]);
+            let mut program = Program::start(command.arg(self.folder.join("slapd.conf")));
+            let up = wait_for_within(PATIENCE, "slapd to listen or to give up", || {
+                if TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() {
+                    Some(true)
+                } else {
+                    program.has_ended().then_some(false)
+                }
+            });
+            if up && !program.has_ended() {
+                return (program, address);
+            }
+        }
+        panic!("slapd did not start five times; is the package slapd installed?")
+    }
+}
+
+/// An address on the loopback interface whose port was free a moment ago.
+pub(crate) fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback interface has free ports");
+    listener.local_addr().expect("a bound socket has an address")
+}
