@@ -265,7 +265,7 @@ fn keycloak_and_single_sign_on() {
             if Subject::current().is_slapd() { &[] } else { &["staff", "unique"] },
         ),
         ("(&(|(objectclass=inetOrgPerson))(|(uid=ann)(|(mailPrimaryAddress=ann)(mail=ann))))", &["ann"]),
-        (&format!("(&(objectClass=posixGroup)(memberUid=bob))"), &["unix"]),
+        ("(&(objectClass=posixGroup)(memberUid=bob))", &["unix"]),
         ("(&(objectClass=person)(uid=ann)(memberOf=cn=nobody,dc=example,dc=com))", &[]),
     ]);
     let mut client = Server::shared().admin();

@@ -205,7 +205,7 @@ fn members_follow_a_rename() {
     client.add(&group, &[("objectClass", &["groupOfNames"]), ("member", &[&dn])]).expect(code::SUCCESS);
     client.modify_dn(&dn, "uid=q", true, Some(&format!("ou=b,{branch}"))).expect(code::SUCCESS);
     let renamed = format!("uid=q,ou=b,{branch}");
-    assert_eq!(client.read(&group).values("member"), [renamed.clone()]);
+    assert_eq!(client.read(&group).values("member"), std::slice::from_ref(&renamed));
     assert_eq!(client.names(&branch, &format!("(member={renamed})")), ["group"]);
     assert!(client.names(&branch, &format!("(member={dn})")).is_empty());
 }
