@@ -3,4 +3,10 @@
 //! Everything here is a function of its arguments: no store, no socket, no clock. The operation floor fetches the
 //! facts and hands them in, which is what lets every decision be compared with a naive reference in tests.
 
+pub mod access;
+pub mod aci;
+pub mod limits;
+mod name_pattern;
 pub mod password_hash;
+pub mod requester;
+pub mod rights;

@@ -1,0 +1,314 @@
+//! The rules of one entry, ready to be judged.
+
+use super::AccessCompiler;
+use super::EntryFacts;
+use super::attribute_set::{AttributeSet, Universe};
+use super::bind_rule::{Expression, Subject, Verdict, is_in_scope, name_key};
+use crate::model::{Filter, Scope};
+use crate::policy::aci::{Aci, AttributePattern, Effect, NamePattern, Target, TargetAttributes};
+use crate::policy::name_pattern::{NameGlob, attribute_fits, normal_name};
+use crate::policy::rights::{Right, Rights};
+use crate::schema::{AttributeTypeIndex, Schema};
+
+/// A rule that does not do what its text says, for the operator.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RuleProblem {
+    /// The rule's name, or its text when it cannot be read.
+    pub rule: String,
+    /// What is wrong and what follows from it.
+    pub detail: String,
+    /// The rule cannot be read, and everything below its holder is denied until it is repaired.
+    pub is_fatal: bool,
+}
+
+/// The rules that one entry holds, compiled.
+#[derive(Clone, Debug)]
+pub struct CompiledRules {
+    pub(super) holder_dn: String,
+    pub(super) rules: Vec<Rule>,
+    problems: Vec<RuleProblem>,
+}
+
+impl CompiledRules {
+    /// The entry that holds the rules.
+    pub fn holder_dn(&self) -> &str {
+        &self.holder_dn
+    }
+
+    /// Whether there is no rule.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// What is wrong with the rules; for a log line or a check.
+    pub fn problems(&self) -> &[RuleProblem] {
+        &self.problems
+    }
+}
+
+/// One rule.
+#[derive(Clone, Debug)]
+pub(super) struct Rule {
+    pub(super) name: String,
+    /// Rules in the root DSE are about the root DSE alone.
+    is_root_only: bool,
+    target: Option<CompiledTarget>,
+    filter: Option<(Filter<'static>, bool)>,
+    has_attributes: bool,
+    allowed: AttributeSet,
+    denied: AttributeSet,
+    pub(super) permissions: Vec<CompiledPermission>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct CompiledPermission {
+    pub(super) effect: Effect,
+    pub(super) rights: Rights,
+    pub(super) bind_rule: Expression,
+}
+
+#[derive(Clone, Debug)]
+struct CompiledTarget {
+    negated: bool,
+    name: TargetName,
+}
+
+#[derive(Clone, Debug)]
+enum TargetName {
+    Key {
+        key: Vec<u8>,
+        rdns: usize,
+        scope: Scope,
+    },
+    Glob(NameGlob),
+    /// Cannot be judged.
+    Unknown,
+}
+
+impl Rule {
+    /// The attributes that the rule is about.
+    pub(super) fn attributes(&self, effect: Effect) -> &AttributeSet {
+        match effect {
+            Effect::Allow => &self.allowed,
+            Effect::Deny => &self.denied,
+        }
+    }
+
+    /// Whether the rule is about the entry as a whole for this right.
+    pub(super) fn is_for_entry(&self, right: Right) -> bool {
+        !self.has_attributes || right.ignores_target_attributes()
+    }
+
+    /// Whether the rule is about the attribute, or (`None`) about the entry as a whole.
+    pub(super) fn is_for(&self, effect: Effect, right: Right, attribute: Option<AttributeTypeIndex>) -> bool {
+        match attribute {
+            Some(index) => self.attributes(effect).contains(index.0 as usize),
+            None => self.is_for_entry(right),
+        }
+    }
+
+    /// Whether target and filter leave nothing to ask an entry below the holder.
+    pub(super) fn is_for_every_entry(&self) -> bool {
+        !self.is_root_only && self.target.is_none() && self.filter.is_none()
+    }
+
+    /// Whether the entry lies in the rule's target.
+    pub(super) fn target_fits(&self, schema: &Schema, entry: &dyn EntryFacts) -> Verdict {
+        if self.is_root_only && !entry.dn_key().is_empty() {
+            return Some(false);
+        }
+        let Some(target) = &self.target else {
+            return Some(true);
+        };
+        let fits = match &target.name {
+            TargetName::Key { key, rdns, scope } => {
+                Some(is_in_scope(*scope, key, *rdns, &entry.dn_key(), || entry.rdn_count()))
+            }
+            TargetName::Glob(glob) => normal_name(schema, &entry.dn()).map(|name| glob.fits(&name)),
+            TargetName::Unknown => None,
+        };
+        fits.map(|fits| fits != target.negated)
+    }
+
+    /// Whether the entry matches the rule's filter.
+    pub(super) fn filter_fits(&self, entry: &dyn EntryFacts) -> Verdict {
+        match &self.filter {
+            None => Some(true),
+            Some((filter, negated)) => entry.matches(filter).map(|matches| matches != *negated),
+        }
+    }
+
+    /// Target, filter and what is left of a bind rule, in this order; the dear ones last.
+    pub(super) fn applies(
+        &self,
+        bind_rule: &Expression,
+        subject: &Subject<'_>,
+        entry: &dyn EntryFacts,
+        right: Right,
+    ) -> Verdict {
+        let mut verdict = Some(true);
+        let mut is_false = |part: Verdict| {
+            if part.is_none() {
+                verdict = None;
+            }
+            part == Some(false)
+        };
+        if is_false(self.target_fits(subject.schema, entry))
+            || is_false(bind_rule.evaluate(&mut |test| subject.answer_entry(test, entry, right)))
+            || is_false(self.filter_fits(entry))
+        {
+            return Some(false);
+        }
+        verdict
+    }
+
+    /// Denies everything to everybody: stands for a value that cannot be read.
+    fn unreadable(universe: &Universe) -> Self {
+        Self {
+            name: "a rule that cannot be read".into(),
+            is_root_only: false,
+            target: None,
+            filter: None,
+            has_attributes: false,
+            allowed: universe.none.clone(),
+            denied: universe.all.clone(),
+            permissions: vec![CompiledPermission {
+                effect: Effect::Deny,
+                rights: Rights::EVERY,
+                bind_rule: Expression::Known(Some(true)),
+            }],
+        }
+    }
+}
+
+impl AccessCompiler {
+    /// Compiles the `aci` values of one entry. `holder_dn` is the entry's DN; the empty one is the root DSE, whose
+    /// rules are about it alone.
+    ///
+    /// Never fails: what cannot be read denies everything and is in [`CompiledRules::problems`], as is what is read
+    /// but cannot have the effect that its author expects. Cost: parsing, and one walk over the schema for each
+    /// attribute name with a star.
+    pub fn compile<'v>(&self, holder_dn: &str, values: impl IntoIterator<Item = &'v [u8]>) -> CompiledRules {
+        let mut compiled = CompiledRules { holder_dn: holder_dn.to_owned(), rules: Vec::new(), problems: Vec::new() };
+        let holder = name_key(&self.schema, holder_dn);
+        for value in values {
+            let parsed = Aci::parse_bytes(value).map_err(|error| error.to_string());
+            match parsed.and_then(|aci| Ok((aci, holder.as_ref().ok_or("the holder's name is not a DN")?))) {
+                Ok((aci, (key, rdns))) => self.compile_rule(&mut compiled, &aci, key, *rdns),
+                Err(error) => {
+                    let detail = format!("{error}; everything below \"{holder_dn}\" is denied until it is repaired");
+                    let rule = String::from_utf8_lossy(value).into_owned();
+                    compiled.problems.push(RuleProblem { rule, detail, is_fatal: true });
+                    compiled.rules.push(Rule::unreadable(&self.universe));
+                }
+            }
+        }
+        compiled
+    }
+
+    fn compile_rule(&self, compiled: &mut CompiledRules, aci: &Aci, holder_key: &[u8], holder_rdns: usize) {
+        let mut problem = |detail: String| {
+            compiled.problems.push(RuleProblem { rule: aci.name.clone(), detail, is_fatal: false });
+        };
+        aci.warnings().into_iter().for_each(&mut problem);
+        let (allowed, denied) = match &aci.target_attributes {
+            Some(attributes) => self.attribute_sets(attributes, &mut problem),
+            None => (self.universe.none.clone(), self.universe.none.clone()),
+        };
+        let filter = aci.target_filter.as_ref().and_then(|target| {
+            // The parser has read it already.
+            Some((Filter::parse(&target.filter).ok()?, target.negated))
+        });
+        let target = self.target(aci.target.as_ref(), aci.target_scope, holder_key, holder_rdns, &mut problem);
+        let permissions = aci.permissions.iter().map(|permission| CompiledPermission {
+            effect: permission.effect,
+            rights: permission.rights,
+            bind_rule: Expression::lower(&self.schema, &permission.bind_rule),
+        });
+        compiled.rules.push(Rule {
+            name: aci.name.clone(),
+            is_root_only: holder_key.is_empty(),
+            target,
+            filter,
+            has_attributes: aci.target_attributes.is_some(),
+            allowed,
+            denied,
+            permissions: permissions.collect(),
+        });
+    }
+
+    fn target(
+        &self,
+        target: Option<&Target>,
+        scope: Option<Scope>,
+        holder_key: &[u8],
+        holder_rdns: usize,
+        problem: &mut dyn FnMut(String),
+    ) -> Option<CompiledTarget> {
+        let scope = scope.unwrap_or(Scope::Subtree);
+        let Some(target) = target else {
+            let name = TargetName::Key { key: holder_key.to_vec(), rdns: holder_rdns, scope };
+            return (scope != Scope::Subtree).then_some(CompiledTarget { negated: false, name });
+        };
+        let name = match &target.name {
+            NamePattern::Dn(dn) => match name_key(&self.schema, dn) {
+                Some((key, rdns)) => {
+                    if !key.starts_with(holder_key) {
+                        problem(format!("the target \"{dn}\" is not below the entry that holds the rule"));
+                    }
+                    TargetName::Key { key, rdns, scope }
+                }
+                None => TargetName::Unknown,
+            },
+            NamePattern::Pattern(text) => {
+                NameGlob::new(&self.schema, text).map_or(TargetName::Unknown, TargetName::Glob)
+            }
+        };
+        Some(CompiledTarget { negated: target.negated, name })
+    }
+
+    /// What a `targetattr` covers in an allow and in a deny; they differ in names that the schema does not know.
+    fn attribute_sets(
+        &self,
+        attributes: &TargetAttributes,
+        problem: &mut dyn FnMut(String),
+    ) -> (AttributeSet, AttributeSet) {
+        let mut named = self.universe.none.clone();
+        let mut names_unknown = false;
+        for pattern in &attributes.names {
+            match pattern {
+                AttributePattern::AllUser => named.add(&self.universe.user),
+                AttributePattern::AllOperational => named.add(&self.universe.operational),
+                AttributePattern::Name(name) => match self.schema.attribute_type(name) {
+                    Some(attribute) => Universe::insert_with_subtypes(&mut named, attribute),
+                    None => {
+                        names_unknown = true;
+                        problem(format!("targetattr names {name}, which the schema does not know"));
+                    }
+                },
+                AttributePattern::Wildcard(pattern) => {
+                    for attribute in self.schema.attribute_types() {
+                        if attribute.names.iter().any(|name| attribute_fits(pattern, name)) {
+                            Universe::insert_with_subtypes(&mut named, attribute);
+                        }
+                    }
+                }
+            }
+        }
+        if attributes.negated {
+            let mut rest = self.universe.user.clone();
+            rest.remove(&named);
+            named = rest;
+        }
+        let mut denied = named.clone();
+        if names_unknown {
+            denied.insert(self.universe.unknown);
+            if attributes.negated {
+                let mut unknown = self.universe.none.clone();
+                unknown.insert(self.universe.unknown);
+                named.remove(&unknown);
+            }
+        }
+        (named, denied)
+    }
+}
