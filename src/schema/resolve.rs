@@ -1,8 +1,8 @@
 //! From definitions to a schema: names resolved, superiors found, rules and attributes inherited.
 //!
 //! Files come from several hands and overlap: an administrator's copy of `inetorgperson` next to ours is the normal
-//! case. So a definition may be repeated when it means the same (description, origin and suggested length aside); one
-//! OID or name with two meanings is refused, and the message names both places.
+//! case. So a definition may be repeated when it says nothing new (description, origin and suggested length aside): the
+//! first one stands. One OID or name with two meanings is refused, and the message names both places.
 
 use std::collections::BTreeMap;
 
@@ -28,9 +28,9 @@ pub(super) fn resolve(sources: &[SchemaSource<'_>]) -> Result<Schema, SchemaErro
     let Definitions { attribute_types, object_classes, content_rules, syntaxes } = definitions;
     let syntax_names = Syntaxes::new(syntaxes)?;
 
-    let (attribute_definitions, attribute_names) = register(attribute_types, "attribute type")?;
+    let (attribute_definitions, attribute_names) = register(attribute_types, "attribute type", &NameTable::default())?;
     let attribute_types = resolve_attribute_types(attribute_definitions, &attribute_names, &syntax_names)?;
-    let (class_definitions, class_names) = register(object_classes, "object class")?;
+    let (class_definitions, class_names) = register(object_classes, "object class", &attribute_names)?;
     let object_classes = resolve_object_classes(class_definitions, &class_names, &attribute_names)?;
 
     let mut schema = Schema {
@@ -53,8 +53,10 @@ pub(super) fn resolve(sources: &[SchemaSource<'_>]) -> Result<Schema, SchemaErro
 trait Named {
     fn oid(&self) -> &str;
     fn names(&self) -> &[String];
-    /// Whether both mean the same: all but description, extensions and suggested length.
-    fn means_same(&self, other: &Self) -> bool;
+    /// Whether `other`, which came later, says nothing new: description, extensions and suggested length aside, it may
+    /// only leave out.
+    /// `attributes` knows which names of attributes are one.
+    fn covers(&self, other: &Self, attributes: &NameTable) -> bool;
 }
 
 impl Named for AttributeTypeDefinition {
@@ -66,12 +68,12 @@ impl Named for AttributeTypeDefinition {
         &self.names
     }
 
-    fn means_same(&self, other: &Self) -> bool {
-        same_words(&self.names, &other.names)
+    fn covers(&self, other: &Self, _attributes: &NameTable) -> bool {
+        covers_words(&self.names, &other.names)
             && same_word(self.superior.as_ref(), other.superior.as_ref())
-            && same_rule(self.equality.as_ref(), other.equality.as_ref())
-            && same_rule(self.ordering.as_ref(), other.ordering.as_ref())
-            && same_rule(self.substring.as_ref(), other.substring.as_ref())
+            && compatible_rule(self.equality.as_ref(), other.equality.as_ref())
+            && compatible_rule(self.ordering.as_ref(), other.ordering.as_ref())
+            && compatible_rule(self.substring.as_ref(), other.substring.as_ref())
             && self.syntax == other.syntax
             && self.single_value == other.single_value
             && self.collective == other.collective
@@ -89,12 +91,21 @@ impl Named for ObjectClassDefinition {
         &self.names
     }
 
-    fn means_same(&self, other: &Self) -> bool {
-        same_words(&self.names, &other.names)
-            && same_words(&self.superiors, &other.superiors)
+    fn covers(&self, other: &Self, attributes: &NameTable) -> bool {
+        let contains = |all: &[String], some: &[String]| {
+            some.iter().all(|word| {
+                let position = attributes.find(word);
+                all.iter().any(|known| {
+                    known.eq_ignore_ascii_case(word) || (position.is_some() && attributes.find(known) == position)
+                })
+            })
+        };
+        covers_words(&self.names, &other.names)
+            && covers_words(&self.superiors, &other.superiors)
             && self.kind == other.kind
-            && same_words(&self.must, &other.must)
-            && same_words(&self.may, &other.may)
+            && contains(&self.must, &other.must)
+            && contains(&other.must, &self.must)
+            && contains(&self.may, &other.may)
     }
 }
 
@@ -106,30 +117,35 @@ fn same_word(left: Option<&String>, right: Option<&String>) -> bool {
     }
 }
 
-fn same_rule(left: Option<&String>, right: Option<&String>) -> bool {
-    let rule = |word: Option<&String>| word.and_then(|word| MatchingRule::find(word));
-    same_word(left, right) || (left.is_some() && right.is_some() && rule(left) == rule(right))
+/// Whether two definitions can live with one rule. A rule that only one of them declares is no contradiction: types
+/// without a rule get the one natural to their syntax anyway.
+fn compatible_rule(left: Option<&String>, right: Option<&String>) -> bool {
+    match (left, right) {
+        (Some(left), Some(right)) => {
+            left.eq_ignore_ascii_case(right)
+                || MatchingRule::find(left).is_some_and(|rule| MatchingRule::find(right) == Some(rule))
+        }
+        _ => true,
+    }
 }
 
-fn same_words(left: &[String], right: &[String]) -> bool {
-    let sorted = |words: &[String]| {
-        let mut words: Vec<_> = words.iter().map(|word| word.to_ascii_lowercase()).collect();
-        words.sort_unstable();
-        words.dedup();
-        words
-    };
-    sorted(left) == sorted(right)
+fn covers_words(all: &[String], some: &[String]) -> bool {
+    some.iter().all(|word| all.iter().any(|other| other.eq_ignore_ascii_case(word)))
 }
 
 type Registered<'a, T> = (Vec<(Place<'a>, T)>, NameTable);
 
 /// Drops repetitions, refuses clashes, and gives every OID and name its position.
-fn register<'a, T: Named>(found: Vec<(Place<'a>, T)>, element: &str) -> Result<Registered<'a, T>, SchemaError> {
+fn register<'a, T: Named>(
+    found: Vec<(Place<'a>, T)>,
+    element: &str,
+    attributes: &NameTable,
+) -> Result<Registered<'a, T>, SchemaError> {
     let mut kept: Vec<(Place<'a>, T)> = Vec::with_capacity(found.len());
     let mut table = NameTable::default();
     for (place, definition) in found {
         if let Some((other_place, other)) = table.find(definition.oid()).and_then(|position| kept.get(position)) {
-            if other.oid() == definition.oid() && other.means_same(&definition) {
+            if other.oid() == definition.oid() && other.covers(&definition, attributes) {
                 continue;
             }
             return Err(place.error(format!(

@@ -12,6 +12,7 @@ use base64::Engine as _;
 
 use super::definition::{
     AttributeTypeDefinition, ContentRuleDefinition, DefinitionError, ObjectClassDefinition, SyntaxDefinition,
+    is_numeric_oid,
 };
 
 /// The most bytes of one schema file.
@@ -106,7 +107,7 @@ impl<'a> Definitions<'a> {
                     "OID macros are not read: write every OID out in numbers and remove this line",
                 ));
             }
-            _ if value.starts_with('(') => {
+            _ if looks_like_definition(value) => {
                 return Err(DefinitionError::new(format!(
                     "{keyword} is not supported here: use attributeTypes, objectClasses, dITContentRules or ldapSyntaxes"
                 )));
@@ -172,6 +173,12 @@ fn value_of(rest: &str) -> Result<String, DefinitionError> {
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok())
         .ok_or_else(|| DefinitionError::new("the value after '::' is not base64 of UTF-8 text"))
+}
+
+/// A parenthesis and an OID: other values with parentheses (access rules, filters) surround definitions in exports.
+fn looks_like_definition(value: &str) -> bool {
+    let inner = value.strip_prefix('(').map(str::trim_start);
+    inner.and_then(|inner| inner.split_whitespace().next()).is_some_and(is_numeric_oid)
 }
 
 /// `{12}( … )` without its number.

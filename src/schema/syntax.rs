@@ -106,6 +106,8 @@ syntaxes! {
     CertificateList = "1.3.6.1.4.1.1466.115.121.1.9", "X.509 Certificate List", Binary;
     CertificatePair = "1.3.6.1.4.1.1466.115.121.1.10", "X.509 Certificate Pair", Binary;
     SupportedAlgorithm = "1.3.6.1.4.1.1466.115.121.1.49", "X.509 Supported Algorithm", Binary;
+    DataQuality = "1.3.6.1.4.1.1466.115.121.1.13", "Data Quality", Text;
+    DsaQuality = "1.3.6.1.4.1.1466.115.121.1.19", "DSA Quality", Text;
     MhsOrAddress = "1.3.6.1.4.1.1466.115.121.1.33", "MHS OR Address", Text;
     PresentationAddress = "1.3.6.1.4.1.1466.115.121.1.43", "Presentation Address", Text;
     ProtocolInformation = "1.3.6.1.4.1.1466.115.121.1.42", "Protocol Information", Text;
