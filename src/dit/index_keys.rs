@@ -17,9 +17,10 @@ const TAG_TEXT: u8 = 1;
 const TAG_LINK: u8 = 2;
 /// Marks the end of a value in its last piece.
 pub(super) const END: u8 = 0;
-/// Only the beginning of very long values is cut into pieces; what is found is looked at again, what lies beyond is
-/// found by other conditions or a scan.
+/// Only the beginning of very long values is cut into pieces; what lies beyond is found by [`LONG_PIECE`].
 const PIECES_BYTES_MAX: usize = 4096;
+/// The piece of values that were not cut to their end: they may contain anything and are always looked at.
+pub const LONG_PIECE: &[u8] = &[0xff];
 
 /// A set of keys, gathered in one buffer.
 #[derive(Default, Debug)]
@@ -134,7 +135,8 @@ pub fn grams_of(normal: &[u8]) -> impl Iterator<Item = Gram> + '_ {
     let characters = starts.len();
     starts.push(cut.len());
     let full = characters.saturating_sub(2);
-    (0..characters).filter_map(move |first| {
+    let long = (!whole).then(|| Gram::from_slice(LONG_PIECE));
+    let pieces = (0..characters).filter_map(move |first| {
         let start = *starts.get(first)?;
         if first < full {
             return cut.get(start..*starts.get(first + 3)?).map(Gram::from_slice);
@@ -142,7 +144,8 @@ pub fn grams_of(normal: &[u8]) -> impl Iterator<Item = Gram> + '_ {
         let mut piece = Gram::from_slice(cut.get(start..)?);
         piece.push(END);
         whole.then_some(piece)
-    })
+    });
+    pieces.chain(long)
 }
 
 /// The pieces that every value containing `part` has (no end mark), or the prefix of pieces to range over when the
@@ -152,7 +155,7 @@ pub fn grams_of_part(part: &[u8]) -> Vec<Gram> {
     if characters < 3 {
         return Vec::new();
     }
-    grams_of(part).take(characters - 2).collect()
+    grams_of(part).take(characters - 2).filter(|piece| piece.as_slice() != LONG_PIECE).collect()
 }
 
 fn is_continuation(byte: u8) -> bool {

@@ -25,7 +25,7 @@ pub use bulk::{BulkLoad, reindex};
 pub use catalog::{AttributeInfo, Catalog, IndexOptions, Indexed, WellKnown};
 pub use check::{CheckReport, check};
 pub use feed::Feed;
-pub use index_keys::{Gram, grams_of, grams_of_part, keys_of_value, link_key, text_link_key};
+pub use index_keys::{Gram, LONG_PIECE, grams_of, grams_of_part, keys_of_value, link_key, text_link_key};
 pub use tree::{Dit, Options, Snapshot};
 pub use values::{ValueError, birth_deltas, rdn_state, value_of};
 pub use view::{Children, Entry, Resolution, View};

@@ -1,1 +1,62 @@
-//! Find entries in one view, and say whether an entry matches.
+//! Finding entries: whether an entry matches a filter, which entries may, and walking through them.
+//!
+//! A filter is compiled once ([`CompiledFilter`]): attributes are resolved, assertion values normalised. A plan turns
+//! it into candidates from the indexes, ordered so that the first answers cost as little as possible; each candidate
+//! is then looked at again ([`evaluate()`]), so that an index may promise too much but never too little. A search is
+//! an owned value ([`SearchRun`]) that goes on in any later snapshot, so that long ones proceed in pieces and no read
+//! transaction waits for a client.
+//!
+//! Invariants
+//! - plan-covers: every entry for which a filter is True is among the candidates of its plan.
+//! - no-silent-cap: a list of candidates is complete, or the search says that a limit was passed.
+//! - Undefined is never an error: unknown attributes, values that break their syntax and attributes that the
+//!   requester may not use make an item Undefined (RFC 4511 4.5.1.7), which matches nothing, negated or not.
+//!
+//! Not here: who may see an entry (`policy`), what of it is sent and in which order (`operation`).
+
+mod alias;
+mod assertion;
+mod candidates;
+mod compile;
+mod computed;
+mod evaluate;
+mod membership;
+mod run;
+mod scope;
+mod sound;
+mod source;
+
+
+pub use alias::{Base, find_base};
+pub use compile::CompiledFilter;
+pub use computed::{Computed, computed_values};
+pub use evaluate::{AllSearchable, AttributeGate, Truth, evaluate, evaluate_attributes};
+pub use membership::{groups_of, groups_of_nested};
+pub use run::{Estimate, RunOptions, SearchRun, Step, Walk};
+pub use scope::Subentries;
+
+use crate::dit::DitError;
+use crate::storage::StorageError;
+
+/// Why a search stopped. LDAP result codes are given to these by `operation`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SearchError {
+    /// The tree could not be read.
+    #[error(transparent)]
+    Dit(#[from] DitError),
+    /// The question needs more memory than one search may take; a narrower one is answered.
+    #[error("more than {limit} {what} would have to be gathered; ask a narrower question")]
+    TooLarge {
+        /// Of what there is too much.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+impl From<StorageError> for SearchError {
+    fn from(error: StorageError) -> Self {
+        Self::Dit(error.into())
+    }
+}

@@ -1,0 +1,150 @@
+//! Operational attributes that are not stored as values: they follow from an entry's record, its place and its links.
+//!
+//! Being computed they are never stale: memberOf is right after a bulk load, entryDN after a move of a superior.
+
+use super::SearchError;
+use super::membership::groups_of;
+use crate::dit::{Entry, View};
+use crate::schema::time::format_generalized_time;
+use crate::schema::{AttributeType, AttributeTypeIndex};
+
+/// An attribute that is computed. See the module.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Computed {
+    /// When the entry was created (RFC 4512 3.4.2), to the second.
+    CreateTimestamp,
+    /// The newest stamp in the entry, in OpenLDAP's form.
+    EntryCsn,
+    /// The entry's DN (RFC 5020).
+    EntryDn,
+    /// RFC 4530.
+    EntryUuid,
+    /// The newest stamp in the entry as hexadecimal text: differs whenever the entry does.
+    EntryVersion,
+    /// TRUE when entries are below.
+    HasSubordinates,
+    /// The groups that have the entry as a direct member.
+    MemberOf,
+    /// When the entry was last changed, to the second.
+    ModifyTimestamp,
+    /// How many entries are directly below.
+    NumSubordinates,
+    /// RFC 4512 3.4.6.
+    StructuralObjectClass,
+    /// Where the schema is published (RFC 4512 4.2).
+    SubschemaSubentry,
+}
+
+/// The DN of the subschema entry.
+pub(super) const SUBSCHEMA_DN: &str = "cn=subschema";
+
+impl Computed {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::CreateTimestamp,
+        Self::EntryCsn,
+        Self::EntryDn,
+        Self::EntryUuid,
+        Self::EntryVersion,
+        Self::HasSubordinates,
+        Self::MemberOf,
+        Self::ModifyTimestamp,
+        Self::NumSubordinates,
+        Self::StructuralObjectClass,
+        Self::SubschemaSubentry,
+    ];
+
+    /// The usual name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CreateTimestamp => "createTimestamp",
+            Self::EntryCsn => "entryCSN",
+            Self::EntryDn => "entryDN",
+            Self::EntryUuid => "entryUUID",
+            Self::EntryVersion => "entryVersion",
+            Self::HasSubordinates => "hasSubordinates",
+            Self::MemberOf => "memberOf",
+            Self::ModifyTimestamp => "modifyTimestamp",
+            Self::NumSubordinates => "numSubordinates",
+            Self::StructuralObjectClass => "structuralObjectClass",
+            Self::SubschemaSubentry => "subschemaSubentry",
+        }
+    }
+
+    /// Whether the values of a type are computed. Cost: none for user attributes; ask once a request.
+    pub fn of(attribute_type: &AttributeType) -> Option<Self> {
+        if !attribute_type.is_operational() && !attribute_type.no_user_modification {
+            return None;
+        }
+        let named = |name: &str| attribute_type.names.iter().any(|known| known.eq_ignore_ascii_case(name));
+        let found = Self::ALL.iter().copied().find(|computed| named(computed.name()));
+        found.or_else(|| named("isMemberOf").then_some(Self::MemberOf))
+    }
+
+    /// The values for an entry; none where it has none (memberOf of an entry in no group).
+    ///
+    /// Cost: below a microsecond, but for memberOf (a look-up, and one for each group) and entryDN (cached superiors).
+    ///
+    /// # Errors
+    /// [`SearchError::Dit`].
+    pub fn values(self, view: View<'_>, entry: &Entry<'_>) -> Result<Vec<Vec<u8>>, SearchError> {
+        let record = &entry.record;
+        let value = match self {
+            Self::CreateTimestamp => format_generalized_time(record.created_ms()).into_bytes(),
+            Self::ModifyTimestamp => format_generalized_time(record.modified_ms()).into_bytes(),
+            Self::EntryCsn => record.csn().openldap_text(0).into_bytes(),
+            Self::EntryVersion => hex(&record.csn().to_be_bytes()),
+            Self::EntryDn => {
+                let mut out = Vec::with_capacity(96);
+                view.write_dn(entry, &mut out)?;
+                out
+            }
+            Self::EntryUuid => record.uuid().to_text().to_vec(),
+            Self::HasSubordinates => {
+                let any = view.subordinate_count(entry.id)? > 0;
+                if any { b"TRUE".to_vec() } else { b"FALSE".to_vec() }
+            }
+            Self::NumSubordinates => view.subordinate_count(entry.id)?.to_string().into_bytes(),
+            Self::SubschemaSubentry => SUBSCHEMA_DN.as_bytes().to_vec(),
+            Self::StructuralObjectClass => return Ok(structural_class(view, entry).into_iter().collect()),
+            Self::MemberOf => {
+                let mut names = Vec::new();
+                for group in groups_of(view, entry)? {
+                    names.extend(view.dn_text(group)?.map(String::into_bytes));
+                }
+                return Ok(names);
+            }
+        };
+        Ok(vec![value])
+    }
+}
+
+/// The values of a computed attribute; `None` when the type's values are stored like any other's.
+///
+/// # Errors
+/// As [`Computed::values`].
+pub fn computed_values(
+    view: View<'_>,
+    entry: &Entry<'_>,
+    attribute: AttributeTypeIndex,
+) -> Result<Option<Vec<Vec<u8>>>, SearchError> {
+    match Computed::of(view.catalog().schema().attribute_type_at(attribute)) {
+        Some(computed) => computed.values(view, entry).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn structural_class(view: View<'_>, entry: &Entry<'_>) -> Option<Vec<u8>> {
+    let catalog = view.catalog();
+    let attribute = catalog.base_of(catalog.schema().attribute_type(super::compile::OBJECT_CLASS)?)?;
+    let slice = entry.attribute(attribute)?;
+    let classes: Vec<&str> = slice.values().filter_map(|value| std::str::from_utf8(value).ok()).collect();
+    let class = catalog.schema().structural_class(&classes).ok()?;
+    Some(class.name().as_bytes().to_vec())
+}
+
+fn hex(bytes: &[u8]) -> Vec<u8> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
