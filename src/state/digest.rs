@@ -8,6 +8,8 @@
 //! value by value, and an attribute digests alike whether spilled or not. Members are trusted: sums guard against faults,
 //! not against a member that lies.
 
+use smallvec::SmallVec;
+
 use crate::model::entry_uuid::EntryUuid;
 use crate::state::cells::{Cell, CellValue};
 use crate::state::csn::Stamp;
@@ -63,17 +65,21 @@ pub fn bucket_path(uuid: EntryUuid) -> [u8; 16] {
 
 /// The digest of one present value of an attribute.
 pub fn cell_digest(key: &ValueKey, cell: &Cell) -> u128 {
-    let mut hasher = blake3::Hasher::new();
-    let key = key.as_bytes();
-    hasher.update(&[key.len() as u8]);
-    hasher.update(key);
-    update_stamp(&mut hasher, cell.stamp);
-    hasher.update(&cell.order.to_be_bytes());
-    match &cell.value {
-        CellValue::Text(text) => hasher.update(&[0]).update(text),
-        CellValue::Link(target) => hasher.update(&[1]).update(&target.0),
+    let (kind, value) = match &cell.value {
+        CellValue::Text(text) => (0, text.as_slice()),
+        CellValue::Link(target) => (1, target.0.as_slice()),
     };
-    short(hasher.finalize())
+    // Hashed from one buffer: several times quicker than a streaming hasher for values of this size.
+    let mut bytes: SmallVec<[u8; 256]> = SmallVec::with_capacity(128 + value.len());
+    let key = key.as_bytes();
+    bytes.push(key.len() as u8);
+    bytes.extend_from_slice(key);
+    bytes.extend_from_slice(&cell.stamp.csn.to_be_bytes());
+    bytes.extend_from_slice(&cell.stamp.sequence.to_be_bytes());
+    bytes.extend_from_slice(&cell.order.to_be_bytes());
+    bytes.push(kind);
+    bytes.extend_from_slice(value);
+    short(blake3::hash(&bytes))
 }
 
 impl EntryState {

@@ -14,13 +14,16 @@ pub const PLAIN_BYTES_MAX: usize = 64;
 /// A key is at most this long: tag and plain normal form.
 pub const KEY_BYTES_MAX: usize = 1 + PLAIN_BYTES_MAX;
 
+/// Keys up to this length need no allocation.
+const INLINE_BYTES: usize = 32;
+
 const TAG_PLAIN: u8 = 0;
 const TAG_HASH: u8 = 1;
 const TAG_LINK: u8 = 2;
 
 /// The identity of a value within its attribute. Ordered by bytes: plain forms, then hashes, then links.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct ValueKey(SmallVec<[u8; 32]>);
+pub struct ValueKey(SmallVec<[u8; INLINE_BYTES]>);
 
 impl ValueKey {
     /// The key of a value by its normal form: the form itself up to 64 bytes, else its hash.
@@ -70,6 +73,13 @@ impl ValueKey {
         (normal.len() <= PLAIN_BYTES_MAX).then(|| Self::tagged(TAG_PLAIN, normal))
     }
 
+    /// The plain key of these bytes in lower case (ASCII); `None` if there are too many.
+    pub(in crate::state) fn plain_lower(raw: &[u8]) -> Option<Self> {
+        let mut key = Self::plain_of(raw)?;
+        key.0.make_ascii_lowercase(); // the tag is no letter
+        Some(key)
+    }
+
     /// A plain key of computed bytes; `None` if there are too many.
     pub(in crate::state) fn plain_from(bytes: impl Iterator<Item = u8>) -> Option<Self> {
         let mut key = SmallVec::new();
@@ -78,7 +88,16 @@ impl ValueKey {
         (key.len() <= KEY_BYTES_MAX).then_some(Self(key))
     }
 
+    #[inline]
     fn tagged(tag: u8, content: &[u8]) -> Self {
+        let mut short = [0; INLINE_BYTES];
+        if let Some((first, rest)) = short.split_first_mut()
+            && let Some(place) = rest.get_mut(..content.len())
+        {
+            *first = tag;
+            place.copy_from_slice(content);
+            return Self(SmallVec::from_buf_and_len(short, 1 + content.len()));
+        }
         let mut key = SmallVec::with_capacity(1 + content.len());
         key.push(tag);
         key.extend_from_slice(content);

@@ -95,11 +95,12 @@ impl EntryState {
                 (_, top) => top.map(|(key, cell)| ViewValue::of(key, cell)).into_iter().collect(),
             };
         }
-        // A counter stands for the values that it counts from; newer values stand beside it.
+        // A counter stands for the value that it counts from, unless that names the entry; others stand beside it.
         let base = counter.map(|counter| counter.base.stamp);
+        let names = |key: &ValueKey| self.rdn.1.avas.iter().any(|ava| ava.attribute == attribute && ava.key == *key);
         shown.extend(
             present
-                .filter(|(_, cell)| Some(cell.stamp) != base)
+                .filter(|(key, cell)| Some(cell.stamp) != base || names(key))
                 .map(|(key, cell)| (cell.stamp, cell.order, ViewValue::of(key, cell))),
         );
         shown.extend(counted.map(|value| (value.stamp, 0, value)));

@@ -95,7 +95,7 @@ pub(in crate::state) fn read_value(
             let raw = reader.bytes()?;
             let key = match form {
                 KeyForm::Same => ValueKey::plain_of(raw),
-                KeyForm::Lower => ValueKey::plain_from(lower(raw)),
+                KeyForm::Lower => ValueKey::plain_lower(raw),
                 _ => ValueKey::plain_from(squeezed(raw)),
             };
             Ok((key.ok_or(StateError::Malformed { what: "length of a key" })?, CellValue::Text(raw.to_vec())))

@@ -76,6 +76,17 @@ fn value_in_rdn_and_cell_shows_once_as_the_cell_spells_it() {
 }
 
 #[test]
+fn rdn_value_that_a_counter_counts_from_stays() {
+    let mut state = born();
+    let base = crate::state::CounterBase { stamp: stamp(5, 2), value: 5 };
+    let named = vec![value(1, 0, true, "5"), Delta::Rdn(rdn(&[(1, "5")]))];
+    state.apply(&update(base.stamp, named));
+    state.apply(&update(stamp(6, 1), vec![Delta::Count { attribute: AttributeId(1), base, count: 1, sum: 2 }]));
+    assert_eq!(texts(&state, 1, false), ["5", "7"]);
+    assert_eq!(texts(&state, 1, true), ["5"]);
+}
+
+#[test]
 fn concurrent_values_of_a_single_value_attribute_show_the_newest() {
     let mut state = born();
     state.apply(&update(stamp(6, 1), vec![value(3, 0, true, "one")]));

@@ -160,3 +160,15 @@ fn record_of_a_newer_version_is_refused_by_name() {
     record[0] = 2;
     assert_eq!(EntryState::decode(&record, resolve), Err(StateError::UnknownVersion { version: 2 }));
 }
+
+/// A count that the input cannot hold is refused before any room is made for it.
+#[test]
+fn huge_counts_are_refused_at_once() {
+    let record = encoded(&contact());
+    for at in 0..record.len() {
+        let huge = [&record[..at], &[0xff; 9], &[0x01], &record[at..]].concat();
+        let _ = EntryState::decode(&huge, resolve);
+    }
+    let stamps_follow = [&record[..17], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]].concat();
+    assert_eq!(EntryState::decode(&stamps_follow, resolve), Err(StateError::Truncated));
+}
