@@ -24,6 +24,9 @@
 //! Meaning of `targetattr`
 //! - `*` is all user attributes, `+` all operational ones, `!=` all user attributes except those named (OpenDJ).
 //! - A name covers its subtypes and all options.
+//! - To read, search or compare a secret attribute (passwords), an allow must name it: `*`, `+`, `tele*` and `!=` do not
+//!   give that away. Stricter than 389-DS, where a rule of `*` for everybody publishes every password hash. Writing
+//!   secrets is not concerned, nor is any deny.
 //! - Without `targetattr` a rule is about entries as a whole. Add, delete, moving and proxy never look at attributes,
 //!   nor does renaming (write without an attribute); for them rules with `targetattr` count as well (389-DS).
 //! - A name that the schema does not know gives nothing in an allow and takes all unknown attributes in a deny.

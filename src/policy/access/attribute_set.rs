@@ -47,6 +47,11 @@ impl AttributeSet {
         self.words.iter().zip(&other.words).all(|(mine, theirs)| theirs & !mine == 0)
     }
 
+    fn contains_all_but(&self, other: &Self, except: &Self) -> bool {
+        let words = self.words.iter().zip(other.words.iter().zip(&except.words));
+        words.into_iter().all(|(mine, (theirs, except))| theirs & !except & !mine == 0)
+    }
+
     fn meets(&self, other: &Self) -> bool {
         self.words.iter().zip(&other.words).any(|(mine, theirs)| theirs & mine != 0)
     }
@@ -69,6 +74,8 @@ pub(super) struct Universe {
     /// User attributes and the unknown ones.
     pub(super) user: AttributeSet,
     pub(super) operational: AttributeSet,
+    /// Passwords and the like, user and operational.
+    pub(super) secret: AttributeSet,
     /// Nothing, in the right size.
     pub(super) none: AttributeSet,
     /// Everything.
@@ -81,15 +88,18 @@ impl Universe {
     pub(super) fn new(schema: &Schema) -> Self {
         let unknown = schema.attribute_types().len();
         let none = AttributeSet::empty(unknown + 1);
-        let (mut user, mut operational) = (none.clone(), none.clone());
+        let (mut user, mut operational, mut secret) = (none.clone(), none.clone(), none.clone());
         for attribute in schema.attribute_types() {
             let set = if attribute.is_operational() { &mut operational } else { &mut user };
             set.insert(attribute.index.0 as usize);
+            if attribute.is_secret() {
+                secret.insert(attribute.index.0 as usize);
+            }
         }
         user.insert(unknown);
         let mut all = user.clone();
         all.add(&operational);
-        Self { user, operational, none, all, unknown }
+        Self { user, operational, secret, none, all, unknown }
     }
 
     pub(super) fn insert_with_subtypes(set: &mut AttributeSet, attribute: &AttributeType) {
@@ -102,7 +112,9 @@ impl Universe {
         AttributeRights {
             entry,
             all_user: attributes.contains_all(&self.user),
+            all_plain_user: attributes.contains_all_but(&self.user, &self.secret),
             all_operational: attributes.contains_all(&self.operational),
+            all_plain_operational: attributes.contains_all_but(&self.operational, &self.secret),
             unknown: self.unknown,
             attributes,
         }
@@ -114,7 +126,9 @@ impl Universe {
 pub struct AttributeRights {
     entry: bool,
     all_user: bool,
+    all_plain_user: bool,
     all_operational: bool,
+    all_plain_operational: bool,
     unknown: usize,
     attributes: AttributeSet,
 }
@@ -126,14 +140,26 @@ impl AttributeRights {
         self.entry
     }
 
-    /// Whether the right holds for every user attribute, so that all of them may be copied unlooked at.
+    /// Whether the right holds for every user attribute, secret ones included, so that all of them may be copied
+    /// unlooked at.
     pub const fn for_all_user(&self) -> bool {
         self.all_user
+    }
+
+    /// Whether the right holds for every user attribute that is not secret (`AttributeType::is_secret`): an entry
+    /// without a secret attribute may be copied unlooked at.
+    pub const fn for_all_user_but_secret(&self) -> bool {
+        self.all_plain_user
     }
 
     /// Whether the right holds for every operational attribute.
     pub const fn for_all_operational(&self) -> bool {
         self.all_operational
+    }
+
+    /// Whether the right holds for every operational attribute that is not secret.
+    pub const fn for_all_operational_but_secret(&self) -> bool {
+        self.all_plain_operational
     }
 
     /// Whether the right holds for this attribute, with any options.
@@ -176,7 +202,9 @@ impl AttributeRights {
         Self {
             entry: self.entry && other.entry,
             all_user: self.all_user && other.all_user,
+            all_plain_user: self.all_plain_user && other.all_plain_user,
             all_operational: self.all_operational && other.all_operational,
+            all_plain_operational: self.all_plain_operational && other.all_plain_operational,
             unknown: self.unknown,
             attributes,
         }

@@ -55,9 +55,26 @@ pub(super) struct Rule {
     target: Option<CompiledTarget>,
     filter: Option<(Filter<'static>, bool)>,
     has_attributes: bool,
-    allowed: AttributeSet,
-    denied: AttributeSet,
+    covered: Covered,
     pub(super) permissions: Vec<CompiledPermission>,
+}
+
+/// What a `targetattr` covers; it depends on what is done with it.
+#[derive(Clone, Debug)]
+struct Covered {
+    /// By an allow of read, search or compare: secret attributes only when named.
+    disclosed: AttributeSet,
+    /// By an allow of anything else.
+    allowed: AttributeSet,
+    /// By a deny: with a name that the schema does not know, all unknown attributes.
+    denied: AttributeSet,
+}
+
+impl Covered {
+    fn nothing(universe: &Universe) -> Self {
+        let none = &universe.none;
+        Self { disclosed: none.clone(), allowed: none.clone(), denied: none.clone() }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -87,10 +104,11 @@ enum TargetName {
 
 impl Rule {
     /// The attributes that the rule is about.
-    pub(super) fn attributes(&self, effect: Effect) -> &AttributeSet {
-        match effect {
-            Effect::Allow => &self.allowed,
-            Effect::Deny => &self.denied,
+    pub(super) fn attributes(&self, effect: Effect, right: Right) -> &AttributeSet {
+        match (effect, right) {
+            (Effect::Deny, _) => &self.covered.denied,
+            (Effect::Allow, Right::Read | Right::Search | Right::Compare) => &self.covered.disclosed,
+            (Effect::Allow, _) => &self.covered.allowed,
         }
     }
 
@@ -102,7 +120,7 @@ impl Rule {
     /// Whether the rule is about the attribute, or (`None`) about the entry as a whole.
     pub(super) fn is_for(&self, effect: Effect, right: Right, attribute: Option<AttributeTypeIndex>) -> bool {
         match attribute {
-            Some(index) => self.attributes(effect).contains(index.0 as usize),
+            Some(index) => self.attributes(effect, right).contains(index.0 as usize),
             None => self.is_for_entry(right),
         }
     }
@@ -170,8 +188,7 @@ impl Rule {
             target: None,
             filter: None,
             has_attributes: false,
-            allowed: universe.none.clone(),
-            denied: universe.all.clone(),
+            covered: Covered { denied: universe.all.clone(), ..Covered::nothing(universe) },
             permissions: vec![CompiledPermission {
                 effect: Effect::Deny,
                 rights: Rights::EVERY,
@@ -211,9 +228,9 @@ impl AccessCompiler {
             compiled.problems.push(RuleProblem { rule: aci.name.clone(), detail, is_fatal: false });
         };
         aci.warnings().into_iter().for_each(&mut problem);
-        let (allowed, denied) = match &aci.target_attributes {
-            Some(attributes) => self.attribute_sets(attributes, &mut problem),
-            None => (self.universe.none.clone(), self.universe.none.clone()),
+        let covered = match &aci.target_attributes {
+            Some(attributes) => self.covered(attributes, &mut problem),
+            None => Covered::nothing(&self.universe),
         };
         let filter = aci.target_filter.as_ref().and_then(|target| {
             // The parser has read it already.
@@ -231,8 +248,7 @@ impl AccessCompiler {
             target,
             filter,
             has_attributes: aci.target_attributes.is_some(),
-            allowed,
-            denied,
+            covered,
             permissions: permissions.collect(),
         });
     }
@@ -267,20 +283,17 @@ impl AccessCompiler {
         Some(CompiledTarget { negated: target.negated, name })
     }
 
-    /// What a `targetattr` covers in an allow and in a deny; they differ in names that the schema does not know.
-    fn attribute_sets(
-        &self,
-        attributes: &TargetAttributes,
-        problem: &mut dyn FnMut(String),
-    ) -> (AttributeSet, AttributeSet) {
-        let mut named = self.universe.none.clone();
+    fn covered(&self, attributes: &TargetAttributes, problem: &mut dyn FnMut(String)) -> Covered {
+        let universe = &self.universe;
+        let mut by_name = universe.none.clone();
+        let mut by_pattern = universe.none.clone();
         let mut names_unknown = false;
         for pattern in &attributes.names {
             match pattern {
-                AttributePattern::AllUser => named.add(&self.universe.user),
-                AttributePattern::AllOperational => named.add(&self.universe.operational),
+                AttributePattern::AllUser => by_pattern.add(&universe.user),
+                AttributePattern::AllOperational => by_pattern.add(&universe.operational),
                 AttributePattern::Name(name) => match self.schema.attribute_type(name) {
-                    Some(attribute) => Universe::insert_with_subtypes(&mut named, attribute),
+                    Some(attribute) => Universe::insert_with_subtypes(&mut by_name, attribute),
                     None => {
                         names_unknown = true;
                         problem(format!("targetattr names {name}, which the schema does not know"));
@@ -289,26 +302,32 @@ impl AccessCompiler {
                 AttributePattern::Wildcard(pattern) => {
                     for attribute in self.schema.attribute_types() {
                         if attribute.names.iter().any(|name| attribute_fits(pattern, name)) {
-                            Universe::insert_with_subtypes(&mut named, attribute);
+                            Universe::insert_with_subtypes(&mut by_pattern, attribute);
                         }
                     }
                 }
             }
         }
+        let mut allowed = by_name.clone();
+        allowed.add(&by_pattern);
         if attributes.negated {
-            let mut rest = self.universe.user.clone();
-            rest.remove(&named);
-            named = rest;
+            let mut rest = universe.user.clone();
+            rest.remove(&allowed);
+            allowed = rest;
+            by_name = universe.none.clone();
         }
-        let mut denied = named.clone();
+        let mut denied = allowed.clone();
         if names_unknown {
-            denied.insert(self.universe.unknown);
+            let mut unknown = universe.none.clone();
+            unknown.insert(universe.unknown);
+            denied.add(&unknown);
             if attributes.negated {
-                let mut unknown = self.universe.none.clone();
-                unknown.insert(self.universe.unknown);
-                named.remove(&unknown);
+                allowed.remove(&unknown);
             }
         }
-        (named, denied)
+        let mut disclosed = allowed.clone();
+        disclosed.remove(&universe.secret);
+        disclosed.add(&by_name);
+        Covered { disclosed, allowed, denied }
     }
 }

@@ -21,13 +21,13 @@ struct Reach {
 
 impl Reach {
     fn add(&mut self, rule: &Rule, effect: Effect, right: Right) {
-        self.attributes.add(rule.attributes(effect));
+        self.attributes.add(rule.attributes(effect, right));
         self.entry |= rule.is_for_entry(right);
     }
 
     /// Whether adding the rule would change nothing.
     fn covers(&self, rule: &Rule, effect: Effect, right: Right) -> bool {
-        (self.entry || !rule.is_for_entry(right)) && self.attributes.contains_all(rule.attributes(effect))
+        (self.entry || !rule.is_for_entry(right)) && self.attributes.contains_all(rule.attributes(effect, right))
     }
 }
 
@@ -139,7 +139,7 @@ impl AccessCompiler {
         let changes = |open: &Open, rule: &Rule| match open.effect {
             Effect::Allow => !allowed.covers(rule, open.effect, right),
             Effect::Deny => {
-                rights.for_entry() && rule.is_for_entry(right) || rights.has_any_of(rule.attributes(open.effect))
+                rights.for_entry() && rule.is_for_entry(right) || rights.has_any_of(rule.attributes(open.effect, right))
             }
         };
         let mut concerned = open.iter().filter(|open| open.rights.contains(right));

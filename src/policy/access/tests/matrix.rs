@@ -1,0 +1,282 @@
+//! T-20 of the hostile tests: right x target x attribute x requester over generated rules, compiled against naive.
+//!
+//! `ENTENTE_ACCESS_CASES` sets how many cases are compared, `ENTENTE_ACCESS_SEED` where the generator begins.
+
+use super::reference::{Case, Object};
+use super::world::{ENTRIES, Entry, Person, SCHEMA};
+use crate::model::Scope;
+use crate::policy::access::{AccessCompiler, LocalTime};
+use crate::policy::aci::*;
+use crate::policy::requester::Authentication;
+use crate::policy::rights::{Right, Rights};
+use std::sync::Arc;
+
+/// Cases in a usual test run.
+const CASES: usize = 1_000_000;
+
+/// splitmix64: small, seeded, the same everywhere.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % sides as u64).unwrap()
+    }
+
+    fn one_in(&mut self, sides: usize) -> bool {
+        self.roll(sides) == 0
+    }
+
+    fn pick<T: Clone>(&mut self, items: &[T]) -> T {
+        items[self.roll(items.len())].clone()
+    }
+
+    fn some<T: Clone>(&mut self, items: &[T], most: usize) -> Vec<T> {
+        (0..=self.roll(most)).map(|_| self.pick(items)).collect()
+    }
+}
+
+const FILTERS: [&str; 4] = [
+    "(employeeType=boss)",
+    "(&(objectClass=person)(!(employeeType=boss)))",
+    "(noSuchAttribute=x)",
+    "(|(mail=*)(ou=groups))",
+];
+const PATTERNS: [&str; 6] = [
+    "uid=*,ou=people,dc=x",
+    "*,ou=people,dc=x",
+    "UID=*,dc=x",
+    "cn=*,ou=groups, dc=x",
+    "*=*n*,dc=x",
+    "uid=a*n,ou=*,dc=x",
+];
+const SCOPES: [Scope; 4] = [Scope::Base, Scope::OneLevel, Scope::Subtree, Scope::Subordinate];
+const OBJECTS: [Object; 11] = [
+    Object::EntryAsWhole,
+    Object::Attribute("cn"),
+    Object::Attribute("sn"),
+    Object::Attribute("mail"),
+    Object::Attribute("telephoneNumber"),
+    Object::Attribute("userPassword"),
+    Object::Attribute("objectClass"),
+    Object::Attribute("createTimestamp"),
+    Object::Attribute("entryUUID"),
+    Object::Attribute("aci"),
+    Object::Unknown,
+];
+
+fn name(dice: &mut Dice) -> NamePattern {
+    if dice.one_in(3) {
+        NamePattern::Pattern(dice.pick(&PATTERNS).into())
+    } else {
+        let dn = dice.pick(ENTRIES).0;
+        NamePattern::Dn(if dice.one_in(2) { dn.to_uppercase() } else { dn.replace(',', ", ") })
+    }
+}
+
+fn user(dice: &mut Dice) -> UserPattern {
+    match dice.roll(8) {
+        0 => UserPattern::Anyone,
+        1 => UserPattern::All,
+        2 | 3 => UserPattern::SelfEntry,
+        4 => UserPattern::Parent,
+        5 | 6 => UserPattern::Name(name(dice)),
+        _ => UserPattern::Search {
+            base: dice.pick(ENTRIES).0.into(),
+            scope: dice.pick(&SCOPES),
+            filter: dice.pick(&FILTERS).into(),
+        },
+    }
+}
+
+fn comparison(dice: &mut Dice) -> Comparison {
+    use Comparison::*;
+    dice.pick(&[Equal, NotEqual, Less, LessOrEqual, Greater, GreaterOrEqual])
+}
+
+fn test(dice: &mut Dice) -> BindTest {
+    let negated = dice.one_in(4);
+    match dice.roll(14) {
+        0..=4 => BindTest::UserDn { negated, users: (0..=dice.roll(2)).map(|_| user(dice)).collect() },
+        5 | 6 => BindTest::GroupDn {
+            negated,
+            groups: dice
+                .some(&["cn=admins,ou=groups,dc=x", "CN=all,ou=groups,dc=x", "cn=none,dc=x"].map(String::from), 2),
+        },
+        7 | 8 => {
+            let mut levels = dice.some(&[0u8, 1, 2], 2);
+            levels.sort_unstable();
+            levels.dedup();
+            let (attribute, kind) = dice.pick(&[
+                ("manager", UserAttrKind::UserDn),
+                ("owner", UserAttrKind::UserDn),
+                ("owner", UserAttrKind::GroupDn),
+                ("seeAlso", UserAttrKind::GroupDn),
+                ("employeeType", UserAttrKind::Value("boss".into())),
+                ("noSuchAttribute", UserAttrKind::UserDn),
+            ]);
+            BindTest::UserAttr { negated, levels, attribute: attribute.into(), kind }
+        }
+        9 => {
+            let network = dice.pick(&[("192.0.2.0", 24), ("2001:db8::", 32)]);
+            BindTest::Ip { negated, networks: vec![IpNetwork::new(network.0.parse().unwrap(), network.1).unwrap()] }
+        }
+        10 => BindTest::AuthMethod {
+            negated,
+            method: dice.pick(&[
+                AuthMethod::None,
+                AuthMethod::Simple,
+                AuthMethod::Ssl,
+                AuthMethod::Sasl(None),
+                AuthMethod::Sasl(Some("EXTERNAL".into())),
+            ]),
+        },
+        11 => BindTest::Ssf(comparison(dice), dice.pick(&[0, 128, 256])),
+        12 if dice.one_in(2) => BindTest::TimeOfDay(comparison(dice), dice.pick(&[0, 720, 1080])),
+        12 => BindTest::DayOfWeek { negated, days: vec![dice.pick(&[Day::Monday, Day::Sunday])] },
+        _ => BindTest::Dns { negated, hosts: vec!["*.example.com".into()] },
+    }
+}
+
+fn bind_rule(dice: &mut Dice, depth: usize) -> BindRule {
+    match dice.roll(if depth == 0 { 5 } else { 8 }) {
+        5 => BindRule::Not(Box::new(bind_rule(dice, depth - 1))),
+        6 => BindRule::And((0..2 + dice.roll(2)).map(|_| bind_rule(dice, depth - 1)).collect()),
+        7 => BindRule::Or((0..2 + dice.roll(2)).map(|_| bind_rule(dice, depth - 1)).collect()),
+        _ => BindRule::Test(test(dice)),
+    }
+}
+
+fn rule(dice: &mut Dice) -> Aci {
+    let names = [
+        AttributePattern::AllUser,
+        AttributePattern::AllUser,
+        AttributePattern::AllOperational,
+        AttributePattern::Name("CN".into()),
+        AttributePattern::Name("commonName".into()),
+        AttributePattern::Name("name".into()),
+        AttributePattern::Name("mail".into()),
+        AttributePattern::Name("userPassword".into()),
+        AttributePattern::Name("entryUUID".into()),
+        AttributePattern::Name("noSuchAttribute".into()),
+        AttributePattern::Wildcard("tele*".into()),
+        AttributePattern::Wildcard("*NAME".into()),
+    ];
+    let permission = |dice: &mut Dice| {
+        let effect = if dice.one_in(4) { Effect::Deny } else { Effect::Allow };
+        let rights = if dice.one_in(3) { Rights::EVERY } else { dice.some(&Right::ALL, 4).into_iter().collect() };
+        Permission { effect, rights, bind_rule: bind_rule(dice, 2) }
+    };
+    Aci {
+        name: "generated".into(),
+        target: dice.one_in(3).then(|| Target { negated: dice.one_in(4), name: name(dice) }),
+        target_scope: dice.one_in(4).then(|| dice.pick(&SCOPES)),
+        target_filter: dice
+            .one_in(4)
+            .then(|| TargetFilter { negated: dice.one_in(3), filter: dice.pick(&FILTERS).into() }),
+        target_attributes: (!dice.one_in(5))
+            .then(|| TargetAttributes { negated: dice.one_in(4), names: dice.some(&names, 2) }),
+        permissions: (0..=dice.roll(1)).map(|_| permission(dice)).collect(),
+    }
+}
+
+fn person(dice: &mut Dice) -> Person {
+    let mut person = Person::new(dice.pick(&["nobody", "ann", "ann", "bob", "bob", "carol", "admin"]));
+    let requester = &mut person.requester;
+    requester.peer = dice.pick(&[None, Some("192.0.2.9".parse().unwrap()), Some("2001:db8::1".parse().unwrap())]);
+    requester.ssf = dice.pick(&[0, 128, 256]);
+    if !requester.is_anonymous() {
+        requester.authentication = dice.pick(&[
+            Authentication::Simple,
+            Authentication::Sasl("PLAIN".into()),
+            Authentication::Sasl("EXTERNAL".into()),
+            Authentication::ClientCertificate,
+        ]);
+    }
+    person.time = LocalTime { minute_of_day: dice.pick(&[0, 720, 1200]), day: dice.pick(&[Day::Monday, Day::Sunday]) };
+    person
+}
+
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect(name))
+}
+
+#[test]
+fn compiled_and_naive_evaluation_agree_over_generated_rules() {
+    let wanted = setting("ENTENTE_ACCESS_CASES").map_or(CASES, |cases| usize::try_from(cases).unwrap());
+    let seed = setting("ENTENTE_ACCESS_SEED").unwrap_or(1);
+    let mut dice = Dice(seed);
+    let compiler = AccessCompiler::new(Arc::clone(&SCHEMA));
+    let indexes = OBJECTS.map(|object| match object {
+        Object::Attribute(name) => Some(SCHEMA.attribute_type(name).expect(name).index),
+        _ => None,
+    });
+    let (mut cases, mut allowed_count, mut same_for_all, mut sets) = (0usize, 0usize, 0usize, 0usize);
+    while cases < wanted {
+        sets += 1;
+        let rules: Vec<(&'static str, Aci)> = (0..=dice.roll(4))
+            .map(|_| {
+                (
+                    dice.pick(&["dc=x", "dc=x", "ou=people,dc=x", "uid=ann,ou=people,dc=x", "ou=groups,dc=x"]),
+                    rule(&mut dice),
+                )
+            })
+            .collect();
+        let compiled: Vec<_> = rules
+            .iter()
+            .map(|(holder, aci)| {
+                let text = aci.to_string();
+                (*holder, Arc::new(compiler.compile(holder, [text.as_bytes()])))
+            })
+            .collect();
+        for _ in 0..2 {
+            let person = person(&mut dice);
+            for (dn, _) in ENTRIES {
+                let applicable: Vec<_> = compiled
+                    .iter()
+                    .filter(|(holder, _)| dn == holder || dn.ends_with(&format!(",{holder}")))
+                    .map(|(_, rules)| Arc::clone(rules))
+                    .collect();
+                let access = compiler.for_requester(&applicable, &person.context(), &person);
+                let entry = Entry(dn);
+                let mut decision = access.entry(&entry, &person);
+                for right in Right::ALL {
+                    let rights = decision.rights(right);
+                    same_for_all += usize::from(access.same_for_all(right).is_some());
+                    for (object, index) in OBJECTS.into_iter().zip(indexes) {
+                        let case = Case { rules: &rules, person: &person, entry: dn, right, object };
+                        let expected = case.is_allowed();
+                        let given = match (object, index) {
+                            (_, Some(index)) => rights.for_attribute(index),
+                            (Object::Unknown, None) => rights.for_unknown(),
+                            (_, None) => rights.for_entry(),
+                        };
+                        let explain = || {
+                            let texts: Vec<_> = rules.iter().map(|(holder, aci)| format!("{holder}: {aci}")).collect();
+                            let question = (right, index);
+                            let told = compiler.explain(&applicable, &person.context(), &person, &entry, question);
+                            format!(
+                                "seed {seed}: {right} {object:?} of {dn} by {person:?}\n{}\n{told}",
+                                texts.join("\n")
+                            )
+                        };
+                        assert_eq!(given, expected, "{}", explain());
+                        if object != Object::Unknown && cases % 16 == 0 {
+                            let question = (right, index);
+                            let told = compiler.explain(&applicable, &person.context(), &person, &entry, question);
+                            assert_eq!(told.is_allowed(), expected, "{}", explain());
+                        }
+                        cases += 1;
+                        allowed_count += usize::from(expected);
+                    }
+                }
+            }
+        }
+    }
+    println!("{sets} rule sets, {cases} cases, {allowed_count} allowed, {same_for_all} rights same for all entries");
+    assert!(allowed_count * 50 > cases, "the generator hardly allows anything: {allowed_count} of {cases}");
+    assert!(allowed_count * 2 < cases, "the generator allows nearly everything: {allowed_count} of {cases}");
+}
