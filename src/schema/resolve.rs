@@ -29,9 +29,9 @@ pub(super) fn resolve(sources: &[SchemaSource<'_>]) -> Result<Schema, SchemaErro
     let syntax_names = Syntaxes::new(syntaxes)?;
 
     let (attribute_definitions, attribute_names) = register(attribute_types, "attribute type", &NameTable::default())?;
-    let attribute_types = resolve_attribute_types(attribute_definitions, &attribute_names, &syntax_names)?;
+    let attribute_types = resolve_attribute_types(&attribute_definitions, &attribute_names, &syntax_names)?;
     let (class_definitions, class_names) = register(object_classes, "object class", &attribute_names)?;
-    let object_classes = resolve_object_classes(class_definitions, &class_names, &attribute_names)?;
+    let object_classes = resolve_object_classes(&class_definitions, &class_names, &attribute_names)?;
 
     let mut schema = Schema {
         attribute_types,
@@ -241,12 +241,12 @@ impl Syntaxes {
 }
 
 fn resolve_attribute_types(
-    definitions: Vec<(Place<'_>, AttributeTypeDefinition)>,
+    definitions: &[(Place<'_>, AttributeTypeDefinition)],
     names: &NameTable,
     syntaxes: &Syntaxes,
 ) -> Result<Vec<AttributeType>, SchemaError> {
     let mut superiors: Vec<Option<usize>> = Vec::with_capacity(definitions.len());
-    for (place, definition) in &definitions {
+    for (place, definition) in definitions {
         let superior = match &definition.superior {
             None => None,
             Some(word) => Some(names.find(word).ok_or_else(|| {
@@ -361,12 +361,12 @@ fn attribute_type(
 }
 
 fn resolve_object_classes(
-    definitions: Vec<(Place<'_>, ObjectClassDefinition)>,
+    definitions: &[(Place<'_>, ObjectClassDefinition)],
     names: &NameTable,
     attribute_names: &NameTable,
 ) -> Result<Vec<ObjectClass>, SchemaError> {
     let mut superiors: Vec<Vec<usize>> = Vec::with_capacity(definitions.len());
-    for (place, definition) in &definitions {
+    for (place, definition) in definitions {
         let mut above = Vec::new();
         for word in &definition.superiors {
             above.push(names.find(word).ok_or_else(|| {

@@ -5,9 +5,9 @@ use crate::schema::definition::{AttributeTypeDefinition, ObjectClassDefinition};
 #[test]
 fn quoted_text_in_a_list_of_elements_is_refused() {
     let text = "( 2.5.6.6 NAME 'person' MUST ( sn $ 'Directory String' ) )";
-    assert!(definition::ObjectClassDefinition::parse(text).is_err());
+    assert!(ObjectClassDefinition::parse(text).is_err());
     let text = "( 2.5.4.3 NAME 'cn' SUP 'a name' )";
-    assert!(definition::AttributeTypeDefinition::parse(text).is_err());
+    assert!(AttributeTypeDefinition::parse(text).is_err());
 }
 
 #[test]

@@ -72,6 +72,7 @@ pub fn format_generalized_time(unix_ms: i64) -> String {
     format!("{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}Z")
 }
 
+#[derive(Clone, Copy)]
 struct Civil {
     year: i64,
     month: i64,

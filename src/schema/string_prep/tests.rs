@@ -134,6 +134,8 @@ fn interesting() -> impl Strategy<Value = String> {
     proptest::collection::vec(character, 0..24).prop_map(|characters| characters.into_iter().collect())
 }
 
+type Form = fn(&[u8], &mut Vec<u8>) -> Result<(), PrepareError>;
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -148,8 +150,7 @@ proptest! {
                 prop_assert!(!once.is_empty());
             }
         }
-        let forms: [fn(&[u8], &mut Vec<u8>) -> Result<(), PrepareError>; 2] = [prepare_numeric, prepare_telephone];
-        for form in forms {
+        for form in [prepare_numeric, prepare_telephone] as [Form; 2] {
             let mut once = Vec::new();
             if form(text.as_bytes(), &mut once).is_ok() {
                 let mut twice = Vec::new();
