@@ -221,8 +221,11 @@ impl<'d> Writing<'d> {
             return Ok(());
         }
         let renamed = !is_new && (effect.rdn || effect.parent);
-        let members = effect.attributes.iter().any(|id| self.catalog.attribute(*id).is_some_and(|info| info.links));
-        self.rules_changed |= members || renamed;
+        let members = effect
+            .attributes
+            .iter()
+            .any(|id| self.catalog.attribute(*id).is_some_and(|info| info.links || info.membership));
+        self.rules_changed |= members || renamed || effect.dead;
         touched.store(&mut self.txn, &self.catalog, id, &mut state)?;
         self.put_state(id, &state)?;
         self.refresh(id, &state, &touched)?;

@@ -1,1 +1,155 @@
 //! LDAP operations: who may, what it means, which result code.
+//!
+//! A [`Directory`] is what the doors see: one object, shared by all connections, with a function for each operation of
+//! RFC 4511. What a connection knows of its client is a [`Session`]. Reads run in the caller's thread on a snapshot
+//! and append their answers to the caller's buffer; writes go to the writer and answer through a callback.
+//!
+//! ```text
+//! search, compare      find and compare entries          selection   which attributes are sent, how they are named
+//! access               who may see and do what           control     controls of a request
+//! root_dse, subschema_entry, monitor                     entries that are not in the tree
+//! outcome              inner errors as LDAP result codes
+//! ```
+//!
+//! Invariants
+//! - An entry that the requester has no right on is answered like an absent one, by every operation.
+//! - Nothing here waits: no lock is held while a client is read or written.
+
+pub mod access;
+pub mod control;
+mod outcome;
+
+pub use access::{Access, Granted};
+pub use control::{RequestControls, RequestKind};
+pub use outcome::{OperationError, Outcome};
+
+use crate::dit::{Dit, View, Writer};
+use crate::metrics::Metrics;
+use crate::model::Dn;
+use crate::policy::limits::LimitsOptions;
+use crate::policy::requester::Requester;
+use access::AccessCache;
+use arc_swap::ArcSwap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Settings of this floor; node fills them from the configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// How much one search may take.
+    pub limits: LimitsOptions,
+    /// Where a search with an empty base and a scope below it starts; `None`: at the first suffix.
+    pub default_search_base: Option<Dn>,
+    /// LDAP URLs of servers with the same content, for `altServer`.
+    pub alternative_servers: Vec<String>,
+    /// Whether StartTLS can be asked for.
+    pub starttls: bool,
+    /// Refuse a password over a connection without TLS; a local socket is never asked.
+    pub require_tls_for_simple_bind: bool,
+    /// Let loopback connections send a password without TLS all the same.
+    pub loopback_needs_no_tls: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            limits: LimitsOptions::default(),
+            default_search_base: None,
+            alternative_servers: Vec::new(),
+            starttls: false,
+            require_tls_for_simple_bind: true,
+            loopback_needs_no_tls: true,
+        }
+    }
+}
+
+/// The directory as the doors see it. See the module.
+pub struct Directory {
+    dit: Arc<Dit>,
+    writer: Writer,
+    access: AccessCache,
+    options: ArcSwap<Options>,
+    metrics: Arc<Metrics>,
+}
+
+impl Directory {
+    /// The directory over an open tree and its writer.
+    pub fn new(dit: Arc<Dit>, writer: Writer, options: Options, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self { dit, writer, access: AccessCache::new(), options: ArcSwap::from_pointee(options), metrics })
+    }
+
+    /// Takes new settings; requests that run keep those they began with.
+    pub fn set_options(&self, options: Options) {
+        self.options.store(Arc::new(options));
+    }
+
+    /// The settings.
+    pub fn options(&self) -> Arc<Options> {
+        self.options.load_full()
+    }
+
+    /// The tree.
+    pub fn dit(&self) -> &Arc<Dit> {
+        &self.dit
+    }
+
+    /// The writer.
+    pub fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Decisions for `requester` in `view`: a snapshot, or the writer's transaction.
+    ///
+    /// # Errors
+    /// Storage, while the rules are read.
+    pub fn access<'v>(&self, requester: &Requester, view: View<'v>) -> Outcome<Access<'v>> {
+        self.access.access(&self.dit, requester, view)
+    }
+}
+
+/// The TLS of a connection.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TlsFacts {
+    /// Key length of the cipher in bits.
+    pub ssf: u32,
+    /// "1.2" or "1.3".
+    pub version: &'static str,
+    /// Subject of the verified client certificate, as a DN.
+    pub client_certificate_subject: Option<String>,
+}
+
+/// What is known of a connection whoever uses it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConnectionFacts {
+    /// Number of the connection, for logs.
+    pub id: u64,
+    /// The peer; `None` on a local socket.
+    pub address: Option<IpAddr>,
+    /// Loopback or a local socket: bytes do not leave the machine.
+    pub is_local: bool,
+    /// Who is at the other end of a local socket.
+    pub unix_uid: Option<u32>,
+    /// TLS, when it is spoken.
+    pub tls: Option<TlsFacts>,
+}
+
+/// What a connection knows of its client; bind and StartTLS change it.
+#[derive(Debug)]
+pub struct Session {
+    /// Who asks.
+    pub requester: Requester,
+    /// From where.
+    pub connection: ConnectionFacts,
+}
+
+impl Session {
+    /// A session of `requester` over a connection.
+    pub fn new(requester: Requester, connection: ConnectionFacts) -> Self {
+        Self { requester, connection }
+    }
+}

@@ -26,7 +26,6 @@ mod scope;
 mod sound;
 mod source;
 
-
 pub use alias::{Base, find_base};
 pub use compile::CompiledFilter;
 pub use computed::{Computed, computed_values};

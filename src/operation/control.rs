@@ -1,0 +1,209 @@
+//! Controls of a request as an operation wants them: known, fitting the operation, values decoded.
+//!
+//! RFC 4511 4.1.11 in one place: a critical control that is unknown, or that does not belong to the operation, refuses
+//! it; one that is not critical is passed over. A known control with a value that cannot be read refuses its request
+//! whether critical or not, because it must never pass as absent.
+//!
+//! Not here: what a control does (the operation that it belongs to).
+
+use super::outcome::{OperationError, Outcome};
+use crate::model::{Filter, ResultCode};
+use crate::search::Subentries;
+use crate::wire::control::{self, PagedResults};
+use crate::wire::{Control, Controls};
+
+/// Subentries (RFC 3672 3).
+pub const SUBENTRIES: &str = "1.3.6.1.4.1.4203.1.10.1";
+
+/// Every control that is served, for the root DSE.
+pub const SUPPORTED_CONTROLS: &[&str] = &[
+    control::PAGED_RESULTS,
+    control::ASSERTION,
+    control::PRE_READ,
+    control::POST_READ,
+    SUBENTRIES,
+    control::MANAGE_DSA_IT,
+];
+
+/// The operation that controls came with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RequestKind {
+    /// RFC 4511 4.7.
+    Add,
+    /// RFC 4511 4.2.
+    Bind,
+    /// RFC 4511 4.10.
+    Compare,
+    /// RFC 4511 4.8.
+    Delete,
+    /// RFC 4511 4.12.
+    Extended,
+    /// RFC 4511 4.6.
+    Modify,
+    /// RFC 4511 4.9.
+    ModifyDn,
+    /// RFC 4511 4.5.
+    Search,
+}
+
+/// The paged results control of a request (RFC 2696).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Paging {
+    /// Entries wanted; 0 ends the search.
+    pub size: u32,
+    /// Empty: the first page.
+    pub cookie: Vec<u8>,
+}
+
+/// See the module.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct RequestControls {
+    /// Paged results.
+    pub paged: Option<Paging>,
+    /// ManageDsaIT: referral entries are entries like others.
+    pub manage_dsa_it: bool,
+    /// The entry must match this filter.
+    pub assertion: Option<Filter<'static>>,
+    /// Attributes of the entry before the change.
+    pub pre_read: Option<Vec<String>>,
+    /// Attributes of the entry after the change.
+    pub post_read: Option<Vec<String>>,
+    /// What a search does with subentries.
+    pub subentries: Subentries,
+}
+
+impl RequestControls {
+    /// Reads the controls of a request of this kind.
+    ///
+    /// # Errors
+    /// unavailableCriticalExtension; protocolError for a value that cannot be read.
+    pub fn read(controls: &Controls<'_>, kind: RequestKind) -> Outcome<Self> {
+        let mut read = Self::default();
+        for control in controls {
+            if !read.take(&control, kind)? && control.critical {
+                return Err(OperationError::new(
+                    ResultCode::UNAVAILABLE_CRITICAL_EXTENSION,
+                    format!("the critical control {} is not served with this operation", printable(control.oid)),
+                ));
+            }
+        }
+        Ok(read)
+    }
+
+    /// Whether the control is one of ours and belongs to the operation.
+    fn take(&mut self, control: &Control<'_>, kind: RequestKind) -> Outcome<bool> {
+        use RequestKind::{Add, Bind, Compare, Delete, Extended, Modify, ModifyDn, Search};
+        let belongs = match (control.oid, kind) {
+            (_, Bind | Extended) => false,
+            (control::PAGED_RESULTS | SUBENTRIES, Search) => true,
+            (control::MANAGE_DSA_IT | control::ASSERTION, Add | Compare | Delete | Modify | ModifyDn | Search) => true,
+            (control::PRE_READ, Delete | Modify | ModifyDn) => true,
+            (control::POST_READ, Add | Modify | ModifyDn) => true,
+            _ => false,
+        };
+        if !belongs {
+            return Ok(false);
+        }
+        match control.oid {
+            control::MANAGE_DSA_IT => self.manage_dsa_it = true,
+            control::PAGED_RESULTS => {
+                let PagedResults { size, cookie } = PagedResults::decode(control.required_value()?)?;
+                self.paged = Some(Paging { size: size.unsigned_abs(), cookie: cookie.to_vec() });
+            }
+            control::ASSERTION => {
+                self.assertion = Some(control::assertion_filter(control.required_value()?)?.into_owned());
+            }
+            control::PRE_READ => self.pre_read = Some(selection(control)?),
+            control::POST_READ => self.post_read = Some(selection(control)?),
+            _ => self.subentries = subentries(control.required_value()?)?,
+        }
+        Ok(true)
+    }
+}
+
+fn selection(control: &Control<'_>) -> Outcome<Vec<String>> {
+    let names = control::read_entry_selection(control.required_value()?)?;
+    Ok(names.into_iter().map(str::to_owned).collect())
+}
+
+/// The value is one BOOLEAN: TRUE shows subentries alone, FALSE everything else.
+fn subentries(value: &[u8]) -> Outcome<Subentries> {
+    match value {
+        [1, 1, 0] => Ok(Subentries::Hidden),
+        [1, 1, 0xff] => Ok(Subentries::Only),
+        _ => Err(OperationError::new(ResultCode::PROTOCOL_ERROR, "the subentries control takes one BOOLEAN")),
+    }
+}
+
+/// An OID that a client sent, short and without surprises.
+fn printable(oid: &str) -> String {
+    oid.chars().take(64).map(|letter| if letter.is_ascii_graphic() { letter } else { '?' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Message;
+
+    /// A delete request whose controls are `list` (each: OID, critical, value).
+    fn delete_with(list: &[(&str, bool, Option<&[u8]>)]) -> Vec<u8> {
+        fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
+            let mut out = vec![tag, 0x82, (content.len() >> 8) as u8, content.len() as u8];
+            out.extend_from_slice(content);
+            out
+        }
+        let controls: Vec<u8> = list
+            .iter()
+            .flat_map(|(oid, critical, value)| {
+                let mut content = tlv(4, oid.as_bytes());
+                if *critical {
+                    content.extend_from_slice(&[1, 1, 0xff]);
+                }
+                content.extend(value.map(|value| tlv(4, value)).unwrap_or_default());
+                tlv(0x30, &content)
+            })
+            .collect();
+        let content = [tlv(2, &[1]), tlv(0x4a, b"dc=x"), tlv(0xa0, &controls)].concat();
+        tlv(0x30, &content)
+    }
+
+    fn read(list: &[(&str, bool, Option<&[u8]>)], kind: RequestKind) -> Outcome<RequestControls> {
+        let pdu = delete_with(list);
+        RequestControls::read(&Message::decode(&pdu).unwrap().controls, kind)
+    }
+
+    #[test]
+    fn unknown_controls_count_only_when_critical() {
+        assert_eq!(read(&[("1.2.3", false, None)], RequestKind::Search).unwrap(), RequestControls::default());
+        let refused = read(&[("1.2.3", true, None)], RequestKind::Search).unwrap_err();
+        assert_eq!(refused.code, ResultCode::UNAVAILABLE_CRITICAL_EXTENSION);
+    }
+
+    #[test]
+    fn a_control_of_another_operation_is_an_unknown_one() {
+        let paged = PagedResults { size: 5, cookie: b"c" }.encode();
+        let list = [(control::PAGED_RESULTS, true, Some(paged.as_slice()))];
+        assert_eq!(read(&list, RequestKind::Delete).unwrap_err().code, ResultCode::UNAVAILABLE_CRITICAL_EXTENSION);
+        let read = read(&list, RequestKind::Search).unwrap();
+        assert_eq!(read.paged, Some(Paging { size: 5, cookie: b"c".to_vec() }));
+    }
+
+    #[test]
+    fn a_bad_value_never_passes_as_absent() {
+        for (oid, value) in [
+            (control::PAGED_RESULTS, None),
+            (control::PAGED_RESULTS, Some(&[0x30, 0][..])),
+            (control::ASSERTION, Some(&[][..])),
+            (SUBENTRIES, Some(&[1, 1][..])),
+        ] {
+            let refused = read(&[(oid, false, value)], RequestKind::Search).unwrap_err();
+            assert_eq!(refused.code, ResultCode::PROTOCOL_ERROR, "{oid}");
+        }
+    }
+
+    #[test]
+    fn subentries_are_asked_for_by_a_boolean() {
+        let only = read(&[(SUBENTRIES, true, Some(&[1, 1, 0xff]))], RequestKind::Search).unwrap();
+        assert_eq!(only.subentries, Subentries::Only);
+    }
+}
