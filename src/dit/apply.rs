@@ -26,9 +26,9 @@ use crate::state::{
     StateError, Update, ValueKey,
 };
 use crate::storage::{
-    ENTRY_HAS_ACI, EntryId, Environment, FORMAT_VERSION, IndexKind, MetaName, Postings, PutMode, Reader, Table,
-    VALUE_SPILLED, ViewRecord, WriteTransaction, bigvalue_key, index_key, log_key, seal, sealed_id, unseal_id,
-    uuid2id_key,
+    AttributeSlice, ENTRY_HAS_ACI, EntryId, Environment, FORMAT_VERSION, IndexKind, MetaName, Postings, PutMode,
+    Reader, Table, VALUE_SPILLED, ViewRecord, WriteTransaction, bigvalue_key, index_key, log_key, seal, sealed_id,
+    unseal_id, uuid2id_key,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -557,18 +557,17 @@ pub(super) fn initialise(
 /// Index keys of the attributes in which `record` differs from `other`.
 fn view_keys(catalog: &Catalog, record: &ViewRecord<'_>, other: Option<&ViewRecord<'_>>, out: &mut KeySet) {
     let schema = catalog.schema();
+    let twins = other.map_or_else(Vec::new, |other| changed_twins(catalog, record, other));
     for slice in record.attributes() {
         if slice.flags & VALUE_SPILLED != 0 {
             continue;
         }
+        let Some(info) = catalog.attribute(slice.id) else { continue };
         let same = other.and_then(|other| other.attribute(slice.id));
-        if same.is_some_and(|same| same.set == slice.set && same.targets == slice.targets && same.flags == slice.flags)
-        {
+        if same.is_some_and(|same| is_same(&same, &slice)) && !twins.contains(&info.base) {
             continue;
         }
-        if let Some(info) = catalog.attribute(slice.id) {
-            keys_of_attribute(schema, info, slice.values(), slice.targets, out);
-        }
+        keys_of_attribute(schema, info, slice.values(), slice.targets, out);
     }
     let known = catalog.well_known();
     let times = [
@@ -583,6 +582,30 @@ fn view_keys(catalog: &Catalog, record: &ViewRecord<'_>, other: Option<&ViewReco
             keys_of_attribute(schema, info, std::iter::once(text.as_bytes()), &[], out);
         }
     }
+}
+
+fn is_same(one: &AttributeSlice<'_>, other: &AttributeSlice<'_>) -> bool {
+    one.set == other.set && one.targets == other.targets && one.flags == other.flags
+}
+
+/// Types of which a description with options changed: its keys stand under the bare type, so that `cn` keeps alive
+/// what `cn;lang-de` loses.
+fn changed_twins(catalog: &Catalog, one: &ViewRecord<'_>, other: &ViewRecord<'_>) -> Vec<AttributeId> {
+    let mut bases = Vec::new();
+    for (left, right) in [(one, other), (other, one)] {
+        for slice in left.attributes() {
+            let Some(info) = catalog.attribute(slice.id).filter(|info| info.base != slice.id) else { continue };
+            let base_differs = match (left.attribute(info.base), right.attribute(info.base)) {
+                (Some(left), Some(right)) => !is_same(&left, &right),
+                (left, right) => left.is_some() != right.is_some(),
+            };
+            let same = right.attribute(slice.id).is_some_and(|same| is_same(&same, &slice));
+            if (!same || base_differs) && !bases.contains(&info.base) {
+                bases.push(info.base);
+            }
+        }
+    }
+    bases
 }
 
 /// Every index key that the view of an entry calls for, spilled values included: what `check` and `reindex` compare.

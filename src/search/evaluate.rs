@@ -283,7 +283,7 @@ impl Judge {
         match &leaf.test {
             Test::Always | Test::Present => return Ok(Truth::True),
             Test::Chain { dn } => return self.chain(leaf, dn, view, entry),
-            Test::Names { dn, key } if slice.flags & VALUE_LINKS != 0 => {
+            Test::Names { dn, key } if info.links => {
                 return self.links(leaf, (dn, key), info, slice, view, entry);
             }
             Test::Equal { rule, key, .. } if slice.flags & VALUE_SPILLED != 0 && listed(info, leaf, *rule, schema) => {

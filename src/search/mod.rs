@@ -26,6 +26,9 @@ mod scope;
 mod sound;
 mod source;
 
+#[cfg(test)]
+mod tests;
+
 pub use alias::{Base, find_base};
 pub use compile::CompiledFilter;
 pub use computed::{Computed, computed_values};
