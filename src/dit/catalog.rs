@@ -68,7 +68,7 @@ pub struct Indexed {
 /// Which attributes to index; names as in the schema.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct IndexOptions {
-    /// Names, `*` for every attribute with an equality rule, `-name` for an exception.
+    /// Names, `*` for every attribute with an equality rule, `!name` for an exception.
     pub equality: Vec<String>,
     /// As `equality`.
     pub presence: Vec<String>,
@@ -81,14 +81,14 @@ impl Default for IndexOptions {
         let list = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         let bulky = [
             "*",
-            "-userPassword",
-            "-jpegPhoto",
-            "-photo",
-            "-audio",
-            "-thumbnailPhoto",
-            "-userCertificate",
-            "-userSMIMECertificate",
-            "-userPKCS12",
+            "!userPassword",
+            "!jpegPhoto",
+            "!photo",
+            "!audio",
+            "!thumbnailPhoto",
+            "!userCertificate",
+            "!userSMIMECertificate",
+            "!userPKCS12",
         ];
         let mut names = [
             "cn",
@@ -122,7 +122,7 @@ impl IndexOptions {
         let named = |name: &str| {
             attribute_type.oid == name || attribute_type.names.iter().any(|known| known.eq_ignore_ascii_case(name))
         };
-        let excepted = list.iter().filter_map(|name| name.strip_prefix('-')).any(named);
+        let excepted = list.iter().filter_map(|name| name.strip_prefix('!')).any(named);
         !excepted && list.iter().any(|name| name == "*" || named(name))
     }
 

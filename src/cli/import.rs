@@ -1,0 +1,288 @@
+//! `entente import`: LDIF into a new data file, which takes the old one's place when it is whole.
+//!
+//! The old data stays untouched until the new file is on disk: an interrupted import leaves a folder `import.tmp`
+//! behind, which the next import removes. Kept from the old data: cluster, node and administrator, and the access
+//! rules of suffix entries that the file brings without any.
+
+mod loader;
+
+use super::progress::Progress;
+use crate::clock::Clock;
+use crate::dit::{Dit, DitError, Options};
+use crate::model::AttributeDescription;
+use crate::model::ldif::{LdifReader, LdifWriter, UrlPolicy};
+use crate::schema::Schema;
+use crate::storage::{EntryId, MetaName};
+use loader::{Loader, Refusal};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How an import is to be done.
+#[derive(Clone, Debug, Default)]
+pub struct ImportOptions {
+    /// Only entries at or below this DN.
+    pub base: Option<crate::model::Dn>,
+    /// Stop at the first bad entry and change nothing.
+    pub strict: bool,
+    /// Take the place of data that has more than suffix entries.
+    pub replace: bool,
+    /// Where refused records go, with the reasons.
+    pub rejects: Option<PathBuf>,
+}
+
+/// What an import did.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct ImportReport {
+    /// Entries that went in.
+    pub entries: u64,
+    /// Records that were refused.
+    pub rejected: u64,
+    /// Where those are.
+    pub rejects: Option<PathBuf>,
+    /// Server-private attributes left out: values by name.
+    pub dropped: BTreeMap<String, u64>,
+    /// Wall time.
+    pub seconds: f64,
+}
+
+/// Why an import did nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// A bad record, with `--strict`.
+    #[error("{file}: line {line}: {reason}; nothing was imported")]
+    Bad {
+        /// The file.
+        file: String,
+        /// Where in it.
+        line: u64,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// The data directory is not in a state for an import.
+    #[error("{0}")]
+    Refused(String),
+    /// A file cannot be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The store.
+    #[error(transparent)]
+    Dit(#[from] DitError),
+}
+
+/// Imports `input` (named `file` in messages) into the data directory of `options`.
+///
+/// # Errors
+/// [`ImportError`]; the old data is then as it was.
+pub fn import(
+    options: &Options,
+    schema: &Arc<Schema>,
+    input: impl Read,
+    file: &Path,
+    how: &ImportOptions,
+    progress: &mut Progress,
+) -> Result<ImportReport, ImportError> {
+    let clock = Clock::system();
+    let directory = &options.directory;
+    let kept = Kept::of(options, schema, &clock, how.replace)?;
+    let temporary = directory.join("import.tmp");
+    if temporary.exists() {
+        std::fs::remove_dir_all(&temporary).map_err(|source| file_error(&temporary, source))?;
+    }
+    let fresh = Options { directory: temporary.clone(), durable: false, must_exist: false, ..options.clone() };
+    let dit = Dit::open(fresh, Arc::clone(schema), clock.clone())?;
+    kept.restore(&dit)?;
+    let mut report = load(&dit, input, file, how, kept.rules, progress)?;
+    drop(dit);
+    take_place(&temporary, directory)?;
+    report.seconds = clock.monotonic().as_secs_f64();
+    Ok(report)
+}
+
+/// What the new data keeps of the old.
+struct Kept {
+    meta: Vec<(MetaName, Vec<u8>)>,
+    rules: Vec<(Vec<u8>, Vec<Vec<u8>>)>,
+}
+
+impl Kept {
+    fn of(options: &Options, schema: &Arc<Schema>, clock: &Clock, replace: bool) -> Result<Self, ImportError> {
+        let dit = Dit::open(Options { must_exist: true, ..options.clone() }, Arc::clone(schema), clock.clone())?;
+        let snapshot = dit.read()?;
+        let view = snapshot.view();
+        let mut rules = Vec::new();
+        let aci = AttributeDescription::parse("aci").ok().and_then(|description| view.catalog().find(&description));
+        for suffix in view.children(EntryId::NONE)? {
+            let suffix = suffix?;
+            let Some(entry) = view.entry(suffix)? else { continue };
+            if view.subordinate_count(suffix)? > 0 && !replace {
+                let dn = view.dn_text(suffix)?.unwrap_or_default();
+                return Err(ImportError::Refused(format!(
+                    "{dn} has entries already, and an import takes the place of all data: add --replace if that is wanted, \
+                     or add to the running server with ldapadd"
+                )));
+            }
+            if let (Some(slice), Ok(dn)) = (aci.and_then(|aci| entry.attribute(aci)), crate::model::Dn::parse_bytes(entry.record.rdn())) {
+                rules.push((schema.dn_key(&dn), view.values(&entry, &slice)?));
+            }
+        }
+        let names = [
+            MetaName::Cluster, MetaName::Node, MetaName::Origin, MetaName::Clock, MetaName::AdministratorDn,
+            MetaName::AdministratorPassword,
+        ];
+        let mut meta = Vec::new();
+        for name in names {
+            if let Some(bytes) = view.reader().meta(name).map_err(DitError::from)? {
+                meta.push((name, bytes.to_vec()));
+            }
+        }
+        Ok(Self { meta, rules })
+    }
+
+    /// The identity goes over, but for the origin: what the old one said is gone, so its numbers must not come again.
+    fn restore(&self, dit: &Dit) -> Result<(), ImportError> {
+        let mut txn = dit.environment().write().map_err(DitError::from)?;
+        for (name, bytes) in &self.meta {
+            if *name != MetaName::Origin {
+                txn.put_meta(*name, bytes).map_err(DitError::from)?;
+            }
+        }
+        txn.commit().map_err(DitError::from)?;
+        Ok(())
+    }
+}
+
+fn load(
+    dit: &Dit,
+    input: impl Read,
+    file: &Path,
+    how: &ImportOptions,
+    rules: Vec<(Vec<u8>, Vec<Vec<u8>>)>,
+    progress: &mut Progress,
+) -> Result<ImportReport, ImportError> {
+    let mut loader = Loader::begin(dit, rules)?;
+    let mut rejects = Rejects { path: how.rejects.clone().unwrap_or_else(|| rejects_beside(file)), writer: None, count: 0 };
+    let base = how.base.as_ref().map(|base| dit.catalog().schema().dn_key(base));
+    let mut reader = LdifReader::new(BufReader::with_capacity(1 << 18, input), UrlPolicy::Folder(folder_of(file)));
+    while let Some(record) = reader.next() {
+        let (line, outcome) = match record {
+            Ok(record) => {
+                if let (Some(base), Ok(dn)) = (&base, crate::model::Dn::parse(&record.dn))
+                    && !dit.catalog().schema().dn_key(&dn).starts_with(base)
+                {
+                    continue;
+                }
+                (record.line, loader.add(record))
+            }
+            Err(error) => (error.line, Err(Refusal::Bad(error.detail))),
+        };
+        match outcome {
+            Ok(()) => progress.advance(reader.bytes_read()),
+            Err(Refusal::Store(error)) => return Err(error.into()),
+            Err(Refusal::Bad(reason)) if how.strict => {
+                return Err(ImportError::Bad { file: file.display().to_string(), line, reason });
+            }
+            Err(Refusal::Bad(reason)) => {
+                progress.note(&format!("{}: line {line}: {reason}", file.display()));
+                rejects.add(line, &reason, reader.record_text()).map_err(|source| file_error(&rejects.path, source))?;
+            }
+        }
+    }
+    progress.stage("building the index");
+    let (entries, dropped) = loader.finish()?;
+    progress.finish();
+    let rejected = rejects.finish().map_err(|source| file_error(&how.rejects.clone().unwrap_or_default(), source))?;
+    Ok(ImportReport { entries, rejected: rejected.1, rejects: rejected.0, dropped, seconds: 0.0 })
+}
+
+/// The file of refused records; made when the first one comes.
+struct Rejects {
+    path: PathBuf,
+    writer: Option<BufWriter<std::fs::File>>,
+    count: u64,
+}
+
+impl Rejects {
+    fn add(&mut self, line: u64, reason: &str, record: &[u8]) -> std::io::Result<()> {
+        self.count += 1;
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            None => {
+                use std::os::unix::fs::OpenOptionsExt;
+                let options = std::fs::File::options().write(true).create(true).truncate(true).mode(0o600).clone();
+                self.writer.insert(BufWriter::new(options.open(&self.path)?))
+            }
+        };
+        LdifWriter::new(&mut *writer).comment(&format!("line {line}: {reason}"))?;
+        writer.write_all(record)?;
+        if !record.ends_with(b"\n") {
+            writer.write_all(b"\n")?;
+        }
+        writer.write_all(b"\n")
+    }
+
+    fn finish(self) -> std::io::Result<(Option<PathBuf>, u64)> {
+        match self.writer {
+            Some(mut writer) => {
+                writer.flush()?;
+                Ok((Some(self.path), self.count))
+            }
+            None => Ok((None, 0)),
+        }
+    }
+}
+
+fn rejects_beside(file: &Path) -> PathBuf {
+    let name = file.file_stem().unwrap_or_else(|| std::ffi::OsStr::new("import"));
+    let mut rejects = name.to_os_string();
+    rejects.push(".rejected.ldif");
+    PathBuf::from(rejects)
+}
+
+fn folder_of(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// The new data file takes the old one's place; both the file and the folder are on disk when this returns.
+fn take_place(temporary: &Path, directory: &Path) -> Result<(), ImportError> {
+    let (new, old) = (temporary.join("data.mdb"), directory.join("data.mdb"));
+    forget_cached(&new).map_err(|source| file_error(&new, source))?;
+    std::fs::rename(&new, &old).map_err(|source| file_error(&old, source))?;
+    std::fs::File::open(directory).and_then(|folder| folder.sync_all()).map_err(|source| file_error(directory, source))?;
+    std::fs::remove_dir_all(temporary).map_err(|source| file_error(temporary, source))
+}
+
+/// Drops the page cache that the bulk load left: with large folios each later small write would cost several times
+/// its CPU.
+fn forget_cached(file: &Path) -> std::io::Result<()> {
+    let file = std::fs::File::open(file)?;
+    file.sync_all()?;
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+    Ok(())
+}
+
+fn file_error(path: &Path, source: std::io::Error) -> ImportError {
+    ImportError::File { path: path.display().to_string(), source }
+}
+
+/// Opens an LDIF file for reading; `-` is standard input. Returns its size when it is known.
+///
+/// # Errors
+/// [`ImportError::File`].
+pub fn open_input(file: &Path) -> Result<(Box<dyn BufRead>, Option<u64>), ImportError> {
+    if file == Path::new("-") {
+        return Ok((Box::new(BufReader::new(std::io::stdin())), None));
+    }
+    let input = std::fs::File::open(file).map_err(|source| file_error(file, source))?;
+    let size = input.metadata().ok().map(|metadata| metadata.len());
+    Ok((Box::new(BufReader::with_capacity(1 << 18, input)), size))
+}

@@ -1,0 +1,353 @@
+//! From LDIF records to entries: what is kept, what is dropped, what is refused.
+//!
+//! Takes the exports of the peers as they are: `slapcat` of OpenLDAP and `db2ldif` of 389 carry operational
+//! attributes. Identity, timestamps, authors and hashed passwords are kept; what this server computes itself and what
+//! only the peer understands is dropped and counted by name. Everything else must be a sound entry: known attributes,
+//! valid values, a class that allows them, a superior that is there.
+
+use crate::dit::{BulkLoad, Dit, DitError, ValueError, birth_deltas};
+use crate::model::ldif::{LdifBody, LdifRecord};
+use crate::model::{Attribute, Dn, EntryUuid, Rdn};
+use crate::policy::password_hash;
+use crate::schema::{AttributeTypeIndex, Schema, check_entry};
+use crate::state::AttributeId;
+use crate::storage::EntryId;
+use hashbrown::HashMap;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Computed here, or meaningless outside the server that wrote them. Lower case.
+const DROPPED: &[&str] = &[
+    "contextcsn", "copiedfrom", "copyingfrom", "createtimestamp-csn", "dsentrydn", "dsentryid", "entrycsn", "entrydn",
+    "entryid", "entryusn", "entryversion", "hassubordinates", "internalcreatorsname", "internalmodifiersname",
+    "ismemberof", "lastmodifiedby", "lastmodifiedtime", "memberof", "nscpentrydn", "nscpentrywsi", "nsparentuniqueid",
+    "nstombstonecsn", "nsuniqueid", "numsubordinates", "parentid", "parentidcsn", "structuralobjectclass",
+    "subordinatecount", "subschemasubentry", "tombstonenumsubordinates",
+];
+/// Names that begin so belong to 389's replication or password bookkeeping.
+const DROPPED_PREFIXES: &[&str] = &["nsds5", "nsds50", "nsds7", "nsslapd-", "pwdpolicy", "passwordretry", "passwordhistory"];
+
+/// Superiors remembered by their normalised DN.
+const SUPERIORS_MAX: usize = 100_000;
+
+/// Why a record did not go in.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// It is wrong; the text says what to do.
+    Bad(String),
+    /// The store failed: the import ends.
+    Store(DitError),
+}
+
+impl From<DitError> for Refusal {
+    fn from(error: DitError) -> Self {
+        match error {
+            DitError::UnknownAttribute(_) => Self::Bad(error.to_string()),
+            error => Self::Store(error),
+        }
+    }
+}
+
+impl From<ValueError> for Refusal {
+    fn from(error: ValueError) -> Self {
+        match error {
+            ValueError::Dit(error) => error.into(),
+            error @ ValueError::Invalid { .. } => Self::Bad(error.to_string()),
+        }
+    }
+}
+
+fn bad<T>(text: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::Bad(text.into()))
+}
+
+/// What an attribute name of the file means.
+#[derive(Clone, Copy)]
+enum Meaning {
+    Keep(AttributeId, AttributeTypeIndex),
+    Password(AttributeId, AttributeTypeIndex),
+    Drop,
+    EntryUuid,
+    NsUniqueId,
+}
+
+/// Feeds a bulk load.
+pub(super) struct Loader<'d> {
+    load: Option<BulkLoad<'d>>,
+    schema: Arc<Schema>,
+    meanings: HashMap<String, Meaning>,
+    superiors: HashMap<Vec<u8>, EntryId>,
+    pub(super) dropped: BTreeMap<String, u64>,
+    pub(super) entries: u64,
+    /// `aci` values that the suffix entries had before, for suffix entries that bring none.
+    kept_rules: Vec<(Vec<u8>, Vec<Vec<u8>>)>,
+    random: Random,
+    now_ms: u64,
+}
+
+impl<'d> Loader<'d> {
+    pub(super) fn begin(dit: &'d Dit, kept_rules: Vec<(Vec<u8>, Vec<Vec<u8>>)>) -> Result<Self, DitError> {
+        Ok(Self {
+            load: Some(BulkLoad::begin(dit)?),
+            schema: Arc::clone(dit.catalog().schema()),
+            meanings: HashMap::new(),
+            superiors: HashMap::new(),
+            dropped: BTreeMap::new(),
+            entries: 0,
+            kept_rules,
+            random: Random::new()?,
+            now_ms: dit.clock().wall_ms(),
+        })
+    }
+
+    pub(super) fn finish(mut self) -> Result<(u64, BTreeMap<String, u64>), DitError> {
+        if let Some(load) = self.load.take() {
+            load.finish()?;
+        }
+        Ok((self.entries, self.dropped))
+    }
+
+    /// One record of the file.
+    pub(super) fn add(&mut self, record: LdifRecord) -> Result<(), Refusal> {
+        let LdifBody::Entry(attributes) = record.body else {
+            return bad("this is a change record; apply changes to the running server with ldapmodify");
+        };
+        let dn = Dn::parse(&record.dn).map_err(|error| Refusal::Bad(format!("dn: {error}")))?;
+        if dn.is_root() {
+            return bad("an entry with the empty DN cannot be imported; remove it");
+        }
+        let (entry, uuid) = self.sort_out(&dn, attributes)?;
+        self.check(&entry)?;
+        let parent = self.superior_of(&dn)?;
+        let uuid = match uuid {
+            Some(uuid) => self.fresh(uuid)?,
+            None => EntryUuid::v7(self.now_ms, self.random.ten()),
+        };
+        let Some(load) = &mut self.load else { return bad("the import has ended") };
+        let values: Vec<(AttributeId, Vec<Vec<u8>>)> =
+            entry.into_iter().map(|kept| (kept.attribute, kept.values)).collect();
+        let deltas = birth_deltas(load.writing(), &dn, parent, &values)?;
+        let id = load.add(uuid, "import", deltas)?;
+        self.entries += 1;
+        self.remember(&dn, id);
+        if let Some(load) = self.load.take() {
+            self.load = Some(load.turn_over()?);
+        }
+        Ok(())
+    }
+
+    /// Groups, drops and checks the attributes of one entry.
+    fn sort_out(&mut self, dn: &Dn, attributes: Vec<Attribute>) -> Result<(Vec<Kept>, Option<EntryUuid>), Refusal> {
+        let mut kept: Vec<Kept> = Vec::with_capacity(attributes.len() + 1);
+        let mut uuid = None;
+        for attribute in attributes {
+            match self.meaning(&attribute)? {
+                Meaning::Drop => {
+                    *self.dropped.entry(attribute.description.name().to_owned()).or_default() += attribute.values.len() as u64;
+                }
+                Meaning::EntryUuid => {
+                    let text = attribute.values.first().map(|value| String::from_utf8_lossy(value).into_owned()).unwrap_or_default();
+                    uuid = Some(text.parse().map_err(|_| Refusal::Bad(format!("entryUUID: {text} is not a UUID; correct or remove it")))?);
+                }
+                Meaning::NsUniqueId => {
+                    let text = attribute.values.first().map(|value| String::from_utf8_lossy(value).into_owned()).unwrap_or_default();
+                    if uuid.is_none() {
+                        uuid = EntryUuid::from_ns_unique_id(&text).ok();
+                    }
+                }
+                Meaning::Password(id, index) => {
+                    let values = attribute.values.into_iter().map(hashed).collect();
+                    Kept::push(&mut kept, id, index, values);
+                }
+                Meaning::Keep(id, index) => Kept::push(&mut kept, id, index, attribute.values),
+            }
+        }
+        self.add_naming_values(dn.rdn(), &mut kept)?;
+        self.keep_rules(dn, &mut kept)?;
+        Ok((kept, uuid))
+    }
+
+    /// An RDN's values belong to the entry, listed or not.
+    fn add_naming_values(&mut self, rdn: Option<&Rdn>, kept: &mut Vec<Kept>) -> Result<(), Refusal> {
+        for ava in rdn.into_iter().flat_map(Rdn::avas) {
+            let description = crate::model::AttributeDescription::parse(&ava.attribute)
+                .map_err(|error| Refusal::Bad(format!("dn: {error}")))?;
+            let named = Attribute { description, values: vec![ava.value.clone()] };
+            let Meaning::Keep(id, index) = self.meaning(&named)? else {
+                return bad(format!("dn: {} cannot name an entry", ava.attribute));
+            };
+            let rule = self.schema.attribute_type_at(index).equality;
+            let key = |value: &[u8]| {
+                let mut key = Vec::new();
+                rule.and_then(|rule| rule.key(&self.schema, value, &mut key).ok()).map(|()| key)
+            };
+            let wanted = key(&ava.value);
+            let there = kept
+                .iter()
+                .filter(|held| held.attribute == id)
+                .any(|held| held.values.iter().any(|value| *value == ava.value || (wanted.is_some() && key(value) == wanted)));
+            if !there {
+                Kept::push(kept, id, index, named.values);
+            }
+        }
+        Ok(())
+    }
+
+    /// A suffix entry without access rules keeps those that were there: an import locks nobody out by accident.
+    fn keep_rules(&mut self, dn: &Dn, kept: &mut Vec<Kept>) -> Result<(), Refusal> {
+        if self.kept_rules.is_empty() {
+            return Ok(());
+        }
+        let key = self.schema.dn_key(dn);
+        let Some((_, rules)) = self.kept_rules.iter().find(|(suffix, _)| *suffix == key).cloned() else { return Ok(()) };
+        let aci = Attribute {
+            description: crate::model::AttributeDescription::parse("aci").map_err(|error| Refusal::Bad(error.to_string()))?,
+            values: rules,
+        };
+        if let Meaning::Keep(id, index) = self.meaning(&aci)?
+            && !kept.iter().any(|held| held.attribute == id)
+        {
+            Kept::push(kept, id, index, aci.values);
+        }
+        Ok(())
+    }
+
+    fn check(&self, entry: &[Kept]) -> Result<(), Refusal> {
+        for held in entry {
+            let attribute_type = self.schema.attribute_type_at(held.index);
+            for value in &held.values {
+                if let Err(error) = attribute_type.syntax.validate(value) {
+                    return bad(format!("{}: {error}", attribute_type.name()));
+                }
+            }
+        }
+        let classes: Vec<&str> = entry
+            .iter()
+            .filter(|held| self.schema.attribute_type_at(held.index).oid == "2.5.4.0")
+            .flat_map(|held| held.values.iter().filter_map(|value| std::str::from_utf8(value).ok()))
+            .collect();
+        let present = entry.iter().map(|held| (self.schema.attribute_type_at(held.index), held.values.len()));
+        let violations = check_entry(&self.schema, &classes, present);
+        if violations.is_empty() {
+            return Ok(());
+        }
+        bad(violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    }
+
+    fn superior_of(&mut self, dn: &Dn) -> Result<EntryId, Refusal> {
+        let superior = dn.superior().unwrap_or_default();
+        let Some(load) = &mut self.load else { return bad("the import has ended") };
+        let view = load.writing().view();
+        let key = self.schema.dn_key(&superior);
+        let parent = match self.superiors.get(&key) {
+            Some(id) => Some(*id),
+            None if superior.is_root() => None,
+            None => view.resolve(&superior)?.entry,
+        };
+        if let Some(parent) = parent {
+            let rdn = dn.rdn().map(|rdn| self.schema.rdn_key(rdn)).unwrap_or_default();
+            if view.child_by_key(parent, &rdn)?.is_some() {
+                return bad("the file has this DN twice; remove one");
+            }
+            return Ok(parent);
+        }
+        let resolution = view.resolve(dn)?;
+        match resolution {
+            crate::dit::Resolution { entry: Some(_), .. } => bad("the file has this DN twice; remove one"),
+            crate::dit::Resolution { matched: None, .. } => Ok(EntryId::NONE),
+            _ => bad(format!("its superior {superior} is not in the file before it, or was refused")),
+        }
+    }
+
+    /// A UUID that no entry of the file had before.
+    fn fresh(&mut self, uuid: EntryUuid) -> Result<EntryUuid, Refusal> {
+        let Some(load) = &mut self.load else { return Ok(uuid) };
+        match load.writing().view().by_uuid(uuid)? {
+            None => Ok(uuid),
+            Some(_) => bad(format!("another entry of the file has entryUUID {uuid}; remove one of the two lines")),
+        }
+    }
+
+    fn remember(&mut self, dn: &Dn, id: EntryId) {
+        // Entries directly below people's containers are seldom superiors: remember the upper levels only.
+        if dn.rdns().len() <= 5 && self.superiors.len() < SUPERIORS_MAX && self.entries < SUPERIORS_MAX as u64 {
+            self.superiors.insert(self.schema.dn_key(dn), id);
+        }
+    }
+
+    fn meaning(&mut self, attribute: &Attribute) -> Result<Meaning, Refusal> {
+        let description = &attribute.description;
+        let text = description.to_string();
+        if let Some(meaning) = self.meanings.get(&text) {
+            return Ok(*meaning);
+        }
+        let lower = description.name().to_ascii_lowercase();
+        let dropped = DROPPED.contains(&lower.as_str()) || DROPPED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix));
+        let meaning = match lower.as_str() {
+            "entryuuid" => Meaning::EntryUuid,
+            "nsuniqueid" => Meaning::NsUniqueId,
+            _ if dropped => Meaning::Drop,
+            _ => {
+                let Some(found) = self.schema.attribute_type(description.name()) else {
+                    return bad(format!("attribute {} is not in the schema: add its definition to a file in schema/, or remove the line", description.name()));
+                };
+                let index = found.index;
+                let secret = found.is_secret();
+                let Some(load) = &mut self.load else { return bad("the import has ended") };
+                let id = load.writing().intern(description)?;
+                if secret { Meaning::Password(id, index) } else { Meaning::Keep(id, index) }
+            }
+        };
+        self.meanings.insert(text, meaning);
+        Ok(meaning)
+    }
+}
+
+/// A clear-text password never reaches the store.
+fn hashed(value: Vec<u8>) -> Vec<u8> {
+    if password_hash::has_scheme(&value) { value } else { password_hash::hash(&value) }
+}
+
+struct Kept {
+    attribute: AttributeId,
+    index: AttributeTypeIndex,
+    values: Vec<Vec<u8>>,
+}
+
+impl Kept {
+    /// Adds values, joining what stands in two places of the record.
+    fn push(kept: &mut Vec<Self>, attribute: AttributeId, index: AttributeTypeIndex, values: Vec<Vec<u8>>) {
+        match kept.iter_mut().find(|held| held.attribute == attribute) {
+            Some(held) => held.values.extend(values),
+            None => kept.push(Self { attribute, index, values }),
+        }
+    }
+}
+
+/// Random bytes for UUIDs, fetched by the page.
+struct Random {
+    bytes: Vec<u8>,
+}
+
+impl Random {
+    fn new() -> Result<Self, DitError> {
+        let mut random = Self { bytes: Vec::new() };
+        random.refill()?;
+        Ok(random)
+    }
+
+    fn refill(&mut self) -> Result<(), DitError> {
+        self.bytes.resize(4000, 0);
+        getrandom::fill(&mut self.bytes).map_err(|_| DitError::Unavailable("the operating system gives no random numbers"))
+    }
+
+    fn ten(&mut self) -> [u8; 10] {
+        if self.bytes.len() < 10 && self.refill().is_err() {
+            self.bytes.resize(10, 0);
+        }
+        let rest = self.bytes.len() - 10;
+        let mut ten = [0; 10];
+        ten.iter_mut().zip(self.bytes.drain(rest..)).for_each(|(to, from)| *to = from);
+        ten
+    }
+}
