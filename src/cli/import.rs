@@ -128,12 +128,18 @@ impl Kept {
                      or add to the running server with ldapadd"
                 )));
             }
-            if let (Some(slice), Ok(dn)) = (aci.and_then(|aci| entry.attribute(aci)), crate::model::Dn::parse_bytes(entry.record.rdn())) {
+            if let (Some(slice), Ok(dn)) =
+                (aci.and_then(|aci| entry.attribute(aci)), crate::model::Dn::parse_bytes(entry.record.rdn()))
+            {
                 rules.push((schema.dn_key(&dn), view.values(&entry, &slice)?));
             }
         }
         let names = [
-            MetaName::Cluster, MetaName::Node, MetaName::Origin, MetaName::Clock, MetaName::AdministratorDn,
+            MetaName::Cluster,
+            MetaName::Node,
+            MetaName::Origin,
+            MetaName::Clock,
+            MetaName::AdministratorDn,
             MetaName::AdministratorPassword,
         ];
         let mut meta = Vec::new();
@@ -167,7 +173,8 @@ fn load(
     progress: &mut Progress,
 ) -> Result<ImportReport, ImportError> {
     let mut loader = Loader::begin(dit, rules)?;
-    let mut rejects = Rejects { path: how.rejects.clone().unwrap_or_else(|| rejects_beside(file)), writer: None, count: 0 };
+    let mut rejects =
+        Rejects { path: how.rejects.clone().unwrap_or_else(|| rejects_beside(file)), writer: None, count: 0 };
     let base = how.base.as_ref().map(|base| dit.catalog().schema().dn_key(base));
     let mut reader = LdifReader::new(BufReader::with_capacity(1 << 18, input), UrlPolicy::Folder(folder_of(file)));
     while let Some(record) = reader.next() {
@@ -257,7 +264,9 @@ fn take_place(temporary: &Path, directory: &Path) -> Result<(), ImportError> {
     let (new, old) = (temporary.join("data.mdb"), directory.join("data.mdb"));
     forget_cached(&new).map_err(|source| file_error(&new, source))?;
     std::fs::rename(&new, &old).map_err(|source| file_error(&old, source))?;
-    std::fs::File::open(directory).and_then(|folder| folder.sync_all()).map_err(|source| file_error(directory, source))?;
+    std::fs::File::open(directory)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|source| file_error(directory, source))?;
     std::fs::remove_dir_all(temporary).map_err(|source| file_error(temporary, source))
 }
 

@@ -18,14 +18,40 @@ use std::sync::Arc;
 
 /// Computed here, or meaningless outside the server that wrote them. Lower case.
 const DROPPED: &[&str] = &[
-    "contextcsn", "copiedfrom", "copyingfrom", "createtimestamp-csn", "dsentrydn", "dsentryid", "entrycsn", "entrydn",
-    "entryid", "entryusn", "entryversion", "hassubordinates", "internalcreatorsname", "internalmodifiersname",
-    "ismemberof", "lastmodifiedby", "lastmodifiedtime", "memberof", "nscpentrydn", "nscpentrywsi", "nsparentuniqueid",
-    "nstombstonecsn", "nsuniqueid", "numsubordinates", "parentid", "parentidcsn", "structuralobjectclass",
-    "subordinatecount", "subschemasubentry", "tombstonenumsubordinates",
+    "contextcsn",
+    "copiedfrom",
+    "copyingfrom",
+    "createtimestamp-csn",
+    "dsentrydn",
+    "dsentryid",
+    "entrycsn",
+    "entrydn",
+    "entryid",
+    "entryusn",
+    "entryversion",
+    "hassubordinates",
+    "internalcreatorsname",
+    "internalmodifiersname",
+    "ismemberof",
+    "lastmodifiedby",
+    "lastmodifiedtime",
+    "memberof",
+    "nscpentrydn",
+    "nscpentrywsi",
+    "nsparentuniqueid",
+    "nstombstonecsn",
+    "nsuniqueid",
+    "numsubordinates",
+    "parentid",
+    "parentidcsn",
+    "structuralobjectclass",
+    "subordinatecount",
+    "subschemasubentry",
+    "tombstonenumsubordinates",
 ];
 /// Names that begin so belong to 389's replication or password bookkeeping.
-const DROPPED_PREFIXES: &[&str] = &["nsds5", "nsds50", "nsds7", "nsslapd-", "pwdpolicy", "passwordretry", "passwordhistory"];
+const DROPPED_PREFIXES: &[&str] =
+    &["nsds5", "nsds50", "nsds7", "nsslapd-", "pwdpolicy", "passwordretry", "passwordhistory"];
 
 /// Superiors remembered by their normalised DN.
 const SUPERIORS_MAX: usize = 100_000;
@@ -143,14 +169,26 @@ impl<'d> Loader<'d> {
         for attribute in attributes {
             match self.meaning(&attribute)? {
                 Meaning::Drop => {
-                    *self.dropped.entry(attribute.description.name().to_owned()).or_default() += attribute.values.len() as u64;
+                    *self.dropped.entry(attribute.description.name().to_owned()).or_default() +=
+                        attribute.values.len() as u64;
                 }
                 Meaning::EntryUuid => {
-                    let text = attribute.values.first().map(|value| String::from_utf8_lossy(value).into_owned()).unwrap_or_default();
-                    uuid = Some(text.parse().map_err(|_| Refusal::Bad(format!("entryUUID: {text} is not a UUID; correct or remove it")))?);
+                    let text = attribute
+                        .values
+                        .first()
+                        .map(|value| String::from_utf8_lossy(value).into_owned())
+                        .unwrap_or_default();
+                    uuid =
+                        Some(text.parse().map_err(|_| {
+                            Refusal::Bad(format!("entryUUID: {text} is not a UUID; correct or remove it"))
+                        })?);
                 }
                 Meaning::NsUniqueId => {
-                    let text = attribute.values.first().map(|value| String::from_utf8_lossy(value).into_owned()).unwrap_or_default();
+                    let text = attribute
+                        .values
+                        .first()
+                        .map(|value| String::from_utf8_lossy(value).into_owned())
+                        .unwrap_or_default();
                     if uuid.is_none() {
                         uuid = EntryUuid::from_ns_unique_id(&text).ok();
                     }
@@ -182,10 +220,9 @@ impl<'d> Loader<'d> {
                 rule.and_then(|rule| rule.key(&self.schema, value, &mut key).ok()).map(|()| key)
             };
             let wanted = key(&ava.value);
-            let there = kept
-                .iter()
-                .filter(|held| held.attribute == id)
-                .any(|held| held.values.iter().any(|value| *value == ava.value || (wanted.is_some() && key(value) == wanted)));
+            let there = kept.iter().filter(|held| held.attribute == id).any(|held| {
+                held.values.iter().any(|value| *value == ava.value || (wanted.is_some() && key(value) == wanted))
+            });
             if !there {
                 Kept::push(kept, id, index, named.values);
             }
@@ -199,9 +236,12 @@ impl<'d> Loader<'d> {
             return Ok(());
         }
         let key = self.schema.dn_key(dn);
-        let Some((_, rules)) = self.kept_rules.iter().find(|(suffix, _)| *suffix == key).cloned() else { return Ok(()) };
+        let Some((_, rules)) = self.kept_rules.iter().find(|(suffix, _)| *suffix == key).cloned() else {
+            return Ok(());
+        };
         let aci = Attribute {
-            description: crate::model::AttributeDescription::parse("aci").map_err(|error| Refusal::Bad(error.to_string()))?,
+            description: crate::model::AttributeDescription::parse("aci")
+                .map_err(|error| Refusal::Bad(error.to_string()))?,
             values: rules,
         };
         if let Meaning::Keep(id, index) = self.meaning(&aci)?
@@ -282,14 +322,18 @@ impl<'d> Loader<'d> {
             return Ok(*meaning);
         }
         let lower = description.name().to_ascii_lowercase();
-        let dropped = DROPPED.contains(&lower.as_str()) || DROPPED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix));
+        let dropped =
+            DROPPED.contains(&lower.as_str()) || DROPPED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix));
         let meaning = match lower.as_str() {
             "entryuuid" => Meaning::EntryUuid,
             "nsuniqueid" => Meaning::NsUniqueId,
             _ if dropped => Meaning::Drop,
             _ => {
                 let Some(found) = self.schema.attribute_type(description.name()) else {
-                    return bad(format!("attribute {} is not in the schema: add its definition to a file in schema/, or remove the line", description.name()));
+                    return bad(format!(
+                        "attribute {} is not in the schema: add its definition to a file in schema/, or remove the line",
+                        description.name()
+                    ));
                 };
                 let index = found.index;
                 let secret = found.is_secret();
@@ -338,7 +382,8 @@ impl Random {
 
     fn refill(&mut self) -> Result<(), DitError> {
         self.bytes.resize(4000, 0);
-        getrandom::fill(&mut self.bytes).map_err(|_| DitError::Unavailable("the operating system gives no random numbers"))
+        getrandom::fill(&mut self.bytes)
+            .map_err(|_| DitError::Unavailable("the operating system gives no random numbers"))
     }
 
     fn ten(&mut self) -> [u8; 10] {
