@@ -29,7 +29,7 @@ pub mod string_prep;
 pub mod subschema;
 pub mod syntax;
 pub mod time;
-#[cfg(test)]
+
 pub use check::{Violation, check_entry};
 pub use definition::{ClassKind, Usage};
 pub use element::{AttributeType, AttributeTypeIndex, ContentRule, ObjectClass, ObjectClassIndex};
