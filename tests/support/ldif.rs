@@ -37,9 +37,58 @@ pub(crate) fn by_dn(text: &str) -> BTreeMap<String, Attributes> {
     records(text).into_iter().map(|(dn, attributes)| (plain_dn(&dn), attributes)).collect()
 }
 
-/// Good enough for the DNs of these tests: no escaped commas with blanks in them.
+/// A DN for comparing: lower case, escapes and blanks of either form alike, parts of an RDN in order.
 pub(crate) fn plain_dn(dn: &str) -> String {
-    dn.to_lowercase().split(',').map(str::trim).collect::<Vec<_>>().join(",")
+    let rdns = split_unescaped(dn, b',').into_iter().map(|rdn| {
+        let mut parts: Vec<String> = split_unescaped(&rdn, b'+').iter().map(|part| plain_part(part)).collect();
+        parts.sort();
+        parts.join("+")
+    });
+    rdns.collect::<Vec<_>>().join(",")
+}
+
+/// The pieces between separators that no backslash precedes, escapes left in.
+fn split_unescaped(text: &str, separator: u8) -> Vec<String> {
+    let mut pieces = vec![Vec::new()];
+    let mut escaped = false;
+    for byte in text.bytes() {
+        if byte == separator && !escaped {
+            pieces.push(Vec::new());
+            continue;
+        }
+        escaped = byte == b'\\' && !escaped;
+        if let Some(piece) = pieces.last_mut() {
+            piece.push(byte);
+        }
+    }
+    pieces.iter().map(|piece| String::from_utf8_lossy(piece).into_owned()).collect()
+}
+
+/// `type=value` without escapes (but for what separates), lower case, outer blanks gone.
+fn plain_part(part: &str) -> String {
+    let bytes = part.as_bytes();
+    let mut out = Vec::new();
+    let mut index = 0;
+    while let Some(byte) = bytes.get(index) {
+        let hex = part.get(index + 1..index + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match (byte, hex) {
+            (b'\\', Some(value)) => {
+                out.push(value);
+                index += 3;
+            }
+            (b'\\', None) => {
+                out.extend(bytes.get(index + 1));
+                index += 2;
+            }
+            _ => {
+                out.push(*byte);
+                index += 1;
+            }
+        }
+    }
+    let text = String::from_utf8_lossy(&out).to_lowercase();
+    let (name, value) = text.split_once('=').unwrap_or((&text, ""));
+    format!("{}={}", name.trim(), value.trim().replace([',', '+'], "\\"))
 }
 
 fn unfold(text: &str) -> Vec<String> {

@@ -1,0 +1,187 @@
+//! `entente import` and `entente export`.
+
+use std::path::Path;
+
+use crate::support::ldif;
+use crate::support::program::{Finished, entente, run};
+use crate::support::server::{DATA, SUFFIX, Server, Setup, check, export, import, init};
+
+/// Fresh data in a folder of its own.
+struct Fresh {
+    folder: tempfile::TempDir,
+}
+
+impl Fresh {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let this = Self { folder };
+        init(&this.data(), this.path());
+        this
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn data(&self) -> std::path::PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Imports text from `input.ldif` with further arguments.
+    fn import(&self, text: &str, arguments: &[&str]) -> Finished {
+        let file = self.folder.path().join("input.ldif");
+        std::fs::write(&file, text).expect("temporary folder is writable");
+        run(entente().arg("import").arg("--data").arg(self.data()).args(arguments).arg(&file))
+    }
+}
+
+#[test]
+fn import_of_our_own_export_gives_an_equal_export() {
+    let first = Fresh::new();
+    import(&first.data(), DATA, first.path());
+    let exported = export(&first.data());
+    let second = Fresh::new();
+    import(&second.data(), &exported, second.path());
+    assert_eq!(ldif::by_dn(&export(&second.data())), ldif::by_dn(&exported));
+    check(&second.data());
+}
+
+/// Every value that went in comes out, octet by octet.
+#[test]
+fn export_holds_what_was_imported() {
+    let fresh = Fresh::new();
+    import(&fresh.data(), DATA, fresh.path());
+    let exported = ldif::by_dn(&export(&fresh.data()));
+    for (dn, attributes) in ldif::by_dn(DATA) {
+        let found = exported.get(&dn).unwrap_or_else(|| panic!("{dn} is not in the export"));
+        for (name, values) in attributes {
+            let found = found.get(&name).unwrap_or_else(|| panic!("{name} of {dn} is not in the export"));
+            assert!(values.is_subset(found), "{name} of {dn}: {found:?} instead of {values:?}");
+        }
+    }
+}
+
+/// Superiors come before subordinates, so that any server can take it line by line.
+#[test]
+fn export_lists_superiors_first() {
+    let fresh = Fresh::new();
+    import(&fresh.data(), DATA, fresh.path());
+    let mut seen: Vec<String> = Vec::new();
+    for (dn, _) in ldif::records(&export(&fresh.data())) {
+        let dn = ldif::plain_dn(&dn);
+        let superior = dn.split_once(',').map_or("", |(_, superior)| superior).to_owned();
+        assert!(dn == SUFFIX || seen.contains(&superior), "{dn} comes before its superior");
+        seen.push(dn);
+    }
+}
+
+#[test]
+fn export_goes_to_a_file_as_it_goes_to_standard_output() {
+    let fresh = Fresh::new();
+    import(&fresh.data(), DATA, fresh.path());
+    let file = fresh.path().join("out.ldif");
+    run(entente().arg("export").arg("--data").arg(fresh.data()).arg("--output").arg(&file)).expect_success();
+    let written = std::fs::read_to_string(&file).expect("the export is a text file");
+    assert_eq!(ldif::by_dn(&written), ldif::by_dn(&export(&fresh.data())));
+}
+
+/// The good entries go in, the bad ones are named with file, line and reason, and the exit status tells.
+#[test]
+fn bad_entries_are_reported_with_file_line_and_reason() {
+    let fresh = Fresh::new();
+    let bad = format!(
+        "{DATA}\ndn: uid=bad,ou=people,{SUFFIX}\nobjectClass: inetOrgPerson\nuid: bad\ncn: Bad\n\n\
+        dn: uid=good,ou=people,{SUFFIX}\nobjectClass: inetOrgPerson\nuid: good\ncn: Good\nsn: Good\n"
+    );
+    let line = bad.lines().position(|line| line.starts_with("dn: uid=bad")).expect("it is there") + 1;
+    let finished = fresh.import(&bad, &[]);
+    let text = format!("{}{}", finished.stdout, finished.stderr);
+    finished.expect_failure();
+    assert!(text.contains("input.ldif") && text.contains(&line.to_string()) && text.contains("sn"), "{text}");
+    let exported = ldif::by_dn(&export(&fresh.data()));
+    assert!(exported.contains_key(&format!("uid=good,ou=people,{SUFFIX}")));
+    assert!(!exported.contains_key(&format!("uid=bad,ou=people,{SUFFIX}")));
+    check(&fresh.data());
+    // The reject file has the entry with its reason.
+    let rejects = std::fs::read_dir(fresh.path()).expect("our folder").filter_map(Result::ok).filter_map(|file| {
+        let name = file.file_name().to_string_lossy().into_owned();
+        (name.contains("reject")).then(|| std::fs::read_to_string(file.path()).unwrap_or_default())
+    });
+    assert!(rejects.into_iter().any(|text| text.contains("uid=bad") && !text.contains("uid=good")), "no reject file");
+}
+
+#[test]
+fn strict_import_stops_at_the_first_bad_entry_and_changes_nothing() {
+    let fresh = Fresh::new();
+    import(&fresh.data(), DATA, fresh.path());
+    let before = ldif::by_dn(&export(&fresh.data()));
+    let bad = format!("{DATA}\ndn: uid=bad,ou=people,{SUFFIX}\nobjectClass: inetOrgPerson\nuid: bad\ncn: Bad\n");
+    fresh.import(&bad, &["--strict"]).expect_failure();
+    assert_eq!(ldif::by_dn(&export(&fresh.data())), before);
+}
+
+#[test]
+fn import_of_a_file_that_is_not_there_names_it() {
+    let fresh = Fresh::new();
+    let text = run(entente().arg("import").arg("--data").arg(fresh.data()).arg("no-such.ldif")).expect_failure();
+    assert!(text.contains("no-such.ldif"), "{text}");
+}
+
+/// Folding, base64, CRLF, comments, a version line and blank lines in plenty (RFC 2849).
+#[test]
+fn every_form_of_ldif_is_read() {
+    let fresh = Fresh::new();
+    let head = format!(
+        "version: 1\r\n# a comment\r\n that goes on\r\n\r\n\r\ndn: {SUFFIX}\r\nobjectClass: organization\r\n\
+        objectClass: dcObject\r\ndc: example\r\no: Exam\r\n ple\r\ndescription:: R3LDvMOfZQ==\r\n\r\n\r\n"
+    );
+    let next = format!("dn:: {}\nobjectClass: inetOrgPerson\ncn:Kim\nsn:   Kim\n", "Y249S2ltLGRjPWV4YW1wbGUsZGM9Y29t");
+    fresh.import(&format!("{head}{next}"), &[]).expect_success();
+    let exported = ldif::by_dn(&export(&fresh.data()));
+    assert!(exported[SUFFIX]["o"].contains("Example".as_bytes()));
+    assert!(exported[SUFFIX]["description"].contains("Grüße".as_bytes()));
+    assert!(exported[&format!("cn=kim,{SUFFIX}")]["sn"].contains("Kim".as_bytes()));
+}
+
+/// Files named in LDIF are read below the LDIF's own folder only.
+#[test]
+fn file_urls_are_confined_to_the_folder_of_the_ldif() {
+    let fresh = Fresh::new();
+    std::fs::write(fresh.path().join("photo.jpg"), [0xFF, 0xD8, 0xFF, 0xD9]).expect("temporary folder is writable");
+    let entry = |url: &str| {
+        format!(
+            "{DATA}\ndn: uid=url,ou=people,{SUFFIX}\nobjectClass: inetOrgPerson\nuid: url\ncn: U\nsn: U\njpegPhoto:< {url}\n"
+        )
+    };
+    fresh.import(&entry("file:///etc/hostname"), &[]).expect_failure();
+    assert!(!export(&fresh.data()).contains("uid: url"));
+    fresh.import(&entry("file://../../../../etc/hostname"), &[]).expect_failure();
+    let inside = format!("file://{}", fresh.path().join("photo.jpg").display());
+    fresh.import(&entry(&inside), &[]).expect_success();
+    let exported = ldif::by_dn(&export(&fresh.data()));
+    assert!(exported[&format!("uid=url,ou=people,{SUFFIX}")]["jpegphoto"].contains(&[0xFF, 0xD8, 0xFF, 0xD9][..]));
+}
+
+/// A check of sound data says so and changes nothing.
+#[test]
+fn check_finds_nothing_after_a_day_of_writes() {
+    let mut server = Server::start(Setup::default());
+    {
+        let (mut client, branch) = server.branch("day");
+        for index in 0..30 {
+            let dn = format!("uid=u{index},{branch}");
+            let attributes: [(&str, &[&str]); 3] =
+                [("objectClass", &["inetOrgPerson"]), ("cn", &["U"]), ("sn", &["U"])];
+            client.add(&dn, &attributes).expect(crate::support::code::SUCCESS);
+            if index % 3 == 0 {
+                client.modify_dn(&dn, &format!("uid=v{index}"), true, None).expect(crate::support::code::SUCCESS);
+            } else if index % 3 == 1 {
+                client.delete(&dn).expect(crate::support::code::SUCCESS);
+            }
+        }
+    }
+    assert!(server.stop().success());
+    let before = export(&server.data());
+    check(&server.data());
+    assert_eq!(export(&server.data()), before);
+}
