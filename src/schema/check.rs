@@ -115,6 +115,11 @@ pub fn check_entry<'s>(
             None
         }
     };
+    if let Some(alone) =
+        structural.filter(|class| class.kind == ClassKind::Auxiliary).and_then(|class| class.stands_alone)
+    {
+        classes.push(schema.object_class_at(alone));
+    }
     let rule = structural.and_then(|class| schema.content_rule(class.index));
     if let (Some(rule), Some(class)) = (rule, structural) {
         check_auxiliaries(rule, class, &classes, &mut violations);
@@ -177,7 +182,7 @@ const EXTENSIBLE_OBJECT: &str = "1.3.6.1.4.1.1466.101.120.111";
 
 impl Schema {
     /// The most specific structural class among these: what the entry is (RFC 4512 2.4.2), kept as
-    /// structuralObjectClass.
+    /// structuralObjectClass. Without one, an auxiliary class that may stand alone takes its place.
     ///
     /// # Errors
     /// An unknown class, none that is structural, or two of which neither refines the other.
@@ -214,6 +219,8 @@ fn most_specific<'s>(classes: &[&'s ObjectClass], spelled: &[&str]) -> Result<&'
             _ => Some(class),
         };
     }
+    // Data written for RFC 2307 has posixGroup as its only class.
+    let found = found.or_else(|| classes.iter().copied().find(|class| class.stands_alone.is_some()));
     match found {
         Some(class) => Ok(class),
         None if spelled.is_empty() => Err(Violation::NoObjectClass),

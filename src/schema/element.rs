@@ -121,6 +121,9 @@ pub struct ObjectClass {
     pub obsolete: bool,
     /// For people.
     pub description: Option<String>,
+    /// For an auxiliary class that older data uses as if it were structural (`X-STANDS-ALONE`): the class whose
+    /// attributes its entries may have besides.
+    pub stands_alone: Option<ObjectClassIndex>,
     /// The definition as written.
     pub definition: ObjectClassDefinition,
 }

@@ -55,6 +55,7 @@ enum Form {
     CaseExact,
     CaseIgnore,
     CaseIgnoreList,
+    Certificate,
     Chain,
     Csn,
     CsnSid,
@@ -152,7 +153,7 @@ rules! {
     DirectoryStringFirstComponentMatch = "2.5.13.31", "directoryStringFirstComponentMatch", "1.3.6.1.4.1.1466.115.121.1.15", Equality, FirstString;
     WordMatch = "2.5.13.32", "wordMatch", "1.3.6.1.4.1.1466.115.121.1.15", Equality, Word;
     KeywordMatch = "2.5.13.33", "keywordMatch", "1.3.6.1.4.1.1466.115.121.1.15", Equality, Keyword;
-    CertificateExactMatch = "2.5.13.34", "certificateExactMatch", "1.3.6.1.1.15.1", Equality, Octets;
+    CertificateExactMatch = "2.5.13.34", "certificateExactMatch", "1.3.6.1.1.15.1", Equality, Certificate;
     CertificatePairExactMatch = "2.5.13.36", "certificatePairExactMatch", "1.3.6.1.1.15.3", Equality, Octets;
     CertificateListExactMatch = "2.5.13.38", "certificateListExactMatch", "1.3.6.1.1.15.5", Equality, Octets;
     AlgorithmIdentifierMatch = "2.5.13.40", "algorithmIdentifierMatch", "1.3.6.1.1.15.7", Equality, Octets;

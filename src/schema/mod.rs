@@ -9,14 +9,16 @@
 //! resolve        definitions to a Schema: inheritance           element      the results
 //! syntax         may this be a value?                           matching_rule  when are two values equal?
 //! string_prep    RFC 4518                                       name_key     keys of DNs
+//! certificate    key of a certificate                           name_table   names to elements
 //! check          may this be an entry?                          subschema    what we publish
-//! time           generalized time                               name_table   names to elements
+//! time           generalized time
 //! ```
 //!
 //! Invariants
 //! - Every name and OID means one element; a clash is refused at start with both places named.
 //! - Nothing here knows entries, storage or the wire; everything is a function of values and schema.
 
+mod certificate;
 pub mod check;
 pub mod definition;
 pub mod element;

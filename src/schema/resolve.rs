@@ -406,6 +406,13 @@ fn resolve_object_classes(
             may: attribute_list(*place, &definition.may, attribute_names)?,
             obsolete: definition.obsolete,
             description: definition.description.clone(),
+            stands_alone: match extension(&definition.extensions, "X-STANDS-ALONE") {
+                None => None,
+                Some(word) => Some(names.find(word).map(|at| ObjectClassIndex(position_of(at))).ok_or_else(|| {
+                    place
+                        .error(format!("X-STANDS-ALONE {word} is no known object class: define it or correct the name"))
+                })?),
+            },
             definition: definition.clone(),
         };
         for above in superiors.get(position).into_iter().flatten() {

@@ -312,7 +312,7 @@ fn is_csn(value: &[u8]) -> bool {
 }
 
 /// Whether the bytes are one DER SEQUENCE, going by its header.
-fn is_der_sequence(value: &[u8]) -> bool {
+pub(crate) fn is_der_sequence(value: &[u8]) -> bool {
     let Some((0x30, rest)) = value.split_first().map(|(tag, rest)| (*tag, rest)) else {
         return false;
     };

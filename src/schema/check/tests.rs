@@ -69,6 +69,16 @@ fn groups_may_be_empty_where_their_class_allows_it() {
     assert_eq!(violations(&schema, &["groupOfNames"], &[("cn", 1)]).len(), 1);
 }
 
+/// RFC 2307 has posixGroup structural, its successor auxiliary; data of both kinds must be taken.
+#[test]
+fn a_unix_group_may_stand_alone_as_older_data_has_it() {
+    let schema = Schema::builtin();
+    assert_eq!(schema.structural_class(&["top", "posixGroup"]).unwrap().name(), "posixGroup");
+    assert_eq!(violations(&schema, &["top", "posixGroup"], &[("cn", 1), ("gidNumber", 1), ("memberUid", 3)]), [""; 0]);
+    assert_eq!(schema.structural_class(&["posixGroup", "groupOfNames"]).unwrap().name(), "groupOfNames");
+    assert!(matches!(schema.structural_class(&["posixAccount"]), Err(Violation::NoStructuralClass { .. })));
+}
+
 /// RFC 4512 4.1.6.
 #[test]
 fn content_rules_say_what_else_may_be_there() {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::model::Dn;
 use crate::schema::string_prep::{self, Case, PrepareError, SubstringPart};
 use crate::schema::syntax::{INTEGER_DIGITS_MAX, bits, parse_uuid, split_uid};
-use crate::schema::{Schema, name_key, time};
+use crate::schema::{Schema, certificate, name_key, time};
 
 use super::{Form, InvalidValue, MatchingRule};
 
@@ -40,6 +40,9 @@ impl MatchingRule {
             Form::Numeric => string_prep::prepare_numeric(value, out).map_err(|error| self.unprepared(error)),
             Form::Telephone => string_prep::prepare_telephone(value, out).map_err(|error| self.unprepared(error)),
             Form::CaseIgnoreList => self.list_key(value, out),
+            Form::Certificate => certificate::append_exact_key(schema, value, out).ok_or_else(|| {
+                self.invalid("write { serialNumber 42, issuer rdnSequence:\"cn=CA\" }, or give the whole certificate")
+            }),
             Form::Integer | Form::BitAnd | Form::BitOr => integer_key(value, out).ok_or_else(|| self.not_integer()),
             Form::FirstInteger => integer_key(first_component(value), out).ok_or_else(|| self.not_integer()),
             Form::Oid => self.oid_key(schema, value, out),
