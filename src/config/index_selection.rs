@@ -36,7 +36,7 @@ impl IndexSelection {
     }
 
     /// The texts of the file.
-    pub(super) fn texts(&self) -> Vec<String> {
+    pub fn texts(&self) -> Vec<String> {
         let all = self.all.then(|| "*".to_owned());
         let except = self.except.iter().map(|name| format!("!{name}"));
         all.into_iter().chain(self.names.iter().cloned()).chain(except).collect()

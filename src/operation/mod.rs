@@ -16,10 +16,14 @@
 //! - Nothing here waits: no lock is held while a client is read or written.
 
 pub mod access;
+pub mod bind;
 pub mod control;
+pub mod extended;
 mod outcome;
+pub mod sasl;
 
 pub use access::{Access, Granted};
+pub use bind::{BindOutcome, BindStep};
 pub use control::{RequestControls, RequestKind};
 pub use outcome::{OperationError, Outcome};
 
