@@ -17,7 +17,9 @@ mod support;
 mod access;
 mod client_filters;
 mod ldap3_proto_agrees;
+mod limits;
 mod malformed_pdus;
+mod monitor;
 mod operational_attributes;
 mod result_codes;
 mod rfc2696_paged;
@@ -39,6 +41,7 @@ mod rfc4525_increment;
 mod rfc4527_read_entry;
 mod rfc4528_assertion;
 mod rfc4532_whoami;
+mod sasl_external;
 mod shutdown_notice;
 mod starttls;
 

@@ -1,0 +1,28 @@
+//! `cn=monitor`: what the running node says of itself. slapd's is another one, so these cases are Entente's alone.
+
+use crate::support::code;
+use crate::support::request::{SUB, Search};
+use crate::support::server::{Server, Subject};
+
+#[test]
+fn administrator_reads_the_monitor() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let mut client = Server::shared().admin();
+    let found = client.search(&Search::base("cn=monitor").scope(SUB).attributes(&["*", "+"])).expect(code::SUCCESS);
+    assert!(!found.entries.is_empty());
+    let text = format!("{found:?}").to_lowercase();
+    for word in ["connection", "operation"] {
+        assert!(text.contains(word), "{word} is not in cn=monitor: {text}");
+    }
+}
+
+#[test]
+fn monitor_is_not_for_everybody() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let found = Server::shared().anonymous().search(&Search::base("cn=monitor").scope(SUB));
+    assert!(found.entries.is_empty(), "{found:?}");
+}
