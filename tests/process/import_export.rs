@@ -116,8 +116,18 @@ fn strict_import_stops_at_the_first_bad_entry_and_changes_nothing() {
     import(&fresh.data(), DATA, fresh.path());
     let before = ldif::by_dn(&export(&fresh.data()));
     let bad = format!("{DATA}\ndn: uid=bad,ou=people,{SUFFIX}\nobjectClass: inetOrgPerson\nuid: bad\ncn: Bad\n");
-    fresh.import(&bad, &["--strict"]).expect_failure();
+    fresh.import(&bad, &["--strict", "--replace"]).expect_failure();
     assert_eq!(ldif::by_dn(&export(&fresh.data())), before);
+}
+
+/// What is there is not replaced by mistake.
+#[test]
+fn import_over_data_needs_to_be_told_so() {
+    let fresh = Fresh::new();
+    fresh.import(DATA, &[]).expect_success();
+    let text = fresh.import(DATA, &[]).expect_failure();
+    assert!(text.contains("--replace"), "{text}");
+    fresh.import(DATA, &["--replace"]).expect_success();
 }
 
 #[test]
@@ -155,9 +165,9 @@ fn file_urls_are_confined_to_the_folder_of_the_ldif() {
     };
     fresh.import(&entry("file:///etc/hostname"), &[]).expect_failure();
     assert!(!export(&fresh.data()).contains("uid: url"));
-    fresh.import(&entry("file://../../../../etc/hostname"), &[]).expect_failure();
+    fresh.import(&entry("file://../../../../etc/hostname"), &["--replace"]).expect_failure();
     let inside = format!("file://{}", fresh.path().join("photo.jpg").display());
-    fresh.import(&entry(&inside), &[]).expect_success();
+    fresh.import(&entry(&inside), &["--replace"]).expect_success();
     let exported = ldif::by_dn(&export(&fresh.data()));
     assert!(exported[&format!("uid=url,ou=people,{SUFFIX}")]["jpegphoto"].contains(&[0xFF, 0xD8, 0xFF, 0xD9][..]));
 }

@@ -157,7 +157,7 @@ fn killed_import_leaves_the_old_data_untouched() {
     let file = folder.path().join("large.ldif");
     std::fs::write(&file, large).expect("temporary folder is writable");
     for after_ms in [20, 100, 400] {
-        let mut program = Program::start(entente().arg("import").arg("--data").arg(&data).arg(&file));
+        let mut program = Program::start(entente().args(["import", "--replace", "--data"]).arg(&data).arg(&file));
         let deadline = Deadline::after(Duration::from_millis(after_ms));
         while !deadline.is_over() {
             deadline.pause();
