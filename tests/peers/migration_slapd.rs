@@ -118,7 +118,7 @@ fn our_export(folder: &Path, arguments: &[&str]) -> String {
 #[test]
 fn slapadd_takes_our_export() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let exported = our_export(folder.path(), &[]);
+    let exported = our_export(folder.path(), &["--for", "slapadd"]);
     let peer = folder.path().join("slapd");
     let slapd = Slapd::make(&peer, &Setup { ldif: exported.clone(), ..Setup::default() }, None);
     let back = ldif::by_dn(&slapd.slapcat());
@@ -137,7 +137,7 @@ fn slapadd_takes_our_export() {
 #[test]
 fn ldapadd_takes_our_export_of_user_attributes() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let exported = our_export(folder.path(), &["--no-operational"]);
+    let exported = our_export(folder.path(), &["--for", "ldapadd"]);
     let peer = Server::start_subject(Subject::Slapd, Setup { ldif: String::new(), ..Setup::default() });
     let mut command = Command::new("ldapadd");
     command.env("LDAPCONF", "/dev/null").args(["-x", "-M", "-H", &peer.url(), "-D", ADMIN, "-w", ADMIN_PASSWORD]);
