@@ -60,10 +60,17 @@ struct Decided {
     /// Names (as keys) of the groups that the requester is in.
     groups: HashSet<Vec<u8>>,
     /// Rules by the nearest entry at or above that holds some.
-    scopes: Mutex<HashMap<EntryId, Arc<CompiledAccess>>>,
+    scopes: Mutex<HashMap<EntryId, Arc<RuleScope>>>,
     uses_time: AtomicBool,
     /// Decided on what may change without a new generation: not to be used by later requests.
     is_momentary: AtomicBool,
+}
+
+/// The rules that apply below one holder of rules.
+pub struct RuleScope {
+    access: CompiledAccess,
+    /// All rules of the tree are here: no entry below has others.
+    is_whole: bool,
 }
 
 #[derive(Default)]
@@ -118,6 +125,18 @@ impl AccessCache {
         memory.decided.insert(key, Arc::clone(&decided));
         drop(memory);
         Ok(Access::new(view, Some(decided)))
+    }
+
+    /// The same requester in a later snapshot. Cost: next to nothing while the rules stand.
+    pub(super) fn renew<'v>(&self, dit: &Dit, asker: &Asker, view: View<'v>) -> Outcome<Access<'v>> {
+        let Some(decided) = &asker.0 else { return Ok(Access::new(view, None)) };
+        if decided.book.generation == dit.rules_generation()
+            && Arc::ptr_eq(&decided.book.schema, view.catalog().schema())
+            && decided.fits(&decided.asked, now(dit.clock()))
+        {
+            return Ok(Access::new(view, Some(Arc::clone(decided))));
+        }
+        self.access(dit, &decided.asked, view)
     }
 
     fn key(&self, requester: &Requester) -> u64 {
@@ -250,7 +269,7 @@ impl Decided {
     }
 
     /// The rules for entries whose nearest rule holder is `holder`.
-    fn scope(&self, view: View<'_>, holder: EntryId) -> Outcome<Arc<CompiledAccess>> {
+    fn scope(&self, view: View<'_>, holder: EntryId) -> Outcome<Arc<RuleScope>> {
         if let Some(scope) = self.scopes.lock().unwrap_or_else(PoisonError::into_inner).get(&holder) {
             return Ok(Arc::clone(scope));
         }
@@ -262,13 +281,31 @@ impl Decided {
             }
         }
         let context = AccessContext { requester: &self.requester, time: self.time };
-        let scope = self.book.compiler.for_requester(&rules, &context, &OwnFacts { decided: self, view });
-        if scope.depends_on_time() {
+        let access = self.book.compiler.for_requester(&rules, &context, &OwnFacts { decided: self, view });
+        if access.depends_on_time() {
             self.uses_time.store(true, Ordering::Relaxed);
         }
-        let scope = Arc::new(scope);
+        let scope = Arc::new(RuleScope { access, is_whole: rules.len() == self.book.rules.len() });
         self.scopes.lock().unwrap_or_else(PoisonError::into_inner).insert(holder, Arc::clone(&scope));
         Ok(scope)
+    }
+}
+
+/// Who asks, to be taken from one snapshot to the next. `None`: the administrator.
+#[derive(Clone)]
+pub(super) struct Asker(Option<Arc<Decided>>);
+
+impl Asker {
+    pub(super) fn is_administrator(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether it is this requester.
+    pub(super) fn is(&self, requester: &Requester) -> bool {
+        match &self.0 {
+            None => requester.is_administrator(),
+            Some(decided) => decided.asked == *requester,
+        }
     }
 }
 
@@ -282,7 +319,7 @@ pub enum Granted {
     /// For these.
     Rights(Box<AttributeRights>),
     /// For what is the same for many entries.
-    Shared(Arc<CompiledAccess>, Right),
+    Shared(Arc<RuleScope>, Right),
 }
 
 impl Granted {
@@ -291,7 +328,7 @@ impl Granted {
         match self {
             Self::Everything | Self::Nothing => None,
             Self::Rights(rights) => Some(rights),
-            Self::Shared(access, right) => access.same_for_all(*right),
+            Self::Shared(scope, right) => scope.access.same_for_all(*right),
         }
     }
 
@@ -328,8 +365,8 @@ impl Granted {
 
 #[derive(Default)]
 struct Known {
-    last_superior: Option<(EntryId, Arc<CompiledAccess>)>,
-    superiors: HashMap<EntryId, Arc<CompiledAccess>>,
+    last_superior: Option<(EntryId, Arc<RuleScope>)>,
+    superiors: HashMap<EntryId, Arc<RuleScope>>,
     last_entry: Option<(EntryId, Csn, Right, Granted)>,
     /// Filters of rules, by address: they live as long as the rules, which `decided` keeps.
     filters: Vec<(usize, Arc<CompiledFilter>)>,
@@ -353,6 +390,11 @@ impl<'v> Access<'v> {
         self.decided.is_none()
     }
 
+    /// Whose decisions these are.
+    pub(super) fn asker(&self) -> Asker {
+        Asker(self.decided.as_ref().map(Arc::clone))
+    }
+
     /// For which attributes of `entry` the right holds. Cost: a few nanoseconds where the rules do not look at the
     /// entry; else at most one evaluation of each rule that does.
     pub fn granted(&self, entry: &Entry<'_>, right: Right) -> Granted {
@@ -364,7 +406,7 @@ impl<'v> Access<'v> {
                 return Granted::Nothing;
             }
         };
-        if scope.same_for_all(right).is_some() {
+        if scope.access.same_for_all(right).is_some() {
             return Granted::Shared(scope, right);
         }
         let version = entry.record.csn();
@@ -374,10 +416,17 @@ impl<'v> Access<'v> {
             return granted.clone();
         }
         let facts = TreeEntry { access: self, view: self.view, entry: *entry };
-        let rights = scope.entry(&facts, &OwnFacts { decided, view: self.view }).rights(right).into_owned();
+        let rights = scope.access.entry(&facts, &OwnFacts { decided, view: self.view }).rights(right).into_owned();
         let granted = Granted::Rights(Box::new(rights));
         self.known.borrow_mut().last_entry = Some((entry.id, version, right, granted.clone()));
         granted
+    }
+
+    /// For which attributes the right holds in every entry at and below `base`; `None` where that depends on the entry.
+    pub fn granted_below(&self, base: &Entry<'_>, right: Right) -> Option<Granted> {
+        let Some(decided) = &self.decided else { return Some(Granted::Everything) };
+        let scope = self.scope_of(decided, base).ok().filter(|scope| scope.is_whole)?;
+        scope.access.same_for_all(right).is_some().then_some(Granted::Shared(scope, right))
     }
 
     /// Whether the attribute may be shown.
@@ -489,18 +538,18 @@ impl<'v> Access<'v> {
             }
         };
         let facts = ProspectiveEntry { access: self, view: self.view, dn, superior, attributes };
-        let rights = scope.entry(&facts, &OwnFacts { decided, view: self.view }).rights(right).into_owned();
+        let rights = scope.access.entry(&facts, &OwnFacts { decided, view: self.view }).rights(right).into_owned();
         Granted::Rights(Box::new(rights))
     }
 
-    fn scope_of(&self, decided: &Decided, entry: &Entry<'_>) -> Outcome<Arc<CompiledAccess>> {
+    fn scope_of(&self, decided: &Decided, entry: &Entry<'_>) -> Outcome<Arc<RuleScope>> {
         if entry.record.flags() & ENTRY_HAS_ACI != 0 && decided.book.rules.contains_key(&entry.id) {
             return decided.scope(self.view, entry.id);
         }
         self.scope_of_superior(decided, entry.record.parent())
     }
 
-    fn scope_of_superior(&self, decided: &Decided, superior: EntryId) -> Outcome<Arc<CompiledAccess>> {
+    fn scope_of_superior(&self, decided: &Decided, superior: EntryId) -> Outcome<Arc<RuleScope>> {
         {
             let known = self.known.borrow();
             if let Some((id, scope)) = &known.last_superior

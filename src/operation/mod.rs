@@ -7,7 +7,8 @@
 //! ```text
 //! search, compare      find and compare entries          selection   which attributes are sent, how they are named
 //! access               who may see and do what           control     controls of a request
-//! root_dse, subschema_entry, monitor                     entries that are not in the tree
+//! referral             what is told instead of entries elsewhere   paged   searches that wait for the next page
+//! virtual_entry: root_dse, subschema_entry, monitor                      entries that are not in the tree
 //! outcome              inner errors as LDAP result codes
 //! ```
 //!
@@ -17,15 +18,29 @@
 
 pub mod access;
 pub mod bind;
+mod compare;
 pub mod control;
 pub mod extended;
+mod monitor;
 mod outcome;
+mod paged;
+mod referral;
+mod root_dse;
 pub mod sasl;
+mod search;
+mod selection;
+mod subschema_entry;
+mod virtual_entry;
 
 pub use access::{Access, Granted};
 pub use bind::{BindOutcome, BindStep};
 pub use control::{RequestControls, RequestKind};
+pub use monitor::{MonitorEntry, MonitorProvider};
 pub use outcome::{OperationError, Outcome};
+pub use paged::PagedStore;
+pub use referral::instead as referral_instead;
+pub use search::{Progress, SearchTask};
+pub use selection::read_entry_control;
 
 use crate::dit::{Dit, View, Writer};
 use crate::metrics::Metrics;
@@ -35,7 +50,7 @@ use crate::policy::requester::Requester;
 use access::AccessCache;
 use arc_swap::ArcSwap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Settings of this floor; node fills them from the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -74,12 +89,30 @@ pub struct Directory {
     access: AccessCache,
     options: ArcSwap<Options>,
     metrics: Arc<Metrics>,
+    subschema: subschema_entry::Published,
+    monitors: Mutex<Vec<MonitorProvider>>,
+    started_ms: i64,
 }
 
 impl Directory {
     /// The directory over an open tree and its writer.
     pub fn new(dit: Arc<Dit>, writer: Writer, options: Options, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { dit, writer, access: AccessCache::new(), options: ArcSwap::from_pointee(options), metrics })
+        let started_ms = i64::try_from(dit.clock().wall_ms()).unwrap_or(i64::MAX);
+        Arc::new(Self {
+            dit,
+            writer,
+            access: AccessCache::new(),
+            options: ArcSwap::from_pointee(options),
+            metrics,
+            subschema: subschema_entry::Published::default(),
+            monitors: Mutex::new(Vec::new()),
+            started_ms,
+        })
+    }
+
+    /// Has `provider` asked for more entries whenever somebody looks below cn=monitor.
+    pub fn add_monitor(&self, provider: MonitorProvider) {
+        self.monitors.lock().unwrap_or_else(PoisonError::into_inner).push(provider);
     }
 
     /// Takes new settings; requests that run keep those they began with.
@@ -149,11 +182,13 @@ pub struct Session {
     pub requester: Requester,
     /// From where.
     pub connection: ConnectionFacts,
+    /// Its searches that wait for their next page; to be cleared by a bind.
+    pub paged: PagedStore,
 }
 
 impl Session {
     /// A session of `requester` over a connection.
     pub fn new(requester: Requester, connection: ConnectionFacts) -> Self {
-        Self { requester, connection }
+        Self { requester, connection, paged: PagedStore::default() }
     }
 }

@@ -1,0 +1,139 @@
+//! Compare (RFC 4511 4.10): whether an entry has a value, by the attribute's equality rule.
+
+use super::access::Access;
+use super::control::{RequestControls, RequestKind};
+use super::outcome::{OperationError, Outcome};
+use super::{Directory, Session, referral, virtual_entry};
+use crate::dit::Entry;
+use crate::model::{Assertion, AttributeDescription, DerefAliases, Dn, Filter, ResultCode};
+use crate::schema::{AttributeTypeIndex, Schema};
+use crate::search::{
+    AllSearchable, AttributeGate, Base, CompiledFilter, Truth, evaluate, evaluate_attributes, find_base,
+};
+use crate::wire::{CompareRequest, Controls, LdapResult, ResponseKind, response};
+use std::borrow::Cow;
+
+/// What may be compared instead of searched by.
+struct CompareGate<'a, 'v>(&'a Access<'v>);
+
+impl AttributeGate for CompareGate<'_, '_> {
+    fn searchable(&self, entry: &Entry<'_>, attribute: AttributeTypeIndex) -> bool {
+        self.0.may_compare(entry, attribute)
+    }
+}
+
+impl Directory {
+    /// Compares, and appends the response to `out`. Cost: some microseconds.
+    pub fn compare(
+        &self,
+        session: &Session,
+        id: i32,
+        request: &CompareRequest<'_>,
+        controls: &Controls<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        match self.try_compare(session, request, controls) {
+            Ok(is_equal) => {
+                let code = if is_equal { ResultCode::COMPARE_TRUE } else { ResultCode::COMPARE_FALSE };
+                response::result(out, id, ResponseKind::Compare, &LdapResult::plain(code), &[]);
+            }
+            Err(error) => error.respond(out, id, ResponseKind::Compare, &[]),
+        }
+    }
+
+    fn try_compare(&self, session: &Session, request: &CompareRequest<'_>, controls: &Controls<'_>) -> Outcome<bool> {
+        let controls = RequestControls::read(controls, RequestKind::Compare)?;
+        let snapshot = self.dit.read()?;
+        let view = snapshot.view();
+        let schema = view.catalog().schema();
+        let dn = Dn::parse(request.dn)?;
+        if let Some(entry) = virtual_entry::find(self, session, view, &dn)? {
+            let question = Question::new(schema, request)?;
+            let truth = |filter: &CompiledFilter| Ok(evaluate_attributes(filter, schema, &entry.attributes));
+            assert_that(schema, controls.assertion.as_ref(), truth)?;
+            return question.answer(truth);
+        }
+        let access = self.access(&session.requester, view)?;
+        let entry = match find_base(view, &dn, DerefAliases::Never, controls.manage_dsa_it)? {
+            Base::Entry(id) => view.entry(id)?,
+            Base::Missing { matched } => return Err(access.no_such_object(matched)?),
+            Base::AliasProblem { alias } => return Err(access.no_such_object(Some(alias))?),
+            Base::Referral { entry, missing } => {
+                return Err(referral::instead(view, &access, entry, &dn, missing, None)?);
+            }
+        };
+        let Some(entry) = entry else { return Err(access.no_such_object(None)?) };
+        if !access.is_visible(&entry) {
+            return Err(access.no_such_object(Some(entry.record.parent()))?);
+        }
+        assert_that(schema, controls.assertion.as_ref(), |filter| Ok(evaluate(filter, view, &entry, &access)?))?;
+        let question = Question::new(schema, request)?;
+        if !access.may_compare(&entry, question.attribute) {
+            return Err(OperationError::insufficient_access("no access rule lets you compare this attribute"));
+        }
+        if access.is_administrator() {
+            return question.answer(|filter| Ok(evaluate(filter, view, &entry, &AllSearchable)?));
+        }
+        question.answer(|filter| Ok(evaluate(filter, view, &entry, &CompareGate(&access))?))
+    }
+}
+
+/// The assertion control (RFC 4528): the entry must match.
+fn assert_that(
+    schema: &Schema,
+    assertion: Option<&Filter<'_>>,
+    truth: impl Fn(&CompiledFilter) -> Outcome<Truth>,
+) -> Outcome<()> {
+    let Some(assertion) = assertion else { return Ok(()) };
+    if truth(&CompiledFilter::compile(schema, assertion))?.is_true() {
+        return Ok(());
+    }
+    Err(OperationError::new(ResultCode::ASSERTION_FAILED, "the entry does not match the assertion"))
+}
+
+struct Question {
+    attribute: AttributeTypeIndex,
+    has_value: CompiledFilter,
+    is_present: CompiledFilter,
+    name: String,
+}
+
+impl Question {
+    fn new(schema: &Schema, request: &CompareRequest<'_>) -> Outcome<Self> {
+        let description = AttributeDescription::parse(request.attribute)?;
+        let Some(found) = schema.attribute_type(description.name()) else {
+            return Err(OperationError::new(
+                ResultCode::UNDEFINED_ATTRIBUTE_TYPE,
+                format!("attribute type {} is not in the schema", description.name()),
+            ));
+        };
+        let Some(rule) = found.equality else {
+            return Err(OperationError::new(
+                ResultCode::INAPPROPRIATE_MATCHING,
+                format!("{} has no equality rule: its values cannot be compared", found.name()),
+            ));
+        };
+        if rule.is_key_rule() {
+            rule.key(schema, request.value, &mut Vec::new())?;
+        }
+        let attribute = Cow::Borrowed(request.attribute);
+        let present = Filter::Present(attribute.clone());
+        let equal = Filter::Equality(Assertion { attribute, value: Cow::Borrowed(request.value) });
+        Ok(Self {
+            attribute: found.index,
+            has_value: CompiledFilter::compile(schema, &equal),
+            is_present: CompiledFilter::compile(schema, &present),
+            name: found.name().to_owned(),
+        })
+    }
+
+    fn answer(&self, truth: impl Fn(&CompiledFilter) -> Outcome<Truth>) -> Outcome<bool> {
+        if truth(&self.has_value)?.is_true() {
+            return Ok(true);
+        }
+        if truth(&self.is_present)?.is_true() {
+            return Ok(false);
+        }
+        Err(OperationError::new(ResultCode::NO_SUCH_ATTRIBUTE, format!("the entry has no {}", self.name)))
+    }
+}

@@ -1,0 +1,51 @@
+//! The root DSE (RFC 4512 5.1): what the server is and can do, for anybody, at the empty DN.
+
+use super::control::SUPPORTED_CONTROLS;
+use super::outcome::Outcome;
+use super::virtual_entry::{VirtualEntry, attribute};
+use super::{Directory, Session, monitor, subschema_entry};
+use crate::dit::View;
+use crate::storage::EntryId;
+use crate::wire::extended;
+use std::sync::Arc;
+
+/// Naming contexts that are listed.
+const CONTEXTS_MAX: usize = 1_000;
+
+/// RFC 4525, RFC 3673, RFC 4529, RFC 4526.
+const FEATURES: [&str; 4] =
+    ["1.3.6.1.1.14", "1.3.6.1.4.1.4203.1.5.1", "1.3.6.1.4.1.4203.1.5.2", "1.3.6.1.4.1.4203.1.5.3"];
+
+pub(super) fn entry(directory: &Directory, session: &Session, view: View<'_>) -> Outcome<VirtualEntry> {
+    let options = directory.options();
+    let mut contexts = Vec::new();
+    for id in view.children(EntryId::NONE)?.take(CONTEXTS_MAX) {
+        contexts.extend(view.dn_text(id?)?);
+    }
+    let default = match &options.default_search_base {
+        Some(dn) => Some(dn.to_string()),
+        None => contexts.first().cloned(),
+    };
+    let mut extensions = vec![extended::CANCEL, extended::PASSWORD_MODIFY, extended::WHO_AM_I];
+    if options.starttls {
+        extensions.push(extended::START_TLS);
+    }
+    let monitor = session.requester.is_administrator().then_some(monitor::DN);
+    let attributes = [
+        attribute("objectClass", ["top"]),
+        attribute("namingContexts", &contexts),
+        attribute("defaultNamingContext", default),
+        attribute("subschemaSubentry", [subschema_entry::DN]),
+        attribute("supportedLDAPVersion", ["3"]),
+        attribute("supportedControl", SUPPORTED_CONTROLS),
+        attribute("supportedExtension", extensions),
+        attribute("supportedFeatures", FEATURES),
+        attribute("supportedSASLMechanisms", ["EXTERNAL"]),
+        attribute("altServer", &options.alternative_servers),
+        attribute("vendorName", ["Entente"]),
+        attribute("vendorVersion", [concat!("Entente ", env!("CARGO_PKG_VERSION"))]),
+        attribute("monitorContext", monitor),
+        attribute("entryDN", [""]),
+    ];
+    Ok(VirtualEntry { dn: String::new(), attributes: Arc::new(attributes.into_iter().flatten().collect()) })
+}

@@ -1,0 +1,288 @@
+//! Which attributes of an entry are sent, and under which names (RFC 4511 4.5.1.8, RFC 4529, RFC 3673).
+//!
+//! A request's list is resolved once: against the schema into what was meant, and against the catalog into attribute
+//! numbers in ascending order. An entry's record has its attributes in the same order, so that picking is one walk
+//! over both, and what is picked is copied as it stands. Whoever named a description gets it under the name as
+//! spelled; what comes along (subtypes, options, `*`, `+`, `@class`) has the schema's name.
+//!
+//! Invariants
+//! - Unknown, empty and repeated names are nothing; a list of unknown names never means all.
+//! - Nothing is written that the requester may not read; an attribute without visible values is not written at all.
+
+use super::access::{Access, Granted};
+use super::outcome::Outcome;
+use crate::dit::{Catalog, Entry, View};
+use crate::model::attribute::split_options;
+use crate::model::{Attribute, AttributeDescription};
+use crate::policy::rights::Right;
+use crate::schema::{AttributeTypeIndex, Schema};
+use crate::search::Computed;
+use crate::state::AttributeId;
+use crate::storage::AttributeSlice;
+use crate::wire::SearchEntry;
+use std::ops::Range;
+
+/// One attribute description that was asked for.
+#[derive(Clone, Debug)]
+struct Asked {
+    index: AttributeTypeIndex,
+    options: Vec<String>,
+    /// As spelled, in `text`; `None`: not named itself (`@class`).
+    name: Option<Range<usize>>,
+}
+
+/// An attribute of the catalog that is to be sent.
+#[derive(Clone, Debug)]
+struct Stored {
+    id: AttributeId,
+    name: Option<Range<usize>>,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(super) struct Selection {
+    text: Vec<u8>,
+    asked: Vec<Asked>,
+    stored: Vec<Stored>,
+    computed: Vec<(Computed, AttributeTypeIndex, Option<Range<usize>>)>,
+    all_user: bool,
+    all_operational: bool,
+    types_only: bool,
+    /// How many descriptions the catalog had when `stored` was made.
+    catalog_length: usize,
+}
+
+impl Selection {
+    /// What a request's list means. Cost: one look-up for each name.
+    pub(super) fn new<'n>(catalog: &Catalog, names: impl IntoIterator<Item = &'n str>, types_only: bool) -> Self {
+        let mut selection = Self {
+            text: Vec::new(),
+            asked: Vec::new(),
+            stored: Vec::new(),
+            computed: Vec::new(),
+            all_user: false,
+            all_operational: false,
+            types_only,
+            catalog_length: 0,
+        };
+        let mut is_empty = true;
+        for name in names {
+            is_empty = false;
+            selection.ask(catalog.schema(), name);
+        }
+        selection.all_user |= is_empty;
+        selection.compute(catalog.schema());
+        selection.resolve(catalog);
+        selection
+    }
+
+    fn ask(&mut self, schema: &Schema, name: &str) {
+        match name {
+            "*" => self.all_user = true,
+            "+" => self.all_operational = true,
+            _ => {
+                if let Some(class) = name.strip_prefix('@') {
+                    let Some(class) = schema.object_class(class) else { return };
+                    let mut indexes = [class.must.as_slice(), class.may.as_slice()].concat();
+                    indexes.sort_unstable();
+                    indexes.dedup();
+                    let plain = |index| Asked { index, options: Vec::new(), name: None };
+                    self.asked.extend(indexes.into_iter().map(plain));
+                    return;
+                }
+                let (bare, rest) = split_options(name);
+                let Some(found) = schema.attribute_type(bare) else { return };
+                let options = if rest.is_empty() {
+                    Vec::new()
+                } else {
+                    match AttributeDescription::parse(name) {
+                        Ok(description) => description.options().to_vec(),
+                        Err(_) => return,
+                    }
+                };
+                let start = self.text.len();
+                self.text.extend_from_slice(name.as_bytes());
+                self.asked.push(Asked { index: found.index, options, name: Some(start..self.text.len()) });
+            }
+        }
+    }
+
+    fn compute(&mut self, schema: &Schema) {
+        for asked in &self.asked {
+            let Some(computed) = Computed::of(schema.attribute_type_at(asked.index)) else { continue };
+            if asked.options.is_empty() && !self.computed.iter().any(|(known, ..)| *known == computed) {
+                self.computed.push((computed, asked.index, asked.name.clone()));
+            }
+        }
+        if self.all_operational {
+            for computed in Computed::ALL {
+                let Some(found) = schema.attribute_type(computed.name()) else { continue };
+                if !self.computed.iter().any(|(known, ..)| known == computed) {
+                    self.computed.push((*computed, found.index, None));
+                }
+            }
+        }
+    }
+
+    fn resolve(&mut self, catalog: &Catalog) {
+        self.stored.clear();
+        self.catalog_length = catalog.len();
+        for asked in &self.asked {
+            for id in catalog.of_type(asked.index) {
+                let Some(info) = catalog.attribute(*id) else { continue };
+                if !has_options(&info.options, &asked.options) {
+                    continue;
+                }
+                let is_itself =
+                    info.attribute_type == Some(asked.index) && is_same_options(&info.options, &asked.options);
+                let name = asked.name.clone().filter(|_| is_itself);
+                self.stored.push(Stored { id: *id, name });
+            }
+        }
+        // Stable: of those that were named, the first spelling counts.
+        self.stored.sort_by_key(|stored| (stored.id, stored.name.is_none()));
+        self.stored.dedup_by_key(|stored| stored.id);
+    }
+
+    /// Takes in what the catalog has learned since; to be called with every new snapshot.
+    pub(super) fn renew(&mut self, catalog: &Catalog) {
+        if catalog.len() != self.catalog_length {
+            self.resolve(catalog);
+        }
+    }
+
+    /// Writes the attributes of `entry` that were asked for and may be read (`granted`).
+    ///
+    /// Cost: a copy of the values; links that are out of date, values of very long attributes and computed ones are
+    /// rendered.
+    pub(super) fn write<'t>(
+        &self,
+        view: View<'t>,
+        entry: &Entry<'t>,
+        granted: &Granted,
+        out: &mut SearchEntry<'_>,
+    ) -> Outcome<()> {
+        let catalog = view.catalog();
+        let mut stored = self.stored.iter().peekable();
+        for slice in entry.record.attributes() {
+            while stored.next_if(|stored| stored.id < slice.id).is_some() {}
+            let chosen = stored.next_if(|stored| stored.id == slice.id);
+            if chosen.is_none() && !self.all_user && !self.all_operational {
+                if stored.peek().is_none() {
+                    break;
+                }
+                continue;
+            }
+            let Some(info) = catalog.attribute(slice.id) else { continue };
+            let is_wanted = chosen.is_some() || if info.operational { self.all_operational } else { self.all_user };
+            if !is_wanted || !granted.for_attribute(info.attribute_type) {
+                continue;
+            }
+            let spelled = chosen.and_then(|chosen| chosen.name.clone()).and_then(|range| self.text.get(range));
+            self.write_stored(view, entry, &slice, spelled.unwrap_or(info.name.as_bytes()), out)?;
+        }
+        for (computed, index, name) in &self.computed {
+            if !granted.for_attribute(Some(*index)) {
+                continue;
+            }
+            let values = computed.values(view, entry)?;
+            let spelled = name.clone().and_then(|range| self.text.get(range));
+            self.write_values(spelled.unwrap_or(computed.name().as_bytes()), &values, out);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn write_stored<'t>(
+        &self,
+        view: View<'t>,
+        entry: &Entry<'t>,
+        slice: &AttributeSlice<'t>,
+        name: &[u8],
+        out: &mut SearchEntry<'_>,
+    ) -> Outcome<()> {
+        if !view.is_current(entry, slice) {
+            self.write_values(name, &view.values(entry, slice)?, out);
+        } else if self.types_only {
+            out.attribute_names_only(name);
+        } else {
+            out.attribute(name, slice.set);
+        }
+        Ok(())
+    }
+
+    fn write_values(&self, name: &[u8], values: &[Vec<u8>], out: &mut SearchEntry<'_>) {
+        if values.is_empty() {
+            return;
+        }
+        if self.types_only {
+            out.attribute_names_only(name);
+        } else {
+            out.attribute_values(name, values);
+        }
+    }
+
+    /// Writes what was asked for of an entry that is not in the tree.
+    pub(super) fn write_attributes(&self, schema: &Schema, attributes: &[Attribute], out: &mut SearchEntry<'_>) {
+        for attribute in attributes {
+            let description = &attribute.description;
+            let Some(found) = schema.attribute_type(description.name()) else { continue };
+            let is_meant = |asked: &&Asked| {
+                schema.attribute_type_at(asked.index).subtypes.contains(&found.index)
+                    && has_options(description.options(), &asked.options)
+            };
+            let is_itself = |asked: &&Asked| asked.index == found.index && asked.name.is_some();
+            let mut meant = self.asked.iter().filter(is_meant);
+            let chosen = meant.clone().find(is_itself).or_else(|| meant.next());
+            let all = if found.is_operational() { self.all_operational } else { self.all_user };
+            if chosen.is_none() && !all {
+                continue;
+            }
+            let spelled = chosen.filter(|asked| is_itself(asked)).and_then(|asked| asked.name.clone());
+            let name = spelled
+                .and_then(|range| self.text.get(range))
+                .map_or_else(|| description.to_string().into_bytes(), <[u8]>::to_vec);
+            self.write_values(&name, &attribute.values, out);
+        }
+    }
+}
+
+/// Whether a description with options `has` is meant when one with `asked` is (RFC 4512 2.5.2.1). `;binary` is how to
+/// send it, not which (RFC 4522); an option that ends in `-` is a range of languages (RFC 3866).
+fn has_options(has: &[String], asked: &[String]) -> bool {
+    asked.iter().all(|asked| {
+        asked == "binary"
+            || has.contains(asked)
+            || asked.strip_suffix('-').is_some_and(|language| {
+                has.iter().any(|option| option == language || option.starts_with(asked.as_str()))
+            })
+    })
+}
+
+/// Whether two lists of options differ in `;binary` at most.
+fn is_same_options(has: &[String], asked: &[String]) -> bool {
+    let plain =
+        |options: &'_ [String]| options.iter().filter(|option| *option != "binary").cloned().collect::<Vec<_>>();
+    has == asked || (asked.iter().any(|option| option == "binary") && plain(has) == plain(asked))
+}
+
+/// The value of a pre-read or post-read response (RFC 4527): the attributes of `entry` in `view`, as far as the
+/// requester may read them.
+///
+/// # Errors
+/// Storage.
+pub fn read_entry_control<'t>(
+    view: View<'t>,
+    access: &Access<'_>,
+    entry: &Entry<'t>,
+    attributes: &[String],
+) -> Outcome<Vec<u8>> {
+    let selection = Selection::new(view.catalog(), attributes.iter().map(String::as_str), false);
+    let mut name = Vec::with_capacity(96);
+    view.write_dn(entry, &mut name)?;
+    let mut value = Vec::with_capacity(512);
+    let mut out = SearchEntry::begin_value(&mut value, &name);
+    selection.write(view, entry, &access.granted(entry, Right::Read), &mut out)?;
+    out.finish(&[]);
+    Ok(value)
+}
