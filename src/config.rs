@@ -18,6 +18,7 @@
 
 mod check;
 mod index_selection;
+mod open;
 mod reader;
 mod value;
 
@@ -27,6 +28,7 @@ use crate::transport::{AdmissionLimits, ListenUrl, TlsOptions};
 
 pub use check::{Finding, Severity};
 pub use index_selection::IndexSelection;
+pub use open::SchemaLoadError;
 pub use reader::{ConfigError, Problem};
 use value::Value;
 pub use value::{LogFormat, LogLevel, TlsVersion};

@@ -4,7 +4,10 @@
 //! behind, which the next import removes. Kept from the old data: cluster, node and administrator, and the access
 //! rules of suffix entries that the file brings without any.
 
+mod command;
 mod loader;
+
+pub use command::{ImportArgs, run};
 
 use super::progress::Progress;
 use crate::clock::Clock;

@@ -1,4 +1,74 @@
 //! The commands: arguments in, text or JSON and an exit status out.
+//!
+//! One file a command, each with its arguments (their doc comments are the help text), and `run`. What a command needs
+//! of the directory it opens itself: offline commands the data directory, online ones a connection.
 
+pub mod check;
+pub mod compact;
+pub mod data;
+pub mod export;
 pub mod import;
+pub mod output;
 pub mod progress;
+
+use clap::Parser;
+use output::{CliError, Output};
+use std::process::ExitCode;
+
+/// An LDAP directory server for contacts whose masters agree.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "entente", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(after_help = "Begin with an example directory, served at once:\n  entente demo")]
+pub struct Cli {
+    /// Results and errors as JSON, for programs
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(clap::Subcommand, Clone, Debug)]
+pub enum Command {
+    /// Compare everything derived with the entries' state
+    Check(check::CheckArgs),
+    /// Write the data file anew without its free pages
+    Compact(compact::CompactArgs),
+    /// Write the directory as LDIF
+    Export(export::ExportArgs),
+    /// Load LDIF into the data directory
+    Import(import::ImportArgs),
+}
+
+/// Runs what the command line says; this is all that `main` does.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.json);
+    dispatch(cli.command, &output).unwrap_or_else(|error| error.tell(&output))
+}
+
+fn dispatch(command: Command, output: &Output) -> Result<ExitCode, CliError> {
+    match command {
+        Command::Check(args) => check::run(args, output),
+        Command::Compact(args) => compact::run(args, output),
+        Command::Export(args) => export::run(args, output),
+        Command::Import(args) => import::run(args, output),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed_and_every_command_shows_an_example() {
+        Cli::command().debug_assert();
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let has_subcommands = command.get_subcommands().next().is_some();
+            assert!(has_subcommands || help.contains("entente "), "{} shows no example", command.get_name());
+        }
+    }
+}

@@ -80,6 +80,24 @@ impl Dit {
     /// # Errors
     /// [`DitError::Storage`]: the folder cannot be used, or has another format.
     pub fn open(options: Options, schema: Arc<Schema>, clock: Clock) -> Result<Self, DitError> {
+        Self::open_environment(options, schema, clock, false)
+    }
+
+    /// Opens the tree with the index settings that its index was built by: for commands that only read, which must not
+    /// rebuild what a running node has made. The data must be there.
+    ///
+    /// # Errors
+    /// As [`Dit::open`].
+    pub fn open_as_recorded(options: Options, schema: Arc<Schema>, clock: Clock) -> Result<Self, DitError> {
+        Self::open_environment(Options { must_exist: true, ..options }, schema, clock, true)
+    }
+
+    fn open_environment(
+        options: Options,
+        schema: Arc<Schema>,
+        clock: Clock,
+        as_recorded: bool,
+    ) -> Result<Self, DitError> {
         static TOKENS: AtomicU64 = AtomicU64::new(1);
         let environment = Environment::open(&crate::storage::Options {
             directory: options.directory,
@@ -88,8 +106,12 @@ impl Dit {
             durable: options.durable,
             must_exist: options.must_exist,
         })?;
-        let index = Arc::new(options.index);
         let initialised = check_format(environment.read()?.reader())?;
+        let mut index = options.index;
+        if as_recorded && let Some(recorded) = environment.read()?.reader().meta(MetaName::IndexConfiguration)? {
+            index = IndexOptions::from_fingerprint(&String::from_utf8_lossy(recorded)).unwrap_or(index);
+        }
+        let index = Arc::new(index);
         if !initialised {
             super::apply::initialise(&environment, Arc::clone(&schema), Arc::clone(&index))?;
         }
@@ -106,7 +128,7 @@ impl Dit {
             log_records_max: options.log_records_max,
             rules_generation: AtomicU64::new(1),
         };
-        if recorded.as_deref() != Some(index.fingerprint().as_bytes()) {
+        if !as_recorded && recorded.as_deref() != Some(index.fingerprint().as_bytes()) {
             tracing::info!("the index settings changed: building the index anew");
             super::bulk::reindex(&dit, &mut |_, _| {})?;
         }

@@ -12,6 +12,7 @@
 
 mod environment;
 mod key;
+mod lock;
 mod meta;
 mod postings;
 mod record;
@@ -23,6 +24,7 @@ pub use key::{
     INDEX_KEY_BYTES_MAX, IndexKind, KEY_BYTES_MAX, bigvalue_key, bigvalue_prefix, dn2id_key, index_key, log_key,
     uuid2id_key,
 };
+pub use lock::{DataLock, Holder, LockError, LockUse};
 pub use meta::{FORMAT_VERSION, MetaName, check_format};
 pub use postings::Postings;
 pub use record::{seal, sealed_id, unseal, unseal_id};

@@ -1,0 +1,68 @@
+//! `entente check`: everything that is derived, computed anew and compared.
+
+use super::data::DataArgs;
+use super::output::{CliError, Output};
+use super::progress::Progress;
+use crate::dit::{CheckReport, check};
+use std::process::ExitCode;
+
+/// Compare views, indexes, counters, checksums and the log with what follows from the entries' state.
+///
+/// Changes nothing, and may run while a node serves: it reads one moment of the data.
+///
+/// Exit status: 0 nothing was found, 1 differences, each named on a line of its own.
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = "Example:\n  entente check --data /var/lib/entente")]
+pub struct CheckArgs {
+    #[command(flatten)]
+    data: DataArgs,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The data cannot be read at all.
+pub fn run(args: CheckArgs, output: &Output) -> Result<ExitCode, CliError> {
+    let opened = args.data.open_to_read()?;
+    let mut progress = Progress::new(Some(0), false);
+    progress.stage("entries");
+    let report = check(&opened.dit, &mut |done, total| {
+        progress.total(total);
+        progress.advance(done);
+    })?;
+    progress.finish();
+    let value = serde_json::json!({
+        "entries": report.entries,
+        "deleted": report.deleted,
+        "index_records": report.index_records,
+        "log_records": report.log_records,
+        "stale_links": report.stale_links,
+        "difference_count": report.difference_count,
+        "differences": report.differences,
+    });
+    output.report(&value, || tell(&report))?;
+    Ok(if report.difference_count == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn tell(report: &CheckReport) -> String {
+    let looked_at = format!(
+        "{} entries, {} deleted ones, {} index records, {} log records",
+        report.entries, report.deleted, report.index_records, report.log_records
+    );
+    if report.difference_count == 0 {
+        return format!("nothing wrong in {looked_at}");
+    }
+    let mut text = report.differences.join("\n");
+    let untold = report.difference_count.saturating_sub(report.differences.len() as u64);
+    if untold > 0 {
+        text.push_str(&format!("\nand {untold} more"));
+    }
+    let only_index = untold == 0 && report.differences.iter().all(|difference| difference.starts_with("index:"));
+    let advice = if only_index {
+        "the entries are whole: run entente reindex"
+    } else {
+        "restore a backup, or export what is whole and import it"
+    };
+    text.push_str(&format!("\n{} differences in {looked_at}; {advice}", report.difference_count));
+    text
+}

@@ -1,0 +1,75 @@
+//! The arguments that say which data directory is meant, and what opening it takes.
+
+use super::output::CliError;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::dit::Dit;
+use crate::storage::{DataLock, LockUse};
+use std::path::PathBuf;
+
+/// Which data directory, with which settings.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct DataArgs {
+    /// The data directory
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The configuration file of the node, which names the data directory and the index settings
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// One setting, as in the configuration file; may be given more than once
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub sets: Vec<String>,
+}
+
+impl DataArgs {
+    /// The settings that hold.
+    ///
+    /// # Errors
+    /// Neither a data directory nor a configuration is given; or the configuration is wrong.
+    pub fn config(&self) -> Result<Config, CliError> {
+        if self.data.is_none() && self.config.is_none() && self.sets.is_empty() {
+            return Err(CliError::new("say where the data is: --data DIR, or --config FILE"));
+        }
+        let mut config = Config::load(self.config.as_deref(), &self.sets)?;
+        if let Some(data) = &self.data {
+            config.server.data_dir.clone_from(data);
+        }
+        Ok(config)
+    }
+
+    /// Locks the data directory for `lock_use` and gives the settings. Hold the lock as long as the tree is open.
+    ///
+    /// # Errors
+    /// There is no data, or somebody else uses it.
+    pub fn lock(&self, lock_use: LockUse) -> Result<(Config, DataLock), CliError> {
+        let config = self.config()?;
+        let directory = &config.server.data_dir;
+        if !directory.join("data.mdb").exists() {
+            return Err(CliError::new(format!(
+                "{0} holds no directory data; make one with: entente init --data {0} --suffix DN --admin-password-file FILE",
+                directory.display()
+            )));
+        }
+        let lock = DataLock::acquire(directory, lock_use)?;
+        Ok((config, lock))
+    }
+
+    /// Opens the tree for reading, beside a serving node if there is one.
+    ///
+    /// # Errors
+    /// There is no data, it is being replaced, or it cannot be opened.
+    pub fn open_to_read(&self) -> Result<Opened, CliError> {
+        let (config, lock) = self.lock(LockUse::Reading)?;
+        let schema = config.load_schema()?;
+        let dit = Dit::open_as_recorded(config.dit_options(), schema, Clock::system())?;
+        Ok(Opened { dit, lock })
+    }
+}
+
+/// An open tree and the lock that guards it; the tree is closed first.
+pub struct Opened {
+    /// The tree.
+    pub dit: Dit,
+    /// The lock.
+    pub lock: DataLock,
+}
