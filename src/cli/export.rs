@@ -89,7 +89,9 @@ pub struct ExportOptions {
 /// The text says what to do.
 pub fn run(args: ExportArgs, output: &Output) -> Result<ExitCode, CliError> {
     if output.is_json() && args.output.is_none() {
-        return Err(CliError::new("--json reports on the export, so the LDIF needs a file of its own: add --output FILE"));
+        return Err(CliError::new(
+            "--json reports on the export, so the LDIF needs a file of its own: add --output FILE",
+        ));
     }
     let options = ExportOptions {
         base: args.base.as_deref().map(parse_dn).transpose()?,
@@ -106,10 +108,9 @@ pub fn run(args: ExportArgs, output: &Output) -> Result<ExitCode, CliError> {
     };
     let entries = into_file(&file, |writer| export(&opened.dit, &options, writer, &mut Progress::new(None, false)))?;
     let seconds = clock.monotonic().as_secs_f64();
-    output.report(
-        &serde_json::json!({ "entries": entries, "file": file, "seconds": seconds }),
-        || format!("{entries} entries written to {} in {seconds:.1} s", file.display()),
-    )?;
+    output.report(&serde_json::json!({ "entries": entries, "file": file, "seconds": seconds }), || {
+        format!("{entries} entries written to {} in {seconds:.1} s", file.display())
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -123,10 +124,7 @@ pub(super) fn parse_filter(text: &str) -> Result<Filter<'static>, CliError> {
 
 /// Writes a file by way of a temporary one, so that a name never stands for half of it. What is there and no plain
 /// file (a pipe, a device) is written to as it is.
-fn into_file<T>(
-    path: &Path,
-    write: impl FnOnce(&mut dyn Write) -> Result<T, CliError>,
-) -> Result<T, CliError> {
+fn into_file<T>(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<T, CliError>) -> Result<T, CliError> {
     let failed = |error: std::io::Error| CliError::file(path, &error);
     let special = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
     let temporary = if special { path.to_owned() } else { with_suffix(path, ".tmp") };

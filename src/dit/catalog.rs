@@ -143,9 +143,9 @@ impl IndexOptions {
     /// The settings behind a fingerprint; `None` when another version of the program wrote it.
     pub fn from_fingerprint(fingerprint: &str) -> Option<Self> {
         let lists = fingerprint.strip_prefix("1|")?;
-        let mut lists = lists.split('|').map(|list| {
-            list.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<String>>()
-        });
+        let mut lists = lists
+            .split('|')
+            .map(|list| list.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<String>>());
         let (equality, presence, substring) = (lists.next()?, lists.next()?, lists.next()?);
         lists.next().is_none().then_some(Self { equality, presence, substring })
     }

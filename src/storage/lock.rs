@@ -150,10 +150,8 @@ fn take_writer(directory: &Path, what: &str) -> Result<File, LockError> {
         }
         Err(error) => return Err(LockError::Io { file: path, source: error.into() }),
     }
-    let written = file
-        .set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| writeln!(file, "{} {what}", std::process::id()));
+    let written =
+        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{} {what}", std::process::id()));
     match written {
         Ok(()) => Ok(file),
         Err(source) => Err(LockError::Io { file: path, source }),
@@ -173,8 +171,8 @@ fn open(path: &Path) -> Result<File, LockError> {
 
 fn read_holder(directory: &Path) -> Holder {
     let mut text = String::new();
-    let read = File::open(directory.join("lock"))
-        .and_then(|file| file.take(HOLDER_BYTES_MAX).read_to_string(&mut text));
+    let read =
+        File::open(directory.join("lock")).and_then(|file| file.take(HOLDER_BYTES_MAX).read_to_string(&mut text));
     let (pid, what) = match read {
         Ok(_) => text.trim_end().split_once(' ').unwrap_or((text.as_str(), "")),
         Err(_) => ("", ""),

@@ -65,7 +65,8 @@ pub fn run(args: ImportArgs, output: &Output) -> Result<ExitCode, CliError> {
     let (input, size) = open_input(&args.file)?;
     let mut progress = Progress::new(size, true);
     let report = import(&config.dit_options(), &schema, input, &args.file, &how, &mut progress)?;
-    output.report(&serde_json::to_value(&report).map_err(|error| CliError::new(error.to_string()))?, || tell(&report))?;
+    output
+        .report(&serde_json::to_value(&report).map_err(|error| CliError::new(error.to_string()))?, || tell(&report))?;
     Ok(if report.rejected == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOME_REJECTED) })
 }
 
