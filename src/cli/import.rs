@@ -248,11 +248,14 @@ impl Rejects {
     }
 }
 
+/// `input.ldif` -> `input.rejected.ldif` beside it; for standard input a file in the working directory.
 fn rejects_beside(file: &Path) -> PathBuf {
-    let name = file.file_stem().unwrap_or_else(|| std::ffi::OsStr::new("import"));
-    let mut rejects = name.to_os_string();
-    rejects.push(".rejected.ldif");
-    PathBuf::from(rejects)
+    if file == Path::new("-") {
+        return PathBuf::from("import.rejected.ldif");
+    }
+    let mut name = file.file_stem().unwrap_or_default().to_os_string();
+    name.push(".rejected.ldif");
+    file.with_file_name(name)
 }
 
 fn folder_of(file: &Path) -> PathBuf {

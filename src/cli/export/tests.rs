@@ -109,7 +109,7 @@ fn a_part_is_exported_by_base_and_filter() {
     let base = Dn::parse("ou=PEOPLE,dc=example,dc=com").unwrap();
     let part = exported(&dit, &ExportOptions { base: Some(base), ..ExportOptions::default() });
     assert_eq!(names(&part).len(), 4);
-    let filter = Filter::parse("(&(objectClass=person)(mail=*))").unwrap();
+    let filter = Filter::parse("(&(objectClass=inetOrgPerson)(mail=*))").unwrap();
     let part = exported(&dit, &ExportOptions { filter: Some(filter), ..ExportOptions::default() });
     assert_eq!(names(&part).len(), 1);
     let base = Dn::parse("ou=nowhere,dc=example,dc=com").unwrap();

@@ -38,7 +38,7 @@ pub struct ImportArgs {
     /// Take the place of a directory that has entries already
     #[arg(long)]
     replace: bool,
-    /// Where refused records go; NAME.rejected.ldif in the working directory if not given
+    /// Where refused records go; NAME.rejected.ldif beside the file if not given
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
 }
