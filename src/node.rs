@@ -1,1 +1,289 @@
 //! Wires storage, tree, policy and doors together: start, reload, order of shutdown.
+//!
+//! The one place that knows more than one door. Starting goes from what can fail cheaply to what is dear (settings,
+//! lock, certificates, sockets, then the data), so that a busy port is told before a large file is opened. Stopping goes
+//! the other way: no new connections, what runs is finished, clients are told, then the writer commits what it has,
+//! and the lock goes last.
+//!
+//! Invariants
+//! - One process serves one data folder ([`DataLock`]).
+//! - A reload takes all of the new settings that can be taken, or, when one of them is wrong, none.
+
+mod background;
+mod settings;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError, SchemaLoadError, Severity};
+use crate::dit::{Dit, DitError, Writer};
+use crate::metrics::Metrics;
+use crate::operation::Directory;
+use crate::server::{HashingPool, Parts, Server};
+use crate::storage::{DataLock, LockError, LockUse};
+use crate::telemetry::{Telemetry, count_panics};
+use crate::transport::{Admission, ListenOptions, ListenUrl, Listener, Shutdown, Tls, TransportError};
+
+pub use settings::{SettingsSource, own_socket};
+
+/// Why a node cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// The settings are wrong, or fit nothing that is there.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The tree cannot be opened.
+    #[error(transparent)]
+    Dit(#[from] DitError),
+    /// Another process has the data, or the folder cannot be used.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// There is nothing to serve.
+    #[error("{} holds no directory yet; make one with: entente init --data {} --suffix dc=example,dc=com", path.display(), path.display())]
+    NotInitialised {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A schema file cannot be read, or a definition in it is wrong.
+    #[error(transparent)]
+    Schema(#[from] SchemaLoadError),
+    /// Settings that will not work, each in a line.
+    #[error("{0}")]
+    Settings(String),
+    /// A thread or a signal that the operating system does not give.
+    #[error("{what}: {source}")]
+    System {
+        /// What was wanted.
+        what: &'static str,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// Sockets and certificates.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+}
+
+/// A running node.
+pub struct Node {
+    config: Config,
+    source: SettingsSource,
+    telemetry: Telemetry,
+    urls: Vec<ListenUrl>,
+    server: Server,
+    admission: Admission,
+    tls: Option<Tls>,
+    directory: Arc<Directory>,
+    writer: Writer,
+    writer_thread: std::thread::JoinHandle<()>,
+    background: tokio::task::JoinHandle<()>,
+    _lock: DataLock,
+}
+
+impl Node {
+    /// Starts a node; when this returns, it answers. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// [`NodeError`]; nothing is left behind.
+    pub async fn start(config: Config, source: SettingsSource, telemetry: Telemetry) -> Result<Self, NodeError> {
+        refuse_what_will_not_work(&config)?;
+        let data_dir = &config.server.data_dir;
+        if !data_dir.join("data.mdb").exists() {
+            return Err(NodeError::NotInitialised { path: data_dir.clone() });
+        }
+        let lock = DataLock::acquire(data_dir, LockUse::Serving)?;
+        let schema = config.load_schema()?;
+        let tls = settings::tls_options(&config).map(|options| Tls::load(&options)).transpose()?;
+        let listeners = listen(&config).await?;
+        let urls = listeners.iter().map(|listener| listener.url().clone()).collect();
+
+        let clock = Clock::system();
+        let metrics = Arc::new(Metrics::default());
+        count_panics(Arc::clone(&metrics));
+        let tree = crate::dit::Options { must_exist: true, ..config.dit_options() };
+        let dit = Arc::new(Dit::open(tree, schema, clock.clone())?);
+        if dit.administrator().map_err(DitError::from)?.is_none() {
+            return Err(NodeError::NotInitialised { path: data_dir.clone() });
+        }
+        let (writer, writer_thread) = Writer::start(Arc::clone(&dit), config.limits.writer_queue)?;
+        let directory = Directory::new(
+            Arc::clone(&dit),
+            writer.clone(),
+            settings::directory_options(&config, tls.is_some()),
+            Arc::clone(&metrics),
+        );
+        let hashing = HashingPool::start(settings::hashing_threads(&config), config.password.hashing_queue)
+            .map_err(|source| NodeError::System { what: "the hashing threads", source })?;
+        let admission = Admission::new(settings::admission_limits(&config.limits));
+        let shutdown = Shutdown::new();
+        let server = Server::new(Parts {
+            directory: Arc::clone(&directory),
+            options: settings::server_options(&config),
+            tls: tls.clone(),
+            admission: admission.clone(),
+            shutdown: shutdown.clone(),
+            metrics: Arc::clone(&metrics),
+            clock,
+            hashing,
+        });
+        for listener in listeners {
+            server.listen(listener);
+        }
+        let background = tokio::spawn(background::run(background::Parts {
+            dit,
+            writer: writer.clone(),
+            admission: admission.clone(),
+            metrics,
+            tls: tls.clone(),
+            shutdown,
+        }));
+        Ok(Self {
+            config,
+            source,
+            telemetry,
+            urls,
+            server,
+            admission,
+            tls,
+            directory,
+            writer,
+            writer_thread,
+            background,
+            _lock: lock,
+        })
+    }
+
+    /// The addresses that it answers on, with the ports that the system chose.
+    pub fn urls(&self) -> &[ListenUrl] {
+        &self.urls
+    }
+
+    /// Serves until SIGTERM or SIGINT, taking new settings on SIGHUP, and stops in order.
+    ///
+    /// # Errors
+    /// [`NodeError::System`] when signals cannot be had.
+    pub async fn run(mut self) -> Result<(), NodeError> {
+        let of = |kind| signal(kind).map_err(|source| NodeError::System { what: "signals", source });
+        let mut terminate = of(SignalKind::terminate())?;
+        let mut interrupt = of(SignalKind::interrupt())?;
+        let mut hangup = of(SignalKind::hangup())?;
+        notify(&[NotifyState::Ready]);
+        tracing::info!(urls = %self.urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "), "ready");
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hangup.recv() => self.reload(),
+            }
+        }
+        let again = async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        self.stop(again).await;
+        Ok(())
+    }
+
+    /// Takes the reloadable settings and reads certificates again; what is wrong changes nothing and is logged.
+    fn reload(&mut self) {
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => notify(&[NotifyState::Reloading, now]),
+            Err(_) => notify(&[NotifyState::Reloading]),
+        }
+        if let Err(error) = self.try_reload() {
+            tracing::error!(%error, "settings were not reloaded; the old ones stay");
+        }
+        notify(&[NotifyState::Ready]);
+    }
+
+    fn try_reload(&mut self) -> Result<(), NodeError> {
+        let (config, kept) = self.config.reloaded(&self.source.load()?);
+        refuse_what_will_not_work(&config)?;
+        match (&self.tls, settings::tls_options(&config)) {
+            (Some(tls), Some(options)) => tls.reload(&options)?,
+            (None, Some(options)) => {
+                self.tls = Some(Tls::load(&options)?);
+                self.server.set_tls(self.tls.clone());
+            }
+            (Some(_), None) => {
+                self.tls = None;
+                self.server.set_tls(None);
+            }
+            (None, None) => {}
+        }
+        self.server.set_options(settings::server_options(&config));
+        self.admission.set_limits(settings::admission_limits(&config.limits));
+        self.directory.set_options(settings::directory_options(&config, self.tls.is_some()));
+        if let Err(error) = self.telemetry.reload(&config.log) {
+            tracing::error!(%error, "the log goes on as before");
+        }
+        let kept: Vec<_> = kept.iter().map(ToString::to_string).collect();
+        tracing::info!(need_restart = %kept.join(" "), "settings reloaded");
+        self.config = config;
+        Ok(())
+    }
+
+    /// Stops in order; `hurry` ends the wait for what runs.
+    async fn stop(self, hurry: impl Future<Output = ()>) {
+        notify(&[NotifyState::Stopping]);
+        tracing::info!("stopping");
+        let drain = Duration::from_secs(u64::from(self.config.server.drain_s));
+        let cut = tokio::select! {
+            cut = self.server.stop(drain) => cut,
+            () = hurry => self.server.stop(Duration::ZERO).await,
+        };
+        if cut > 0 {
+            tracing::warn!(connections = cut, "still at work after server.drain_s, and cut");
+        }
+        // It looks at nothing but the store, and ends between two pieces of work.
+        let _ = self.background.await;
+        let (writer, thread) = (self.writer, self.writer_thread);
+        let joined = tokio::task::spawn_blocking(move || {
+            writer.stop();
+            thread.join().is_ok()
+        });
+        if !joined.await.unwrap_or(false) {
+            tracing::error!("the writer ended by a defect; what it had not answered is not stored");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+/// Errors refuse the start; warnings are logged.
+fn refuse_what_will_not_work(config: &Config) -> Result<(), NodeError> {
+    let findings = config.check();
+    let errors: Vec<_> = findings.iter().filter(|finding| finding.severity == Severity::Error).collect();
+    if errors.is_empty() {
+        for finding in findings.iter().filter(|finding| finding.severity == Severity::Warning) {
+            tracing::warn!("{}: {}", finding.setting, finding.text);
+        }
+        return Ok(());
+    }
+    let lines: Vec<_> = errors.iter().map(|finding| format!("{}: {}", finding.setting, finding.text)).collect();
+    Err(NodeError::Settings(lines.join("\n")))
+}
+
+/// Binds every address, or none.
+async fn listen(config: &Config) -> Result<Vec<Listener>, NodeError> {
+    let options = ListenOptions { backlog: config.server.backlog, ..ListenOptions::default() };
+    let mut listeners = Vec::new();
+    for url in settings::listen_urls(config) {
+        listeners.extend(Listener::bind(&url, options).await?);
+    }
+    Ok(listeners)
+}
+
+/// Tells the service manager, if there is one.
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "the service manager was not told");
+    }
+}

@@ -6,10 +6,13 @@
 pub mod check;
 pub mod compact;
 pub mod data;
+pub mod demo;
 pub mod export;
 pub mod import;
+pub mod init;
 pub mod output;
 pub mod progress;
+pub mod serve;
 
 use clap::Parser;
 use output::{CliError, Output};
@@ -35,10 +38,16 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Write the data file anew without its free pages
     Compact(compact::CompactArgs),
+    /// Serve an example directory at once
+    Demo(demo::DemoArgs),
     /// Write the directory as LDIF
     Export(export::ExportArgs),
     /// Load LDIF into the data directory
     Import(import::ImportArgs),
+    /// Make a new directory
+    Init(init::InitArgs),
+    /// Serve a directory, in the foreground
+    Serve(serve::ServeArgs),
 }
 
 /// Runs what the command line says; this is all that `main` does.
@@ -52,8 +61,11 @@ fn dispatch(command: Command, output: &Output) -> Result<ExitCode, CliError> {
     match command {
         Command::Check(args) => check::run(args, output),
         Command::Compact(args) => compact::run(args, output),
+        Command::Demo(args) => demo::run(args, output),
         Command::Export(args) => export::run(args, output),
         Command::Import(args) => import::run(args, output),
+        Command::Init(args) => init::run(args, output),
+        Command::Serve(args) => serve::run(args, output),
     }
 }
 

@@ -1,1 +1,282 @@
 //! The LDAP door: connections, requests in, responses out.
+//!
+//! One tokio task a connection. A turn of it reads all that is there, runs every complete request that is cheap in
+//! order into one output buffer, and writes once. What takes long does not hold the others up: searches go on step by
+//! step between requests, writes are answered by the writer after its commit, passwords are hashed on threads of their
+//! own. Nothing here knows what an operation means; `operation` does.
+//!
+//! Invariants
+//! - A connection holds at most: one incomplete request, `requests_in_flight` requests at work, about
+//!   `output_bytes` of answers. An idle one holds no buffer at all: buffers belong to the thread and are lent for a turn.
+//! - No read snapshot is open while a task waits: a search is asked for a step only when its answer has room.
+//! - Every request gets exactly one final answer, or its connection ends; abandoned ones get none.
+//! - Nothing else of a connection runs while a bind does; it begins with the identity taken away.
+//! - A panic ends one connection, and is counted.
+//!
+//! Not here: sockets and TLS (`transport`), signals and order of start (`node`).
+
+mod connection;
+mod hashing;
+mod operation_log;
+mod output;
+mod registry;
+mod request;
+mod work;
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use crate::operation::Directory;
+use crate::transport::{Accepted, Admission, Drained, Listener, Shutdown, ShutdownGuard, Stream, Tls, TransportError};
+use connection::{Connection, Next};
+pub use hashing::HashingPool;
+use registry::Registry;
+
+/// How often deadlines are looked at; all of them are in whole seconds.
+const TICK: Duration = Duration::from_secs(1);
+/// A client that takes no answer for so long is not waited for any longer, in seconds.
+const WRITE_STALL_S: u32 = 30;
+/// How long a connection that we end is kept so that the last words reach the client.
+const LINGER: Duration = Duration::from_millis(500);
+/// How many bytes of a client that goes on talking are swallowed in that time.
+const LINGER_BYTES_MAX: usize = 4 << 20;
+
+/// When a password may come in a connection without TLS. A Unix socket never leaves the machine and is not asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClearText {
+    /// From anywhere.
+    Everywhere,
+    /// From this machine only.
+    Loopback,
+    /// From nowhere.
+    Refused,
+}
+
+/// What a connection may cost; taken anew at every turn, so that a reload reaches open connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Longest request of who has not authenticated, in bytes.
+    pub pdu_bytes_before_bind: usize,
+    /// Longest request of who has, in bytes.
+    pub pdu_bytes: usize,
+    /// Controls in one request.
+    pub controls: usize,
+    /// Requests at work; more are not read.
+    pub requests_in_flight: usize,
+    /// Answers that wait for the client, in bytes.
+    pub output_bytes: usize,
+    /// Time for a TLS handshake.
+    pub handshake: Duration,
+    /// Idle seconds before a bind; 0 is no limit.
+    pub idle_before_bind_s: u32,
+    /// Idle seconds after a bind; 0 is no limit.
+    pub idle_s: u32,
+    /// Passwords without TLS.
+    pub clear_text: ClearText,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            pdu_bytes_before_bind: 64 * 1024,
+            pdu_bytes: 4 * 1024 * 1024,
+            controls: 16,
+            requests_in_flight: 64,
+            output_bytes: 256 * 1024,
+            handshake: Duration::from_secs(10),
+            idle_before_bind_s: 30,
+            idle_s: 900,
+            clear_text: ClearText::Loopback,
+        }
+    }
+}
+
+/// What the door needs from the house.
+pub struct Parts {
+    /// Who answers.
+    pub directory: Arc<Directory>,
+    /// Limits.
+    pub options: Options,
+    /// Certificates, if there are any.
+    pub tls: Option<Tls>,
+    /// Counts connections.
+    pub admission: Admission,
+    /// Tells when to stop.
+    pub shutdown: Shutdown,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Monotonic time.
+    pub clock: Clock,
+    /// Threads that hash passwords.
+    pub hashing: HashingPool,
+}
+
+/// The door; cheap to clone.
+#[derive(Clone)]
+pub struct Server(Arc<Door>);
+
+/// What all connections share.
+struct Door {
+    directory: Arc<Directory>,
+    options: ArcSwap<Options>,
+    tls: ArcSwapOption<Tls>,
+    admission: Admission,
+    shutdown: Shutdown,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    registry: Registry,
+    hashing: HashingPool,
+}
+
+impl Server {
+    /// A door without listeners. Needs a tokio runtime: it starts the one task that watches all deadlines.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { directory, options, tls, admission, shutdown, metrics, clock, hashing } = parts;
+        let door = Arc::new(Door {
+            directory,
+            options: ArcSwap::from_pointee(options),
+            tls: ArcSwapOption::from_pointee(tls),
+            admission,
+            shutdown,
+            metrics,
+            clock,
+            registry: Registry::default(),
+            hashing,
+        });
+        let watched = Arc::downgrade(&door);
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(TICK);
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                let Some(door) = watched.upgrade() else { return };
+                door.registry.tick(seconds(door.clock.monotonic()));
+            }
+        });
+        Self(door)
+    }
+
+    /// Takes connections from `listener` until shutdown.
+    pub fn listen(&self, listener: Listener) {
+        let door = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            let shutdown = door.shutdown.clone();
+            let mut stop = pin!(shutdown.triggered());
+            loop {
+                tokio::select! {
+                    biased;
+                    () = &mut stop => return,
+                    accepted = listener.accept(&door.admission) => {
+                        let guard = door.shutdown.guard();
+                        tokio::spawn(run(Arc::clone(&door), accepted, guard));
+                    }
+                }
+            }
+        });
+    }
+
+    /// New limits, for open connections too.
+    pub fn set_options(&self, options: Options) {
+        self.0.options.store(Arc::new(options));
+    }
+
+    /// TLS for connections to come, where there was none or is none any more. [`Tls::reload`] changes certificates.
+    pub fn set_tls(&self, tls: Option<Tls>) {
+        self.0.tls.store(tls.map(Arc::new));
+    }
+
+    /// Stops: no new connections, no new requests; what runs may go on for `drain`, then every client is told
+    /// (notice of disconnection, unavailable) and its connection closed. Returns how many connections had to be cut.
+    pub async fn stop(&self, drain: Duration) -> usize {
+        let door = &self.0;
+        door.shutdown.trigger();
+        door.registry.drain();
+        if door.shutdown.drained(drain).await == Drained::All {
+            return 0;
+        }
+        let cut = door.registry.end();
+        door.shutdown.drained(2 * LINGER).await;
+        cut
+    }
+
+    /// Connections open now.
+    pub fn connections(&self) -> usize {
+        self.0.registry.len()
+    }
+}
+
+/// Whole seconds, as the registry counts.
+fn seconds(time: Duration) -> u32 {
+    u32::try_from(time.as_secs()).unwrap_or(u32::MAX - 1)
+}
+
+/// The life of one connection. Rare waits are boxed, as the size of this future is what an idle connection costs.
+async fn run(door: Arc<Door>, accepted: Accepted, guard: ShutdownGuard) {
+    let Accepted { mut stream, tls_first, ticket } = accepted;
+    if tls_first {
+        let Some(secured) = handshake(&door, stream).await else { return };
+        stream = secured;
+    }
+    let mut connection = Connection::new(Arc::clone(&door), stream.peer(), ticket, guard);
+    loop {
+        match poll_fn(|context| connection.poll(&mut stream, context)).await {
+            Next::Close => break,
+            Next::Drop => return,
+            Next::StartTls => {
+                let Some(secured) = handshake(&door, stream).await else { return };
+                stream = secured;
+                connection.secured(stream.peer());
+            }
+        }
+    }
+    linger(stream).await;
+}
+
+/// TLS on the stream; `None` when that failed.
+fn handshake(door: &Arc<Door>, stream: Stream) -> Pin<Box<dyn Future<Output = Option<Stream>> + Send>> {
+    let door = Arc::clone(door);
+    Box::pin(async move {
+        let tls = door.tls.load_full();
+        let time_max = door.options.load().handshake;
+        let address = stream.peer().address;
+        let outcome = match tls {
+            Some(tls) => tls.accept(stream, time_max).await,
+            None => Err(TransportError::Handshake("there is no certificate; see [tls]".to_owned())),
+        };
+        match outcome {
+            Ok(stream) => Some(stream),
+            Err(error) => {
+                door.metrics.tls_handshakes_failed_total.increment();
+                tracing::debug!(%address, %error, "no TLS");
+                None
+            }
+        }
+    })
+}
+
+/// Ends a connection so that what was sent last arrives: closing with unread bytes would reset it.
+fn linger(mut stream: Stream) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        let farewell = async {
+            stream.shutdown().await?;
+            let mut swallowed = 0;
+            let mut bytes = vec![0; 4096];
+            while swallowed < LINGER_BYTES_MAX {
+                match stream.read(&mut bytes).await? {
+                    0 => break,
+                    count => swallowed += count,
+                }
+            }
+            std::io::Result::Ok(())
+        };
+        // Nobody is left to tell when this fails.
+        let _ = tokio::time::timeout(LINGER, farewell).await;
+    })
+}

@@ -419,7 +419,7 @@ unsafe fn bytes<'t>(val: &lmdb_sys::MDB_val) -> &'t [u8] {
 
 pub(super) fn lmdb_error(error: lmdb::Error, table: Table) -> StorageError {
     match error {
-        lmdb::Error::MapFull => StorageError::Full("the map is used up: raise storage.map_size_bytes".to_owned()),
+        lmdb::Error::MapFull => StorageError::Full("the map is used up: raise storage.map_bytes".to_owned()),
         lmdb::Error::Other(28) => StorageError::Full("the disk is full".to_owned()),
         lmdb::Error::Other(code) => StorageError::Io(std::io::Error::from_raw_os_error(code)),
         lmdb::Error::Corrupted | lmdb::Error::PageNotFound => {

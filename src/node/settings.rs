@@ -1,0 +1,147 @@
+//! From the configuration to what each floor takes; and where the configuration came from, so that it can be read again.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::config::{Config, ConfigError, Limits, TlsVersion};
+use crate::model::Dn;
+use crate::operation::Options as DirectoryOptions;
+use crate::policy::limits::LimitsOptions;
+use crate::server::{ClearText, Options as ServerOptions};
+use crate::transport::{AdmissionLimits, ListenUrl, TlsOptions};
+
+/// Where the settings of a node come from; later ones win.
+#[derive(Clone, Debug, Default)]
+pub struct SettingsSource {
+    /// `--config`.
+    pub file: Option<PathBuf>,
+    /// `--set`, in order.
+    pub sets: Vec<String>,
+    /// `--data`.
+    pub data_dir: Option<PathBuf>,
+    /// `--listen`; takes the place of all addresses when there is one.
+    pub listen: Vec<ListenUrl>,
+}
+
+impl SettingsSource {
+    /// Reads everything again.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        let mut config = Config::load(self.file.as_deref(), &self.sets)?;
+        if let Some(data_dir) = &self.data_dir {
+            config.server.data_dir.clone_from(data_dir);
+        }
+        if !self.listen.is_empty() {
+            config.server.listen.clone_from(&self.listen);
+        }
+        Ok(config)
+    }
+}
+
+/// What a connection may cost.
+pub(super) fn server_options(config: &Config) -> ServerOptions {
+    let limits = &config.limits;
+    ServerOptions {
+        pdu_bytes_before_bind: limits.pdu_bytes_before_bind,
+        pdu_bytes: limits.pdu_bytes,
+        controls: limits.controls,
+        requests_in_flight: limits.requests_in_flight,
+        output_bytes: limits.output_bytes,
+        handshake: Duration::from_secs(u64::from(limits.handshake_s)),
+        idle_before_bind_s: limits.idle_before_bind_s,
+        idle_s: limits.idle_s,
+        clear_text: match (config.server.require_tls_for_simple_bind, config.server.loopback_needs_no_tls) {
+            (false, _) => ClearText::Everywhere,
+            (true, true) => ClearText::Loopback,
+            (true, false) => ClearText::Refused,
+        },
+    }
+}
+
+/// What the operations need to know.
+pub(super) fn directory_options(config: &Config, has_tls: bool) -> DirectoryOptions {
+    let (limits, server) = (&config.limits, &config.server);
+    DirectoryOptions {
+        limits: LimitsOptions {
+            size: limits.size,
+            size_anonymous: if limits.anonymous_size == 0 { limits.size } else { limits.anonymous_size },
+            time_s: limits.time_s,
+            look_through: limits.lookthrough,
+        },
+        // A text that is no DN was refused before.
+        default_search_base: Dn::parse(&server.default_search_base).ok().filter(|dn| !dn.is_root()),
+        starttls: has_tls,
+        require_tls_for_simple_bind: server.require_tls_for_simple_bind,
+        loopback_needs_no_tls: server.loopback_needs_no_tls,
+        ..DirectoryOptions::default()
+    }
+}
+
+pub(super) fn admission_limits(limits: &Limits) -> AdmissionLimits {
+    AdmissionLimits { connections: limits.connections, connections_per_address: limits.connections_per_address }
+}
+
+/// TLS, if both certificate and key are named.
+pub(super) fn tls_options(config: &Config) -> Option<TlsOptions> {
+    let tls = &config.tls;
+    Some(TlsOptions {
+        certificate: tls.certificate.clone()?,
+        key: tls.key.clone()?,
+        client_ca: tls.client_ca.clone(),
+        client_certificate_required: tls.client_certificate_required,
+        tls13_only: tls.min_version == TlsVersion::V1_3,
+    })
+}
+
+/// The addresses to listen on, the node's own socket last.
+pub(super) fn listen_urls(config: &Config) -> Vec<ListenUrl> {
+    let mut urls = config.server.listen.clone();
+    if config.server.ldapi {
+        let own = ListenUrl::Unix { path: own_socket(&config.server.data_dir) };
+        if !urls.contains(&own) {
+            urls.push(own);
+        }
+    }
+    urls
+}
+
+/// The node's own socket, which online commands use. Absolute, as clients run elsewhere.
+pub fn own_socket(data_dir: &Path) -> PathBuf {
+    std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned()).join("ldapi")
+}
+
+/// How many threads hash, where the setting leaves it open: half of the cores.
+pub(super) fn hashing_threads(config: &Config) -> usize {
+    match config.password.hashing_threads {
+        0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)),
+        threads => threads,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_win_over_settings() {
+        let source = SettingsSource {
+            sets: vec!["server.data_dir=/a".to_owned(), "limits.size=7".to_owned()],
+            data_dir: Some(PathBuf::from("/b")),
+            listen: vec!["ldap://127.0.0.1:0".parse().unwrap()],
+            ..SettingsSource::default()
+        };
+        let config = source.load().unwrap();
+        assert_eq!((config.server.data_dir.as_path(), config.limits.size), (Path::new("/b"), 7));
+        let urls: Vec<_> = listen_urls(&config).iter().map(ToString::to_string).collect();
+        assert_eq!(urls, ["ldap://127.0.0.1:0", "ldapi://%2Fb%2Fldapi"]);
+    }
+
+    #[test]
+    fn defaults_of_the_floors_are_those_of_the_configuration() {
+        let config = Config::default();
+        assert_eq!(server_options(&config), ServerOptions::default());
+        assert_eq!(directory_options(&config, false), DirectoryOptions::default());
+    }
+}

@@ -1,0 +1,257 @@
+//! One request: decoded, checked for what concerns the connection alone, and handed to `operation`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::ResultCode;
+use crate::operation::{BindStep, Progress, Session};
+use crate::policy::requester::Requester;
+use crate::wire::{
+    Authentication, BindRequest, ExtendedRequest, LdapResult, Message, Request, ResponseKind, extended, operation_tag,
+    response,
+};
+
+use super::connection::{Connection, Phase, Taken};
+use super::operation_log::{self, Record};
+use super::registry::{MailBody, ReturnAddress};
+use super::{ClearText, Options};
+
+impl Connection {
+    /// Takes one complete PDU. `has_more` says that bytes behind it have been read already.
+    pub(super) fn take_request(&mut self, frame: &[u8], has_more: bool, options: &Options) -> Taken {
+        let message = match Message::decode(frame) {
+            Ok(message) => message,
+            Err(error) => {
+                self.door.metrics.protocol_errors_total.increment();
+                tracing::debug!(connection = self.mailbox.id, %error, "not a request");
+                if response::refusal(self.output.buffer(), &error) {
+                    self.phase = Phase::Closing;
+                }
+                return Taken::Yes;
+            }
+        };
+        match &message.request {
+            Request::Unbind => {
+                self.door.metrics.unbinds_total.increment();
+                self.log(&message, self.started());
+                self.work.abandon_searches();
+                self.phase = Phase::Closing;
+                return Taken::Yes;
+            }
+            Request::Abandon(id) => {
+                self.door.metrics.abandons_total.increment();
+                self.log(&message, self.started());
+                self.work.abandon(*id);
+                if self.work.is_empty() {
+                    self.waits_for_work = false;
+                }
+                return Taken::Yes;
+            }
+            // RFC 4511 4.2.1: what is at work is finished before a bind begins.
+            Request::Bind(_) if !self.work.is_empty() => return Taken::NotYet,
+            _ => {}
+        }
+        if self.work.is_in_use(message.id) {
+            // RFC 4511 4.1.1.1: the client must not; which of the two it means cannot be told.
+            self.refuse(&message, ResultCode::PROTOCOL_ERROR, "a request with this message id is still at work");
+            return Taken::Yes;
+        }
+        if message.controls.len() > options.controls {
+            let text = format!("more than {} controls", options.controls);
+            self.refuse(&message, ResultCode::ADMIN_LIMIT_EXCEEDED, &text);
+            return Taken::Yes;
+        }
+        self.run(&message, has_more, options);
+        Taken::Yes
+    }
+
+    fn run(&mut self, message: &Message<'_>, has_more: bool, options: &Options) {
+        let started = self.started();
+        let start = self.output.buffer().len();
+        let id = message.id;
+        let metrics = Arc::clone(&self.door.metrics);
+        match &message.request {
+            Request::Search(request) => {
+                metrics.searches_total.increment();
+                let mut task = self.door.directory.search(&mut self.session, id, request, &message.controls);
+                let out = self.output.buffer();
+                let room = options.output_bytes.saturating_sub(out.len());
+                let is_done = task.estimate_is_cheap() && task.step(&self.door.directory, out, room) == Progress::Done;
+                if !is_done {
+                    let mut record = started.map(|started| Record::new(message, started));
+                    if let Some(record) = &mut record {
+                        record.count(self.output.buffer().get(start..).unwrap_or_default());
+                    }
+                    self.work.add_search(id, task, record);
+                    return;
+                }
+            }
+            Request::Compare(request) => {
+                metrics.compares_total.increment();
+                let out = self.output.buffer();
+                self.door.directory.compare(&self.session, id, request, &message.controls, out);
+            }
+            Request::Bind(request) => {
+                if self.bind(message, request, started, options) {
+                    return;
+                }
+            }
+            Request::Add(_) | Request::Delete { .. } | Request::Modify(_) | Request::ModifyDn(_) => {
+                self.refuse(message, ResultCode::UNWILLING_TO_PERFORM, "this server takes no changes");
+            }
+            Request::Extended(request) => {
+                metrics.extended_total.increment();
+                match request.name {
+                    extended::START_TLS => self.start_tls(message, request, has_more),
+                    extended::CANCEL => self.cancel(message, request),
+                    _ => {
+                        let out = self.output.buffer();
+                        self.door.directory.extended(&self.session, id, request, &message.controls, out);
+                    }
+                }
+            }
+            Request::Abandon(_) | Request::Unbind => {}
+        }
+        if let Some(started) = started {
+            let mut record = Record::new(message, started);
+            record.count(self.output.buffer().get(start..).unwrap_or_default());
+            record.finish(self.mailbox.id, id, self.session.requester.dn(), self.door.clock.monotonic());
+        }
+    }
+
+    /// Runs a bind, or has it run; says whether the answer comes later.
+    fn bind(
+        &mut self,
+        message: &Message<'_>,
+        request: &BindRequest<'_>,
+        started: Option<Duration>,
+        options: &Options,
+    ) -> bool {
+        // RFC 4511 4.2.1: from here on the client is nobody until the bind succeeds.
+        let requester = &self.session.requester;
+        let nobody = Requester::anonymous(requester.peer, requester.ssf, requester.is_local);
+        self.session = Session::new(nobody, self.session.connection.clone());
+        let sends_password =
+            matches!(&request.authentication, Authentication::Simple(password) if !password.is_empty());
+        if sends_password && !self.may_send_password(options) {
+            self.door.metrics.binds_total.increment();
+            self.door.metrics.binds_failed_total.increment();
+            self.refuse_clear_text(message);
+            return false;
+        }
+        match self.door.directory.bind(&self.session, message.id, request, &message.controls) {
+            BindStep::Done(outcome) => {
+                self.bound(outcome);
+                false
+            }
+            BindStep::Hash(decide) => {
+                let address = self.expect(message, started);
+                self.is_binding = true;
+                if self.door.hashing.run(move || address.send(MailBody::Bound(decide()))).is_err() {
+                    self.is_binding = false;
+                    self.answer_busy(message);
+                }
+                true
+            }
+        }
+    }
+
+    /// RFC 4511 4.14.
+    fn start_tls(&mut self, message: &Message<'_>, request: &ExtendedRequest<'_>, has_more: bool) {
+        if has_more {
+            // Whoever sends on in clear text before TLS is there is not the client, or must not be believed.
+            self.work.abandon_searches();
+            self.disconnect(ResultCode::PROTOCOL_ERROR, "something was sent behind StartTLS before its answer");
+            return;
+        }
+        let (code, text) = if request.value.is_some() {
+            (ResultCode::PROTOCOL_ERROR, "StartTLS has no value")
+        } else if self.door.tls.load().is_none() || self.session.connection.unix_uid.is_some() {
+            (ResultCode::PROTOCOL_ERROR, "there is no TLS here")
+        } else if self.session.connection.tls.is_some() {
+            (ResultCode::OPERATIONS_ERROR, "TLS is spoken already")
+        } else if !self.work.is_empty() {
+            (ResultCode::OPERATIONS_ERROR, "other requests are still at work")
+        } else if message.controls.iter().any(|control| control.critical) {
+            (ResultCode::UNAVAILABLE_CRITICAL_EXTENSION, "StartTLS takes no control")
+        } else {
+            self.phase = Phase::StartingTls;
+            (ResultCode::SUCCESS, "")
+        };
+        let result = LdapResult::new(code, text);
+        response::extended(self.output.buffer(), message.id, &result, Some(extended::START_TLS), None, &[]);
+    }
+
+    /// RFC 3909.
+    fn cancel(&mut self, message: &Message<'_>, request: &ExtendedRequest<'_>) {
+        if message.controls.iter().any(|control| control.critical) {
+            return self.refuse(message, ResultCode::UNAVAILABLE_CRITICAL_EXTENSION, "Cancel takes no control");
+        }
+        match extended::cancel_id(request.value) {
+            Ok(id) => {
+                let code = self.work.cancel(id, self.output.buffer());
+                let kind = ResponseKind::Extended;
+                response::result(self.output.buffer(), message.id, kind, &LdapResult::plain(code), &[]);
+            }
+            Err(error) => self.refuse(message, error.code, &error.detail),
+        }
+    }
+
+    /// Whether a password may come over this connection.
+    fn may_send_password(&self, options: &Options) -> bool {
+        let facts = &self.session.connection;
+        facts.tls.is_some()
+            || facts.unix_uid.is_some()
+            || match options.clear_text {
+                ClearText::Everywhere => true,
+                ClearText::Loopback => facts.is_local,
+                ClearText::Refused => false,
+            }
+    }
+
+    fn refuse_clear_text(&mut self, message: &Message<'_>) {
+        let text = "a password may not come in clear text; use StartTLS or ldaps";
+        self.refuse(message, ResultCode::CONFIDENTIALITY_REQUIRED, text);
+    }
+
+    /// Answers with a code and a text.
+    fn refuse(&mut self, message: &Message<'_>, code: ResultCode, text: &str) {
+        if let Some(kind) = ResponseKind::of_request(message.request.operation_tag()) {
+            response::result(self.output.buffer(), message.id, kind, &LdapResult::new(code, text), &[]);
+        }
+    }
+
+    /// The return address was dropped with the job and says "lost"; this answer is the better one and comes first.
+    fn answer_busy(&mut self, message: &Message<'_>) {
+        self.work.abandon(message.id);
+        if message.request.operation_tag() == operation_tag::BIND {
+            self.door.metrics.binds_total.increment();
+            self.door.metrics.binds_failed_total.increment();
+        }
+        self.refuse(message, ResultCode::BUSY, "too many passwords are being checked; try again later");
+    }
+
+    /// Notes that somebody else answers `message`.
+    fn expect(&mut self, message: &Message<'_>, started: Option<Duration>) -> ReturnAddress {
+        let record = started.map(|started| Record::new(message, started));
+        let serial = self.work.expect(message.id, message.request.operation_tag(), record);
+        ReturnAddress::new(&self.mailbox, serial)
+    }
+
+    /// The time, when the log wants to know how long things take.
+    fn started(&self) -> Option<Duration> {
+        operation_log::is_wanted().then(|| self.door.clock.monotonic())
+    }
+
+    /// The log's line for what has no answer.
+    fn log(&self, message: &Message<'_>, started: Option<Duration>) {
+        if let Some(started) = started {
+            Record::new(message, started).finish(
+                self.mailbox.id,
+                message.id,
+                self.session.requester.dn(),
+                self.door.clock.monotonic(),
+            );
+        }
+    }
+}
