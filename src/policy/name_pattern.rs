@@ -212,3 +212,51 @@ pub(crate) fn attribute_fits(pattern: &str, name: &str) -> bool {
     let pieces = pattern.to_ascii_lowercase().split('*').map(str::to_owned).collect();
     NameGlob { pieces }.fits(&name.to_ascii_lowercase())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fits(pattern: &str, dn: &str) -> bool {
+        let schema = Schema::builtin();
+        let name = normal_name(&schema, dn).unwrap();
+        NameGlob::new(&schema, pattern).unwrap().fits(&name)
+    }
+
+    #[test]
+    fn a_star_stands_for_any_text_commas_included() {
+        assert!(fits("uid=*,ou=people,dc=x", "uid=ann,ou=people,dc=x"));
+        assert!(fits("uid=*,dc=x", "uid=ann,ou=people,dc=x"));
+        assert!(fits("*,dc=x", "uid=ann,ou=people,dc=x"));
+        assert!(fits("*=*,dc=x", "cn=printer,dc=x"));
+        assert!(fits("uid=*n*,dc=x", "uid=anna,dc=x"));
+        assert!(!fits("uid=*,ou=people,dc=x", "cn=phone,uid=ann,ou=people,dc=x"));
+        assert!(!fits("*,dc=x", "dc=x"));
+        assert!(!fits("uid=a*na,dc=x", "uid=ana,dc=y"));
+        assert!(!fits("uid=ab*ba,dc=x", "uid=aba,dc=x"));
+    }
+
+    #[test]
+    fn spelling_of_types_case_and_blanks_do_not_matter() {
+        assert!(fits("commonName=a  b*, DC=X", "CN=A B c,dc=x"));
+        assert!(fits("2.5.4.3=*,dc=x", "cn=a,dc=x"));
+        assert!(fits("cn=a+sn=*,dc=x", "sn=b+cn=a,dc=x"));
+        assert!(fits("cn=a\\,b*,dc=x", "cn=a\\2cbc,dc=x"));
+    }
+
+    #[test]
+    fn an_escaped_star_is_a_star_and_escaped_commas_do_not_part() {
+        assert!(!is_pattern("cn=a\\*b,dc=x") && !is_pattern("cn=a\\2ab,dc=x"));
+        assert!(fits("cn=\\2a*,dc=x", "cn=*b,dc=x"));
+        assert!(!fits("cn=\\2a*,dc=x", "cn=ab,dc=x"));
+        assert!(!fits("cn=*,ou=x", "cn=a\\,ou\\=x"));
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_refused() {
+        for text in ["uid*,dc=x", "a b*=c", "=*", "cn=*,,dc=x", "cn=\u{10FFFD}*", "*=a+cn=b"] {
+            assert!(!is_valid_pattern(text), "{text}");
+        }
+        assert!(attribute_fits("tele*", "telephoneNumber") && !attribute_fits("tele*", "homePhone"));
+    }
+}

@@ -1,8 +1,11 @@
 //! The targets: a name, seeds that are accepted, and a function that panics when a property does not hold.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use bytes::BytesMut;
+use entente::policy::access::AccessCompiler;
+use entente::policy::aci::Aci;
+use entente::policy::password_hash::{self, Verdict};
 use entente::schema::definition::{
     AttributeTypeDefinition, ContentRuleDefinition, ObjectClassDefinition, SyntaxDefinition,
 };
@@ -32,6 +35,8 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "filter_text", seeds: filter_seeds, run: filter_text },
     Target { name: "ldap_url", seeds: url_seeds, run: ldap_url },
     Target { name: "ldif", seeds: ldif_seeds, run: ldif },
+    Target { name: "aci", seeds: aci_seeds, run: aci },
+    Target { name: "stored_password", seeds: stored_password_seeds, run: stored_password },
     Target { name: "schema_text", seeds: schema_seeds, run: schema_text },
     Target { name: "schema_value", seeds: value_seeds, run: schema_value },
 ];
@@ -263,4 +268,52 @@ fn schema_value(input: &[u8]) -> bool {
         }
     }
     is_accepted
+}
+
+fn aci_seeds() -> Vec<Vec<u8>> {
+    texts(&[
+        "(targetattr=\"cn || tele* || +\")(version 3.0; acl \"a \\\"b\\\"\"; allow (read, search) userdn=\"ldap:///anyone\";)",
+        "(target=\"ldap:///uid=*,ou=people,dc=x\")(targetscope=\"onelevel\")(targetattr!=\"userPassword\")(version 3.0; acl \
+         \"b\"; deny (all, proxy) not (userdn=\"ldap:///self || ldap:///dc=x??sub?(|(cn=a*)(sn=%41))\" or \
+         groupdn!=\"ldap:///cn=g,dc=x\") and ip=\"192.0.2.*,2001:db8::/32\"; allow (moddn) ssf>=\"56\";)",
+        "(targetfilter=(&(objectClass=person)(!(cn=\\28))))(version 3.0;acl \"c\";allow(write)(userattr=\"parent[0,1].manager#USERDN\" \
+         and (dns=\"*.x.example\" or authmethod=\"sasl EXTERNAL\") and timeofday<\"1830\" and dayofweek=\"Sun, Mon\");)",
+    ])
+}
+
+/// A rule that parses is printed to text that parses to an equal rule, and compiles; what does not parse compiles to a
+/// rule that is reported.
+fn aci(input: &[u8]) -> bool {
+    static COMPILER: LazyLock<AccessCompiler> = LazyLock::new(|| AccessCompiler::new(Arc::new(Schema::builtin())));
+    let compiled = COMPILER.compile("dc=x", [input]);
+    let Ok(rule) = Aci::parse_bytes(input) else {
+        assert!(compiled.problems().iter().any(|problem| problem.is_fatal));
+        return false;
+    };
+    assert!(!compiled.problems().iter().any(|problem| problem.is_fatal));
+    let printed = rule.to_string();
+    assert_eq!(Aci::parse(&printed).as_ref(), Ok(&rule), "{printed:?}");
+    true
+}
+
+fn stored_password_seeds() -> Vec<Vec<u8>> {
+    texts(&[
+        "{SSHA}RVrYKa6nAv9eazYhtJfw4AgxI+eT06Ch",
+        "{SSHA512}3SY3GvTjTMldr/5hTeAL2Hjv9vrM44Ifyl22uyKgqwSzBkj/8LvXiVVtaGSPIsKVCa8Rcc1e9YhWhCSvaHtQleu2wtM0KJ3H",
+        "{PBKDF2-SHA1}10$UNp9K0I6VhjqQSW3AFgQbw$.1Em7h3.zftWgT6M8espcSMM0Eg",
+        "{ARGON2}$argon2i$v=19$m=64,t=3,p=2$K3G0miB2uMlipGwyFtGrtA$sT1PJnWLjQ/cr8StUFUR+jlaVrsCoEJjVGsMe/+B1Ik",
+        "{CRYPT}$5$rounds=1000$BU$gIBidxYQILf6M9EA48gITYwhsIzIUTE4hDtJEVJh5d7",
+        "{CRYPT}$2b$04$GwP7PSGWeEnEYR9QbLhcNu29I0a2uPZKAy8EY.QR.khaG7obvsh8W",
+        "{CLEARTEXT}secret",
+    ])
+}
+
+/// No stored value panics, and none that has a hash fits the empty password or one that nobody chose.
+fn stored_password(input: &[u8]) -> bool {
+    let verdict = password_hash::verify(input, b"a password that nobody chose");
+    let empty = password_hash::verify(input, b"");
+    assert_ne!(empty, Verdict::Match);
+    assert!(verdict != Verdict::Match || !password_hash::is_hashed(input));
+    let _ = (password_hash::is_costly(input), password_hash::needs_rehash(input), password_hash::has_scheme(input));
+    verdict != Verdict::Unusable
 }
