@@ -297,7 +297,6 @@ impl<'t> Planner<'t> {
         };
         Ok(match &leaf.test {
             Test::Present if info.indexed.presence => Some(self.list(base, IndexKind::Presence, &[])?),
-            Test::Present if info.indexed.equality => Some(Planned::range(range(base, IndexKind::Equality, &[], None))),
             Test::Equal { rule, key, .. } if serves(*rule) => Some(self.list(base, IndexKind::Equality, key)?),
             Test::Ordered { rule, key, order } if serves(*rule) => Some(Planned::range(ordered(base, key, *order))),
             Test::Names { dn, key } if info.indexed.equality => {

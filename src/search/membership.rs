@@ -138,16 +138,15 @@ pub(super) fn is_nested_member(
     group: EntryId,
     outside: &mut HashSet<EntryId>,
 ) -> Result<bool, SearchError> {
-    let mut visited = Vec::new();
+    let mut visited = HashSet::new();
     let mut queue = groups_of(view, entry)?;
     while let Some(at) = queue.pop() {
         if at == group {
             return Ok(true);
         }
-        if outside.contains(&at) || visited.contains(&at) {
+        if outside.contains(&at) || !visited.insert(at) {
             continue;
         }
-        visited.push(at);
         check_count(visited.len())?;
         if let Some(at) = view.entry(at)? {
             queue.extend(groups_of(view, &at)?);

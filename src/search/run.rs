@@ -231,7 +231,8 @@ impl SearchRun {
     fn narrow(&self, view: View<'_>, most: u64) -> Result<Option<Vec<EntryId>>, SearchError> {
         if self.options.scope != Scope::OneLevel {
             let base = view.entry(self.territory.base())?;
-            if base.is_some_and(|base| base.record.parent() == EntryId::NONE) && most > 64 {
+            let is_suffix = base.is_some_and(|base| base.record.parent() == EntryId::NONE);
+            if is_suffix && view.children(EntryId::NONE)?.nth(1).is_none() {
                 return Ok(None);
             }
         }
@@ -281,7 +282,7 @@ impl<'t> Walk<'_, 't> {
             if self.run.finished {
                 return Ok(Step::Done);
             }
-            if self.work >= self.run.options.work_max as usize {
+            if self.work >= self.run.options.work_max.max(1) as usize {
                 self.work = 0;
                 return Ok(Step::Yield);
             }

@@ -486,4 +486,73 @@ fn a_run_goes_on_from_an_id() {
     }
 }
 
+#[test]
+fn long_lists_are_intersected_united_and_resumed() {
+    let company = Company::empty();
+    let dit = Arc::clone(&company.dit);
+    let last = company.write(move |writing| {
+        let mut last = EntryId::NONE;
+        for n in 0..600_u32 {
+            let values = [("objectClass", "person".to_owned()), ("cn", format!("p{n}")), ("sn", "p".to_owned())];
+            let more = [("title", format!("t{}", n % 2)), ("l", format!("loc{}", n % 3)), ("o", format!("o{}", n % 5))];
+            let attributes: Vec<_> = values
+                .into_iter()
+                .chain(more)
+                .map(|(name, value)| {
+                    let name = AttributeDescription::parse(name).unwrap();
+                    (writing.intern(&name).unwrap(), vec![value.into_bytes()])
+                })
+                .collect();
+            let dn = Dn::parse(&person(&format!("p{n}"))).unwrap();
+            let deltas = birth_deltas(writing, &dn, EntryId(2), &attributes).unwrap();
+            let mut uuid = [9; 16];
+            uuid[..4].copy_from_slice(&n.to_be_bytes());
+            last = writing.change(Target::New(EntryUuid(uuid)), "cn=test", deltas).unwrap().0;
+        }
+        last
+    });
+    let snapshot = dit.read().unwrap();
+    let view = snapshot.view();
+    for filter in [
+        "(title=t1)",
+        "(&(title=t1)(l=loc2))",
+        "(&(title=t0)(l=loc1)(o=o3))",
+        "(&(o=o1)(cn=*p1*)(title=t0))",
+        "(&(l=*c1)(o=o4))",
+        "(&(l=*oc2)(!(o=o4)))",
+        "(|(title=t1)(l=loc2))",
+        "(|(o=o1)(l=loc0)(cn=p1*))",
+        "(&(|(o=o1)(o=o2))(cn=p1*))",
+        "(cn=*p1*)",
+        "(cn=*9)",
+        "(&(cn=p*)(cn>=p3)(cn<=p5))",
+        "(&(objectClass=person)(cn=p59*))",
+        "(&(o=o1)(l=loc0)(title=gone))",
+    ] {
+        let compiled = Arc::new(compile(view, filter));
+        let expected: Vec<EntryId> = (1..=last.0)
+            .map(EntryId)
+            .filter(|id| {
+                let entry = view.entry(*id).unwrap().unwrap();
+                evaluate(&compiled, view, &entry, &AllSearchable).unwrap().is_true()
+            })
+            .collect();
+        for (ordered, work_max, after, wanted) in [
+            (false, 7, None, Some(1)),
+            (false, 1_000, None, None),
+            (true, 50, None, None),
+            (true, 90, Some(EntryId(333)), Some(3)),
+        ] {
+            let options = RunOptions { ordered, work_max, after, wanted, ..RunOptions::new(Scope::Subtree) };
+            let mut found = drain(&dit, SearchRun::new(view, EntryId(1), Arc::clone(&compiled), options).unwrap());
+            assert!(!ordered || found.is_sorted());
+            found.sort_unstable();
+            let mut expected = expected.clone();
+            expected.retain(|id| *id > after.unwrap_or(EntryId::NONE));
+            assert_eq!(found, expected, "{filter} ordered {ordered} after {after:?}");
+        }
+    }
+}
+
 mod random;
+mod speed;
