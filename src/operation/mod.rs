@@ -30,6 +30,7 @@ pub mod sasl;
 mod search;
 mod selection;
 mod subschema_entry;
+mod update;
 mod virtual_entry;
 
 pub use access::{Access, Granted};
@@ -41,6 +42,7 @@ pub use paged::PagedStore;
 pub use referral::instead as referral_instead;
 pub use search::{Progress, SearchTask};
 pub use selection::read_entry_control;
+pub use update::{Reply, UpdateStep};
 
 use crate::dit::{Dit, View, Writer};
 use crate::metrics::Metrics;

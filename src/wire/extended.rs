@@ -50,7 +50,7 @@ impl<'a> PasswordModify<'a> {
         let user_identity = reader.optional(ber::context(0))?;
         let old_password = reader.optional(ber::context(1))?;
         let new_password = reader.optional(ber::context(2))?;
-        reader.finish_extensible(3)?;
+        reader.finish()?;
         Ok(Self { user_identity, old_password, new_password })
     }
 

@@ -1,0 +1,222 @@
+//! Add (RFC 4511 4.7): a new entry below one that is there.
+//!
+//! Values of the RDN that the list does not repeat are added to it, as slapd does. A new suffix is the
+//! administrator's: the one that its own name is below, or any in a directory that has none yet.
+
+use super::{Context, Done, Failure, modify, reads, sound, target};
+use crate::dit::{Entry, Target, View, Writing, birth_deltas};
+use crate::model::{Attribute, DerefAliases, Dn, EntryUuid, ResultCode};
+use crate::operation::access::Access;
+use crate::operation::outcome::{OperationError, Outcome};
+use crate::operation::referral_instead;
+use crate::schema::check_entry;
+use crate::search::{Base, CompiledFilter, evaluate_attributes, find_base};
+use crate::state::AttributeId;
+use crate::storage::{ENTRY_ALIAS, ENTRY_REFERRAL, ENTRY_SUBENTRY, EntryId};
+use hashbrown::HashSet;
+
+/// Adds the entry. `attributes` have passed [`super::intake`].
+///
+/// # Errors
+/// noSuchObject, referral, aliasProblem, insufficientAccessRights, assertionFailed, entryAlreadyExists,
+/// objectClassViolation, constraintViolation, attributeOrValueExists, unwillingToPerform.
+pub(super) fn perform(
+    context: &Context,
+    writing: &mut Writing<'_>,
+    dn: &Dn,
+    attributes: &[Attribute],
+) -> Result<Done, Failure> {
+    let view = writing.view();
+    let access = context.directory.access(&context.requester, view)?;
+    let parent = place(context, &access, view, dn, attributes)?;
+    if let Some(filter) = &context.controls.assertion {
+        let filter = CompiledFilter::compile(view.catalog().schema(), filter);
+        if !evaluate_attributes(&filter, view.catalog().schema(), attributes).is_true() {
+            return Err(target::assertion_failed().into());
+        }
+    }
+    check_schema(view, attributes)?;
+    drop(access);
+
+    let numbered = number(writing, attributes)?;
+    let mut deltas = birth_deltas(writing, dn, parent, &numbered)?;
+    let known = *writing.view().catalog().well_known();
+    let author = context.author();
+    for attribute in [known.creators_name, known.modifiers_name] {
+        deltas.push(modify::name_cell(writing, attribute, &author)?);
+    }
+    let uuid = new_uuid(writing)?;
+    let (id, _) = writing.change(Target::New(uuid), &author, deltas).map_err(Failure::Broken)?;
+    let mut done = Done::default();
+    reads::after(context, writing, id, &mut done);
+    Ok(done)
+}
+
+/// Where the new entry goes; [`EntryId::NONE`] for a suffix.
+fn place(
+    context: &Context,
+    access: &Access<'_>,
+    view: View<'_>,
+    dn: &Dn,
+    attributes: &[Attribute],
+) -> Outcome<EntryId> {
+    let Some(superior) = dn.superior().filter(|superior| !superior.is_root()) else {
+        return place_suffix(context, access, view, dn);
+    };
+    let parent = match find_base(view, &superior, DerefAliases::Never, context.controls.manage_dsa_it)? {
+        Base::Entry(id) => view.entry(id)?.ok_or_else(|| OperationError::no_such_object(""))?,
+        Base::Referral { entry, missing } => {
+            return Err(referral_instead(view, access, entry, dn, missing + 1, None)?);
+        }
+        Base::Missing { matched: None } => return place_suffix(context, access, view, dn),
+        Base::Missing { matched: Some(matched) } => {
+            return Err(match view.entry(matched)? {
+                Some(found) if found.record.flags() & ENTRY_ALIAS != 0 && access.is_visible(&found) => below_alias(),
+                _ => absent_superior(access, Some(matched))?,
+            });
+        }
+        Base::AliasProblem { alias } => return Err(absent_superior(access, Some(alias))?),
+    };
+    if !access.may_add(dn, Some(parent.id), attributes) {
+        return Err(if access.is_visible(&parent) {
+            OperationError::insufficient_access(
+                "you may not add this entry here; ask the administrator for a rule that allows it",
+            )
+        } else {
+            absent_superior(access, Some(parent.record.parent()))?
+        });
+    }
+    check_superior(&parent)?;
+    let rdn_key = dn.rdn().map(|rdn| view.catalog().schema().rdn_key(rdn)).unwrap_or_default();
+    if view.child_by_key(parent.id, &rdn_key)?.is_some() {
+        return Err(already_there());
+    }
+    Ok(parent.id)
+}
+
+/// Whether entries may stand below this one.
+///
+/// # Errors
+/// aliasProblem, unwillingToPerform, objectClassViolation.
+pub(super) fn check_superior(parent: &Entry<'_>) -> Outcome<()> {
+    let flags = parent.record.flags();
+    if flags & ENTRY_ALIAS != 0 {
+        return Err(below_alias());
+    }
+    if flags & ENTRY_REFERRAL != 0 {
+        return Err(OperationError::new(
+            ResultCode::UNWILLING_TO_PERFORM,
+            "the superior is a referral: what is below it is kept by another server; ask that one",
+        ));
+    }
+    if flags & ENTRY_SUBENTRY != 0 {
+        return Err(OperationError::new(
+            ResultCode::OBJECT_CLASS_VIOLATION,
+            "the superior is a subentry, which is always a leaf (RFC 3672)",
+        ));
+    }
+    Ok(())
+}
+
+fn below_alias() -> OperationError {
+    OperationError::new(
+        ResultCode::ALIAS_PROBLEM,
+        "the superior is an alias, which is always a leaf; name the entry that it points to",
+    )
+}
+
+fn absent_superior(access: &Access<'_>, matched: Option<EntryId>) -> Outcome<OperationError> {
+    let mut error = access.no_such_object(matched)?;
+    "there is no such superior; add it first".clone_into(&mut error.diagnostic);
+    Ok(error)
+}
+
+/// entryAlreadyExists.
+pub(super) fn already_there() -> OperationError {
+    OperationError::new(
+        ResultCode::ENTRY_ALREADY_EXISTS,
+        "an entry of this name is there already; modify it, or choose another name",
+    )
+}
+
+/// A name outside every suffix: a new suffix, if it may be one.
+fn place_suffix(context: &Context, access: &Access<'_>, view: View<'_>, dn: &Dn) -> Outcome<EntryId> {
+    let schema = view.catalog().schema();
+    if view.child_by_key(EntryId::NONE, &schema.dn_key(dn))?.is_some() {
+        return Err(already_there());
+    }
+    if !access.is_administrator() {
+        return Err(absent_superior(access, None)?);
+    }
+    let key = schema.dn_key(dn);
+    let mut has_suffixes = false;
+    for suffix in view.children(EntryId::NONE)? {
+        has_suffixes = true;
+        let name = view.dn_text(suffix?)?.unwrap_or_default();
+        if Dn::parse(&name).is_ok_and(|name| schema.dn_key(&name).starts_with(&key)) {
+            return Err(OperationError::new(
+                ResultCode::NAMING_VIOLATION,
+                format!("{name} is a suffix of this directory, and a suffix has none above it"),
+            ));
+        }
+    }
+    let own = context.requester.dn().and_then(|own| Dn::parse(own).ok());
+    if has_suffixes && !own.is_some_and(|own| schema.dn_key(&own).starts_with(&key)) {
+        return Err(OperationError::new(
+            ResultCode::UNWILLING_TO_PERFORM,
+            "the name is outside the suffixes of this directory; namingContexts of the root DSE lists them",
+        ));
+    }
+    Ok(EntryId::NONE)
+}
+
+fn check_schema(view: View<'_>, attributes: &[Attribute]) -> Outcome<()> {
+    let schema = view.catalog().schema();
+    let object_class = schema.attribute_type("objectClass").map(|found| found.index);
+    let mut classes: Vec<&str> = Vec::new();
+    let mut present = Vec::with_capacity(attributes.len());
+    for attribute in attributes {
+        let Some(known) = schema.attribute_type(attribute.description.name()) else { continue };
+        if Some(known.index) == object_class {
+            classes.extend(attribute.values.iter().filter_map(|value| std::str::from_utf8(value).ok()));
+        }
+        present.push((known, attribute.values.len()));
+    }
+    sound::refusal(check_entry(schema, &classes, present)).map_or(Ok(()), Err)
+}
+
+/// The attributes by number. Equal values are refused here, where their identities are known.
+fn number(writing: &mut Writing<'_>, attributes: &[Attribute]) -> Outcome<Vec<(AttributeId, Vec<Vec<u8>>)>> {
+    let mut numbered = Vec::with_capacity(attributes.len());
+    for attribute in attributes {
+        let id = writing.intern(&attribute.description)?;
+        let view = writing.view();
+        if attribute.values.len() > 1
+            && let Some(info) = view.catalog().attribute(id)
+        {
+            let mut seen = HashSet::with_capacity(attribute.values.len());
+            for (index, value) in attribute.values.iter().enumerate() {
+                if !seen.insert(crate::dit::value_of(&view, info, value)?.0) {
+                    return Err(OperationError::new(
+                        ResultCode::ATTRIBUTE_OR_VALUE_EXISTS,
+                        format!(
+                            "{}, value {}: equal to an earlier one; give each value once",
+                            attribute.description,
+                            index + 1
+                        ),
+                    ));
+                }
+            }
+        }
+        numbered.push((id, attribute.values.clone()));
+    }
+    Ok(numbered)
+}
+
+fn new_uuid(writing: &Writing<'_>) -> Outcome<EntryUuid> {
+    let mut random = [0; 10];
+    getrandom::fill(&mut random).map_err(|_| {
+        OperationError::new(ResultCode::UNAVAILABLE, "the operating system gives no random numbers; try again")
+    })?;
+    Ok(EntryUuid::v7(writing.now_ms(), random))
+}

@@ -1,0 +1,262 @@
+//! From a request off the wire to an owned change that the schema alone cannot refuse.
+//!
+//! Runs on the connection's thread, so that the writer's thread need not parse names or look at every byte of a
+//! photo. What is refused here depends on the request and the schema only, never on what the tree holds, so it
+//! reveals nothing whoever asks.
+//!
+//! Leaves open what later steps decide: whether values are there already, and whether the entry fits its classes.
+
+use super::secret;
+use crate::model::{Attribute, AttributeDescription, Change, Dn, Modification, ModificationKind, Rdn, ResultCode};
+use crate::operation::outcome::{OperationError, Outcome};
+use crate::policy::aci::Aci;
+use crate::policy::requester::Requester;
+use crate::schema::{AttributeType, Schema, Syntax};
+use crate::search::Computed;
+use crate::wire::{AddRequest, ModifyDnRequest, ModifyRequest, Request};
+use hashbrown::HashSet;
+
+/// The change that `request` asks for; of an add with the values of its RDN among the attributes (RFC 4511 4.7).
+///
+/// # Errors
+/// invalidDNSyntax, namingViolation, undefinedAttributeType, invalidAttributeSyntax, constraintViolation,
+/// attributeOrValueExists, protocolError for a request that changes nothing.
+pub(super) fn read(schema: &Schema, requester: &Requester, request: &Request<'_>) -> Outcome<Change> {
+    let change = match request {
+        Request::Add(request) => read_add(schema, requester, request)?,
+        Request::Delete { dn } => Change::Delete { dn: Dn::parse(dn)? },
+        Request::Modify(request) => read_modify(schema, requester, request)?,
+        Request::ModifyDn(request) => read_modify_dn(schema, request)?,
+        _ => return Err(OperationError::new(ResultCode::PROTOCOL_ERROR, "the request changes nothing")),
+    };
+    if change.dn().is_root() {
+        return Err(OperationError::new(
+            ResultCode::UNWILLING_TO_PERFORM,
+            "the root DSE cannot be changed; name an entry below a suffix",
+        ));
+    }
+    Ok(change)
+}
+
+fn read_add(schema: &Schema, requester: &Requester, request: &AddRequest<'_>) -> Outcome<Change> {
+    let dn = Dn::parse(request.dn)?;
+    let mut attributes: Vec<Attribute> = Vec::with_capacity(request.attributes.len() + 1);
+    let mut seen = HashSet::with_capacity(request.attributes.len());
+    let mut clear_passwords = 0;
+    for given in &request.attributes {
+        let (description, attribute_type) = description_of(schema, given.attribute)?;
+        if !seen.insert((attribute_type.index, description.options().to_vec())) {
+            return Err(OperationError::new(
+                ResultCode::ATTRIBUTE_OR_VALUE_EXISTS,
+                format!("{description} is given more than once; give all its values together"),
+            ));
+        }
+        check_values(schema, requester, &description, attribute_type, &given.values, &mut clear_passwords)?;
+        attributes.push(Attribute { description, values: owned(&given.values) });
+    }
+    if let Some(rdn) = dn.rdn() {
+        check_rdn(schema, rdn)?;
+        add_naming_values(schema, rdn, &mut attributes)?;
+    }
+    Ok(Change::Add { dn, attributes })
+}
+
+fn read_modify(schema: &Schema, requester: &Requester, request: &ModifyRequest<'_>) -> Outcome<Change> {
+    let dn = Dn::parse(request.dn)?;
+    let mut modifications = Vec::with_capacity(request.modifications.len());
+    let mut clear_passwords = 0;
+    for given in &request.modifications {
+        let (description, attribute_type) = description_of(schema, given.attribute)?;
+        match given.kind {
+            ModificationKind::Add | ModificationKind::Replace => {
+                check_values(schema, requester, &description, attribute_type, &given.values, &mut clear_passwords)?;
+            }
+            ModificationKind::Increment => check_increment(&description, attribute_type, &given.values)?,
+            // A value that breaks its syntax may have come by an import: whoever deletes it must be able to.
+            ModificationKind::Delete => {}
+        }
+        let attribute = Attribute { description, values: owned(&given.values) };
+        modifications.push(Modification { kind: given.kind, attribute });
+    }
+    Ok(Change::Modify { dn, modifications })
+}
+
+fn read_modify_dn(schema: &Schema, request: &ModifyDnRequest<'_>) -> Outcome<Change> {
+    let dn = Dn::parse(request.dn)?;
+    let new_rdn = Rdn::parse(request.new_rdn)?;
+    check_rdn(schema, &new_rdn)?;
+    let new_superior = request.new_superior.map(Dn::parse).transpose()?;
+    Ok(Change::ModifyDn { dn, new_rdn, delete_old_rdn: request.delete_old_rdn, new_superior })
+}
+
+fn owned(values: &[&[u8]]) -> Vec<Vec<u8>> {
+    values.iter().map(|value| value.to_vec()).collect()
+}
+
+/// The attribute that a client names, if clients may write it.
+fn description_of<'s>(schema: &'s Schema, text: &str) -> Outcome<(AttributeDescription, &'s AttributeType)> {
+    let description = AttributeDescription::parse(text)?;
+    let attribute_type = known_type(schema, description.name())?;
+    if attribute_type.no_user_modification || Computed::of(attribute_type).is_some() {
+        return Err(OperationError::new(
+            ResultCode::CONSTRAINT_VIOLATION,
+            format!("{description} is kept by the server; leave it out"),
+        ));
+    }
+    let has_binary = description.options().iter().any(|option| option == "binary");
+    let advice = match (attribute_type.syntax.is_binary_transfer(), has_binary) {
+        (true, false) => format!("{description} is transferred as binary only; write {description};binary (RFC 4522)"),
+        (false, true) => format!("{description} has no binary form; leave the option ;binary out"),
+        _ => return Ok((description, attribute_type)),
+    };
+    Err(OperationError::new(ResultCode::UNDEFINED_ATTRIBUTE_TYPE, advice))
+}
+
+fn known_type<'s>(schema: &'s Schema, name: &str) -> Outcome<&'s AttributeType> {
+    schema.attribute_type(name).ok_or_else(|| {
+        OperationError::new(
+            ResultCode::UNDEFINED_ATTRIBUTE_TYPE,
+            format!("attribute type {name} is not in the schema; cn=subschema lists what is"),
+        )
+    })
+}
+
+fn check_values(
+    schema: &Schema,
+    requester: &Requester,
+    description: &AttributeDescription,
+    attribute_type: &AttributeType,
+    values: &[&[u8]],
+    clear_passwords: &mut usize,
+) -> Outcome<()> {
+    for (index, value) in values.iter().enumerate() {
+        let invalid = |detail: &dyn std::fmt::Display| {
+            OperationError::new(
+                ResultCode::INVALID_ATTRIBUTE_SYNTAX,
+                format!("{description}, value {}: {detail}", index + 1),
+            )
+        };
+        attribute_type.syntax.validate(value).map_err(|error| invalid(&error))?;
+        if attribute_type.syntax != Syntax::Dn
+            && let Some(rule) = attribute_type.equality.filter(|rule| rule.is_key_rule())
+        {
+            rule.key(schema, value, &mut Vec::new()).map_err(|error| invalid(&error))?;
+        }
+        if attribute_type.oid == ACI_OID {
+            Aci::parse_bytes(value).map_err(|error| invalid(&error))?;
+        }
+    }
+    if secret::is_password(description) {
+        secret::check(requester, description, values, clear_passwords)?;
+    }
+    Ok(())
+}
+
+const ACI_OID: &str = "2.16.840.1.113730.3.1.55";
+
+/// RFC 4525 3: an integer attribute, one integer.
+fn check_increment(
+    description: &AttributeDescription,
+    attribute_type: &AttributeType,
+    values: &[&[u8]],
+) -> Outcome<()> {
+    if attribute_type.syntax != Syntax::Integer {
+        return Err(OperationError::new(
+            ResultCode::CONSTRAINT_VIOLATION,
+            format!("{description} is no number; only attributes of integer syntax can be incremented"),
+        ));
+    }
+    let [value] = values else {
+        return Err(OperationError::new(
+            ResultCode::PROTOCOL_ERROR,
+            format!("an increment takes one value, and {} came for {description}", values.len()),
+        ));
+    };
+    increment_of(value).map(|_| ()).ok_or_else(|| {
+        OperationError::new(
+            ResultCode::INVALID_ATTRIBUTE_SYNTAX,
+            format!("{description} is to be incremented by a whole number, as 1 or -5"),
+        )
+    })
+}
+
+/// By how much an increment's value says.
+pub(super) fn increment_of(value: &[u8]) -> Option<i128> {
+    Syntax::Integer.validate(value).ok()?;
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// Whether a new entry may be named so: known types that clients may write, each once, with values of their syntax.
+fn check_rdn(schema: &Schema, rdn: &Rdn) -> Outcome<()> {
+    let mut seen = Vec::with_capacity(rdn.avas().len());
+    for ava in rdn.avas() {
+        let attribute_type = known_type(schema, &ava.attribute)?;
+        let unfit = if attribute_type.is_operational() || attribute_type.no_user_modification {
+            Some("is operational and cannot name an entry")
+        } else if attribute_type.is_secret() {
+            Some("holds secrets and cannot name an entry")
+        } else if attribute_type.syntax.is_binary_transfer() || !attribute_type.syntax.is_human_readable() {
+            Some("has no text form and cannot name an entry")
+        } else if seen.contains(&attribute_type.index) {
+            Some("comes twice in one RDN")
+        } else {
+            None
+        };
+        if let Some(unfit) = unfit {
+            return Err(OperationError::new(
+                ResultCode::NAMING_VIOLATION,
+                format!("{} {unfit}; use another attribute, as cn or uid", ava.attribute),
+            ));
+        }
+        seen.push(attribute_type.index);
+        attribute_type.syntax.validate(&ava.value).map_err(|error| {
+            OperationError::new(
+                ResultCode::INVALID_DN_SYNTAX,
+                format!("the value of {} in the RDN: {error}", ava.attribute),
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// RFC 4511 4.7: the values of the RDN need not be repeated in the list. As slapd does it, what is missing is added.
+fn add_naming_values(schema: &Schema, rdn: &Rdn, attributes: &mut Vec<Attribute>) -> Outcome<()> {
+    for ava in rdn.avas() {
+        let attribute_type = known_type(schema, &ava.attribute)?;
+        let listed = attributes.iter_mut().find(|listed| {
+            listed.description.options().is_empty()
+                && schema
+                    .attribute_type(listed.description.name())
+                    .is_some_and(|known| known.index == attribute_type.index)
+        });
+        let Some(listed) = listed else {
+            let description = AttributeDescription::parse(&ava.attribute)?;
+            attributes.push(Attribute { description, values: vec![ava.value.clone()] });
+            continue;
+        };
+        let key = key_of(schema, attribute_type, &ava.value);
+        if listed.values.iter().any(|value| key_of(schema, attribute_type, value) == key) {
+            continue;
+        }
+        if attribute_type.single_value && !listed.values.is_empty() {
+            return Err(OperationError::new(
+                ResultCode::NAMING_VIOLATION,
+                format!(
+                    "{} takes one value, and the RDN names another one than the list; give the same in both",
+                    ava.attribute
+                ),
+            ));
+        }
+        listed.values.push(ava.value.clone());
+    }
+    Ok(())
+}
+
+/// By which two values of the attribute are compared; the bytes themselves where the rule has no answer.
+fn key_of(schema: &Schema, attribute_type: &AttributeType, value: &[u8]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(value.len());
+    match attribute_type.equality.map(|rule| rule.key(schema, value, &mut key)) {
+        Some(Ok(())) => key,
+        _ => value.to_vec(),
+    }
+}

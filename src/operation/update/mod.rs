@@ -1,0 +1,285 @@
+//! Writing: add, delete, modify, modify DN, and the password modify operation (RFC 4511 4.6 to 4.9, RFC 3062).
+//!
+//! All five go one way. On the connection's thread the request is made an owned change and whatever the schema alone
+//! can say against it is said ([`intake`]). Passwords are hashed on the server's hashing pool. Then the change waits
+//! in the writer's queue, and inside the writer's transaction everything else is decided, in this order: where the
+//! name leads (with referrals), who may do it, what is asserted, what is there already, what the schema says of the
+//! result. Only then is anything written; the answer goes out after the commit.
+//!
+//! Invariants
+//! - refused-untouched: a refused change has put nothing into the transaction, but perhaps a number for an attribute
+//!   description that was new.
+//! - durable-answer: success is said after the commit; if that fails, so is the failure said.
+//! - answered-once: every request is answered exactly once, even if its job is dropped unrun ([`Answer`]).
+//! - No clear password is stored, logged or kept in the queue; none is hashed on the writer's thread.
+//! - An entry on which the requester has no right is answered like an absent one.
+//!
+//! ```text
+//! intake    request -> owned change            add, delete, modify, modify_dn    one operation each, in the transaction
+//! secret    hashing clear passwords            edit        a list of modifications folded to its effects
+//! target    names to entries, referrals        held        what an attribute holds before the list
+//! sound     schema of the result               reads       the entry before and after, for the client
+//! password_modify    RFC 3062
+//! ```
+
+mod add;
+mod delete;
+mod edit;
+mod held;
+mod intake;
+mod modify;
+mod modify_dn;
+mod password_modify;
+mod reads;
+mod secret;
+mod sound;
+mod target;
+
+use super::control::{RequestControls, RequestKind};
+use super::outcome::{OperationError, Outcome};
+use super::{Directory, Session};
+use crate::dit::{Committed, Completion, DitError, Writing};
+use crate::model::{Change, ResultCode};
+use crate::policy::requester::Requester;
+use crate::wire::{Controls, LdapResult, Request, ResponseControl, ResponseKind, response};
+use std::sync::Arc;
+
+/// Takes the complete response PDU: after the commit, or at once when refused before queueing. Must not block.
+pub type Reply = Box<dyn FnOnce(Vec<u8>) + Send>;
+
+/// What the caller has left to do.
+#[must_use = "a hashing step must be run on the hashing pool"]
+pub enum UpdateStep {
+    /// Nothing: the reply was called, or will be.
+    Queued,
+    /// A password is to be hashed or verified, which takes 20 ms and more: run this on the hashing pool; it hashes and
+    /// then queues. Dropped unrun, it answers `busy`.
+    Hash(Box<dyn FnOnce() + Send>),
+}
+
+/// What a change came to, before the commit.
+#[derive(Default)]
+struct Done {
+    controls: Vec<ResponseControl>,
+}
+
+/// Why a change inside the transaction was not made.
+enum Failure {
+    /// Nothing was written.
+    Refused(OperationError),
+    /// Something may have been written: the transaction is to be dropped.
+    Broken(DitError),
+}
+
+impl<E: Into<OperationError>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+/// The one answer that a request gets. Dropped, it answers that the server could not come to it.
+struct Answer {
+    reply: Option<Reply>,
+    id: i32,
+    kind: ResponseKind,
+    /// What a dropped request is told.
+    dropped: (ResultCode, &'static str),
+}
+
+impl Answer {
+    fn new(reply: Reply, id: i32, kind: ResponseKind) -> Self {
+        let dropped = (ResultCode::UNAVAILABLE, "the server could not come to the change; it was not made");
+        Self { reply: Some(reply), id, kind, dropped }
+    }
+
+    fn send(mut self, result: &LdapResult<'_>, value: Option<&[u8]>, controls: &[ResponseControl]) {
+        if let Some(reply) = self.reply.take() {
+            reply(self.encode(result, value, controls));
+        }
+    }
+
+    fn refuse(self, error: &OperationError) {
+        self.send(&error.as_result(), None, &[]);
+    }
+
+    fn encode(&self, result: &LdapResult<'_>, value: Option<&[u8]>, controls: &[ResponseControl]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64);
+        match self.kind {
+            ResponseKind::Extended => response::extended(&mut out, self.id, result, None, value, controls),
+            kind => response::result(&mut out, self.id, kind, result, controls),
+        }
+        out
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some(reply) = self.reply.take() {
+            let (code, text) = self.dropped;
+            reply(self.encode(&LdapResult::new(code, text), None, &[]));
+        }
+    }
+}
+
+/// Who asked, with which controls: what a change carries with it into the queue.
+struct Context {
+    directory: Arc<Directory>,
+    requester: Requester,
+    controls: RequestControls,
+}
+
+/// What waits in the writer's queue.
+enum Work {
+    Change(Change),
+    AdministratorPassword {
+        hash: Vec<u8>,
+        /// The stored value that the old password fitted.
+        expected: Option<Vec<u8>>,
+    },
+}
+
+impl Context {
+    /// Who is written down as creator and modifier.
+    fn author(&self) -> String {
+        self.requester.dn().unwrap_or("cn=anonymous").to_owned()
+    }
+
+    /// Does the work in the transaction.
+    fn perform(&self, writing: &mut Writing<'_>, work: &Work) -> Result<Done, Failure> {
+        let change = match work {
+            Work::Change(change) => change,
+            Work::AdministratorPassword { hash, expected } => {
+                if expected
+                    .as_ref()
+                    .is_some_and(|expected| writing.administrator_password().ok().as_ref() != Some(expected))
+                {
+                    let advice = "the password was changed by somebody else just now; try again";
+                    return Err(OperationError::new(ResultCode::BUSY, advice).into());
+                }
+                writing.set_administrator_password(hash).map_err(Failure::Broken)?;
+                return Ok(Done::default());
+            }
+        };
+        match change {
+            Change::Add { dn, attributes } => add::perform(self, writing, dn, attributes),
+            Change::Delete { dn } => delete::perform(self, writing, dn),
+            Change::Modify { dn, modifications } => modify::perform(self, writing, dn, modifications),
+            Change::ModifyDn { dn, new_rdn, delete_old_rdn, new_superior } => {
+                let renaming = modify_dn::Renaming {
+                    new_rdn,
+                    delete_old_rdn: *delete_old_rdn,
+                    new_superior: new_superior.as_ref(),
+                };
+                modify_dn::perform(self, writing, dn, &renaming)
+            }
+        }
+    }
+}
+
+impl Directory {
+    /// Takes an add, delete, modify or modify DN request; `reply` gets its response.
+    ///
+    /// Returns at once. What can be refused by the schema alone is refused before this returns; the rest is decided
+    /// in the writer's transaction and answered after its commit. Changes that need no hashing are made in the order
+    /// of these calls.
+    pub fn update(
+        self: &Arc<Self>,
+        session: &Session,
+        id: i32,
+        request: &Request<'_>,
+        controls: &Controls<'_>,
+        reply: Reply,
+    ) -> UpdateStep {
+        let (response, kind) = match request {
+            Request::Add(_) => (ResponseKind::Add, RequestKind::Add),
+            Request::Delete { .. } => (ResponseKind::Delete, RequestKind::Delete),
+            Request::ModifyDn(_) => (ResponseKind::ModifyDn, RequestKind::ModifyDn),
+            _ => (ResponseKind::Modify, RequestKind::Modify),
+        };
+        let answer = Answer::new(reply, id, response);
+        let prepared = RequestControls::read(controls, kind).and_then(|controls| {
+            let change = intake::read(self.dit().catalog().schema(), &session.requester, request)?;
+            Ok((self.context(session, controls), change))
+        });
+        match prepared {
+            Err(error) => answer.refuse(&error),
+            Ok((context, change)) if secret::wants_hashing(&change) => return hash_first(context, change, answer),
+            Ok((context, change)) => queue(context, Work::Change(change), answer, None),
+        }
+        UpdateStep::Queued
+    }
+
+    fn context(self: &Arc<Self>, session: &Session, controls: RequestControls) -> Context {
+        Context { directory: Arc::clone(self), requester: session.requester.clone(), controls }
+    }
+}
+
+fn hash_first(context: Context, mut change: Change, mut answer: Answer) -> UpdateStep {
+    answer.dropped = (ResultCode::BUSY, "too many passwords are being hashed; try again later");
+    UpdateStep::Hash(Box::new(move || match secret::hash(&context, &mut change) {
+        Ok(()) => queue(context, Work::Change(change), answer, None),
+        Err(error) => answer.refuse(&error),
+    }))
+}
+
+/// Hands the work to the writer. `value`: what the response of an extended operation says on success.
+fn queue(context: Context, work: Work, mut answer: Answer, value: Option<Vec<u8>>) {
+    answer.dropped = (ResultCode::UNAVAILABLE, "the server could not come to the change; it was not made");
+    let directory = Arc::clone(&context.directory);
+    // The answer is shared with the job only so that a job that is not taken can be answered with the reason.
+    let shared = Arc::new(std::sync::Mutex::new(Some(answer)));
+    let in_job = Arc::clone(&shared);
+    let submitted = directory.writer().submit(Box::new(move |writing| {
+        let outcome = context.perform(writing, &work);
+        let answer = take(&in_job);
+        match outcome {
+            Ok(done) => Ok(completion(answer, Ok(done), value)),
+            Err(Failure::Refused(error)) => Ok(completion(answer, Err(error), None)),
+            Err(Failure::Broken(error)) => Err((error, completion(answer, Ok(Done::default()), None))),
+        }
+    }));
+    if let Err(error) = submitted
+        && let Some(answer) = take(&shared)
+    {
+        let code = if directory.writer().is_poisoned() { ResultCode::UNAVAILABLE } else { ResultCode::BUSY };
+        answer.refuse(&OperationError::new(code, error.to_string()));
+    }
+}
+
+fn take(shared: &std::sync::Mutex<Option<Answer>>) -> Option<Answer> {
+    shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+}
+
+/// What is left to do after the commit: to answer. A refusal stands whatever becomes of the commit.
+fn completion(answer: Option<Answer>, outcome: Outcome<Done>, value: Option<Vec<u8>>) -> Completion {
+    Box::new(move |committed: Committed<'_>| {
+        let Some(answer) = answer else { return };
+        match (outcome, committed) {
+            (Err(error), _) => answer.refuse(&error),
+            (Ok(done), Ok(())) => {
+                answer.send(&LdapResult::plain(ResultCode::SUCCESS), value.as_deref(), &done.controls);
+            }
+            (Ok(_), Err(error)) => answer.refuse(&not_committed(error)),
+        }
+    })
+}
+
+/// The commit of a group failed: nothing of it is stored. The writer has logged why.
+fn not_committed(error: &DitError) -> OperationError {
+    match error {
+        DitError::Storage(crate::storage::StorageError::Full(_)) => OperationError::new(
+            ResultCode::UNWILLING_TO_PERFORM,
+            "the change was not made: the server has no room for more data; it can still be read",
+        ),
+        DitError::Unavailable(reason) => {
+            OperationError::new(ResultCode::UNAVAILABLE, format!("the change was not made: {reason}"))
+        }
+        _ => OperationError::new(
+            ResultCode::UNAVAILABLE,
+            "the change was not made: the server could not store it; its log says more. It may be tried again",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,224 @@
+//! Modify (RFC 4511 4.6, RFC 4525): a list of modifications to one entry, in order, whole or not at all.
+//!
+//! A list that leaves the entry as it was is a success that writes nothing: modifyTimestamp stays, nothing is
+//! replicated.
+
+use super::edit::{EditError, Value};
+use super::sound::{self, Edits};
+use super::{Context, Done, Failure, held, intake, reads, target};
+use crate::dit::{AttributeInfo, DitError, Entry, Target, ValueError, View, Writing};
+use crate::model::{Attribute, Dn, Modification, ModificationKind, ResultCode};
+use crate::operation::access::Access;
+use crate::operation::outcome::{OperationError, Outcome};
+use crate::state::{AttributeId, CellValue, Delta, EntryState, ValueKey};
+use crate::storage::EntryId;
+
+/// Does the list to the entry `dn`. Cost: that of the values named, not of those that the entry has.
+///
+/// # Errors
+/// noSuchObject, referral, insufficientAccessRights, assertionFailed, attributeOrValueExists, noSuchAttribute,
+/// notAllowedOnRDN, constraintViolation, objectClassViolation, objectClassModsProhibited.
+pub(super) fn perform(
+    context: &Context,
+    writing: &mut Writing<'_>,
+    dn: &Dn,
+    modifications: &[Modification],
+) -> Result<Done, Failure> {
+    let mut done = Done::default();
+    let view = writing.view();
+    let access = context.directory.access(&context.requester, view)?;
+    let entry = target::entry(context, &access, view, dn)?;
+    check_access(&access, view, &entry, modifications)?;
+    target::check_assertion(context, &access, view, &entry)?;
+    reads::before(context, &access, view, &entry, &mut done)?;
+    let id = entry.id;
+    drop(access);
+
+    let numbers = numbers_of(writing, modifications)?;
+    let state = writing.state(id)?.ok_or_else(|| OperationError::no_such_object(""))?;
+    let mut deltas = fold(writing, id, &state, modifications.iter().zip(numbers))?;
+    if !deltas.is_empty() {
+        modified_by(writing, &context.author(), &mut deltas)?;
+        writing.change(Target::Existing(id), &context.author(), deltas).map_err(Failure::Broken)?;
+    }
+    reads::after(context, writing, id, &mut done);
+    Ok(done)
+}
+
+fn check_access(access: &Access<'_>, view: View<'_>, entry: &Entry<'_>, modifications: &[Modification]) -> Outcome<()> {
+    if access.is_administrator() {
+        return Ok(());
+    }
+    let schema = view.catalog().schema();
+    for Modification { kind, attribute } in modifications {
+        let index = schema
+            .attribute_type(attribute.description.name())
+            .ok_or_else(|| DitError::UnknownAttribute(attribute.description.to_string()))?
+            .index;
+        let by_value = matches!(kind, ModificationKind::Add | ModificationKind::Delete) && !attribute.values.is_empty();
+        let allowed = access.may_write(entry, index, None)
+            || (by_value && attribute.values.iter().all(|value| access.may_write(entry, index, Some(value))));
+        if !allowed {
+            return Err(target::not_allowed(&attribute.description));
+        }
+    }
+    Ok(())
+}
+
+/// The number of each modification's attribute. One that was never stored gets a number only if a value of it may be.
+fn numbers_of(writing: &mut Writing<'_>, modifications: &[Modification]) -> Outcome<Vec<Option<AttributeId>>> {
+    let mut numbers = Vec::with_capacity(modifications.len());
+    for Modification { kind, attribute } in modifications {
+        let stores = matches!(kind, ModificationKind::Add | ModificationKind::Replace) && !attribute.values.is_empty();
+        numbers.push(match stores {
+            true => Some(writing.intern(&attribute.description)?),
+            false => writing.view().catalog().find(&attribute.description),
+        });
+    }
+    Ok(numbers)
+}
+
+/// Runs the list on working copies and returns what is to be written.
+fn fold<'m>(
+    writing: &Writing<'_>,
+    id: EntryId,
+    state: &EntryState,
+    modifications: impl Iterator<Item = (&'m Modification, Option<AttributeId>)>,
+) -> Outcome<Vec<Delta>> {
+    let view = writing.view();
+    let entry = view.entry(id)?.ok_or_else(|| OperationError::no_such_object(""))?;
+    let mut edits = Edits::new();
+    for (Modification { kind, attribute }, number) in modifications {
+        let Some((number, info)) = number.and_then(|number| Some((number, view.catalog().attribute(number)?))) else {
+            match kind {
+                // Nothing by nothing.
+                ModificationKind::Replace => continue,
+                _ => return Err(told(EditError::Absent, attribute, None)),
+            }
+        };
+        if !edits.contains_key(&number) {
+            edits.insert(number, held::edit_of(writing, id, state, number)?);
+        }
+        if let Some(edit) = edits.get_mut(&number) {
+            step(&view, info, edit, *kind, attribute)?;
+        }
+    }
+    check_rdn(state, &edits)?;
+    sound::check(view, &entry, &edits)?;
+    fold_edits(writing, state, &edits)
+}
+
+/// The deltas of all working copies.
+///
+/// # Errors
+/// Storage.
+pub(super) fn fold_edits(writing: &Writing<'_>, state: &EntryState, edits: &Edits<'_>) -> Outcome<Vec<Delta>> {
+    let mut deltas = Vec::new();
+    for (number, edit) in edits {
+        let is_naming = state.rdn.1.avas.iter().any(|ava| ava.attribute == *number);
+        let count = |by| state.count_delta(*number, writing.origin(), by).filter(|_| !is_naming);
+        edit.fold(count, &mut deltas)?;
+    }
+    Ok(deltas)
+}
+
+fn step(
+    view: &View<'_>,
+    info: &AttributeInfo,
+    edit: &mut super::edit::AttributeEdit<'_>,
+    kind: ModificationKind,
+    attribute: &Attribute,
+) -> Outcome<()> {
+    let value = |value: &Vec<u8>| held::value_for(view, info, value);
+    match kind {
+        ModificationKind::Add => {
+            for (index, given) in attribute.values.iter().enumerate() {
+                edit.add(value(given)?).map_err(|error| told(error, attribute, Some(index)))?;
+            }
+        }
+        ModificationKind::Delete if attribute.values.is_empty() => {
+            edit.delete_all().map_err(|error| told(error, attribute, None))?;
+        }
+        ModificationKind::Delete => {
+            for (index, given) in attribute.values.iter().enumerate() {
+                let absent = || told(EditError::Absent, attribute, Some(index));
+                let value = match value(given) {
+                    Err(ValueError::Invalid { .. }) => return Err(absent()),
+                    other => other?,
+                };
+                edit.delete(&value).map_err(|error| told(error, attribute, Some(index)))?;
+            }
+        }
+        ModificationKind::Replace => {
+            let values: Vec<Value> = attribute.values.iter().map(value).collect::<Result<_, _>>()?;
+            edit.replace(values).map_err(|error| told(error, attribute, None))?;
+        }
+        ModificationKind::Increment => {
+            let by = attribute.values.first().and_then(|value| intake::increment_of(value));
+            let by = by.ok_or_else(|| told(EditError::NotCountable, attribute, None))?;
+            let key_of = |text: &[u8]| held::value_for(view, info, text).ok().map(|value| value.key);
+            edit.increment(by, &key_of).map_err(|error| told(error, attribute, None))?;
+        }
+    }
+    Ok(())
+}
+
+/// RFC 4511 4.6: modify cannot take values out of the RDN.
+fn check_rdn(state: &EntryState, edits: &Edits<'_>) -> Outcome<()> {
+    for ava in &state.rdn.1.avas {
+        if let Some(edit) = edits.get(&ava.attribute)
+            && !edit.is_present(&ava.key)?
+        {
+            return Err(OperationError::new(
+                ResultCode::NOT_ALLOWED_ON_RDN,
+                format!("the entry is named by a value of {} that would go; rename it with modify DN", ava.type_text),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The result of a failing step. Values stay unsaid: they may be secret.
+fn told(error: EditError, attribute: &Attribute, index: Option<usize>) -> OperationError {
+    let description = &attribute.description;
+    let which = index.map_or_else(|| description.to_string(), |index| format!("{description}, value {}", index + 1));
+    match error {
+        EditError::Exists => OperationError::new(
+            ResultCode::ATTRIBUTE_OR_VALUE_EXISTS,
+            format!("{which}: an equal value is there already; leave it out, or replace"),
+        ),
+        EditError::Absent => OperationError::new(
+            ResultCode::NO_SUCH_ATTRIBUTE,
+            format!("{which}: not in the entry; read the entry again, or replace instead"),
+        ),
+        EditError::NotCountable => OperationError::new(
+            ResultCode::CONSTRAINT_VIOLATION,
+            format!("{which}: the sum would leave 127 bits, or the value is no number; replace it instead"),
+        ),
+        EditError::Dit(error) => error.into(),
+    }
+}
+
+/// Appends that `author` modified the entry.
+///
+/// # Errors
+/// A name that is no DN; storage.
+pub(super) fn modified_by(writing: &Writing<'_>, author: &str, deltas: &mut Vec<Delta>) -> Outcome<()> {
+    let attribute = writing.view().catalog().well_known().modifiers_name;
+    deltas.push(Delta::Clear(attribute));
+    deltas.push(name_cell(writing, attribute, author)?);
+    Ok(())
+}
+
+/// The cell of an attribute that names who did it.
+///
+/// # Errors
+/// A name that is no DN; storage.
+pub(super) fn name_cell(writing: &Writing<'_>, attribute: AttributeId, author: &str) -> Outcome<Delta> {
+    let view = writing.view();
+    let (key, value) = match view.catalog().attribute(attribute) {
+        Some(info) => crate::dit::value_of(&view, info, author.as_bytes())?,
+        None => (ValueKey::of_normal(author.as_bytes()), CellValue::Text(author.as_bytes().to_vec())),
+    };
+    Ok(Delta::Cell { attribute, key, order: 0, present: true, value })
+}
