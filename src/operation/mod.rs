@@ -194,3 +194,6 @@ impl Session {
         Self { requester, connection, paged: PagedStore::default() }
     }
 }
+
+#[cfg(test)]
+mod tests;

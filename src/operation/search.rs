@@ -109,7 +109,7 @@ impl Directory {
         controls: &Controls<'_>,
     ) -> SearchTask {
         let prepared = RequestControls::read(controls, RequestKind::Search)
-            .and_then(|controls| self.prepare(session, id, request, controls));
+            .and_then(|controls| self.prepare(session, id, request, &controls));
         let state = prepared.unwrap_or_else(|error| {
             let mut out = Vec::new();
             error.respond(&mut out, id, ResponseKind::SearchDone, &[]);
@@ -123,20 +123,20 @@ impl Directory {
         session: &Session,
         id: i32,
         request: &SearchRequest<'_>,
-        controls: RequestControls,
+        controls: &RequestControls,
     ) -> Outcome<State> {
         let snapshot = self.dit.read()?;
         let view = snapshot.view();
         let access = self.access(&session.requester, view)?;
         let dn = Dn::parse(request.base)?;
         let options = self.options();
-        if let Some(answer) = virtual_entry::search(self, session, view, &dn, id, request, &controls)? {
+        if let Some(answer) = virtual_entry::search(self, session, view, &dn, id, request, controls)? {
             return Ok(State::Answered(answer));
         }
         let limits = options.limits.for_search(&session.requester.kind, request.size_limit, request.time_limit);
         let deadline = limits.time.map(|time| self.dit.clock().monotonic() + time);
         if let Some(paging) = controls.paged.as_ref().filter(|paging| !paging.cookie.is_empty()) {
-            let mut running = session.paged.take(&paging.cookie, paged::fingerprint(request, &controls))?;
+            let mut running = session.paged.take(&paging.cookie, paged::fingerprint(request, controls))?;
             if !running.asker.is(&session.requester) {
                 return Err(paged::not_yours());
             }
@@ -172,7 +172,7 @@ impl Directory {
         let filter = Arc::new(CompiledFilter::compile(view.catalog().schema(), &request.filter));
         let page = controls.paged.as_ref().map(|paging| Page {
             store: session.paged.clone(),
-            fingerprint: paged::fingerprint(request, &controls),
+            fingerprint: paged::fingerprint(request, controls),
             left: page_size(paging.size, options.limits.for_search(&session.requester.kind, 0, 0)),
         });
         let sent_max = match &page {
@@ -308,7 +308,6 @@ impl SearchTask {
     }
 
     /// Ends the search without an answer (RFC 4511 4.11).
-    #[expect(clippy::unused_self, reason = "what is not used any more is given away")]
     pub fn abandon(self) {}
 
     /// Ends the search with the answer canceled (RFC 3909).

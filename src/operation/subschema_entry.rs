@@ -15,7 +15,9 @@ pub(super) const DN: &str = "cn=subschema";
 
 /// The attributes as made for one schema.
 #[derive(Default)]
-pub(super) struct Published(Mutex<Option<(Arc<Schema>, Arc<Vec<Attribute>>)>>);
+pub(super) struct Published(Mutex<Option<Made>>);
+
+type Made = (Arc<Schema>, Arc<Vec<Attribute>>);
 
 pub(super) fn entry(directory: &Directory, view: View<'_>) -> VirtualEntry {
     let schema = view.catalog().schema();
