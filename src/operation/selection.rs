@@ -179,7 +179,7 @@ impl Selection {
                 continue;
             }
             let spelled = chosen.and_then(|chosen| chosen.name.clone()).and_then(|range| self.text.get(range));
-            self.write_stored(view, entry, &slice, spelled.unwrap_or_else(|| info.name.as_bytes()), out)?;
+            self.write_stored(view, entry, &slice, spelled.unwrap_or(info.name.as_bytes()), out)?;
         }
         for (computed, index, name) in &self.computed {
             if !granted.for_attribute(Some(*index)) {
