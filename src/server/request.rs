@@ -1,10 +1,9 @@
 //! One request: decoded, checked for what concerns the connection alone, and handed to `operation`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::ResultCode;
-use crate::operation::{BindStep, Progress, Session};
+use crate::operation::{BindStep, Progress, Reply, Session, UpdateStep};
 use crate::policy::requester::Requester;
 use crate::wire::{
     Authentication, BindRequest, ExtendedRequest, LdapResult, Message, Request, ResponseKind, extended, operation_tag,
@@ -69,10 +68,9 @@ impl Connection {
         let started = self.started();
         let start = self.output.buffer().len();
         let id = message.id;
-        let metrics = Arc::clone(&self.door.metrics);
         match &message.request {
             Request::Search(request) => {
-                metrics.searches_total.increment();
+                self.door.metrics.searches_total.increment();
                 let mut task = self.door.directory.search(&mut self.session, id, request, &message.controls);
                 let out = self.output.buffer();
                 let room = options.output_bytes.saturating_sub(out.len());
@@ -87,7 +85,7 @@ impl Connection {
                 }
             }
             Request::Compare(request) => {
-                metrics.compares_total.increment();
+                self.door.metrics.compares_total.increment();
                 let out = self.output.buffer();
                 self.door.directory.compare(&self.session, id, request, &message.controls, out);
             }
@@ -96,14 +94,33 @@ impl Connection {
                     return;
                 }
             }
-            Request::Add(_) | Request::Delete { .. } | Request::Modify(_) | Request::ModifyDn(_) => {
-                self.refuse(message, ResultCode::UNWILLING_TO_PERFORM, "this server takes no changes");
+            Request::Add(_) => {
+                self.door.metrics.adds_total.increment();
+                return self.update(message, started);
+            }
+            Request::Delete { .. } => {
+                self.door.metrics.deletes_total.increment();
+                return self.update(message, started);
+            }
+            Request::Modify(_) => {
+                self.door.metrics.modifies_total.increment();
+                return self.update(message, started);
+            }
+            Request::ModifyDn(_) => {
+                self.door.metrics.modify_dns_total.increment();
+                return self.update(message, started);
             }
             Request::Extended(request) => {
-                metrics.extended_total.increment();
+                self.door.metrics.extended_total.increment();
                 match request.name {
                     extended::START_TLS => self.start_tls(message, request, has_more),
                     extended::CANCEL => self.cancel(message, request),
+                    extended::PASSWORD_MODIFY => {
+                        if self.may_send_password(options) {
+                            return self.password_modify(message, request, started);
+                        }
+                        self.refuse_clear_text(message);
+                    }
                     _ => {
                         let out = self.output.buffer();
                         self.door.directory.extended(&self.session, id, request, &message.controls, out);
@@ -117,6 +134,34 @@ impl Connection {
             record.count(self.output.buffer().get(start..).unwrap_or_default());
             record.finish(self.mailbox.id, id, self.session.requester.dn(), self.door.clock.monotonic());
         }
+    }
+
+    /// A change: the writer answers.
+    fn update(&mut self, message: &Message<'_>, started: Option<Duration>) {
+        let reply = self.reply(message, started);
+        let step = self.door.directory.update(&self.session, message.id, &message.request, &message.controls, reply);
+        self.queue(step);
+    }
+
+    /// RFC 3062: a change too.
+    fn password_modify(&mut self, message: &Message<'_>, request: &ExtendedRequest<'_>, started: Option<Duration>) {
+        let reply = self.reply(message, started);
+        let (value, controls) = (request.value, &message.controls);
+        let step = self.door.directory.password_modify(&self.session, message.id, value, controls, reply);
+        self.queue(step);
+    }
+
+    /// Passwords in a change are hashed first. Where the line is full the step is dropped and says so itself.
+    fn queue(&self, step: UpdateStep) {
+        if let UpdateStep::Hash(job) = step {
+            let _ = self.door.hashing.run(job);
+        }
+    }
+
+    /// Notes that somebody else answers `message`, and how.
+    fn reply(&mut self, message: &Message<'_>, started: Option<Duration>) -> Reply {
+        let address = self.expect(message, started);
+        Box::new(move |response| address.send(MailBody::Response(response)))
     }
 
     /// Runs a bind, or has it run; says whether the answer comes later.
