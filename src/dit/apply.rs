@@ -528,8 +528,12 @@ impl<'d> Writing<'d> {
             write_position(&mut self.txn, origin, &self.position)?;
             self.trim()?;
         }
-        self.txn.put_meta(MetaName::LastEntryId, &self.last_id.to_be_bytes())?;
-        self.txn.put_meta(MetaName::NamingStamp, &self.naming_stamp.to_be_bytes())?;
+        // Only what changed: a transaction that put nothing (every change was refused) commits without a flush.
+        for (name, number) in [(MetaName::LastEntryId, self.last_id), (MetaName::NamingStamp, self.naming_stamp)] {
+            if self.txn.reader().meta_u64(name)? != number {
+                self.txn.put_meta(name, &number.to_be_bytes())?;
+            }
+        }
         self.txn.commit()?;
         let catalog = self.catalog_changed.then_some(self.catalog);
         self.dit.publish(catalog, self.rules_changed);

@@ -3,7 +3,7 @@
 //! A list that leaves the entry as it was is a success that writes nothing: modifyTimestamp stays, nothing is
 //! replicated.
 
-use super::edit::{EditError, Value};
+use super::edit::{AttributeEdit, EditError, Value};
 use super::sound::{self, Edits};
 use super::{Context, Done, Failure, held, intake, reads, target};
 use crate::dit::{AttributeInfo, DitError, Entry, Target, ValueError, View, Writing};
@@ -12,6 +12,7 @@ use crate::operation::access::Access;
 use crate::operation::outcome::{OperationError, Outcome};
 use crate::state::{AttributeId, CellValue, Delta, EntryState, ValueKey};
 use crate::storage::EntryId;
+use std::collections::btree_map;
 
 /// Does the list to the entry `dn`. Cost: that of the values named, not of those that the entry has.
 ///
@@ -96,16 +97,28 @@ fn fold<'m>(
                 _ => return Err(told(EditError::Absent, attribute, None)),
             }
         };
-        if !edits.contains_key(&number) {
-            edits.insert(number, held::edit_of(writing, id, state, number)?);
-        }
-        if let Some(edit) = edits.get_mut(&number) {
-            step(&view, info, edit, *kind, attribute)?;
-        }
+        step(&view, info, working_copy(&mut edits, writing, id, state, number)?, *kind, attribute)?;
     }
     check_rdn(state, &edits)?;
     sound::check(view, &entry, &edits)?;
     fold_edits(writing, state, &edits)
+}
+
+/// The working copy of an attribute, made when the first modification touches it.
+///
+/// # Errors
+/// Storage.
+pub(super) fn working_copy<'e, 'w>(
+    edits: &'e mut Edits<'w>,
+    writing: &'w Writing<'_>,
+    id: EntryId,
+    state: &EntryState,
+    number: AttributeId,
+) -> Outcome<&'e mut AttributeEdit<'w>> {
+    Ok(match edits.entry(number) {
+        btree_map::Entry::Occupied(known) => known.into_mut(),
+        btree_map::Entry::Vacant(place) => place.insert(held::edit_of(writing, id, state, number)?),
+    })
 }
 
 /// The deltas of all working copies.
@@ -125,7 +138,7 @@ pub(super) fn fold_edits(writing: &Writing<'_>, state: &EntryState, edits: &Edit
 fn step(
     view: &View<'_>,
     info: &AttributeInfo,
-    edit: &mut super::edit::AttributeEdit<'_>,
+    edit: &mut AttributeEdit<'_>,
     kind: ModificationKind,
     attribute: &Attribute,
 ) -> Outcome<()> {

@@ -4,6 +4,7 @@
 //! identities, so nothing else is written. The values of the RDN are ordinary values besides: those of the old one go
 //! or stay as the client says, those of the new one come.
 
+use super::edit::EditError;
 use super::sound::{self, Edits};
 use super::{Context, Done, Failure, add, held, modify, reads, target};
 use crate::dit::{Entry, Target, View, Writing, rdn_state};
@@ -253,19 +254,14 @@ fn fold(
     let avas = old.map(|ava| (ava, !delete_old_rdn)).chain(new_rdn.avas.iter().map(|ava| (ava, true)));
     for (ava, stays) in avas {
         let Some(info) = view.catalog().attribute(ava.attribute) else { continue };
-        if !edits.contains_key(&ava.attribute) {
-            edits.insert(ava.attribute, held::edit_of(writing, id, state, ava.attribute)?);
-        }
-        let Some(edit) = edits.get_mut(&ava.attribute) else { continue };
+        let edit = modify::working_copy(&mut edits, writing, id, state, ava.attribute)?;
         let mut value = held::value_for(&view, info, &ava.value)?;
         value.key = ava.key.clone();
         let is_old = !is_new(ava.attribute, &ava.key);
         let step = if stays { edit.ensure(value, is_old) } else { edit.delete(&value) };
-        match step {
-            // A value that is only implied by the old name, or was never written.
-            Ok(()) | Err(super::edit::EditError::Absent) => {}
-            Err(super::edit::EditError::Dit(error)) => return Err(error.into()),
-            Err(_) => {}
+        // Anything else than a fault of storage only says that there is nothing to do.
+        if let Err(EditError::Dit(error)) = step {
+            return Err(error.into());
         }
     }
     sound::check(view, &entry, &edits)?;

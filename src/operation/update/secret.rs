@@ -71,10 +71,7 @@ pub(super) fn wants_hashing(change: &Change) -> bool {
 
 /// Hashes the clear passwords that are to be stored, and puts the stored values in place of the clear ones that are to
 /// be deleted. Cost: 20 ms for each; only for the hashing pool.
-///
-/// # Errors
-/// Storage.
-pub(super) fn hash(context: &Context, change: &mut Change) -> Outcome<()> {
+pub(super) fn hash(context: &Context, change: &mut Change) {
     match change {
         Change::Add { attributes, .. } => {
             for attribute in attributes.iter_mut().filter(|attribute| is_password(&attribute.description)) {
@@ -90,7 +87,7 @@ pub(super) fn hash(context: &Context, change: &mut Change) -> Outcome<()> {
                             dn,
                             &modification.attribute.description,
                             &mut modification.attribute.values,
-                        )?;
+                        );
                     }
                     _ => modification.attribute.values.iter_mut().for_each(hash_in_place),
                 }
@@ -98,7 +95,6 @@ pub(super) fn hash(context: &Context, change: &mut Change) -> Outcome<()> {
         }
         Change::Delete { .. } | Change::ModifyDn { .. } => {}
     }
-    Ok(())
 }
 
 fn hash_in_place(value: &mut Vec<u8>) {
@@ -109,19 +105,15 @@ fn hash_in_place(value: &mut Vec<u8>) {
 }
 
 /// Puts stored values in place of the clear ones that fit them. What fits none stays, and is then found absent.
-fn find_stored(context: &Context, dn: &Dn, description: &AttributeDescription, values: &mut [Vec<u8>]) -> Outcome<()> {
-    let stored = match stored_passwords(context, dn, description) {
-        Ok(stored) => stored,
-        // The transaction says so to those who may know.
-        Err(_) => return Ok(()),
-    };
+fn find_stored(context: &Context, dn: &Dn, description: &AttributeDescription, values: &mut [Vec<u8>]) {
+    // Why not, the transaction says to those who may know.
+    let Ok(stored) = stored_passwords(context, dn, description) else { return };
     for value in values.iter_mut().filter(|value| !password_hash::is_hashed(value)) {
         let fits = |stored: &&Vec<u8>| password_hash::verify(stored, value) == Verdict::Match;
         if let Some(stored) = stored.iter().find(fits) {
             value.clone_from(stored);
         }
     }
-    Ok(())
 }
 
 /// The stored values of an entry's password that the requester may write; at most [`STORED_PASSWORDS_MAX`].

@@ -8,7 +8,6 @@ use crate::model::{AttributeDescription, Dn, EntryUuid, ModificationKind};
 use crate::operation::{ConnectionFacts, Options, Session};
 use crate::policy::requester::{Authentication, RequesterKind};
 use crate::schema::Schema;
-use crate::storage::EntryId;
 use crate::wire::ber::{self, Reader};
 use crate::wire::{
     AddRequest, AttributeRequest, Message, ModificationRequest, ModifyDnRequest, ModifyRequest, control, extended,

@@ -86,7 +86,8 @@ fn what_breaks_the_classes_is_object_class_violation_and_says_why() {
     let house = House::new();
     let admin = house.admin();
     let dn = format!("uid=x,{PEOPLE}");
-    let cases: [(&[(&str, &[&str])], &str); 6] = [
+    type Listed<'a> = &'a [(&'a str, &'a [&'a str])];
+    let cases: [(Listed<'_>, &str); 6] = [
         (&[("cn", &["x"])], "objectClass"),
         (&[("objectClass", &["noSuchClass"])], "noSuchClass"),
         (&[PERSON, ("cn", &["x"])], "sn"),
