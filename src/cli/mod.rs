@@ -3,6 +3,8 @@
 //! One file a command, each with its arguments (their doc comments are the help text), and `run`. What a command needs
 //! of the directory it opens itself: offline commands the data directory, online ones a connection.
 
+pub mod archive;
+pub mod backup;
 pub mod check;
 pub mod compact;
 pub mod data;
@@ -13,6 +15,7 @@ pub mod init;
 pub mod output;
 pub mod progress;
 pub mod serve;
+pub mod restore;
 
 use clap::Parser;
 use output::{CliError, Output};
@@ -34,6 +37,8 @@ pub struct Cli {
 /// The commands.
 #[derive(clap::Subcommand, Clone, Debug)]
 pub enum Command {
+    /// Write a compressed copy of the data, also while serving
+    Backup(backup::BackupArgs),
     /// Compare everything derived with the entries' state
     Check(check::CheckArgs),
     /// Write the data file anew without its free pages
@@ -48,6 +53,8 @@ pub enum Command {
     Init(init::InitArgs),
     /// Serve a directory, in the foreground
     Serve(serve::ServeArgs),
+    /// Make a data directory from a backup
+    Restore(restore::RestoreArgs),
 }
 
 /// Runs what the command line says; this is all that `main` does.
@@ -59,6 +66,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command, output: &Output) -> Result<ExitCode, CliError> {
     match command {
+        Command::Backup(args) => backup::run(args, output),
         Command::Check(args) => check::run(args, output),
         Command::Compact(args) => compact::run(args, output),
         Command::Demo(args) => demo::run(args, output),
@@ -66,6 +74,7 @@ fn dispatch(command: Command, output: &Output) -> Result<ExitCode, CliError> {
         Command::Import(args) => import::run(args, output),
         Command::Init(args) => init::run(args, output),
         Command::Serve(args) => serve::run(args, output),
+        Command::Restore(args) => restore::run(args, output),
     }
 }
 

@@ -195,13 +195,23 @@ impl Environment {
     /// # Errors
     /// [`StorageError::Io`].
     pub fn copy_compact(&self, file: &std::fs::File) -> Result<(), StorageError> {
+        self.copy_compact_into(file)?;
+        file.sync_all()?;
+        Ok(())
+    }
+
+    /// [`Environment::copy_compact`] into whatever takes bytes in order, a pipe for one; nothing is flushed to disk.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn copy_compact_into(&self, target: &impl std::os::fd::AsFd) -> Result<(), StorageError> {
         use std::os::fd::AsRawFd;
+        let descriptor = target.as_fd().as_raw_fd();
         // SAFETY: the environment is open and the descriptor outlives the call.
-        let code = unsafe { lmdb_sys::mdb_env_copyfd2(self.lmdb.env(), file.as_raw_fd(), lmdb_sys::MDB_CP_COMPACT) };
+        let code = unsafe { lmdb_sys::mdb_env_copyfd2(self.lmdb.env(), descriptor, lmdb_sys::MDB_CP_COMPACT) };
         if code != 0 {
             return Err(lmdb_error(lmdb::Error::from_err_code(code), Table::Meta));
         }
-        file.sync_all()?;
         Ok(())
     }
 
