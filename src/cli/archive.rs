@@ -142,8 +142,10 @@ impl<R: BufRead> Archive<R> {
     /// # Errors
     /// [`ArchiveError::Damaged`]: this is no backup; [`ArchiveError::Version`]: one that this program cannot use.
     pub fn open(source: R) -> Result<Self, ArchiveError> {
-        let mut stream = io::BufReader::with_capacity(PIECE_BYTES_MAX, zstd::stream::Decoder::with_buffer(source)?.single_frame());
-        let not_ours = || ArchiveError::Damaged("this is no backup made by entente, or its beginning is damaged".to_owned());
+        let mut stream =
+            io::BufReader::with_capacity(PIECE_BYTES_MAX, zstd::stream::Decoder::with_buffer(source)?.single_frame());
+        let not_ours =
+            || ArchiveError::Damaged("this is no backup made by entente, or its beginning is damaged".to_owned());
         let line = read_line(&mut stream).map_err(|_| not_ours())?;
         let manifest: Manifest = serde_json::from_slice(&line).map_err(|_| not_ours())?;
         if manifest.entente_backup > BACKUP_VERSION || manifest.format_version > FORMAT_VERSION {

@@ -81,7 +81,8 @@ pub fn backup(dit: &Dit, file: &Path, progress: impl FnMut(u64)) -> Result<(Mani
     let temporary = with_suffix(file, ".tmp");
     let failed = |error: std::io::Error| CliError::file(&temporary, &error);
     let manifest = manifest_of(dit)?;
-    let target = File::options().write(true).create(true).truncate(true).mode(0o600).open(&temporary).map_err(failed)?;
+    let target =
+        File::options().write(true).create(true).truncate(true).mode(0o600).open(&temporary).map_err(failed)?;
     let seal = match copy(dit, &manifest, target, progress) {
         Ok(seal) => seal,
         Err(error) => {

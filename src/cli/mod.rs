@@ -6,16 +6,24 @@
 pub mod archive;
 pub mod backup;
 pub mod check;
+pub mod client;
 pub mod compact;
+pub mod config;
 pub mod data;
 pub mod demo;
 pub mod export;
 pub mod import;
 pub mod init;
+pub mod modify;
 pub mod output;
+pub mod passwd;
 pub mod progress;
-pub mod serve;
+pub mod reindex;
 pub mod restore;
+pub mod search;
+pub mod serve;
+pub mod shell;
+pub mod whoami;
 
 use clap::Parser;
 use output::{CliError, Output};
@@ -43,6 +51,10 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Write the data file anew without its free pages
     Compact(compact::CompactArgs),
+    /// Print the completion script of a shell
+    Completions(shell::CompletionsArgs),
+    /// Look at the settings of a node
+    Config(config::ConfigArgs),
     /// Serve an example directory at once
     Demo(demo::DemoArgs),
     /// Write the directory as LDIF
@@ -51,10 +63,22 @@ pub enum Command {
     Import(import::ImportArgs),
     /// Make a new directory
     Init(init::InitArgs),
-    /// Serve a directory, in the foreground
-    Serve(serve::ServeArgs),
+    /// Write the man pages into a folder
+    Man(shell::ManArgs),
+    /// Apply the changes of an LDIF file, over LDAP
+    Modify(modify::ModifyArgs),
+    /// Set a password, over LDAP
+    Passwd(passwd::PasswdArgs),
+    /// Build the index anew, also while serving
+    Reindex(reindex::ReindexArgs),
     /// Make a data directory from a backup
     Restore(restore::RestoreArgs),
+    /// Find entries, over LDAP
+    Search(search::SearchArgs),
+    /// Serve a directory, in the foreground
+    Serve(serve::ServeArgs),
+    /// Tell as whom the server takes this client
+    Whoami(whoami::WhoamiArgs),
 }
 
 /// Runs what the command line says; this is all that `main` does.
@@ -69,12 +93,20 @@ fn dispatch(command: Command, output: &Output) -> Result<ExitCode, CliError> {
         Command::Backup(args) => backup::run(args, output),
         Command::Check(args) => check::run(args, output),
         Command::Compact(args) => compact::run(args, output),
+        Command::Completions(args) => shell::completions(args, output),
+        Command::Config(args) => config::run(args, output),
         Command::Demo(args) => demo::run(args, output),
         Command::Export(args) => export::run(args, output),
         Command::Import(args) => import::run(args, output),
         Command::Init(args) => init::run(args, output),
-        Command::Serve(args) => serve::run(args, output),
+        Command::Man(args) => shell::man(args, output),
+        Command::Modify(args) => modify::run(args, output),
+        Command::Passwd(args) => passwd::run(args, output),
+        Command::Reindex(args) => reindex::run(args, output),
         Command::Restore(args) => restore::run(args, output),
+        Command::Search(args) => search::run(args, output),
+        Command::Serve(args) => serve::run(args, output),
+        Command::Whoami(args) => whoami::run(args, output),
     }
 }
 
@@ -83,13 +115,21 @@ mod tests {
     use super::*;
     use clap::CommandFactory;
 
+    fn expect_examples(command: &clap::Command, path: &str) {
+        for inner in command.get_subcommands() {
+            let path = format!("{path} {}", inner.get_name());
+            if inner.has_subcommands() {
+                expect_examples(inner, &path);
+                continue;
+            }
+            let help = inner.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains(&path), "{path} shows no example");
+        }
+    }
+
     #[test]
     fn the_command_line_is_well_formed_and_every_command_shows_an_example() {
         Cli::command().debug_assert();
-        for command in Cli::command().get_subcommands() {
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            let has_subcommands = command.get_subcommands().next().is_some();
-            assert!(has_subcommands || help.contains("entente "), "{} shows no example", command.get_name());
-        }
+        expect_examples(&Cli::command(), "entente");
     }
 }

@@ -12,6 +12,8 @@ pub const CANCEL: &str = "1.3.6.1.1.8";
 pub const NOTICE_OF_DISCONNECTION: &str = "1.3.6.1.4.1.1466.20036";
 /// Password modify (RFC 3062).
 pub const PASSWORD_MODIFY: &str = "1.3.6.1.4.1.4203.1.11.1";
+/// Reindex, our own: the index built anew while the node serves. No value; for the administrator.
+pub const REINDEX: &str = "2.25.226734431000227364254570923804739913085.4.101";
 /// StartTLS (RFC 4511 4.14).
 pub const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
 /// Who am I? (RFC 4532).

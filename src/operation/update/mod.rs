@@ -19,7 +19,7 @@
 //! secret    hashing clear passwords            edit        a list of modifications folded to its effects
 //! target    names to entries, referrals        held        what an attribute holds before the list
 //! sound     schema of the result               reads       the entry before and after, for the client
-//! password_modify    RFC 3062
+//! password_modify    RFC 3062                          reindex     the index built anew
 //! ```
 
 mod add;
@@ -31,6 +31,7 @@ mod modify;
 mod modify_dn;
 mod password_modify;
 mod reads;
+mod reindex;
 mod secret;
 mod sound;
 mod target;
@@ -136,6 +137,7 @@ enum Work {
         /// The stored value that the old password fitted.
         expected: Option<Vec<u8>>,
     },
+    Reindex,
 }
 
 impl Context {
@@ -157,6 +159,10 @@ impl Context {
                     return Err(OperationError::new(ResultCode::BUSY, advice).into());
                 }
                 writing.set_administrator_password(hash).map_err(Failure::Broken)?;
+                return Ok(Done::default());
+            }
+            Work::Reindex => {
+                writing.reindex(&mut |_, _| {}).map_err(Failure::Broken)?;
                 return Ok(Done::default());
             }
         };
