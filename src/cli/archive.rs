@@ -196,6 +196,7 @@ impl<R: BufRead> Archive<R> {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the form that map_err takes")]
 fn damaged(error: io::Error) -> ArchiveError {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => ArchiveError::Damaged("the backup is cut off".to_owned()),

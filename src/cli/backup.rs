@@ -43,7 +43,7 @@ impl From<ArchiveError> for CliError {
 ///
 /// # Errors
 /// No file of that name was made.
-pub fn run(args: BackupArgs, output: &Output) -> Result<ExitCode, CliError> {
+pub fn run(args: &BackupArgs, output: &Output) -> Result<ExitCode, CliError> {
     let file = &args.file;
     if file.exists() && !args.force {
         return Err(CliError::new(format!(

@@ -22,7 +22,7 @@ pub struct CheckArgs {
 ///
 /// # Errors
 /// The data cannot be read at all.
-pub fn run(args: CheckArgs, output: &Output) -> Result<ExitCode, CliError> {
+pub fn run(args: &CheckArgs, output: &Output) -> Result<ExitCode, CliError> {
     let opened = args.data.open_to_read()?;
     let mut progress = Progress::new(Some(0), false);
     progress.stage("entries");

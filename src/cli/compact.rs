@@ -24,7 +24,7 @@ pub struct CompactArgs {
 ///
 /// # Errors
 /// The old file is as it was.
-pub fn run(args: CompactArgs, output: &Output) -> Result<ExitCode, CliError> {
+pub fn run(args: &CompactArgs, output: &Output) -> Result<ExitCode, CliError> {
     if let Some(holder) = DataLock::holder(&args.data.config()?.server.data_dir)? {
         return Err(CliError::new(format!(
             "{holder} uses the data, and its file cannot be replaced under it: stop it and compact, or make a backup \

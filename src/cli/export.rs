@@ -198,7 +198,7 @@ pub fn export(
             path.push(view.children(id)?);
         }
         visited += 1;
-        if visited % PROGRESS_ENTRIES == 0 {
+        if visited.is_multiple_of(PROGRESS_ENTRIES) {
             progress.advance(visited);
         }
     }

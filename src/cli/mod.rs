@@ -90,23 +90,23 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command, output: &Output) -> Result<ExitCode, CliError> {
     match command {
-        Command::Backup(args) => backup::run(args, output),
-        Command::Check(args) => check::run(args, output),
-        Command::Compact(args) => compact::run(args, output),
-        Command::Completions(args) => shell::completions(args, output),
+        Command::Backup(args) => backup::run(&args, output),
+        Command::Check(args) => check::run(&args, output),
+        Command::Compact(args) => compact::run(&args, output),
+        Command::Completions(args) => shell::completions(&args, output),
         Command::Config(args) => config::run(args, output),
         Command::Demo(args) => demo::run(args, output),
         Command::Export(args) => export::run(args, output),
         Command::Import(args) => import::run(args, output),
         Command::Init(args) => init::run(args, output),
-        Command::Man(args) => shell::man(args, output),
-        Command::Modify(args) => modify::run(args, output),
+        Command::Man(args) => shell::man(&args, output),
+        Command::Modify(args) => modify::run(&args, output),
         Command::Passwd(args) => passwd::run(args, output),
-        Command::Reindex(args) => reindex::run(args, output),
+        Command::Reindex(args) => reindex::run(&args, output),
         Command::Restore(args) => restore::run(args, output),
         Command::Search(args) => search::run(args, output),
         Command::Serve(args) => serve::run(args, output),
-        Command::Whoami(args) => whoami::run(args, output),
+        Command::Whoami(args) => whoami::run(&args, output),
     }
 }
 

@@ -35,7 +35,7 @@ pub struct ModifyArgs {
 ///
 /// # Errors
 /// A record was refused and --continue was not given, or the server cannot be asked.
-pub fn run(args: ModifyArgs, output: &Output) -> Result<ExitCode, CliError> {
+pub fn run(args: &ModifyArgs, output: &Output) -> Result<ExitCode, CliError> {
     let target = args.connect.target()?;
     let is_input = args.file == Path::new("-");
     let (input, policy): (Box<dyn BufRead>, _) = if is_input {

@@ -26,7 +26,7 @@ pub struct ReindexArgs {
 ///
 /// # Errors
 /// The old index stays.
-pub fn run(args: ReindexArgs, output: &Output) -> Result<ExitCode, CliError> {
+pub fn run(args: &ReindexArgs, output: &Output) -> Result<ExitCode, CliError> {
     let config = args.data.config()?;
     let clock = Clock::system();
     let online = match DataLock::holder(&config.server.data_dir)? {

@@ -30,7 +30,7 @@ pub struct ManArgs {
 ///
 /// # Errors
 /// The output cannot be written.
-pub fn completions(args: CompletionsArgs, output: &Output) -> Result<ExitCode, CliError> {
+pub fn completions(args: &CompletionsArgs, output: &Output) -> Result<ExitCode, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "entente", &mut script);
     output.write(&script)?;
@@ -42,7 +42,7 @@ pub fn completions(args: CompletionsArgs, output: &Output) -> Result<ExitCode, C
 ///
 /// # Errors
 /// The folder cannot be written to.
-pub fn man(args: ManArgs, output: &Output) -> Result<ExitCode, CliError> {
+pub fn man(args: &ManArgs, output: &Output) -> Result<ExitCode, CliError> {
     std::fs::create_dir_all(&args.folder).map_err(|error| CliError::file(&args.folder, &error))?;
     let mut pages = Vec::new();
     let mut command = Cli::command();
@@ -56,7 +56,7 @@ pub fn man(args: ManArgs, output: &Output) -> Result<ExitCode, CliError> {
 
 /// `entente.1`, `entente-search.1`, `entente-config-check.1` and so on.
 fn write_page(command: &clap::Command, folder: &Path, pages: &mut Vec<String>) -> Result<(), CliError> {
-    let name = command.get_bin_name().unwrap_or(command.get_name()).replace(' ', "-");
+    let name = command.get_bin_name().unwrap_or_else(|| command.get_name()).replace(' ', "-");
     let file = format!("{name}.1");
     let mut page = Vec::new();
     clap_mangen::Man::new(command.clone()).title(name).render(&mut page)?;
@@ -74,7 +74,7 @@ mod tests {
     fn every_command_has_a_man_page() {
         let folder = tempfile::tempdir().unwrap();
         let output = Output::to(false, Box::new(std::io::sink()));
-        man(ManArgs { folder: folder.path().to_owned() }, &output).unwrap();
+        man(&ManArgs { folder: folder.path().to_owned() }, &output).unwrap();
         for page in ["entente.1", "entente-search.1", "entente-config-check.1"] {
             let text = std::fs::read_to_string(folder.path().join(page)).unwrap();
             assert!(text.contains(".SH SYNOPSIS"), "{page}: {text}");

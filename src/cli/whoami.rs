@@ -19,7 +19,7 @@ pub struct WhoamiArgs {
 ///
 /// # Errors
 /// The server cannot be asked, or refuses the bind.
-pub fn run(args: WhoamiArgs, output: &Output) -> Result<ExitCode, CliError> {
+pub fn run(args: &WhoamiArgs, output: &Output) -> Result<ExitCode, CliError> {
     let target = args.connect.target()?;
     client::run_async(async {
         let mut connection = Connection::open(&target).await?;

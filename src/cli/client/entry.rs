@@ -46,7 +46,7 @@ pub fn print_reference(urls: &[String], output: &Output) -> Result<(), CliError>
     for url in urls {
         ldif.comment(&format!("search goes on at {url}"))?;
     }
-    Ok(output.write(b"\n")?)
+    output.write(b"\n")
 }
 
 fn text_or_base64(value: &[u8]) -> Value {
