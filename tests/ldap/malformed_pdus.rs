@@ -61,9 +61,9 @@ const SLAPD_TAKES: [&str; 13] = [
     "substrings with final before initial",
     "an equality with three parts",
     "an extensible match without a value",
-    "an empty type",
     "an empty id",
     "substrings without any",
+    "no filter at all",
     "a control without a type",
     "a control that is no sequence",
     "a control cut",
@@ -229,7 +229,6 @@ fn broken_controls_are_refused() {
         ("a control without a type", with(constructed(0xA0, &[sequence(&[boolean(true)])]))),
         ("a control that is no sequence", with(constructed(0xA0, &[octets("1.2.3")]))),
         ("a control cut", with(tlv(0xA0, &[0x30, 0x10, 0x04, 0x05, b'1']))),
-        ("an empty type", with(constructed(0xA0, &[sequence(&[octets("")])]))),
     ];
     if !Subject::current().is_slapd() {
         let many: Vec<_> = (0..100).map(|index| sequence(&[octets(format!("1.2.3.{index}"))])).collect();
@@ -240,22 +239,22 @@ fn broken_controls_are_refused() {
     all_refused(&cases);
 }
 
-/// RFC 4511 4.1.1: a request that can be told from its neighbours gets an answer of its own, and the connection lives.
-/// slapd does so for most; for us it is a promise.
+/// RFC 4511 4.1.1: broken structure ends the session, but a well-formed request that asks for what there is not gets an
+/// answer of its own, and the connection lives.
 #[test]
-fn connection_lives_after_a_request_broken_inside() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+fn connection_lives_after_a_well_formed_request_for_the_impossible() {
     let server = Server::shared();
     let mut client = server.person("ann");
     for operation in [
-        constructed(0x6E, &[octets(ANN)]),
-        tlv(0x63, &[]),
-        Search::base(ANN).raw_filter(tlv(0xA2, &[])).encode(),
-        constructed(0x66, &[octets(ANN), octets("x")]),
+        Search::base(ANN).scope(9).encode(),
+        Search::base(ANN).deref(9).encode(),
+        request::modify(ANN, &[(17, "title", &["x"])]),
+        request::extended("1.2.3.4.5", None),
+        request::extended(oid::WHO_AM_I, Some(b"x")),
     ] {
-        assert_eq!(reaction(&mut client, &wrapped(&operation)), Reaction::ProtocolError);
+        let reaction = reaction(&mut client, &wrapped(&operation));
+        let overtaken = Subject::current().is_slapd() && reaction == Reaction::Nothing;
+        assert!(overtaken || matches!(reaction, Reaction::ProtocolError | Reaction::Result(_)), "{reaction:?}");
     }
     assert_eq!(client.who_am_i(), format!("dn:{ANN}"));
 }

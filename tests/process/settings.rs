@@ -3,6 +3,7 @@
 use crate::support::program::{Finished, entente, run};
 use crate::support::server::{Server, Setup, init};
 use crate::support::wait::wait_until;
+use crate::support::{code, oid, request};
 
 /// `entente serve` on fresh data with further arguments; it must end by itself.
 #[track_caller]
@@ -112,11 +113,21 @@ fn certificate_without_a_key_is_refused() {
     assert!(text.contains("tls."), "{text}");
 }
 
-/// SIGHUP must not end the server.
+/// SIGHUP ends neither the server nor a connection, old or new.
 #[test]
-fn sighup_reloads_and_serves_on() {
+fn sighup_reloads_and_every_connection_goes_on() {
     let server = Server::start(Setup::default().with_tls());
+    let who_am_i = request::extended(oid::WHO_AM_I, None);
+    let mut before = server.person("ann");
     let process = server.process_id().and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).unwrap_or(0)));
     rustix::process::kill_process(process.expect("a process"), rustix::process::Signal::HUP).expect("our own process");
-    wait_until("an answer after SIGHUP", || server.anonymous().who_am_i().is_empty());
+    let mut answers = 0;
+    wait_until("word of the reload", || {
+        let answer = server.anonymous().try_perform(&who_am_i);
+        assert!(answer.is_some(), "no answer to connection {answers} amid the reload: {}", server.said());
+        answers += 1;
+        server.said().contains("reload")
+    });
+    before.perform(&who_am_i).expect(code::SUCCESS);
+    server.anonymous().perform(&who_am_i).expect(code::SUCCESS);
 }
