@@ -8,8 +8,17 @@ use crate::support::request::{self, ADD, REPLACE};
 use crate::support::server::{ADMIN_PASSWORD, DATA, SUFFIX, Server, Setup, Subject, check, export, import, init};
 
 /// What 389 keeps for itself; nsUniqueId is compared on its own.
-const PRIVATE: [&str; 8] =
-    ["nsuniqueid", "entryid", "parentid", "entrydn", "entryusn", "dsentrydn", "nsds50ruv", "memberof"];
+const PRIVATE: [&str; 9] = [
+    "nsuniqueid",
+    "entryid",
+    "parentid",
+    "entrydn",
+    "entryusn",
+    "dsentrydn",
+    "nsds50ruv",
+    "memberof",
+    "structuralobjectclass",
+];
 
 /// A 389 filled over LDAP by a real client's hand: adds, hashed passwords, a rename; its db2ldif.
 #[track_caller]

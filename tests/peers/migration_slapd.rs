@@ -12,7 +12,7 @@ use crate::support::server::{ADMIN, ADMIN_PASSWORD, SUFFIX, Server, Setup, Subje
 use crate::support::slapd::Slapd;
 
 /// What a server keeps for itself and another one computes or has no use for.
-const PRIVATE: [&str; 3] = ["contextcsn", "entrycsn", "memberof"];
+const PRIVATE: [&str; 4] = ["contextcsn", "entrycsn", "memberof", "structuralobjectclass"];
 
 /// A slapd with the usual data by slapadd and some more written over LDAP; its slapcat.
 #[track_caller]

@@ -122,10 +122,11 @@ impl Setup {
     /// The content with the access rules in the suffix entry.
     fn ldif_with_aci(&self) -> String {
         let rules: String = self.aci.iter().map(|rule| format!("aci: {rule}\n")).collect();
-        match self.ldif.split_once("\n\n") {
-            Some((suffix, rest)) => format!("{}\n{rules}\n{rest}", suffix.trim_end()),
-            None => format!("{}\n{rules}", self.ldif.trim_end()),
-        }
+        // Comments and a version line may stand before the first record.
+        let first = if self.ldif.starts_with("dn:") { 0 } else { self.ldif.find("\ndn:").map_or(0, |at| at + 1) };
+        let end = self.ldif[first..].find("\n\n").map_or(self.ldif.len(), |at| first + at);
+        let (suffix, rest) = self.ldif.split_at(end);
+        format!("{}\n{rules}{rest}", suffix.trim_end())
     }
 }
 
