@@ -90,9 +90,9 @@ impl Selection {
                     self.asked.extend(indexes.into_iter().map(plain));
                     return;
                 }
-                let (bare, rest) = split_options(name);
+                let (bare, _) = split_options(name);
                 let Some(found) = schema.attribute_type(bare) else { return };
-                let options = if rest.is_empty() {
+                let options = if bare.len() == name.len() {
                     Vec::new()
                 } else {
                     match AttributeDescription::parse(name) {
