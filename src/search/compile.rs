@@ -94,7 +94,12 @@ impl<'s> Compiler<'s> {
                     node => Node::Not(Box::new(node)),
                 };
             }
-            Filter::Equality(assertion) => self.equality(assertion),
+            Filter::Equality(assertion) => {
+                if let Some(node) = self.class(assertion) {
+                    return node;
+                }
+                self.equality(assertion)
+            }
             Filter::Substrings(substrings) => self.substrings(substrings),
             Filter::GreaterOrEqual(assertion) => self.ordered(assertion, Order::AtLeast),
             Filter::LessOrEqual(assertion) => self.ordered(assertion, Order::AtMost),
@@ -196,6 +201,32 @@ impl<'s> Compiler<'s> {
         let (found, options) = self.attribute(&assertion.attribute)?;
         let test = self.equal(found.equality?, &assertion.value)?;
         Some(self.leaf(found, options, test))
+    }
+
+    /// An entry is of a class when it is of one that refines it, whether its values say both or not (RFC 4512 2.4.1).
+    /// `None`: no class that others refine.
+    fn class(&mut self, assertion: &Assertion<'_>) -> Option<Node> {
+        let schema = self.schema;
+        let (name, options) = split_options(&assertion.attribute);
+        let found = schema.attribute_type(name).filter(|found| found.oid == OBJECT_CLASS && options.is_empty())?;
+        let class = schema.object_class(std::str::from_utf8(&assertion.value).ok()?)?;
+        let rule = found.equality?;
+        let mut tests = vec![self.equal(rule, &assertion.value)?];
+        for refining in schema.object_classes() {
+            if refining.index != class.index && refining.refines(class.index) {
+                tests.push(self.equal(rule, refining.name().as_bytes())?);
+            }
+        }
+        if tests.len() == 1 {
+            return None;
+        }
+        if tests.len() == schema.object_classes().len() {
+            // Every class refines top.
+            return Some(Node::Leaf(Box::new(self.present(&assertion.attribute)?)));
+        }
+        self.attribute(&assertion.attribute)?;
+        let leaves = tests.into_iter().map(|test| Node::Leaf(Box::new(self.leaf(found, Vec::new(), test))));
+        Some(Node::Or(leaves.collect()))
     }
 
     fn equal(&self, rule: MatchingRule, value: &[u8]) -> Option<Test> {

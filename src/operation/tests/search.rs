@@ -193,6 +193,21 @@ fn compare_answers_as_rfc_4511_4_10_says() {
     assert_eq!(house.compare(&ann, BOB, "mobile", "1"), ResultCode::INSUFFICIENT_ACCESS_RIGHTS);
 }
 
+/// RFC 4512 2.4.1: the entries say inetOrgPerson and nothing of what that refines.
+#[test]
+fn a_class_is_found_by_what_it_refines() {
+    let house = House::new(&[]);
+    let mut admin = house.administrator();
+    let mut count = |filter: &str| house.search(&mut admin, &Ask::sub(SUFFIX, filter)).entries.len();
+    assert_eq!(count("(objectClass=person)"), 3);
+    assert_eq!(count("(objectClass=2.5.6.6)"), 3);
+    assert_eq!(count("(objectClass=top)"), 6);
+    assert_eq!(count("(!(objectClass=PERSON))"), 3);
+    assert_eq!(count("(&(objectclass=inetOrgPerson)(objectclass=organizationalPerson)(uid=ann))"), 1);
+    assert_eq!(count("(objectClass=device)"), 0);
+    assert_eq!(house.compare(&house.administrator(), ANN, "objectClass", "person"), ResultCode::COMPARE_TRUE);
+}
+
 #[test]
 fn root_dse_and_subschema_are_for_anybody() {
     let house = House::new(&[]);
