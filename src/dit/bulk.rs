@@ -5,12 +5,13 @@
 //! Entries whose links point at entries that come later are indexed at the end, when the targets are there.
 
 use super::DitError;
-use super::apply::{Target, Writing, all_view_keys};
+use super::apply::all_view_keys;
 use super::index_keys::KeySet;
 use super::sorter::Sorter;
 use super::spill::Touched;
 use super::tree::Dit;
 use super::values::value_of;
+use super::writing::{Target, Writing};
 use crate::model::EntryUuid;
 use crate::state::{AttributeId, Cell, CellValue, Delta, EntryState, ValueKey};
 use crate::storage::{EntryId, MetaName, Table, ViewRecord};

@@ -4,11 +4,12 @@
 //! await rewriting are compared without them.
 
 use super::DitError;
-use super::apply::{all_view_keys, read_state};
+use super::apply::all_view_keys;
 use super::derive::{derive, name_key};
 use super::index_keys::KeySet;
 use super::tree::Dit;
 use super::view::View;
+use super::writing::read_state;
 use crate::model::EntryUuid;
 use crate::state::EntryState;
 use crate::storage::{

@@ -19,8 +19,8 @@ mod tree;
 mod values;
 mod view;
 mod writer;
+mod writing;
 
-pub use apply::{Target, Writing};
 pub use bulk::{BulkLoad, reindex};
 pub use catalog::{AttributeInfo, Catalog, IndexOptions, Indexed, WellKnown};
 pub use check::{CheckReport, check};
@@ -30,6 +30,7 @@ pub use tree::{Dit, Options, Snapshot};
 pub use values::{ValueError, birth_deltas, rdn_state, value_of};
 pub use view::{Children, Entry, Resolution, View};
 pub use writer::{Committed, Completion, Job, Writer, WriterStats};
+pub use writing::{Target, Writing};
 
 #[cfg(test)]
 mod tests;

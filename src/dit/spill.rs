@@ -5,9 +5,9 @@
 //! update is applied, the cells that it touches are loaded into the state and put back afterwards.
 
 use super::DitError;
-use super::apply::state_error;
 use super::catalog::Catalog;
 use super::index_keys::{KeySet, keys_of_attribute};
+use super::writing::state_error;
 use crate::model::EntryUuid;
 use crate::state::encoding::cell::{decode_cell, encode_cell};
 use crate::state::{AttributeId, Cell, CellValue, Delta, EntryState, ValueKey};

@@ -113,7 +113,7 @@ impl Dit {
         }
         let index = Arc::new(index);
         if !initialised {
-            super::apply::initialise(&environment, Arc::clone(&schema), Arc::clone(&index))?;
+            super::writing::initialise(&environment, Arc::clone(&schema), Arc::clone(&index))?;
         }
         let read = environment.read()?;
         let catalog = Catalog::load(read.reader(), schema, Arc::clone(&index))?;

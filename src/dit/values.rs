@@ -4,10 +4,10 @@
 //! bytes. A DN that names an entry of this directory becomes a link to it; any other stays text.
 
 use super::DitError;
-use super::apply::Writing;
 use super::catalog::AttributeInfo;
 use super::index_keys::keys_of_value;
 use super::view::View;
+use super::writing::Writing;
 use crate::model::{AttributeDescription, Dn, EntryUuid, Rdn};
 use crate::state::{AttributeId, CellValue, Delta, RdnAva, RdnState, ValueKey};
 use crate::storage::EntryId;

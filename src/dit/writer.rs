@@ -11,8 +11,8 @@
 //!   the writer accepts no more changes until the node is started again: crash before corrupting.
 
 use super::DitError;
-use super::apply::Writing;
 use super::tree::Dit;
+use super::writing::Writing;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
