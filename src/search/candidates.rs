@@ -27,7 +27,8 @@ use crate::storage::{EntryId, INDEX_KEY_BYTES_MAX, IndexKind, Table, index_key};
 const SHORT_LIST: u64 = 64;
 /// With so few candidates known, planning stops: judging them is cheaper.
 const FEW: u64 = 16;
-/// Ids read to find out how long a range is.
+/// Ids read to find out how long a range is, at least and at most.
+const PROBE_MIN: u64 = 128;
 const PROBE_MAX: u64 = 2_048;
 /// Pieces of a substring that are looked up, and lists that are intersected.
 const PIECES_MAX: usize = 8;
@@ -128,11 +129,15 @@ impl Planned {
 pub(super) struct Planner<'t> {
     view: View<'t>,
     entries: u64,
+    /// Ids read to find out how long a range is.
+    probe_max: u64,
 }
 
 impl<'t> Planner<'t> {
-    pub(super) fn new(view: View<'t>) -> Result<Self, SearchError> {
-        Ok(Self { view, entries: view.reader().count(Table::Id2Entry)? })
+    /// `wanted`: how many entries the caller will take. For few, little is worth knowing beforehand.
+    pub(super) fn new(view: View<'t>, wanted: Option<u64>) -> Result<Self, SearchError> {
+        let probe_max = wanted.map_or(PROBE_MAX, |wanted| wanted.saturating_mul(4).clamp(PROBE_MIN, PROBE_MAX));
+        Ok(Self { view, entries: view.reader().count(Table::Id2Entry)?, probe_max })
     }
 
     /// How many entries there are.
@@ -193,7 +198,7 @@ impl<'t> Planner<'t> {
         if known > FEW {
             let mut guessed = None;
             for plan in unsized_plans {
-                let ids_max = known.min(PROBE_MAX) as usize;
+                let ids_max = known.min(self.probe_max) as usize;
                 match collect(self.view, &plan, ids_max, ids_max.saturating_mul(2))? {
                     Some(ids) => {
                         known = known.min(ids.len() as u64);

@@ -153,7 +153,7 @@ impl SearchRun {
             run.references.retain(|id| *id > run.options.after.unwrap_or(EntryId::NONE));
             run.references.reverse();
         }
-        let planner = Planner::new(view)?;
+        let planner = Planner::new(view, run.options.wanted)?;
         let planned = planner.node(&run.filter.root)?;
         run.choose(view, &planner, planned)?;
         Ok(run)
