@@ -349,7 +349,7 @@ impl<'t> Walk<'_, 't> {
                         Some(cursor) => cursor.next()?,
                         None => {
                             let cursor = self.scan.insert(self.view.reader().cursor(Table::Id2Entry)?);
-                            cursor.seek(&EntryId(after.0 + 1).to_key())?
+                            cursor.seek(&EntryId(after.0.saturating_add(1)).to_key())?
                         }
                     };
                     let Some((key, record)) = item else { return Ok(Candidate::End) };
