@@ -12,19 +12,19 @@
 mod background;
 mod settings;
 
-use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, SchemaLoadError, Severity};
 use crate::dit::{Dit, DitError, Writer};
 use crate::metrics::Metrics;
-use crate::operation::Directory;
+use crate::operation::{Directory, MonitorEntry, MonitorProvider};
+use crate::schema::time::format_generalized_time;
 use crate::server::{HashingPool, Parts, Server};
 use crate::storage::{DataLock, LockError, LockUse};
 use crate::telemetry::{Telemetry, count_panics};
@@ -83,7 +83,35 @@ pub struct Node {
     writer: Writer,
     writer_thread: std::thread::JoinHandle<()>,
     background: tokio::task::JoinHandle<()>,
+    signals: Signals,
     _lock: DataLock,
+}
+
+/// What the operating system tells a running node.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// From here on they no longer end the process by themselves.
+    fn take() -> Result<Self, NodeError> {
+        let of = |kind| signal(kind).map_err(|source| NodeError::System { what: "signals", source });
+        Ok(Self {
+            terminate: of(SignalKind::terminate())?,
+            interrupt: of(SignalKind::interrupt())?,
+            hangup: of(SignalKind::hangup())?,
+        })
+    }
+
+    /// Told to stop.
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 impl Node {
@@ -93,6 +121,8 @@ impl Node {
     /// [`NodeError`]; nothing is left behind.
     pub async fn start(config: Config, source: SettingsSource, telemetry: Telemetry) -> Result<Self, NodeError> {
         refuse_what_will_not_work(&config)?;
+        // Before anybody can know that this runs: a signal that comes now is taken once it serves.
+        let signals = Signals::take()?;
         let data_dir = &config.server.data_dir;
         if !data_dir.join("data.mdb").exists() {
             return Err(NodeError::NotInitialised { path: data_dir.clone() });
@@ -101,7 +131,7 @@ impl Node {
         let schema = config.load_schema()?;
         let tls = settings::tls_options(&config).map(|options| Tls::load(&options)).transpose()?;
         let listeners = listen(&config).await?;
-        let urls = listeners.iter().map(|listener| listener.url().clone()).collect();
+        let urls: Vec<ListenUrl> = listeners.iter().map(|listener| listener.url().clone()).collect();
 
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::default());
@@ -118,6 +148,7 @@ impl Node {
             settings::directory_options(&config, tls.is_some()),
             Arc::clone(&metrics),
         );
+        directory.add_monitor(monitor(&urls, tls.clone()));
         let hashing = HashingPool::start(settings::hashing_threads(&config), config.password.hashing_queue)
             .map_err(|source| NodeError::System { what: "the hashing threads", source })?;
         let admission = Admission::new(settings::admission_limits(&config.limits));
@@ -155,6 +186,7 @@ impl Node {
             writer,
             writer_thread,
             background,
+            signals,
             _lock: lock,
         })
     }
@@ -165,31 +197,17 @@ impl Node {
     }
 
     /// Serves until SIGTERM or SIGINT, taking new settings on SIGHUP, and stops in order.
-    ///
-    /// # Errors
-    /// [`NodeError::System`] when signals cannot be had.
-    pub async fn run(mut self) -> Result<(), NodeError> {
-        let of = |kind| signal(kind).map_err(|source| NodeError::System { what: "signals", source });
-        let mut terminate = of(SignalKind::terminate())?;
-        let mut interrupt = of(SignalKind::interrupt())?;
-        let mut hangup = of(SignalKind::hangup())?;
+    pub async fn run(mut self) {
         notify(&[NotifyState::Ready]);
         tracing::info!(urls = %self.urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "), "ready");
         loop {
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = hangup.recv() => self.reload(),
+                _ = self.signals.terminate.recv() => break,
+                _ = self.signals.interrupt.recv() => break,
+                _ = self.signals.hangup.recv() => self.reload(),
             }
         }
-        let again = async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        };
-        self.stop(again).await;
-        Ok(())
+        self.stop().await;
     }
 
     /// Takes the reloadable settings and reads certificates again; what is wrong changes nothing and is logged.
@@ -231,14 +249,14 @@ impl Node {
         Ok(())
     }
 
-    /// Stops in order; `hurry` ends the wait for what runs.
-    async fn stop(self, hurry: impl Future<Output = ()>) {
+    /// Stops in order; a second signal ends the wait for what runs.
+    async fn stop(mut self) {
         notify(&[NotifyState::Stopping]);
         tracing::info!("stopping");
         let drain = Duration::from_secs(u64::from(self.config.server.drain_s));
         let cut = tokio::select! {
             cut = self.server.stop(drain) => cut,
-            () = hurry => self.server.stop(Duration::ZERO).await,
+            () = self.signals.stop() => self.server.stop(Duration::ZERO).await,
         };
         if cut > 0 {
             tracing::warn!(connections = cut, "still at work after server.drain_s, and cut");
@@ -255,6 +273,21 @@ impl Node {
         }
         tracing::info!("stopped");
     }
+}
+
+/// What this floor knows, for cn=monitor.
+fn monitor(urls: &[ListenUrl], tls: Option<Tls>) -> MonitorProvider {
+    let listen: Vec<_> = urls.iter().map(|url| ("listen".to_owned(), url.to_string())).collect();
+    Box::new(move || {
+        let mut lines = listen.clone();
+        if let Some(tls) = &tls {
+            lines.push(("certificate_sha256".to_owned(), tls.fingerprint()));
+            let expires = tls.expires_unix_s().map(|seconds| format_generalized_time(seconds.saturating_mul(1000)));
+            lines.extend(expires.map(|expires| ("certificate_ends".to_owned(), expires)));
+        }
+        let description = "Addresses that this server answers on, and its certificate".to_owned();
+        vec![MonitorEntry { name: "listeners".to_owned(), description, lines }]
+    })
 }
 
 /// Errors refuse the start; warnings are logged.

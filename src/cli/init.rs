@@ -87,7 +87,7 @@ pub fn run(args: InitArgs, output: &Output) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes the data folder's content. Leaves nothing behind when it fails.
+/// Makes the data folder's content; there is all of it or none.
 pub(super) fn make(config: &Config, suffix: &Dn, administrator: &str, password: &[u8]) -> Result<(), CliError> {
     let bootstrap = bootstrap(suffix)?;
     make_from(config, &bootstrap, Path::new("bootstrap.ldif"), administrator, password)
@@ -114,18 +114,35 @@ pub(super) fn make_from(
         let text = format!("{} holds a directory already; choose another folder", data_dir.display());
         return Err(CliError::new(text));
     }
-    let fill = || -> Result<(), CliError> {
-        let dit = Dit::open(config.dit_options(), Arc::clone(&schema), Clock::system())?;
-        dit.set_administrator(administrator, &password_hash::hash(password))?;
-        drop(dit);
-        let how = ImportOptions { strict: true, ..ImportOptions::default() };
-        import(&config.dit_options(), &schema, ldif.as_bytes(), file, &how, &mut Progress::silent())?;
-        Ok(())
-    };
-    fill().inspect_err(|_| {
-        // What is half made would be taken for a directory.
-        let _ = std::fs::remove_file(&data_file);
-    })
+    // Made apart and put in place whole, so that one that is interrupted is not taken for a directory.
+    let mut apart = config.clone();
+    apart.server.data_dir = data_dir.join("init.tmp");
+    remove_folder(&apart.server.data_dir)?;
+    let dit = Dit::open(apart.dit_options(), Arc::clone(&schema), Clock::system())?;
+    dit.set_administrator(administrator, &password_hash::hash(password))?;
+    drop(dit);
+    let how = ImportOptions { strict: true, ..ImportOptions::default() };
+    import(&apart.dit_options(), &schema, ldif.as_bytes(), file, &how, &mut Progress::silent())
+        .map_err(CliError::from)
+        .and_then(|_| put_in_place(&apart.server.data_dir.join("data.mdb"), &data_file, data_dir))
+        .inspect_err(|_| {
+            // The error that is told is the one that matters.
+            let _ = remove_folder(&apart.server.data_dir);
+        })?;
+    remove_folder(&apart.server.data_dir)
+}
+
+fn remove_folder(folder: &Path) -> Result<(), CliError> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(CliError::file(folder, &error)),
+        _ => Ok(()),
+    }
+}
+
+/// Renames, and has it on disk.
+fn put_in_place(from: &Path, to: &Path, folder: &Path) -> Result<(), CliError> {
+    std::fs::rename(from, to).map_err(|error| CliError::file(to, &error))?;
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| CliError::file(folder, &error))
 }
 
 /// A suffix is a name that an entry can have.

@@ -53,7 +53,7 @@ pub(super) fn serve(
         let node = Node::start(config, source, telemetry).await.map_err(failed)?;
         let urls: Vec<String> = node.urls().iter().map(ToString::to_string).collect();
         ready(&urls)?;
-        node.run().await.map_err(failed)?;
+        node.run().await;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -280,3 +280,6 @@ fn linger(mut stream: Stream) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let _ = tokio::time::timeout(LINGER, farewell).await;
     })
 }
+
+#[cfg(test)]
+mod tests;
