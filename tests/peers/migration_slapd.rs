@@ -57,6 +57,11 @@ fn assert_kept(theirs: &str, ours: &str) {
     for (dn, attributes) in &theirs {
         let found = ours.get(dn).unwrap_or_else(|| panic!("{dn} is missing"));
         for (name, values) in attributes.iter().filter(|(name, _)| !PRIVATE.contains(&name.as_str())) {
+            if name == "userpassword" && values.iter().any(|value| !value.starts_with(b"{")) {
+                // What slapd kept in clear is kept as a hash.
+                assert!(found[name].iter().all(|value| value.starts_with(b"{")), "{name} of {dn}");
+                continue;
+            }
             assert_eq!(found.get(name).map(lower_if_dn), Some(lower_if_dn(values)), "{name} of {dn}");
         }
     }
