@@ -107,6 +107,8 @@ pub(super) struct Loader<'d> {
     pub(super) entries: u64,
     /// `aci` values that the suffix entries had before, for suffix entries that bring none.
     kept_rules: Vec<(Vec<u8>, Vec<Vec<u8>>)>,
+    /// Who is said to have made entries that do not say it.
+    administrator: Option<Vec<u8>>,
     random: Random,
     now_ms: u64,
 }
@@ -121,6 +123,7 @@ impl<'d> Loader<'d> {
             dropped: BTreeMap::new(),
             entries: 0,
             kept_rules,
+            administrator: dit.administrator()?.map(|(name, _)| name.into_bytes()),
             random: Random::new()?,
             now_ms: dit.clock().wall_ms(),
         })
@@ -202,7 +205,24 @@ impl<'d> Loader<'d> {
         }
         self.add_naming_values(dn.rdn(), &mut kept)?;
         self.keep_rules(dn, &mut kept)?;
+        self.add_authors(&mut kept)?;
         Ok((kept, uuid))
+    }
+
+    /// Entries that do not say who made them are the administrator's, who imports them.
+    fn add_authors(&mut self, kept: &mut Vec<Kept>) -> Result<(), Refusal> {
+        let Some(author) = self.administrator.clone() else { return Ok(()) };
+        for name in ["creatorsName", "modifiersName"] {
+            let description =
+                crate::model::AttributeDescription::parse(name).map_err(|error| Refusal::Bad(error.to_string()))?;
+            let attribute = Attribute { description, values: vec![author.clone()] };
+            if let Meaning::Keep(id, index) = self.meaning(&attribute)?
+                && !kept.iter().any(|held| held.attribute == id)
+            {
+                Kept::push(kept, id, index, attribute.values);
+            }
+        }
+        Ok(())
     }
 
     /// An RDN's values belong to the entry, listed or not.
