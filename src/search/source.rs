@@ -162,7 +162,11 @@ fn read_lists<'t>(
         let mut opened = Vec::with_capacity(lists.len());
         for list in lists {
             let Some(mut postings) = Postings::open(view.reader(), &list.key)? else { return Ok(true) };
-            let head = if *after == EntryId::NONE { postings.next()? } else { postings.seek(EntryId(after.0.saturating_add(1)))? };
+            let head = if *after == EntryId::NONE {
+                postings.next()?
+            } else {
+                postings.seek(EntryId(after.0.saturating_add(1)))?
+            };
             opened.push(OpenList { postings, head });
         }
         *open = Open::Lists(opened);

@@ -123,7 +123,7 @@ fn add_with_two_structural_classes_or_none_is_object_class_violation() {
     outcome.expect(code::OBJECT_CLASS_VIOLATION);
     for none in ["top", "dcObject"] {
         let outcome =
-            client.add(&format!("cn=x,{branch}"), &[("objectClass", &[none]), ("cn", &["x"]), ("gidNumber", &["1"])]);
+            client.add(&format!("cn=x,{branch}"), &[("objectClass", &[none]), ("cn", &["x"]), ("dc", &["x"])]);
         outcome.expect(code::OBJECT_CLASS_VIOLATION);
     }
 }
