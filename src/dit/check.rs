@@ -237,7 +237,8 @@ fn log(reader: Reader<'_>, report: &mut CheckReport) -> Result<(), DitError> {
     let mut cursor = reader.cursor(Table::Log)?;
     let mut item = cursor.seek(&log_key(origin, 0))?;
     let mut expected = None;
-    while let Some((key, record)) = item {
+    let own = origin.0.to_be_bytes();
+    while let Some((key, record)) = item.filter(|(key, _)| key.starts_with(&own)) {
         if let Err(error @ StorageError::Corrupted { .. }) = unseal("log", key, record) {
             report.tell(error.to_string());
         }
