@@ -30,6 +30,9 @@ pub(super) fn entry(directory: &Directory, session: &Session, view: View<'_>) ->
     if options.starttls {
         extensions.push(extended::START_TLS);
     }
+    if session.requester.is_administrator() {
+        extensions.push(extended::REINDEX);
+    }
     let monitor = session.requester.is_administrator().then_some(monitor::DN);
     let attributes = [
         attribute("objectClass", ["top"]),

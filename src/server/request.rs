@@ -121,6 +121,11 @@ impl Connection {
                         }
                         self.refuse_clear_text(message);
                     }
+                    extended::REINDEX => {
+                        let reply = self.reply(message, started);
+                        let (value, controls) = (request.value, &message.controls);
+                        return self.door.directory.reindex(&self.session, id, value, controls, reply);
+                    }
                     _ => {
                         let out = self.output.buffer();
                         self.door.directory.extended(&self.session, id, request, &message.controls, out);

@@ -13,6 +13,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod commands;
 mod demo;
 mod help;
 mod import_export;

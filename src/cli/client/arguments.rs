@@ -11,33 +11,34 @@ use zeroize::Zeroizing;
 
 /// Where `entente demo` and a server without `--listen` of its own answer.
 const DEFAULT_URL: &str = "ldap://127.0.0.1:3389";
+/// Where these arguments stand in the help.
+const HEADING: &str = "Connection";
 /// Longest password file, in bytes.
 const PASSWORD_BYTES_MAX: u64 = 4096;
 
 /// Which server, and as whom.
 #[derive(clap::Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Connection")]
 pub struct ConnectArgs {
     /// ldap://HOST:PORT, ldaps://HOST:PORT or ldapi:///PATH; ldap://127.0.0.1:3389 if neither this nor --data is given
-    #[arg(long, short = 'H', value_name = "URL")]
+    #[arg(help_heading = HEADING, long, short = 'H', value_name = "URL")]
     url: Option<String>,
     /// Ask the node that serves this data directory, over its own socket, as the user who runs this command
-    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    #[arg(help_heading = HEADING, long, value_name = "DIR", conflicts_with = "url")]
     data: Option<PathBuf>,
     /// Bind as this DN; the password is asked for, or read from --password-file
-    #[arg(long, short = 'D', value_name = "DN")]
+    #[arg(help_heading = HEADING, long, short = 'D', value_name = "DN")]
     bind_dn: Option<String>,
     /// A file with the password, or - for standard input; a line end at its end does not count
-    #[arg(long, short = 'y', value_name = "FILE", requires = "bind_dn")]
+    #[arg(help_heading = HEADING, long, short = 'y', value_name = "FILE", requires = "bind_dn")]
     password_file: Option<PathBuf>,
     /// Ask for TLS on an ldap:// connection, and go on only with it
-    #[arg(long = "starttls", short = 'Z')]
+    #[arg(help_heading = HEADING, long = "starttls", short = 'Z')]
     start_tls: bool,
     /// A PEM file with the authorities to believe, or with the server's own certificate
-    #[arg(long, value_name = "FILE")]
+    #[arg(help_heading = HEADING, long, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// Believe the one certificate with this SHA-256 fingerprint, whatever its names and dates say
-    #[arg(long, value_name = "FINGERPRINT", conflicts_with = "ca")]
+    #[arg(help_heading = HEADING, long, value_name = "FINGERPRINT", conflicts_with = "ca")]
     insecure_pin: Option<String>,
 }
 
