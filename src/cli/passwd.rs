@@ -6,6 +6,9 @@ use ldap3_proto::proto::{LdapExtendedRequest, LdapOp, LdapPasswordModifyRequest,
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// The option that names the file of a new password.
+const NEW_FILE: &str = "--new-password-file";
+
 /// Set a password: one's own, or as an administrator somebody else's.
 ///
 /// Passwords are asked for at the terminal, or read from files; never from the command line, which every user of the
@@ -40,12 +43,12 @@ pub fn run(args: PasswdArgs, output: &Output) -> Result<ExitCode, CliError> {
     if args.user.is_none() && matches!(target.identity, client::Identity::Anonymous | client::Identity::External) {
         return Err(CliError::new("say whose password to set: a DN, or --bind-dn DN for one's own"));
     }
-    let old = args.old_password_file.as_deref().map(|file| read_password(Some(file), "")).transpose()?;
+    let old = args.old_password_file.as_deref().map(|file| read_password(Some(file), "", "")).transpose()?;
     let new = if args.generate {
         None
     } else {
-        let first = read_password(args.new_password_file.as_deref(), "New password")?;
-        if args.new_password_file.is_none() && read_password(None, "The same again")? != first {
+        let first = read_password(args.new_password_file.as_deref(), "New password", NEW_FILE)?;
+        if args.new_password_file.is_none() && read_password(None, "The same again", NEW_FILE)? != first {
             return Err(CliError::new("the two are not the same; nothing was changed"));
         }
         Some(first)

@@ -74,7 +74,11 @@ impl ConnectArgs {
         let identity = match &self.bind_dn {
             Some(dn) => Identity::Simple {
                 dn: dn.clone(),
-                password: read_password(self.password_file.as_deref(), &format!("Password of {dn}"))?,
+                password: read_password(
+                    self.password_file.as_deref(),
+                    &format!("Password of {dn}"),
+                    "--password-file",
+                )?,
             },
             None if matches!(url, ListenUrl::Unix { .. }) => Identity::External,
             None => Identity::Anonymous,
@@ -94,18 +98,18 @@ fn parse_url(text: &str) -> Result<ListenUrl, CliError> {
     })
 }
 
-/// A password from a file, or asked for at the terminal without showing it.
+/// A password from a file, or asked for at the terminal without showing it. `option` is the one that names the file.
 ///
 /// # Errors
 /// There is no terminal to ask at, the file cannot be read, or the password is empty.
-pub fn read_password(file: Option<&Path>, prompt: &str) -> Result<Zeroizing<String>, CliError> {
+pub fn read_password(file: Option<&Path>, prompt: &str, option: &str) -> Result<Zeroizing<String>, CliError> {
     let password = match file {
         Some(file) => password_of_file(file)?,
         None => {
             let terminal = console::Term::stderr();
             if !terminal.is_term() || !std::io::IsTerminal::is_terminal(&std::io::stdin()) {
                 return Err(CliError::new(format!(
-                    "{prompt} is needed and there is no terminal to ask at: name a file that holds it"
+                    "{prompt} is needed and there is no terminal to ask at: name a file that holds it with {option} FILE"
                 )));
             }
             let ask = || {
@@ -142,9 +146,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pw");
         std::fs::write(&file, " sec ret \r\n").unwrap();
-        assert_eq!(*read_password(Some(&file), "").unwrap(), " sec ret ");
+        assert_eq!(*read_password(Some(&file), "", "").unwrap(), " sec ret ");
         std::fs::write(&file, "\n").unwrap();
-        assert!(read_password(Some(&file), "").is_err());
+        assert!(read_password(Some(&file), "", "").is_err());
     }
 
     #[test]
