@@ -26,8 +26,10 @@ use super::registry::{Mail, MailBody, Mailbox, NEVER};
 use super::work::{Waiting, Work};
 use super::{Door, Options, WRITE_STALL_S};
 
-/// Requests run in one turn before others have theirs.
-const REQUESTS_PER_TURN: u32 = 64;
+/// Requests run in one turn before others have theirs; a search that looks at many entries counts for several.
+const TURN_COST_MAX: u32 = 64;
+/// A buffer whose content has become much smaller than this is not kept as large, in bytes.
+const INPUT_KEPT_MAX: usize = 64 * 1024;
 /// A search has its next step only when no more than this part of the output's limit is taken.
 const STEP_ROOM_DIVISOR: usize = 2;
 
@@ -36,7 +38,7 @@ const STEP_ROOM_DIVISOR: usize = 2;
 pub(super) enum Next {
     /// Close it in peace.
     Close,
-    /// It is broken, or not worth waiting for.
+    /// It is broken, not worth waiting for, or the client has left.
     Drop,
     /// Speak TLS on it.
     StartTls,
@@ -80,8 +82,14 @@ pub(super) struct Connection {
     pub(super) waits_for_work: bool,
     /// There was a bind that succeeded.
     is_bound: bool,
+    /// The client has ended its side.
+    pub(super) is_left: bool,
+    /// How much more this turn may do before others have theirs.
+    pub(super) turn_left: u32,
     /// What was read and not yet taken: part of a request, or requests that wait.
     input: Vec<u8>,
+    /// Requests at work as the metrics know it.
+    counted_at_work: usize,
     last_request_s: u32,
     last_sent_s: u32,
     _ticket: Ticket,
@@ -91,6 +99,7 @@ pub(super) struct Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.work.abandon_searches();
+        self.count_at_work(0);
         self.door.registry.remove(&self.mailbox);
         self.door.metrics.connections_open.decrement();
     }
@@ -115,7 +124,10 @@ impl Connection {
             is_binding: false,
             waits_for_work: false,
             is_bound: false,
+            is_left: false,
+            turn_left: 0,
             input: Vec::new(),
+            counted_at_work: 0,
             last_request_s: now_s,
             last_sent_s: now_s,
             _ticket: ticket,
@@ -137,17 +149,20 @@ impl Connection {
     pub(super) fn poll(&mut self, stream: &mut Stream, context: &mut Context<'_>) -> Poll<Next> {
         self.mailbox.register(context.waker());
         let options = self.door.options.load_full();
-        let mut requests_left = REQUESTS_PER_TURN;
+        self.turn_left = TURN_COST_MAX;
         loop {
             if let Some(next) = self.read_news() {
                 return Poll::Ready(next);
             }
-            let mut goes_on = self.take_buffered(&options, &mut requests_left);
+            let mut goes_on = self.take_buffered(&options);
             // Whether the socket will wake this task when there is more to read.
             let mut read_waits = false;
-            if self.input_is_wanted(&options) && requests_left > 0 {
-                match self.poll_read(stream, context, &options, &mut requests_left) {
-                    Poll::Ready(Ok(0)) => self.phase = Phase::Finishing { with_notice: false },
+            if self.input_is_wanted(&options) && self.turn_left > 0 {
+                match self.poll_read(stream, context, &options) {
+                    Poll::Ready(Ok(0)) => {
+                        self.is_left = true;
+                        self.phase = Phase::Finishing { with_notice: false };
+                    }
                     Poll::Ready(Ok(_)) => goes_on = true,
                     Poll::Ready(Err(_)) => return Poll::Ready(Next::Drop),
                     Poll::Pending => read_waits = true,
@@ -158,6 +173,7 @@ impl Connection {
             match self.poll_send(stream, context) {
                 Err(_) => return Poll::Ready(Next::Drop),
                 Ok(is_sent) => match self.phase {
+                    Phase::Closing if is_sent && self.is_left => return Poll::Ready(Next::Drop),
                     Phase::Closing if is_sent => return Poll::Ready(Next::Close),
                     Phase::StartingTls if is_sent => return Poll::Ready(Next::StartTls),
                     _ => {}
@@ -167,13 +183,14 @@ impl Connection {
             goes_on |= self.has_complete_request(&options)
                 || (self.input_is_wanted(&options) && !read_waits)
                 || self.search_has_room(&options);
-            if goes_on && !stepped && requests_left > 0 {
+            if goes_on && !stepped && self.turn_left > 0 {
                 continue;
             }
             if goes_on {
                 // Others first; also lets the runtime look at its sockets.
                 let _ = pin!(tokio::task::yield_now()).poll(context);
             }
+            self.count_at_work(self.work.len());
             self.mailbox.set_deadline(self.deadline_s(&options));
             return Poll::Pending;
         }
@@ -230,9 +247,8 @@ impl Connection {
         self.is_binding = false;
         let metrics = &self.door.metrics;
         metrics.binds_total.increment();
-        if outcome.code == ResultCode::SUCCESS {
-            self.is_bound = true;
-        } else {
+        self.is_bound = outcome.code == ResultCode::SUCCESS;
+        if !self.is_bound {
             metrics.binds_failed_total.increment();
         }
         self.session.requester = outcome.requester;
@@ -279,14 +295,17 @@ impl Connection {
     }
 
     /// Runs what was read before and could not be taken then. Returns whether anything was taken.
-    fn take_buffered(&mut self, options: &Options, requests_left: &mut u32) -> bool {
+    fn take_buffered(&mut self, options: &Options) -> bool {
         if self.input.is_empty() || !self.takes_requests(options) {
             return false;
         }
         let mut input = std::mem::take(&mut self.input);
-        let taken = self.take_requests(&input, options, requests_left);
+        let taken = self.take_requests(&input, options);
         if taken < input.len() {
             input.drain(..taken);
+            if input.capacity() > INPUT_KEPT_MAX && input.len() < input.capacity() / 4 {
+                input.shrink_to_fit();
+            }
             self.input = input;
         }
         taken > 0
@@ -298,7 +317,6 @@ impl Connection {
         stream: &mut Stream,
         context: &mut Context<'_>,
         options: &Options,
-        requests_left: &mut u32,
     ) -> Poll<io::Result<usize>> {
         // Never more than the longest request is kept for a client, whatever it sends ahead.
         let room = self.pdu_bytes_max(options).saturating_sub(self.input.len()).max(1);
@@ -310,20 +328,20 @@ impl Connection {
             self.door.metrics.bytes_in_total.add(bytes.len() as u64);
             if self.input.is_empty() {
                 // The usual case: requests are run from where they were read.
-                let taken = self.take_requests(bytes, options, requests_left);
+                let taken = self.take_requests(bytes, options);
                 self.input.extend_from_slice(bytes.get(taken..).unwrap_or_default());
             } else {
                 self.input.extend_from_slice(bytes);
-                self.take_buffered(options, requests_left);
+                self.take_buffered(options);
             }
             Poll::Ready(Ok(bytes.len()))
         })
     }
 
     /// Runs complete requests from the front of `bytes`; returns how many bytes they were.
-    fn take_requests(&mut self, bytes: &[u8], options: &Options, requests_left: &mut u32) -> usize {
+    fn take_requests(&mut self, bytes: &[u8], options: &Options) -> usize {
         let mut taken = 0;
-        while *requests_left > 0 && self.takes_requests(options) {
+        while self.turn_left > 0 && self.takes_requests(options) {
             let rest = bytes.get(taken..).unwrap_or_default();
             match frame_length(rest, self.pdu_bytes_max(options)) {
                 Ok(Some(length)) => {
@@ -333,7 +351,7 @@ impl Connection {
                         break;
                     }
                     taken += length;
-                    *requests_left -= 1;
+                    self.turn_left = self.turn_left.saturating_sub(1);
                     self.last_request_s = self.door.registry.now_s();
                 }
                 Ok(None) => break,
@@ -405,6 +423,14 @@ impl Connection {
             Poll::Ready(result) => result.map(|()| true),
             Poll::Pending => Ok(false),
         }
+    }
+
+    /// Tells the metrics.
+    fn count_at_work(&mut self, count: usize) {
+        let gauge = &self.door.metrics.operations_in_progress;
+        (self.counted_at_work..count).for_each(|_| gauge.increment());
+        (count..self.counted_at_work).for_each(|_| gauge.decrement());
+        self.counted_at_work = count;
     }
 
     /// When the connection is to be looked at though nothing happens.

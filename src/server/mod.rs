@@ -247,7 +247,11 @@ fn handshake(door: &Arc<Door>, stream: Stream) -> Pin<Box<dyn Future<Output = Op
         let time_max = door.options.load().handshake;
         let address = stream.peer().address;
         let outcome = match tls {
-            Some(tls) => tls.accept(stream, time_max).await,
+            Some(tls) => tokio::select! {
+                biased;
+                () = door.shutdown.triggered() => return None,
+                outcome = tls.accept(stream, time_max) => outcome,
+            },
             None => Err(TransportError::Handshake("there is no certificate; see [tls]".to_owned())),
         };
         match outcome {

@@ -15,6 +15,9 @@ use super::operation_log::{self, Record};
 use super::registry::{MailBody, ReturnAddress};
 use super::{ClearText, Options};
 
+/// So many entries looked at cost a turn as much as one more request.
+const ENTRIES_PER_COST: u64 = 64;
+
 impl Connection {
     /// Takes one complete PDU. `has_more` says that bytes behind it have been read already.
     pub(super) fn take_request(&mut self, frame: &[u8], has_more: bool, options: &Options) -> Taken {
@@ -34,6 +37,7 @@ impl Connection {
                 self.door.metrics.unbinds_total.increment();
                 self.log(&message, self.started());
                 self.work.abandon_searches();
+                self.is_left = true;
                 self.phase = Phase::Closing;
                 return Taken::Yes;
             }
@@ -75,6 +79,8 @@ impl Connection {
                 let out = self.output.buffer();
                 let room = options.output_bytes.saturating_sub(out.len());
                 let is_done = task.estimate_is_cheap() && task.step(&self.door.directory, out, room) == Progress::Done;
+                let cost = task.examined() / ENTRIES_PER_COST;
+                self.turn_left = self.turn_left.saturating_sub(u32::try_from(cost).unwrap_or(u32::MAX));
                 if !is_done {
                     let mut record = started.map(|started| Record::new(message, started));
                     if let Some(record) = &mut record {
