@@ -203,7 +203,8 @@ impl Writing<'_> {
 
     pub(super) fn sort_keys(&mut self, id: EntryId, keys: &KeySet) -> Result<(), DitError> {
         if let Some(sorter) = &mut self.sorter {
-            for key in keys.sorted() {
+            // The sorter takes a key twice for once.
+            for key in keys.iter() {
                 sorter.push(key, id)?;
             }
         }

@@ -17,7 +17,7 @@ use crate::state::{AttributeId, Cell, CellValue, Delta, EntryState, ValueKey};
 use crate::storage::{EntryId, MetaName, Table, ViewRecord};
 
 /// Entries in one transaction: LMDB keeps the pages that a transaction changed in memory.
-const ENTRIES_PER_COMMIT: u64 = 20_000;
+const ENTRIES_PER_COMMIT: u64 = 5_000;
 
 /// A bulk load into a tree that nobody serves.
 pub struct BulkLoad<'d> {
@@ -157,7 +157,7 @@ impl Writing<'_> {
             let id = EntryId::from_key(key);
             keys.clear();
             all_view_keys(reader, &self.catalog, id, &ViewRecord::open(id, bytes)?, &mut keys)?;
-            for key in keys.sorted() {
+            for key in keys.iter() {
                 sorter.push(key, id)?;
             }
             done += 1;

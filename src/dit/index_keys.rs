@@ -39,14 +39,19 @@ impl KeySet {
         self.ends.push(self.bytes.len() as u32);
     }
 
+    /// The keys as they were gathered; one may come twice.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let key = self.bytes.get(start..end as usize).unwrap_or_default();
+            start = end as usize;
+            key
+        })
+    }
+
     /// The keys, sorted, each once.
     pub(super) fn sorted(&self) -> Vec<&[u8]> {
-        let mut start = 0;
-        let mut keys = Vec::with_capacity(self.ends.len());
-        for &end in &self.ends {
-            keys.push(self.bytes.get(start..end as usize).unwrap_or_default());
-            start = end as usize;
-        }
+        let mut keys: Vec<&[u8]> = self.iter().collect();
         keys.sort_unstable();
         keys.dedup();
         keys
