@@ -12,11 +12,11 @@ use super::DitError;
 use super::catalog::Catalog;
 use super::derive::{derive, name_key};
 use super::index_keys::{KeySet, keys_of_attribute, link_key};
-use super::spill::{self, Touched};
+use super::spill::{self, Naming, Touched};
 use super::writing::{Writing, state_error};
 use crate::model::EntryUuid;
 use crate::schema::time::format_generalized_time;
-use crate::state::{AttributeId, AttributeState, EntryState, Spilled, Update};
+use crate::state::{AttributeId, AttributeState, EntryState, Spilled, Update, ValueKey};
 use crate::storage::{
     AttributeSlice, ENTRY_HAS_ACI, EntryId, IndexKind, Postings, PutMode, Reader, Table, VALUE_SPILLED, ViewRecord,
     bigvalue_key, index_key, sealed_id,
@@ -41,7 +41,8 @@ impl Writing<'_> {
             .iter()
             .any(|id| self.catalog.attribute(*id).is_some_and(|info| info.links || info.membership));
         self.rules_changed |= members || renamed || effect.dead;
-        touched.store(&mut self.txn, &self.catalog, id, &mut state)?;
+        let naming = self.naming();
+        touched.store(&mut self.txn, &self.catalog, naming, id, &mut state)?;
         self.put_state(id, &state)?;
         self.refresh(id, &state, &touched)?;
         if renamed || effect.dead {
@@ -218,6 +219,7 @@ impl Writing<'_> {
         attribute: AttributeId,
         held: &mut AttributeState,
     ) -> Result<(), DitError> {
+        let naming = self.naming();
         let cells = spill::read_cells(self.txn.reader(), &self.catalog, id, attribute)?;
         let mut linked = Vec::with_capacity(cells.len());
         for (key, cell) in cells {
@@ -226,7 +228,7 @@ impl Writing<'_> {
         }
         held.spilled = Some(Box::new(Spilled::of(linked.iter().map(|(key, cell)| (key, cell)))));
         for (key, cell) in &linked {
-            spill::write_cell(&mut self.txn, &self.catalog, id, attribute, key, cell)?;
+            spill::write_cell(&mut self.txn, &self.catalog, naming, (id, attribute), key, cell)?;
         }
         Ok(())
     }
@@ -236,14 +238,14 @@ impl Writing<'_> {
     fn refresh_referrers(&mut self, id: EntryId, uuid: EntryUuid, dead: bool) -> Result<(), DitError> {
         let had_subordinates = self.txn.reader().get(Table::Subordinates, &id.to_key())?.is_some();
         let mut referrers = Vec::new();
-        let mut many = had_subordinates && !dead;
+        let mut many = (had_subordinates && !dead) || self.catalog.has_hidden_referrers();
         for attribute in self.catalog.link_attributes() {
             let mut key = Vec::with_capacity(24);
             index_key(*attribute, IndexKind::Equality, &link_key(uuid), &mut key);
             if let Some(mut postings) = Postings::open(self.txn.reader(), &key)? {
                 many |= postings.count() > REFERRERS_AT_ONCE_MAX;
                 while let (false, Some(referrer)) = (many, postings.next()?) {
-                    referrers.push(referrer);
+                    referrers.push((referrer, *attribute));
                 }
             }
         }
@@ -253,13 +255,23 @@ impl Writing<'_> {
             return Ok(());
         }
         referrers.sort_unstable();
-        referrers.dedup();
-        for referrer in referrers {
+        let (naming, key) = (self.naming(), ValueKey::link(uuid));
+        for (referrer, attribute) in &referrers {
+            if let Some(cell) = self.spilled_cell(*referrer, *attribute, &key)? {
+                spill::write_cell(&mut self.txn, &self.catalog, naming, (*referrer, *attribute), &key, &cell)?;
+            }
+        }
+        referrers.dedup_by_key(|(referrer, _)| *referrer);
+        for (referrer, _) in referrers {
             if referrer != id {
                 self.rewrite_view(referrer)?;
             }
         }
         Ok(())
+    }
+
+    fn naming(&self) -> Naming {
+        Naming { stamp: self.naming_stamp, token: self.token }
     }
 
     /// Derives the view of an entry from its unchanged state: after names that it links to have changed.

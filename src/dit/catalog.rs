@@ -248,6 +248,7 @@ pub struct Catalog {
     by_type: Vec<Vec<AttributeId>>,
     /// Attribute numbers with links that are indexed: where referrers of an entry are found.
     link_attributes: Vec<AttributeId>,
+    has_hidden_referrers: bool,
     well_known: WellKnown,
     /// Local number of each origin that stamps in records refer to.
     origins: Vec<OriginId>,
@@ -264,6 +265,7 @@ impl Catalog {
             by_key: HashMap::new(),
             by_type,
             link_attributes: Vec::new(),
+            has_hidden_referrers: false,
             well_known: WellKnown::default(),
             origins: Vec::new(),
         }
@@ -403,6 +405,11 @@ impl Catalog {
         &self.link_attributes
     }
 
+    /// Whether some attribute holds links and is not indexed, so that not all referrers of an entry can be found.
+    pub fn has_hidden_referrers(&self) -> bool {
+        self.has_hidden_referrers
+    }
+
     /// The number of a description, given now if it is new. The type must be in the schema.
     ///
     /// # Errors
@@ -466,8 +473,12 @@ impl Catalog {
             secret: found.is_some_and(AttributeType::is_secret),
             indexed: found.map_or_else(Indexed::default, |found| self.options.of(found)),
         };
-        if info.links && info.indexed.equality && base == id {
-            self.link_attributes.push(id);
+        if info.links && base == id {
+            if info.indexed.equality {
+                self.link_attributes.push(id);
+            } else {
+                self.has_hidden_referrers = true;
+            }
         }
         self.well_known.note(key, id);
         let mut ancestor = info.attribute_type;

@@ -158,6 +158,9 @@ fn entry(
         Ok(()) => {}
         Err(error) => report.tell(error.to_string()),
     }
+    if let Some(text) = super::spill::wrong_text(view, id)? {
+        report.tell(format!("bigvalues: entry number {} keeps {text} as the name of an entry that has another", id.0));
+    }
     let mut index = reader.cursor(Table::Index)?;
     for key in keys.sorted() {
         if index.seek_duplicate(key, &id.to_key())?.map(EntryId::from_key) == Some(id) {

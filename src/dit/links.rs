@@ -7,7 +7,6 @@ use super::DitError;
 use super::spill;
 use super::view::{Entry, View};
 use crate::model::EntryUuid;
-use crate::state::CellValue;
 use crate::storage::{AttributeSlice, VALUE_SPILLED};
 
 /// The texts of the values of `slice` now; links to entries that are gone are left out.
@@ -16,18 +15,10 @@ pub(super) fn render<'t>(
     entry: &Entry<'t>,
     slice: &AttributeSlice<'t>,
 ) -> Result<Vec<Vec<u8>>, DitError> {
-    let mut values = Vec::new();
     if slice.flags & VALUE_SPILLED != 0 {
-        spill::for_each(view.reader(), view.catalog(), entry.id, slice.id, &mut |_, cell| {
-            match cell.value {
-                CellValue::Text(text) if cell.present => values.push(text),
-                CellValue::Link(target) if cell.present => values.extend(dn_of(view, target)?),
-                _ => {}
-            }
-            Ok(true)
-        })?;
-        return Ok(values);
+        return spill::shown(view, entry.id, slice.id);
     }
+    let mut values = Vec::new();
     let (targets, _) = slice.targets.as_chunks::<16>();
     let mut targets = targets.iter();
     for text in slice.values() {

@@ -1,12 +1,17 @@
 //! Attributes of very many values: their cells stand one by one in `bigvalues`, so that adding a member to a group of
 //! a hundred thousand writes one cell.
 //!
+//! A record is the text of a link's target as of a naming stamp (stamp u64, length u16, text; nothing for other values),
+//! so that reading a group is mostly copying, and then the cell.
+//!
 //! An attribute spills when it passes [`SPILL_ABOVE`] cells, and comes back only when nothing is left of it. While an
 //! update is applied, the cells that it touches are loaded into the state and put back afterwards.
 
 use super::DitError;
 use super::catalog::Catalog;
 use super::index_keys::{KeySet, keys_of_attribute};
+use super::links::dn_of;
+use super::view::View;
 use super::writing::state_error;
 use crate::model::EntryUuid;
 use crate::state::encoding::cell::{decode_cell, encode_cell};
@@ -69,6 +74,7 @@ impl Touched {
         &mut self,
         txn: &mut WriteTransaction<'_>,
         catalog: &Catalog,
+        naming: Naming,
         id: EntryId,
         state: &mut EntryState,
     ) -> Result<(), DitError> {
@@ -86,7 +92,7 @@ impl Touched {
             }
             for (key, cell) in held.cells.drain() {
                 spilled.enter(&key, &cell);
-                write_cell(txn, catalog, id, *attribute, &key, &cell)?;
+                write_cell(txn, catalog, naming, (id, *attribute), &key, &cell)?;
                 self.after.push((*attribute, key, cell));
             }
             if let Some(count) = self.counts.iter_mut().find(|(of, ..)| of == attribute) {
@@ -129,7 +135,7 @@ pub(super) fn read_cell(
 ) -> Result<Option<Cell>, DitError> {
     let place = bigvalue_key(id, attribute, key);
     match reader.get(Table::BigValues, &place)? {
-        Some(record) => Ok(Some(decode(catalog, id, key, unseal("bigvalues", &place, record)?)?)),
+        Some(record) => Ok(Some(decode(catalog, id, key, split(id, unseal("bigvalues", &place, record)?)?.cell)?)),
         None => Ok(None),
     }
 }
@@ -163,7 +169,7 @@ pub(super) fn for_each(
     while let Some((key, record)) = item {
         let Some(rest) = key.strip_prefix(&prefix) else { break };
         let value_key = value_key(id, rest)?;
-        let cell = decode(catalog, id, &value_key, unseal("bigvalues", key, record)?)?;
+        let cell = decode(catalog, id, &value_key, split(id, unseal("bigvalues", key, record)?)?.cell)?;
         if !visit(value_key, cell)? {
             break;
         }
@@ -181,7 +187,7 @@ pub(super) fn all_keys(reader: Reader<'_>, catalog: &Catalog, id: EntryId, out: 
         let Some((attribute, rest)) = key.strip_prefix(&prefix).and_then(|rest| rest.split_first_chunk::<4>()) else {
             break;
         };
-        let cell = decode(catalog, id, &value_key(id, rest)?, unseal("bigvalues", key, record)?)?;
+        let cell = decode(catalog, id, &value_key(id, rest)?, split(id, unseal("bigvalues", key, record)?)?.cell)?;
         if cell.present {
             cell_keys(catalog, AttributeId(u32::from_be_bytes(*attribute)), std::iter::once(&cell), out);
         }
@@ -210,17 +216,98 @@ fn cell_keys<'c>(catalog: &Catalog, attribute: AttributeId, cells: impl Iterator
     keys_of_attribute(catalog.schema(), info, values.into_iter(), targets, out);
 }
 
+/// The values of a spilled attribute as clients see them now, in key order.
+pub(super) fn shown(view: &View<'_>, id: EntryId, attribute: AttributeId) -> Result<Vec<Vec<u8>>, DitError> {
+    let prefix = bigvalue_prefix(id, attribute);
+    let mut cursor = view.reader().cursor(Table::BigValues)?;
+    let mut item = cursor.seek(&prefix)?;
+    let mut values = Vec::new();
+    while let Some((key, record)) = item {
+        let Some(rest) = key.strip_prefix(&prefix) else { break };
+        let parts = split(id, unseal("bigvalues", key, record)?)?;
+        if parts.naming_stamp == view.naming_stamp() && !parts.text.is_empty() {
+            values.push(parts.text.to_vec());
+        } else {
+            let cell = decode(view.catalog(), id, &value_key(id, rest)?, parts.cell)?;
+            match cell.value {
+                CellValue::Text(text) if cell.present => values.push(text),
+                CellValue::Link(target) if cell.present => values.extend(dn_of(view, target)?),
+                _ => {}
+            }
+        }
+        item = cursor.next()?;
+    }
+    Ok(values)
+}
+
+/// Whether the texts kept beside the cells are what they should be; the first that is not.
+pub(super) fn wrong_text(view: &View<'_>, id: EntryId) -> Result<Option<String>, DitError> {
+    let prefix = id.0.to_be_bytes();
+    let mut cursor = view.reader().cursor(Table::BigValues)?;
+    let mut item = cursor.seek(&prefix)?;
+    while let Some((key, record)) = item {
+        let Some((_, rest)) = key.strip_prefix(&prefix).and_then(|rest| rest.split_first_chunk::<4>()) else { break };
+        let parts = split(id, unseal("bigvalues", key, record)?)?;
+        if parts.naming_stamp == view.naming_stamp() && !parts.text.is_empty() {
+            let cell = decode(view.catalog(), id, &value_key(id, rest)?, parts.cell)?;
+            let now = match cell.value {
+                CellValue::Link(target) if cell.present => dn_of(view, target)?,
+                _ => None,
+            };
+            if now.as_deref() != Some(parts.text) {
+                return Ok(Some(String::from_utf8_lossy(parts.text).into_owned()));
+            }
+        }
+        item = cursor.next()?;
+    }
+    Ok(None)
+}
+
+/// As of which names the texts of links are rendered, and who remembers superiors (see `View`).
+#[derive(Clone, Copy)]
+pub(super) struct Naming {
+    pub(super) stamp: u64,
+    pub(super) token: u64,
+}
+
+/// A record taken apart.
+struct Parts<'r> {
+    naming_stamp: u64,
+    text: &'r [u8],
+    cell: &'r [u8],
+}
+
+fn split(id: EntryId, body: &[u8]) -> Result<Parts<'_>, DitError> {
+    let parts = || {
+        let (stamp, rest) = body.split_first_chunk::<8>()?;
+        let (length, rest) = rest.split_first_chunk::<2>()?;
+        let (text, cell) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
+        Some(Parts { naming_stamp: u64::from_le_bytes(*stamp), text, cell })
+    };
+    parts().ok_or_else(|| DitError::State { id: id.0, detail: "a record of bigvalues is cut short".to_owned() })
+}
+
 /// Writes one cell of a spilled attribute.
 pub(super) fn write_cell(
     txn: &mut WriteTransaction<'_>,
     catalog: &Catalog,
-    id: EntryId,
-    attribute: AttributeId,
+    naming: Naming,
+    (id, attribute): (EntryId, AttributeId),
     key: &ValueKey,
     cell: &Cell,
 ) -> Result<(), DitError> {
     let place = bigvalue_key(id, attribute, key);
+    let text = match cell.value {
+        CellValue::Link(target) if cell.present => {
+            dn_of(&View::new(txn.reader(), catalog, naming.stamp, naming.token), target)?
+        }
+        _ => None,
+    };
+    let text = text.filter(|text| text.len() <= usize::from(u16::MAX)).unwrap_or_default();
     let mut record = vec![0; 8];
+    record.extend_from_slice(&naming.stamp.to_le_bytes());
+    record.extend_from_slice(&(text.len() as u16).to_le_bytes());
+    record.extend_from_slice(&text);
     encode_cell(key, cell, |origin| catalog.origin_number(origin), &mut record)
         .map_err(|error| state_error(id, &error))?;
     seal(&place, &mut record);

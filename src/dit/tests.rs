@@ -234,6 +234,7 @@ fn bulk_load_links_forward_and_backward_alike() {
     tree.change(first, |writing| rename(writing, "cn=renamed"));
     assert_eq!(tree.values(group, "member"), ["cn=renamed,dc=x"]);
     assert_eq!(tree.values(big, "member").len(), 70);
+    assert!(tree.values(big, "member").contains(&"cn=renamed,dc=x".to_owned()), "spilled links follow a rename");
     tree.assert_sound();
     reindex(&tree.dit, &mut |_, _| {}).unwrap();
     tree.assert_sound();
