@@ -73,3 +73,33 @@ pub struct Opened {
     /// The lock.
     pub lock: DataLock,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::Schema;
+    use std::sync::Arc;
+
+    #[test]
+    fn opening_to_read_keeps_the_index_as_the_node_built_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut options = crate::dit::Options::new(directory.path());
+        options.index.equality = vec!["cn".to_owned(), "!mail".to_owned()];
+        options.index.substring = Vec::new();
+        let index = options.index.clone();
+        drop(Dit::open(options, Arc::new(Schema::builtin()), Clock::system()).unwrap());
+        let arguments = DataArgs { data: Some(directory.path().to_owned()), ..DataArgs::default() };
+        let opened = arguments.open_to_read().unwrap();
+        assert_eq!(*opened.dit.catalog().index_options(), index);
+        let error = arguments.lock(LockUse::Replacing("import")).err().unwrap().to_string();
+        assert!(error.contains("being read"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_without_data_is_told_how_to_get_some() {
+        let directory = tempfile::tempdir().unwrap();
+        let arguments = DataArgs { data: Some(directory.path().to_owned()), ..DataArgs::default() };
+        assert!(arguments.open_to_read().err().unwrap().to_string().contains("entente init"));
+        assert!(DataArgs::default().config().unwrap_err().to_string().contains("--data"));
+    }
+}

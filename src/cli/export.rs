@@ -15,6 +15,7 @@ use crate::model::ldif::LdifWriter;
 use crate::model::{Dn, Filter, Rdn};
 use crate::schema::time::format_generalized_time;
 use crate::search::{AllSearchable, CompiledFilter, evaluate};
+use crate::state::AttributeId;
 use crate::storage::{EntryId, VALUE_OPERATIONAL, VALUE_SECRET};
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -50,7 +51,7 @@ pub struct ExportArgs {
     /// Who is to read it: decides which operational attributes are written
     #[arg(long = "for", value_enum, value_name = "READER", default_value_t)]
     reader: ExportReader,
-    /// Without operational attributes: the same as --for ldapadd
+    /// Without what servers keep themselves, and without access rules: the same as --for ldapadd
     #[arg(long, conflicts_with = "reader")]
     plain: bool,
     /// Leave out password hashes and other secrets
@@ -66,7 +67,7 @@ pub enum ExportReader {
     Entente,
     /// slapd's offline loader: identity, timestamps and authors, but no access rules
     Slapadd,
-    /// Any LDAP client: no operational attributes
+    /// Any LDAP client: nothing that servers keep themselves, and no access rules
     Ldapadd,
 }
 
@@ -252,7 +253,7 @@ impl<'t, W: Write> Form<'_, 't, W> {
                 continue;
             }
             let rank = if slice.flags & VALUE_OPERATIONAL != 0 {
-                if !self.wants_operational(&info.name) {
+                if !self.wants_operational(slice.id, &info.name) {
                     continue;
                 }
                 Rank::Operational
@@ -277,18 +278,22 @@ impl<'t, W: Write> Form<'_, 't, W> {
         Ok(self.ldif.entry(&dn, lines)?)
     }
 
-    fn names(&self, rdn: &Rdn, attribute: crate::state::AttributeId) -> bool {
+    fn names(&self, rdn: &Rdn, attribute: AttributeId) -> bool {
         let catalog = self.view.catalog();
         rdn.avas().iter().any(|ava| {
             catalog.schema().attribute_type(&ava.attribute).and_then(|found| catalog.base_of(found)) == Some(attribute)
         })
     }
 
-    fn wants_operational(&self, name: &str) -> bool {
+    /// Some operational attributes are written by users and needed by the entry's classes, as `ref` of a referral.
+    fn wants_operational(&self, attribute: AttributeId, name: &str) -> bool {
+        let catalog = self.view.catalog();
+        let is_given_by_users = attribute != catalog.well_known().aci
+            && catalog.attribute_type(attribute).is_some_and(|found| !found.no_user_modification);
         match self.options.reader {
             ExportReader::Entente => true,
-            ExportReader::Slapadd => KNOWN_TO_SLAPD.contains(&name.to_ascii_lowercase().as_str()),
-            ExportReader::Ldapadd => false,
+            ExportReader::Slapadd => is_given_by_users || KNOWN_TO_SLAPD.contains(&name.to_ascii_lowercase().as_str()),
+            ExportReader::Ldapadd => is_given_by_users,
         }
     }
 
