@@ -66,6 +66,17 @@ pub fn prepare(value: &[u8], case: Case, out: &mut Vec<u8>) -> Result<(), Prepar
     prepare_edges(value, case, Edges::VALUE, out)
 }
 
+/// Appends what the prepared form of a value certainly begins with, told from the ASCII characters at its beginning
+/// alone; nothing when they tell nothing. For saying cheaply of a text in another script that it is not the one meant.
+pub fn prepare_beginning(value: &[u8], case: Case, out: &mut Vec<u8>) {
+    // The last one may combine with what follows; control characters would let an earlier one do so.
+    let plain = value.iter().take_while(|byte| matches!(byte, b' '..=b'~')).count();
+    let Some(certain) = value.get(..plain.saturating_sub(1)) else { return };
+    if certain.iter().any(|byte| *byte != b' ') {
+        prepare_ascii(certain, case, Edges::VALUE, out);
+    }
+}
+
 /// Prepares one part of a substring assertion for being looked for inside prepared values. Appends to `out`.
 ///
 /// A blank at an edge that touches an asterisk is kept, as one: `*ann l*` and `*ann  l*` find `Ann Lee`, `*ann *`

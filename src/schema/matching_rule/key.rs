@@ -93,6 +93,16 @@ impl MatchingRule {
         }
     }
 
+    /// Appends what the key of a text certainly begins with, where the ASCII characters at its beginning say so; may be
+    /// nothing. Cost: none of that of other scripts.
+    pub fn key_beginning(self, value: &[u8], out: &mut Vec<u8>) {
+        match self.form() {
+            Form::CaseIgnore => string_prep::prepare_beginning(value, Case::Fold, out),
+            Form::CaseExact => string_prep::prepare_beginning(value, Case::Exact, out),
+            _ => {}
+        }
+    }
+
     /// Appends the key of a substring assertion part, to be looked for (`memmem`) inside keys of values.
     ///
     /// An initial part must be at the beginning of the key, a last part at its end, parts must not overlap. Blanks at

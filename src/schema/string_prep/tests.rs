@@ -174,6 +174,17 @@ proptest! {
     }
 
     #[test]
+    fn what_a_value_begins_with_is_said_rightly(text in "[a-cA-C \\x01\u{301}\u{ad}\u{20d0}éß\u{fb01}]{0,10}") {
+        for case in [Case::Fold, Case::Exact] {
+            let (mut whole, mut beginning) = (Vec::new(), Vec::new());
+            prepare_beginning(text.as_bytes(), case, &mut beginning);
+            if prepare(text.as_bytes(), case, &mut whole).is_ok() {
+                prop_assert!(whole.starts_with(&beginning), "{:?} {:?}", whole, beginning);
+            }
+        }
+    }
+
+    #[test]
     fn a_piece_of_a_value_is_found_in_it(text in "[a-cA-C][ a-cA-C]{0,12}[a-cA-C]", from in 0_usize..14, to in 0_usize..14) {
         let (from, to) = (from.min(text.len()), to.min(text.len()));
         if from < to {
