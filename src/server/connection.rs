@@ -377,7 +377,8 @@ impl Connection {
         if !self.search_has_room(options) {
             return false;
         }
-        let room = options.output_bytes.saturating_sub(self.output.len());
+        // The last entry goes a little beyond; leave it room, so that the buffer need not double for it.
+        let room = options.output_bytes.saturating_sub(self.output.len()) / 8 * 7;
         let done = self.work.step(&self.door.directory, self.output.buffer(), room);
         if let Some((id, record)) = done {
             record.finish(self.mailbox.id, id, self.session.requester.dn(), self.door.clock.monotonic());
