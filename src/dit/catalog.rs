@@ -90,29 +90,7 @@ impl Default for IndexOptions {
             "!userSMIMECertificate",
             "!userPKCS12",
         ];
-        let mut names = [
-            "cn",
-            "sn",
-            "givenName",
-            "displayName",
-            "mail",
-            "uid",
-            "telephoneNumber",
-            "mobile",
-            "homePhone",
-            "ipPhone",
-        ]
-        .to_vec();
-        names.extend([
-            "facsimileTelephoneNumber",
-            "mozillaNickname",
-            "mozillaSecondEmail",
-            "o",
-            "ou",
-            "title",
-            "l",
-            "fileAs",
-        ]);
+        let names = ["cn", "sn", "givenName", "displayName", "mail", "mozillaNickname", "mozillaSecondEmail", "fileAs"];
         Self { equality: list(&bulky), presence: list(&bulky), substring: list(&names) }
     }
 }
