@@ -13,7 +13,8 @@ use super::writing::read_state;
 use crate::model::EntryUuid;
 use crate::state::EntryState;
 use crate::storage::{
-    EntryId, MetaName, Reader, StorageError, Table, ViewRecord, dn2id_key, log_key, sealed_id, unseal, uuid2id_key,
+    ENTRY_HAS_LINKS, EntryId, MetaName, Reader, StorageError, Table, ViewRecord, dn2id_key, log_key, sealed_id, unseal,
+    uuid2id_key,
 };
 use std::collections::BTreeMap;
 
@@ -134,8 +135,10 @@ fn entry(
             return Ok(Some(parent));
         }
     };
-    if record.naming_stamp() == view.naming_stamp() {
-        if sealed_id(id, derive(view, state, parent)?) != stored {
+    // A record without links never has to follow a rename: it is compared as of the stamp that it has.
+    if record.naming_stamp() == view.naming_stamp() || record.flags() & ENTRY_HAS_LINKS == 0 {
+        let then = View::new(view.reader(), view.catalog(), record.naming_stamp(), 0);
+        if sealed_id(id, derive(&then, state, parent)?) != stored {
             report.tell(format!(
                 "id2entry: the view of entry number {} (entryUUID {}) differs from its state",
                 id.0, state.uuid

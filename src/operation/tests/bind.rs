@@ -1,0 +1,153 @@
+//! Bind: what is decided at once, what is handed back to be hashed, and who one is afterwards.
+
+use super::support::{ANN, BOB, House};
+use crate::model::ResultCode;
+use crate::operation::{BindOutcome, BindStep, ConnectionFacts, Session, TlsFacts};
+use crate::policy::requester::{Authentication, RequesterKind};
+use crate::wire::{self, BindRequest, Controls};
+
+/// `secret`.
+const SSHA: &str = "{SSHA}1G904nLkTkGWjKNnQuB/hpWXC/hzYWx0c2FsdA==";
+const ADMINISTRATOR: &str = "cn=admin,dc=example,dc=com";
+
+impl House {
+    fn bind(&self, session: &Session, name: &str, authentication: wire::Authentication<'_>) -> BindStep {
+        let request = BindRequest { version: 3, name, authentication };
+        self.directory.bind(session, 1, &request, &Controls::NONE)
+    }
+
+    fn simple(&self, name: &str, password: &str) -> BindStep {
+        self.bind(&self.anonymous(), name, wire::Authentication::Simple(password.as_bytes()))
+    }
+
+    fn external(&self, session: &Session, credentials: Option<&str>) -> BindOutcome {
+        let credentials = credentials.map(str::as_bytes);
+        done(self.bind(session, "", wire::Authentication::Sasl { mechanism: "EXTERNAL", credentials }))
+    }
+
+    fn over(&self, facts: ConnectionFacts) -> Session {
+        Session::new(self.anonymous().requester, facts)
+    }
+}
+
+/// Decided without hashing.
+#[track_caller]
+fn done(step: BindStep) -> BindOutcome {
+    match step {
+        BindStep::Done(outcome) => outcome,
+        BindStep::Hash(_) => panic!("this bind hashes"),
+    }
+}
+
+/// Decided by hashing.
+#[track_caller]
+fn hashed(step: BindStep) -> BindOutcome {
+    match step {
+        BindStep::Done(outcome) => panic!("this bind does not hash: {}", outcome.code),
+        BindStep::Hash(decide) => decide(),
+    }
+}
+
+fn house() -> House {
+    let house = House::new(&[]);
+    house.set(ANN, "userPassword", SSHA, true);
+    house
+}
+
+/// T-25: what fails costs the same whatever it fails by; what succeeds by a digest costs nothing more.
+#[test]
+fn every_failure_hashes_and_says_the_same() {
+    let house = house();
+    let failures = [
+        hashed(house.simple(ANN, "wrong")),
+        hashed(house.simple("uid=nobody,ou=people,dc=example,dc=com", "secret")),
+        hashed(house.simple("dc=elsewhere", "secret")),
+        hashed(house.simple(BOB, "secret")),
+        hashed(house.simple("ou=people,dc=example,dc=com", "secret")),
+        hashed(house.simple(ADMINISTRATOR, "secret")),
+    ];
+    for failure in &failures {
+        assert_eq!(failure.code, ResultCode::INVALID_CREDENTIALS);
+        assert_eq!(failure.response, failures[0].response);
+        assert!(failure.requester.is_anonymous());
+    }
+    let outcome = done(house.simple("UID=Ann,ou=people, dc=example,dc=com", "secret"));
+    assert_eq!((outcome.code, outcome.requester.dn()), (ResultCode::SUCCESS, Some(ANN)));
+    assert_eq!(outcome.requester.authentication, Authentication::Simple);
+}
+
+/// The administrator is no entry, so whatever is in the tree cannot lock it out; an entry of that name stays an entry.
+#[test]
+fn the_administrator_binds_beside_an_entry_of_its_name() {
+    let house = house();
+    house.directory.dit().set_administrator(ADMINISTRATOR, b"root-secret").unwrap();
+    let outcome = done(house.simple("CN=Admin,dc=example,dc=com", "root-secret"));
+    assert!(outcome.requester.is_administrator());
+    assert_eq!(outcome.requester.dn(), Some(ADMINISTRATOR));
+    house.add(
+        9,
+        ADMINISTRATOR,
+        &[("objectClass", &["person"]), ("cn", &["admin"]), ("sn", &["x"]), ("userPassword", &[SSHA])],
+    );
+    assert!(done(house.simple(ADMINISTRATOR, "root-secret")).requester.is_administrator());
+    let outcome = done(house.simple(ADMINISTRATOR, "secret"));
+    assert!(matches!(outcome.requester.kind, RequesterKind::Entry { .. }));
+    assert_eq!(hashed(house.simple(ADMINISTRATOR, "wrong")).code, ResultCode::INVALID_CREDENTIALS);
+}
+
+/// RFC 4513 5.1.2; T-39, T-40.
+#[test]
+fn half_a_simple_bind_authenticates_nobody() {
+    let house = house();
+    assert_eq!(done(house.simple("", "")).code, ResultCode::SUCCESS);
+    assert!(done(house.simple("", "")).requester.is_anonymous());
+    assert_eq!(done(house.simple(ANN, "")).code, ResultCode::UNWILLING_TO_PERFORM);
+    assert_eq!(done(house.simple("", "secret")).code, ResultCode::INVALID_CREDENTIALS);
+    assert_eq!(done(house.simple("no dn", "secret")).code, ResultCode::INVALID_DN_SYNTAX);
+}
+
+/// RFC 4513 5.2.3.
+#[test]
+fn external_takes_the_word_of_the_carrier_and_of_nobody_else() {
+    let house = house();
+    house.directory.dit().set_administrator(ADMINISTRATOR, b"root-secret").unwrap();
+    let facts = house.anonymous().connection;
+    assert_eq!(house.external(&house.over(facts.clone()), None).code, ResultCode::INVALID_CREDENTIALS);
+    let socket = |uid| house.over(ConnectionFacts { unix_uid: Some(uid), ..facts.clone() });
+    let owner = house.external(&socket(0), None);
+    assert!(owner.requester.is_administrator());
+    assert_eq!(house.external(&socket(0), Some("dn:cn=admin,dc=example,dc=com")).code, ResultCode::SUCCESS);
+    assert_eq!(house.external(&socket(0), Some("dn:uid=ann,ou=people,dc=example,dc=com")).code.0, 49);
+    assert_eq!(house.external(&socket(54_321), None).code, ResultCode::INVALID_CREDENTIALS);
+    let certificate = |subject: Option<&str>| {
+        let tls = TlsFacts { ssf: 256, version: "TLSv1.3", client_certificate_subject: subject.map(str::to_owned) };
+        house.over(ConnectionFacts { tls: Some(tls), ..facts.clone() })
+    };
+    let ann = house.external(&certificate(Some("UID=ann,OU=people,DC=example,DC=com")), Some(""));
+    assert_eq!(ann.requester.dn(), Some(ANN));
+    assert_eq!(ann.requester.authentication, Authentication::ClientCertificate);
+    // The administrator has no certificate of that name: a certificate names an entry.
+    for subject in [None, Some(ADMINISTRATOR), Some("CN=nobody"), Some("no dn")] {
+        assert_eq!(house.external(&certificate(subject), None).code, ResultCode::INVALID_CREDENTIALS, "{subject:?}");
+    }
+}
+
+#[test]
+fn what_is_not_served_is_refused_by_name() {
+    let house = house();
+    let session = house.anonymous();
+    let request = |version, authentication| BindRequest { version, name: "", authentication };
+    for (version, authentication, code) in [
+        (2, wire::Authentication::Simple(b""), ResultCode::PROTOCOL_ERROR),
+        (3, wire::Authentication::Unknown(0x89), ResultCode::AUTH_METHOD_NOT_SUPPORTED),
+        (
+            3,
+            wire::Authentication::Sasl { mechanism: "PLAIN", credentials: None },
+            ResultCode::AUTH_METHOD_NOT_SUPPORTED,
+        ),
+        (3, wire::Authentication::Sasl { mechanism: "", credentials: None }, ResultCode::AUTH_METHOD_NOT_SUPPORTED),
+    ] {
+        let step = house.directory.bind(&session, 1, &request(version, authentication), &Controls::NONE);
+        assert_eq!(done(step).code, code);
+    }
+}
