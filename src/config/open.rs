@@ -36,6 +36,7 @@ impl Config {
         let mut options = dit::Options::new(&self.server.data_dir);
         options.map_bytes = usize::try_from(self.storage.map_size_bytes).unwrap_or(usize::MAX);
         options.readers_max = self.storage.readers;
+        options.batch_max = self.limits.writer_batch;
         options.index = dit::IndexOptions {
             equality: IndexSelection::texts(&self.index.equality),
             presence: IndexSelection::texts(&self.index.presence),

@@ -25,6 +25,8 @@ pub struct Options {
     pub index: IndexOptions,
     /// Updates kept in the log for followers, at least; older ones are trimmed.
     pub log_records_max: u64,
+    /// Changes in one commit, at most.
+    pub batch_max: usize,
     /// False only for a bulk load into a new file.
     pub durable: bool,
     /// Whether the data must be there already.
@@ -41,6 +43,7 @@ impl Options {
             readers_max: storage.readers_max,
             index: IndexOptions::default(),
             log_records_max: 100_000,
+            batch_max: 1024,
             durable: true,
             must_exist: false,
         }
@@ -55,6 +58,7 @@ pub struct Dit {
     clock: Clock,
     token: u64,
     log_records_max: u64,
+    batch_max: usize,
     /// Counts commits that changed access rules or memberships, so that deciders know when to read them again.
     rules_generation: AtomicU64,
 }
@@ -126,6 +130,7 @@ impl Dit {
             clock,
             token: TOKENS.fetch_add(1, Ordering::Relaxed),
             log_records_max: options.log_records_max,
+            batch_max: options.batch_max,
             rules_generation: AtomicU64::new(1),
         };
         if !as_recorded && recorded.as_deref() != Some(index.fingerprint().as_bytes()) {
@@ -202,6 +207,10 @@ impl Dit {
             self.rules_generation.fetch_add(1, Ordering::Release);
         }
         self.feed.announce();
+    }
+
+    pub(super) fn batch_max(&self) -> usize {
+        self.batch_max
     }
 
     pub(super) fn log_records_max(&self) -> u64 {

@@ -20,8 +20,6 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Changes in one commit at most.
-const GROUP_MAX: usize = 1024;
 /// Work in one commit at most, unless a single change takes longer.
 const GROUP_WORK: Duration = Duration::from_millis(5);
 
@@ -148,7 +146,7 @@ fn group(dit: &Dit, first: Job, orders: &Receiver<Order>, stats: &WriterStats, p
                     Some(DitError::Unavailable("a change failed inside the writer; nothing of its group was stored"));
             }
         }
-        if failure.is_some() || completions.len() >= GROUP_MAX || dit.clock().monotonic() - started > GROUP_WORK {
+        if failure.is_some() || completions.len() >= dit.batch_max() || dit.clock().monotonic() - started > GROUP_WORK {
             break;
         }
         match orders.try_recv() {
