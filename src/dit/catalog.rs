@@ -90,7 +90,7 @@ impl Default for IndexOptions {
             "!userSMIMECertificate",
             "!userPKCS12",
         ];
-        let names = ["cn", "sn", "givenName", "displayName", "mail", "mozillaNickname", "mozillaSecondEmail", "fileAs"];
+        let names = ["cn", "mail", "mozillaNickname", "mozillaSecondEmail", "fileAs"];
         Self { equality: list(&bulky), presence: list(&bulky), substring: list(&names) }
     }
 }
