@@ -254,7 +254,8 @@ fn is_printable(byte: u8) -> bool {
         || matches!(byte, b'\'' | b'(' | b')' | b'+' | b',' | b'-' | b'.' | b'=' | b'/' | b':' | b'?' | b' ')
 }
 
-fn is_integer(value: &[u8]) -> bool {
+/// A whole number as RFC 4517 3.3.16 writes it: no leading zeros, no `-0`, no blanks.
+pub(crate) fn is_integer(value: &[u8]) -> bool {
     let digits = value.strip_prefix(b"-").unwrap_or(value);
     let plain = !digits.is_empty() && digits.len() <= INTEGER_DIGITS_MAX && digits.iter().all(u8::is_ascii_digit);
     plain && (digits.first() != Some(&b'0') || value == b"0")

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::model::Dn;
 use crate::schema::string_prep::{self, Case, PrepareError, SubstringPart};
-use crate::schema::syntax::{INTEGER_DIGITS_MAX, bits, parse_uuid, split_uid};
+use crate::schema::syntax::{bits, is_integer, parse_uuid, split_uid};
 use crate::schema::{Schema, certificate, name_key, time};
 
 use super::{Form, InvalidValue, MatchingRule};
@@ -170,7 +170,8 @@ impl MatchingRule {
     }
 
     fn number(self, value: &[u8]) -> Result<i128, InvalidValue> {
-        std::str::from_utf8(value).ok().and_then(|text| text.trim().parse().ok()).ok_or_else(|| self.not_integer())
+        let text = std::str::from_utf8(value).ok().filter(|_| is_integer(value));
+        text.and_then(|text| text.parse().ok()).ok_or_else(|| self.not_integer())
     }
 
     fn oid_key(self, schema: &Schema, value: &[u8], out: &mut Vec<u8>) -> Result<(), InvalidValue> {
@@ -291,20 +292,19 @@ fn ordered(number: i64) -> [u8; 8] {
 }
 
 /// Sign, count of digits, digits; for negative numbers all of it complemented, so that `memcmp` is numeric order for
-/// any length. Leading zeros and `-0` are tolerated, as assertions have them.
+/// any length. What RFC 4517 3.3.16 does not allow (`01`, `-0`) has no key, so that asserting it is Undefined.
 fn integer_key(value: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    let value = value.trim_ascii();
+    if !is_integer(value) {
+        return None;
+    }
     let (negative, digits) = match value.strip_prefix(b"-") {
         Some(digits) => (true, digits),
         None => (false, value),
     };
-    if digits.is_empty() || digits.len() > INTEGER_DIGITS_MAX || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let zeros = digits.iter().take_while(|byte| **byte == b'0').count();
-    let digits = digits.get(zeros..)?;
+    // Zero has no digits: its count is less than that of all other numbers.
+    let digits = if value == b"0" { &[] } else { digits };
     let count = u16::try_from(digits.len()).ok()?;
-    if negative && count > 0 {
+    if negative {
         out.push(0x7f);
         out.extend_from_slice(&(!count).to_be_bytes());
         out.extend(digits.iter().map(|byte| !byte));

@@ -69,12 +69,22 @@ fn times_and_integers_are_compared_by_what_they_mean() {
             < key(MatchingRule::GeneralizedTimeMatch, "19700101000000Z")
     );
     assert!(same(MatchingRule::UtcTimeMatch, "240101120000Z", "2401011200Z"));
-    assert!(same(MatchingRule::IntegerMatch, "007", "7"));
-    assert!(same(MatchingRule::IntegerMatch, "-0", "0"));
+    assert!(same(MatchingRule::IntegerMatch, "7", "7") && !same(MatchingRule::IntegerMatch, "7", "-7"));
     assert!(same(MatchingRule::UuidMatch, "597AE2F6-16a6-1027-98f4-d28b5365dc14", "597ae2f616a6102798f4d28b5365dc14"));
     assert!(same(MatchingRule::BooleanMatch, "true", "TRUE"));
     let csn = |text| key(MatchingRule::CsnMatch, text);
     assert!(csn("20240101120000.000001Z#000000#002#000000") < csn("20240101120000.000001Z#000001#001#000000"));
+}
+
+/// RFC 4517 3.3.16, RFC 4511 4.5.1.7: asserting what is no INTEGER is Undefined, so there is no key.
+#[test]
+fn numbers_written_otherwise_have_no_key() {
+    for value in ["007", "-0", "-07", "+7", " 7", "7 ", "", "-"] {
+        for rule in [MatchingRule::IntegerMatch, MatchingRule::IntegerOrderingMatch] {
+            assert!(rule.key(schema(), value.as_bytes(), &mut Vec::new()).is_err(), "{value:?}");
+        }
+        assert!(MatchingRule::IntegerBitAndMatch.is_match(schema(), b"7", value.as_bytes()).is_err(), "{value:?}");
+    }
 }
 
 #[test]
