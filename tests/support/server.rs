@@ -52,8 +52,10 @@ impl Subject {
 }
 
 /// Access as nearly all tests want it: everybody reads all but passwords, everybody may change an own password.
-const OPEN_ACI: [&str; 2] = [
+const OPEN_ACI: [&str; 3] = [
     r#"(targetattr != "userPassword")(version 3.0; acl "everybody reads"; allow (read, search, compare) userdn = "ldap:///anyone";)"#,
+    // `!=` is about user attributes; slapd's `*` is all.
+    r#"(targetattr = "+")(version 3.0; acl "operational too"; allow (read, search, compare) userdn = "ldap:///anyone";)"#,
     r#"(targetattr = "userPassword")(version 3.0; acl "own password"; allow (write) userdn = "ldap:///self";)"#,
 ];
 /// The same for slapd.
