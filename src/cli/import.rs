@@ -16,7 +16,7 @@ use crate::model::AttributeDescription;
 use crate::model::ldif::{LdifReader, LdifWriter, UrlPolicy};
 use crate::schema::Schema;
 use crate::storage::{EntryId, MetaName};
-use loader::{Loader, Refusal};
+use loader::{Loader, Refusal, Suffix};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -101,7 +101,7 @@ pub fn import(
     let fresh = Options { directory: temporary.clone(), durable: false, must_exist: false, ..options.clone() };
     let dit = Dit::open(fresh, Arc::clone(schema), clock.clone())?;
     kept.restore(&dit)?;
-    let mut report = load(&dit, input, file, how, kept.rules, progress)?;
+    let mut report = load(&dit, input, file, how, kept.suffixes, progress)?;
     drop(dit);
     take_place(&temporary, directory)?;
     report.seconds = clock.monotonic().as_secs_f64();
@@ -111,7 +111,7 @@ pub fn import(
 /// What the new data keeps of the old.
 struct Kept {
     meta: Vec<(MetaName, Vec<u8>)>,
-    rules: Vec<(Vec<u8>, Vec<Vec<u8>>)>,
+    suffixes: Vec<Suffix>,
 }
 
 impl Kept {
@@ -119,7 +119,7 @@ impl Kept {
         let dit = Dit::open(Options { must_exist: true, ..options.clone() }, Arc::clone(schema), clock.clone())?;
         let snapshot = dit.read()?;
         let view = snapshot.view();
-        let mut rules = Vec::new();
+        let mut suffixes = Vec::new();
         let aci = AttributeDescription::parse("aci").ok().and_then(|description| view.catalog().find(&description));
         for suffix in view.children(EntryId::NONE)? {
             let suffix = suffix?;
@@ -131,11 +131,12 @@ impl Kept {
                      or add to the running server with ldapadd"
                 )));
             }
-            if let (Some(slice), Ok(dn)) =
-                (aci.and_then(|aci| entry.attribute(aci)), crate::model::Dn::parse_bytes(entry.record.rdn()))
-            {
-                rules.push((schema.dn_key(&dn), view.values(&entry, &slice)?));
-            }
+            let Ok(dn) = crate::model::Dn::parse_bytes(entry.record.rdn()) else { continue };
+            let values = match aci.and_then(|aci| entry.attribute(aci)) {
+                Some(slice) => view.values(&entry, &slice)?,
+                None => Vec::new(),
+            };
+            suffixes.push(Suffix { key: schema.dn_key(&dn), rules: values });
         }
         let names = [
             MetaName::Cluster,
@@ -151,7 +152,7 @@ impl Kept {
                 meta.push((name, bytes.to_vec()));
             }
         }
-        Ok(Self { meta, rules })
+        Ok(Self { meta, suffixes })
     }
 
     /// The identity goes over, but for the origin: what the old one said is gone, so its numbers must not come again.
@@ -172,10 +173,10 @@ fn load(
     input: impl Read,
     file: &Path,
     how: &ImportOptions,
-    rules: Vec<(Vec<u8>, Vec<Vec<u8>>)>,
+    suffixes: Vec<Suffix>,
     progress: &mut Progress,
 ) -> Result<ImportReport, ImportError> {
-    let mut loader = Loader::begin(dit, rules)?;
+    let mut loader = Loader::begin(dit, suffixes)?;
     let mut rejects =
         Rejects { path: how.rejects.clone().unwrap_or_else(|| rejects_beside(file)), writer: None, count: 0 };
     let base = how.base.as_ref().map(|base| dit.catalog().schema().dn_key(base));
@@ -300,4 +301,30 @@ pub fn open_input(file: &Path) -> Result<(Box<dyn BufRead>, Option<u64>), Import
     let input = std::fs::File::open(file).map_err(|source| file_error(file, source))?;
     let size = input.metadata().ok().map(|metadata| metadata.len());
     Ok((Box::new(BufReader::with_capacity(1 << 18, input)), size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn import_text(folder: &Path, text: &str) -> ImportReport {
+        let schema = Arc::new(Schema::builtin());
+        let options = Options::new(folder.join("data"));
+        drop(Dit::open(options.clone(), Arc::clone(&schema), Clock::system()).unwrap());
+        let how = ImportOptions { rejects: Some(folder.join("rejects.ldif")), ..ImportOptions::default() };
+        import(&options, &schema, text.as_bytes(), Path::new("test.ldif"), &how, &mut Progress::silent()).unwrap()
+    }
+
+    #[test]
+    fn an_entry_without_superior_is_refused_but_for_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let report = import_text(
+            folder.path(),
+            "dn: dc=a\nobjectClass: domain\ndc: a\n\ndn: cn=x,ou=y,dc=b\nobjectClass: device\ncn: x\n\n\
+             dn: cn=x,dc=a\nobjectClass: device\ncn: x\n",
+        );
+        assert_eq!((report.entries, report.rejected), (2, 1));
+        let rejects = std::fs::read_to_string(folder.path().join("rejects.ldif")).unwrap();
+        assert!(rejects.contains("its superior ou=y,dc=b is not in the file before it"), "{rejects}");
+    }
 }

@@ -53,6 +53,9 @@ const DROPPED: &[&str] = &[
 const DROPPED_PREFIXES: &[&str] =
     &["nsds5", "nsds50", "nsds7", "nsslapd-", "pwdpolicy", "passwordretry", "passwordhistory"];
 
+/// A naming context has at most this many RDNs where one is looked for.
+const SUFFIX_RDNS_MAX: usize = 8;
+
 /// Superiors remembered by their normalised DN.
 const SUPERIORS_MAX: usize = 100_000;
 
@@ -97,6 +100,12 @@ enum Meaning {
     NsUniqueId,
 }
 
+/// A naming context of the data before, and the access rules that its first entry had.
+pub(super) struct Suffix {
+    pub(super) key: Vec<u8>,
+    pub(super) rules: Vec<Vec<u8>>,
+}
+
 /// Feeds a bulk load.
 pub(super) struct Loader<'d> {
     load: Option<BulkLoad<'d>>,
@@ -105,8 +114,8 @@ pub(super) struct Loader<'d> {
     superiors: HashMap<Vec<u8>, EntryId>,
     pub(super) dropped: BTreeMap<String, u64>,
     pub(super) entries: u64,
-    /// `aci` values that the suffix entries had before, for suffix entries that bring none.
-    kept_rules: Vec<(Vec<u8>, Vec<Vec<u8>>)>,
+    /// What was there before: its naming contexts may come again, and keep their rules if they bring none.
+    suffixes: Vec<Suffix>,
     /// Who is said to have made entries that do not say it.
     administrator: Option<Vec<u8>>,
     random: Random,
@@ -114,7 +123,7 @@ pub(super) struct Loader<'d> {
 }
 
 impl<'d> Loader<'d> {
-    pub(super) fn begin(dit: &'d Dit, kept_rules: Vec<(Vec<u8>, Vec<Vec<u8>>)>) -> Result<Self, DitError> {
+    pub(super) fn begin(dit: &'d Dit, suffixes: Vec<Suffix>) -> Result<Self, DitError> {
         Ok(Self {
             load: Some(BulkLoad::begin(dit)?),
             schema: Arc::clone(dit.catalog().schema()),
@@ -122,7 +131,7 @@ impl<'d> Loader<'d> {
             superiors: HashMap::new(),
             dropped: BTreeMap::new(),
             entries: 0,
-            kept_rules,
+            suffixes,
             administrator: dit.administrator()?.map(|(name, _)| name.into_bytes()),
             random: Random::new()?,
             now_ms: dit.clock().wall_ms(),
@@ -252,13 +261,17 @@ impl<'d> Loader<'d> {
 
     /// A suffix entry without access rules keeps those that were there: an import locks nobody out by accident.
     fn keep_rules(&mut self, dn: &Dn, kept: &mut Vec<Kept>) -> Result<(), Refusal> {
-        if self.kept_rules.is_empty() {
+        if dn.rdns().len() > SUFFIX_RDNS_MAX {
             return Ok(());
         }
         let key = self.schema.dn_key(dn);
-        let Some((_, rules)) = self.kept_rules.iter().find(|(suffix, _)| *suffix == key).cloned() else {
+        let Some(rules) = self.suffixes.iter().find(|suffix| suffix.key == key).map(|suffix| suffix.rules.clone())
+        else {
             return Ok(());
         };
+        if rules.is_empty() {
+            return Ok(());
+        }
         let aci = Attribute {
             description: crate::model::AttributeDescription::parse("aci")
                 .map_err(|error| Refusal::Bad(error.to_string()))?,
@@ -314,7 +327,13 @@ impl<'d> Loader<'d> {
         let resolution = view.resolve(dn)?;
         match resolution {
             crate::dit::Resolution { entry: Some(_), .. } => bad("the file has this DN twice; remove one"),
-            crate::dit::Resolution { matched: None, .. } => Ok(EntryId::NONE),
+            // A naming context is one that was there, or the first entry of the file; any other entry without a superior is
+            // a mistake in the file.
+            crate::dit::Resolution { matched: None, .. }
+                if self.entries == 0 || self.suffixes.iter().any(|suffix| suffix.key == self.schema.dn_key(dn)) =>
+            {
+                Ok(EntryId::NONE)
+            }
             _ => bad(format!("its superior {superior} is not in the file before it, or was refused")),
         }
     }
