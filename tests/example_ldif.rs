@@ -199,6 +199,7 @@ fn what_init_begins_with_is_ldif_once_its_places_are_filled() {
         .replace("@VALUE@", "example");
     let entries = entries(text.as_bytes());
     assert_eq!(entries.len(), 1);
-    assert_eq!(entries[0].values("aci").len(), 2);
+    // Contacts, what the server notes, an own telephone and password.
+    assert_eq!(entries[0].values("aci").len(), 3);
     assert!(!text.lines().any(|line| !line.starts_with('#') && line.contains('@')));
 }

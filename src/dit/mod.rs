@@ -2,7 +2,7 @@
 //!
 //! State, view, index: the state record of an entry is what suppliers merge; its view record is a pure function of
 //! the state (and of the names of what it refers to); index keys are a pure function of the view. Reads touch view
-//! and index only. Every change, local or replicated, passes [`apply`](Writing::apply) inside the one writer's
+//! and index only. Every change, local or replicated, passes `apply` inside the one writer's
 //! transaction, which changes all three together with log and vector.
 
 mod apply;

@@ -1,8 +1,8 @@
 //! Who may do what here: the tree's access rules, kept compiled, and decisions about its entries.
 //!
 //! `policy` decides, this module fetches what it decides on. Three memories keep a search from paying for rules:
-//! the rules of all entries that hold some ([`RuleBook`], as long as no commit touched rules, names or memberships),
-//! what they come to for one requester ([`Decided`], shared by all its connections), and within one snapshot the
+//! the rules of all entries that hold some (`RuleBook`, as long as no commit touched rules, names or memberships),
+//! what they come to for one requester (`Decided`, shared by all its connections), and within one snapshot the
 //! outcome for the superior last seen ([`Access`]): entries below one superior have the same rules unless they hold
 //! some themselves. A change of the tree that concerns rules shows in [`Dit::rules_generation`]; nothing older is used.
 //!

@@ -47,7 +47,7 @@ impl HashingPool {
     /// Puts `job` into the line.
     ///
     /// # Errors
-    /// [`Busy`]; the job is dropped.
+    /// `Busy`; the job is dropped.
     pub fn run(&self, job: impl FnOnce() + Send + 'static) -> Result<(), Busy> {
         self.0.try_send(Box::new(job)).map_err(|_| Busy)
     }
