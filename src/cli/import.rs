@@ -101,11 +101,24 @@ pub fn import(
     let fresh = Options { directory: temporary.clone(), durable: false, must_exist: false, ..options.clone() };
     let dit = Dit::open(fresh, Arc::clone(schema), clock.clone())?;
     kept.restore(&dit)?;
-    let mut report = load(&dit, input, file, how, kept.suffixes, progress)?;
+    let loaded = load(&dit, input, file, how, kept.suffixes, progress);
     drop(dit);
+    let mut report = match loaded {
+        Ok(report) if report.entries > 0 => report,
+        nothing => {
+            // The error that is told is the one that matters; the next import removes what is left.
+            let _ = std::fs::remove_dir_all(&temporary);
+            return Err(nothing.err().unwrap_or_else(|| nothing_in(file)));
+        }
+    };
     take_place(&temporary, directory)?;
     report.seconds = clock.monotonic().as_secs_f64();
     Ok(report)
+}
+
+/// An empty file, or one of something else, must not empty the directory.
+fn nothing_in(file: &Path) -> ImportError {
+    ImportError::Refused(format!("{}: no entry of it could be imported; the data is as it was", file.display()))
 }
 
 /// What the new data keeps of the old.

@@ -171,6 +171,11 @@ impl Writing<'_> {
         if old.is_some() && new.is_none() {
             spill::all_keys(self.txn.reader(), &self.catalog, id, &mut old_keys)?;
         }
+        if let (Some(old), Some(new)) = (old, new)
+            && has_spilled_twins(&self.catalog, [old, new])
+        {
+            all_view_keys(self.txn.reader(), &self.catalog, id, new, &mut new_keys)?;
+        }
         let outcome = self.put_keys(id, &old_keys, &new_keys);
         self.old_keys = old_keys;
         self.new_keys = new_keys;
@@ -338,6 +343,16 @@ fn changed_twins(catalog: &Catalog, one: &ViewRecord<'_>, other: &ViewRecord<'_>
         }
     }
     bases
+}
+
+/// Whether values of one type stand in a spilled description and in another one. Of a spilled one only the touched
+/// values are known here, so that what one loses and the other keeps is found only by looking at all.
+fn has_spilled_twins(catalog: &Catalog, views: [&ViewRecord<'_>; 2]) -> bool {
+    let slices = || views.into_iter().flat_map(ViewRecord::attributes);
+    let base = |id: AttributeId| catalog.attribute(id).map(|info| info.base);
+    slices()
+        .filter(|slice| slice.flags & VALUE_SPILLED != 0)
+        .any(|spilled| slices().any(|slice| slice.id != spilled.id && base(slice.id) == base(spilled.id)))
 }
 
 /// Every index key that the view of an entry calls for, spilled values included: what `check` and `reindex` compare.

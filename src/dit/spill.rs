@@ -4,8 +4,9 @@
 //! A record is the text of a link's target as of a naming stamp (stamp u64, length u16, text; nothing for other values),
 //! so that reading a group is mostly copying, and then the cell.
 //!
-//! An attribute spills when it passes [`SPILL_ABOVE`] cells, and comes back only when nothing is left of it. While an
-//! update is applied, the cells that it touches are loaded into the state and put back afterwards.
+//! An attribute spills when it passes [`SPILL_ABOVE`] cells, and comes back only when nothing is left of it; classes,
+//! access rules and passwords never spill. While an update is applied, the cells that it touches are loaded into the
+//! state and put back afterwards.
 
 use super::DitError;
 use super::catalog::Catalog;
@@ -79,7 +80,10 @@ impl Touched {
         state: &mut EntryState,
     ) -> Result<(), DitError> {
         for (attribute, held) in &mut state.attributes {
-            let spills = held.spilled.is_none() && held.cells.len() > SPILL_ABOVE && held.counter.is_none();
+            let spills = held.spilled.is_none()
+                && held.cells.len() > SPILL_ABOVE
+                && held.counter.is_none()
+                && !stays_whole(catalog, *attribute);
             if spills {
                 held.spilled = Some(Box::default());
                 self.counts.push((*attribute, 0, 0));
@@ -123,6 +127,15 @@ impl Touched {
             }
         }
     }
+}
+
+/// Attributes that stand in the entry's record however many cells they have, because what an entry is and who may do
+/// what is read from there: its classes, its access rules, its passwords.
+fn stays_whole(catalog: &Catalog, attribute: AttributeId) -> bool {
+    let known = catalog.well_known();
+    attribute == known.object_class
+        || attribute == known.aci
+        || catalog.attribute(attribute).is_some_and(|info| info.secret)
 }
 
 /// One cell of a spilled attribute.

@@ -305,3 +305,38 @@ fn a_value_key_of_text_and_link_are_different_identities() {
     assert!(key.as_link().is_none());
     assert_eq!(value, CellValue::Text(b"cn=nobody,dc=example,dc=com".to_vec()));
 }
+
+#[test]
+fn classes_rules_and_passwords_stay_in_the_record_however_many_they_are() {
+    let tree = Tree::new();
+    let many: Vec<String> = (0..70).map(|n| format!("{{SSHA}}{n}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let ann = tree.person(3, "Ann", &[("userPassword", &many), ("aci", &many)]);
+    let snapshot = tree.dit.read().unwrap();
+    let entry = snapshot.view().entry(ann).unwrap().unwrap();
+    assert_ne!(entry.record.flags() & crate::storage::ENTRY_HAS_ACI, 0);
+    for name in ["userPassword", "aci"] {
+        let id = snapshot.view().catalog().find(&AttributeDescription::parse(name).unwrap()).unwrap();
+        assert_eq!(entry.attribute(id).unwrap().values().count(), 70, "{name}");
+    }
+    drop(snapshot);
+    tree.assert_sound();
+}
+
+/// Index keys stand under the bare type, whichever description calls for them.
+#[test]
+fn what_a_spilled_description_loses_another_one_keeps_in_the_index() {
+    let tree = Tree::new();
+    let many: Vec<String> = (0..70).map(|n| format!("text {n}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let ann = tree.person(3, "Ann", &[("description;lang-en", &many), ("description", &["text 1", "text 2"])]);
+    tree.assert_sound();
+    tree.change(ann, |writing| vec![cell(writing, "description;lang-en", "text 1", false)]);
+    tree.assert_sound();
+    tree.change(ann, |writing| vec![cell(writing, "description", "text 2", false)]);
+    tree.assert_sound();
+    tree.change(ann, |writing| vec![Delta::Clear(attribute(writing, "description"))]);
+    tree.assert_sound();
+    tree.change(ann, |writing| vec![Delta::Clear(attribute(writing, "description;lang-en"))]);
+    tree.assert_sound();
+}

@@ -123,6 +123,7 @@ fn group(dit: &Dit, first: Job, orders: &Receiver<Order>, stats: &WriterStats, p
     let mut writing = match Writing::begin(dit) {
         Ok(writing) => writing,
         Err(error) => {
+            stats.queued.fetch_sub(1, Ordering::Relaxed);
             tracing::error!(%error, "a write transaction cannot be begun");
             return false;
         }

@@ -23,7 +23,9 @@ use crate::model::{Dn, Filter, ResultCode, Scope};
 use crate::policy::limits::SearchLimits;
 use crate::policy::rights::Right;
 use crate::schema::AttributeTypeIndex;
-use crate::search::{AttributeGate, Base, CompiledFilter, Estimate, RunOptions, SearchRun, Step, evaluate, find_base};
+use crate::search::{
+    AttributeGate, Base, CompiledFilter, Estimate, RunOptions, SearchRun, Step, evaluate, find_base_by,
+};
 use crate::storage::EntryId;
 use crate::wire::{Controls, LdapResult, ResponseControl, ResponseKind, SearchEntry, SearchRequest, response};
 use std::sync::Arc;
@@ -61,7 +63,7 @@ enum State {
 pub(super) struct Running {
     asker: Asker,
     filter: Arc<CompiledFilter>,
-    /// The types that the filter names; `None` when it may look at others too.
+    /// The types that the filter looks at; `None` when it may look at others too.
     filter_types: Option<Vec<AttributeTypeIndex>>,
     base: EntryId,
     options: RunOptions,
@@ -157,7 +159,10 @@ impl Directory {
         let base = if dn.is_root() { default_base(view, options.default_search_base.as_ref())? } else { None };
         let found = match base {
             Some(id) => Base::Entry(id),
-            None => find_base(view, &dn, request.deref, controls.manage_dsa_it)?,
+            None => {
+                let may_follow = |alias: &Entry<'_>| access.is_visible(alias);
+                find_base_by(view, &dn, request.deref, controls.manage_dsa_it, &may_follow)?
+            }
         };
         let base = base_entry(view, &access, &dn, request.scope, found)?;
         if let Some(assertion) = &controls.assertion {

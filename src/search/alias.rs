@@ -49,6 +49,20 @@ pub enum Base {
 /// # Errors
 /// [`SearchError::Dit`].
 pub fn find_base(view: View<'_>, dn: &Dn, deref: DerefAliases, manage_dsa_it: bool) -> Result<Base, SearchError> {
+    find_base_by(view, dn, deref, manage_dsa_it, &|_| true)
+}
+
+/// [`find_base`] for somebody to whom aliases are absent unless `may_follow` says otherwise.
+///
+/// # Errors
+/// [`SearchError::Dit`].
+pub fn find_base_by(
+    view: View<'_>,
+    dn: &Dn,
+    deref: DerefAliases,
+    manage_dsa_it: bool,
+    may_follow: &dyn Fn(&Entry<'_>) -> bool,
+) -> Result<Base, SearchError> {
     let mut followed = dn.clone();
     let mut alias = None;
     for _ in 0..HOPS_MAX {
@@ -61,6 +75,9 @@ pub fn find_base(view: View<'_>, dn: &Dn, deref: DerefAliases, manage_dsa_it: bo
             return Ok(Base::Referral { entry: matched, missing: resolution.missing });
         }
         if deref.derefs_finding_base() && entry.record.flags() & ENTRY_ALIAS != 0 {
+            if !may_follow(&entry) {
+                return Ok(Base::Missing { matched: Some(entry.record.parent()) });
+            }
             alias = Some(matched);
             let Some(target) = target_of(view, &entry) else { return Ok(Base::AliasProblem { alias: matched }) };
             let below = followed.rdns().get(..resolution.missing).unwrap_or_default();

@@ -71,7 +71,7 @@ impl CompiledFilter {
         Self { root: Node::Constant(Truth::True), memos: 0, types: Vec::new() }
     }
 
-    /// The attribute types that the filter names, each once.
+    /// The attribute types that the filter looks at, each once: those that it names, and their subtypes.
     pub fn attribute_types(&self) -> &[AttributeTypeIndex] {
         &self.types
     }
@@ -165,8 +165,10 @@ impl<'s> Compiler<'s> {
             // How values travel is no property of the values (RFC 4522 3).
             parsed.options().iter().filter(|option| *option != "binary").cloned().collect()
         };
-        if !self.types.contains(&found.index) {
-            self.types.push(found.index);
+        for index in std::iter::once(&found.index).chain(&found.subtypes) {
+            if !self.types.contains(index) {
+                self.types.push(*index);
+            }
         }
         Some((found, options))
     }

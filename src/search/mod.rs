@@ -29,7 +29,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-pub use alias::{Base, find_base};
+pub use alias::{Base, find_base, find_base_by};
 pub use compile::CompiledFilter;
 pub use computed::{Computed, computed_values};
 pub use evaluate::{AllSearchable, AttributeGate, Truth, evaluate, evaluate_attributes};

@@ -117,7 +117,8 @@ impl Work {
     pub(super) fn abandon(&mut self, id: i32) {
         if let Some(running) = self.take_search(id) {
             running.task.abandon();
-        } else if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.id == id) {
+        } else if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.id == id && !waiting.is_abandoned)
+        {
             waiting.is_abandoned = true;
         }
     }

@@ -120,6 +120,35 @@ fn strict_import_stops_at_the_first_bad_entry_and_changes_nothing() {
     assert_eq!(ldif::by_dn(&export(&fresh.data())), before);
 }
 
+/// A pipe whose other end failed, or the wrong file, must not empty the directory.
+#[test]
+fn import_of_nothing_changes_nothing() {
+    let fresh = Fresh::new();
+    import(&fresh.data(), DATA, fresh.path());
+    let before = ldif::by_dn(&export(&fresh.data()));
+    for nothing in ["", "version: 1\n", "this is no LDIF\n", "dn: uid=lost,dc=elsewhere\nobjectClass: nonsense\n"] {
+        let text = fresh.import(nothing, &["--replace"]).expect_failure();
+        assert!(text.contains("the data is as it was"), "{text}");
+        assert_eq!(ldif::by_dn(&export(&fresh.data())), before);
+    }
+    assert!(!fresh.data().join("import.tmp").exists());
+}
+
+/// The nil UUID stands for "no superior" inside.
+#[test]
+fn the_nil_uuid_is_no_identity() {
+    let fresh = Fresh::new();
+    let bad = format!(
+        "{DATA}\ndn: ou=nil,{SUFFIX}\nobjectClass: organizationalUnit\nou: nil\n\
+        entryUUID: 00000000-0000-0000-0000-000000000000\n"
+    );
+    let finished = fresh.import(&bad, &[]);
+    let text = format!("{}{}", finished.stdout, finished.stderr);
+    finished.expect_failure();
+    assert!(text.contains("identifies no entry"), "{text}");
+    check(&fresh.data());
+}
+
 /// What is there is not replaced by mistake.
 #[test]
 fn import_over_data_needs_to_be_told_so() {

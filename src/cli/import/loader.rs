@@ -6,6 +6,7 @@
 //! valid values, a class that allows them, a superior that is there.
 
 use crate::dit::{BulkLoad, Dit, DitError, ValueError, birth_deltas};
+use crate::model::dn::DN_BYTES_MAX;
 use crate::model::ldif::{LdifBody, LdifRecord};
 use crate::model::{Attribute, Dn, EntryUuid, Rdn};
 use crate::policy::password_hash;
@@ -154,6 +155,10 @@ impl<'d> Loader<'d> {
         if dn.is_root() {
             return bad("an entry with the empty DN cannot be imported; remove it");
         }
+        // Escaping makes a byte three at most.
+        if record.dn.len() > DN_BYTES_MAX / 3 && dn.to_string().len() > DN_BYTES_MAX {
+            return bad(format!("dn: longer than {DN_BYTES_MAX} bytes when it is written with its escapes"));
+        }
         let (entry, uuid) = self.sort_out(&dn, attributes)?;
         self.check(&entry)?;
         let parent = self.superior_of(&dn)?;
@@ -190,10 +195,11 @@ impl<'d> Loader<'d> {
                         .first()
                         .map(|value| String::from_utf8_lossy(value).into_owned())
                         .unwrap_or_default();
-                    uuid =
-                        Some(text.parse().map_err(|_| {
-                            Refusal::Bad(format!("entryUUID: {text} is not a UUID; correct or remove it"))
-                        })?);
+                    // The nil UUID says that there is no superior.
+                    let given = text.parse().ok().filter(|uuid| *uuid != EntryUuid::NIL);
+                    uuid = Some(given.ok_or_else(|| {
+                        Refusal::Bad(format!("entryUUID: {text} identifies no entry; correct or remove it"))
+                    })?);
                 }
                 Meaning::NsUniqueId => {
                     let text = attribute
@@ -202,7 +208,7 @@ impl<'d> Loader<'d> {
                         .map(|value| String::from_utf8_lossy(value).into_owned())
                         .unwrap_or_default();
                     if uuid.is_none() {
-                        uuid = EntryUuid::from_ns_unique_id(&text).ok();
+                        uuid = EntryUuid::from_ns_unique_id(&text).ok().filter(|uuid| *uuid != EntryUuid::NIL);
                     }
                 }
                 Meaning::Password(id, index) => {

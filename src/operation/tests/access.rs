@@ -1,7 +1,7 @@
 //! Access rules of the tree: visibility, Undefined, groups, and that changes hold at once.
 
 use super::support::{ANN, ANYONE, Ask, BOB, GROUP, House, PEOPLE, SUFFIX};
-use crate::model::ResultCode;
+use crate::model::{DerefAliases, ResultCode};
 
 const USERS: &str = r#"(targetattr != "userPassword")(version 3.0; acl "users"; allow (read, search, compare) userdn = "ldap:///all";)"#;
 const STAFF: &str = r#"(targetattr = "*")(version 3.0; acl "staff"; allow (read, search) groupdn = "ldap:///cn=staff,dc=example,dc=com";)"#;
@@ -127,4 +127,60 @@ fn target_filters_choose_entries() {
     assert_eq!(house.search(&mut session, &by_uid(BOB)).code, ResultCode::NO_SUCH_OBJECT);
     house.set(BOB, "title", "Cook", true);
     assert_eq!(house.search(&mut session, &by_uid(BOB)).names(), ["uid=bob"]);
+}
+
+/// A filter on a type looks at its subtypes: title is a name, and so is sn.
+#[test]
+fn a_filter_on_a_supertype_tells_nothing_of_subtypes_that_may_not_be_searched() {
+    let users = r#"(targetattr != "userPassword || title")(version 3.0; acl "users"; allow (read, search) userdn = "ldap:///anyone";)"#;
+    let house = House::new(&[users]);
+    let mut session = house.anonymous();
+    for filter in ["(name=cook)", "(name=coo*)", "(name:caseIgnoreMatch:=cook)", "(!(name=cook))"] {
+        assert!(house.search(&mut session, &Ask::sub(PEOPLE, filter)).entries.is_empty(), "{filter}");
+    }
+    assert_eq!(house.search(&mut session, &Ask::sub(PEOPLE, "(name=anna)")).names(), ["uid=ann"]);
+    assert_eq!(house.search(&mut house.administrator(), &Ask::sub(PEOPLE, "(name=cook)")).names(), ["uid=ann"]);
+}
+
+#[test]
+fn rules_hold_and_change_however_many_there_are() {
+    let house = House::new(&[USERS]);
+    for number in 0..70 {
+        let other = format!(
+            r#"(targetattr = "title")(version 3.0; acl "{number}"; deny (read) userdn = "ldap:///uid={number},dc=x";)"#
+        );
+        house.set(PEOPLE, "aci", &other, true);
+    }
+    let mut session = house.anonymous();
+    assert_eq!(house.search(&mut session, &Ask::base(PEOPLE)).code, ResultCode::NO_SUCH_OBJECT);
+    house.set(PEOPLE, "aci", ANYONE, true);
+    assert_eq!(house.search(&mut session, &Ask::base(PEOPLE)).names(), ["ou=people"]);
+    assert_eq!(house.search(&mut session, &Ask::base(ANN)).names(), ["uid=ann"]);
+    house.set(PEOPLE, "aci", ANYONE, false);
+    assert_eq!(house.search(&mut session, &Ask::base(PEOPLE)).code, ResultCode::NO_SUCH_OBJECT);
+    assert_eq!(house.search(&mut session, &Ask::base(ANN)).code, ResultCode::NO_SUCH_OBJECT);
+}
+
+/// hostile.md T-22.
+#[test]
+fn an_invisible_alias_leads_nowhere() {
+    let hidden = r#"(target = "ldap:///ou=hidden,dc=example,dc=com")(targetattr = "*")(version 3.0; acl "hide"; deny (all) userdn = "ldap:///anyone";)"#;
+    let house = House::new(&[ANYONE, hidden]);
+    house.add(20, "ou=hidden,dc=example,dc=com", &[("objectClass", &["organizationalUnit"]), ("ou", &["hidden"])]);
+    let target = [("found", ANN), ("lost", "uid=nobody,dc=example,dc=com")];
+    for (uuid, (name, leads_to)) in (21..).zip(target) {
+        let dn = format!("uid={name},ou=hidden,dc=example,dc=com");
+        let classes = ["alias", "extensibleObject"];
+        house.add(uuid, &dn, &[("objectClass", &classes), ("uid", &[name]), ("aliasedObjectName", &[leads_to])]);
+    }
+    fn ask(base: &str) -> Ask<'_> {
+        Ask { deref: DerefAliases::Always, ..Ask::base(base) }
+    }
+    for name in ["found", "lost", "absent"] {
+        let dn = format!("uid={name},ou=hidden,dc=example,dc=com");
+        let heard = house.search(&mut house.anonymous(), &ask(&dn));
+        assert_eq!((heard.code, heard.matched_dn.as_str()), (ResultCode::NO_SUCH_OBJECT, SUFFIX), "{name}");
+    }
+    let found = house.search(&mut house.administrator(), &ask("uid=found,ou=hidden,dc=example,dc=com"));
+    assert_eq!(found.names(), ["uid=ann"]);
 }

@@ -74,6 +74,7 @@ impl Answer {
 pub(super) struct Ask<'a> {
     pub(super) base: &'a str,
     pub(super) scope: Scope,
+    pub(super) deref: DerefAliases,
     pub(super) filter: &'a str,
     pub(super) attributes: &'a [&'a str],
     pub(super) size_limit: u32,
@@ -88,6 +89,7 @@ impl<'a> Ask<'a> {
         Self {
             base,
             scope: Scope::Subtree,
+            deref: DerefAliases::Never,
             filter,
             attributes: &[],
             size_limit: 0,
@@ -231,7 +233,7 @@ impl House {
         let request = SearchRequest {
             base: ask.base,
             scope: ask.scope,
-            deref: DerefAliases::Never,
+            deref: ask.deref,
             size_limit: ask.size_limit,
             time_limit: ask.time_limit,
             types_only: ask.types_only,

@@ -5,7 +5,8 @@
 
 use super::{Context, Done, Failure, modify, reads, sound, target};
 use crate::dit::{Entry, Target, View, Writing, birth_deltas};
-use crate::model::{Attribute, DerefAliases, Dn, EntryUuid, ResultCode};
+use crate::model::dn::DN_BYTES_MAX;
+use crate::model::{Attribute, DerefAliases, Dn, EntryUuid, Rdn, ResultCode};
 use crate::operation::access::Access;
 use crate::operation::outcome::{OperationError, Outcome};
 use crate::operation::referral_instead;
@@ -87,6 +88,9 @@ fn place(
         });
     }
     check_superior(&parent)?;
+    if let Some(rdn) = dn.rdn() {
+        check_length(view, parent.id, rdn)?;
+    }
     let rdn_key = dn.rdn().map(|rdn| view.catalog().schema().rdn_key(rdn)).unwrap_or_default();
     if view.child_by_key(parent.id, &rdn_key)?.is_some() {
         return Err(already_there());
@@ -116,6 +120,25 @@ pub(super) fn check_superior(parent: &Entry<'_>) -> Outcome<()> {
         ));
     }
     Ok(())
+}
+
+/// Whether the name, written with its escapes, is one that a client could send: else nobody could name the entry.
+///
+/// # Errors
+/// namingViolation.
+pub(super) fn check_length(view: View<'_>, superior: EntryId, rdn: &Rdn) -> Outcome<()> {
+    let above = view.dn_text(superior)?.map_or(0, |text| text.len() + 1);
+    refuse_long(above + rdn.to_string().len())
+}
+
+fn refuse_long(bytes: usize) -> Outcome<()> {
+    if bytes <= DN_BYTES_MAX {
+        return Ok(());
+    }
+    Err(OperationError::new(
+        ResultCode::NAMING_VIOLATION,
+        format!("the name is longer than {DN_BYTES_MAX} bytes when it is written with its escapes"),
+    ))
 }
 
 fn below_alias() -> OperationError {
@@ -148,6 +171,7 @@ fn place_suffix(context: &Context, access: &Access<'_>, view: View<'_>, dn: &Dn)
     if !access.is_administrator() {
         return Err(absent_superior(access, None)?);
     }
+    refuse_long(dn.to_string().len())?;
     let key = schema.dn_key(dn);
     let mut has_suffixes = false;
     for suffix in view.children(EntryId::NONE)? {

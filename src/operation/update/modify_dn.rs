@@ -8,7 +8,7 @@ use super::edit::EditError;
 use super::sound::{self, Edits};
 use super::{Context, Done, Failure, add, held, modify, reads, target};
 use crate::dit::{Entry, Target, View, Writing, rdn_state};
-use crate::model::dn::{DN_BYTES_MAX, RDN_COUNT_MAX};
+use crate::model::dn::RDN_COUNT_MAX;
 use crate::model::{Attribute, AttributeDescription, DerefAliases, Dn, Rdn, ResultCode};
 use crate::operation::access::Access;
 use crate::operation::outcome::{OperationError, Outcome};
@@ -99,10 +99,13 @@ fn find_superior(
             Some(superior) => Err(absent(Some(superior.record.parent()))?),
             None => Err(absent(None)?),
         },
-        Base::Referral { .. } => Err(OperationError::new(
-            ResultCode::AFFECTS_MULTIPLE_DSAS,
-            "the new superior is kept by another server; add the entry there and delete it here",
-        )),
+        Base::Referral { entry, .. } => match view.entry(entry)? {
+            Some(referral) if !access.is_visible(&referral) => Err(absent(Some(referral.record.parent()))?),
+            _ => Err(OperationError::new(
+                ResultCode::AFFECTS_MULTIPLE_DSAS,
+                "the new superior is kept by another server; add the entry there and delete it here",
+            )),
+        },
         Base::Missing { matched } => Err(absent(matched)?),
         Base::AliasProblem { alias } => Err(absent(Some(alias))?),
     }
@@ -177,10 +180,7 @@ fn check_place(view: View<'_>, entry: &Entry<'_>, superior: EntryId, renaming: &
     if view.child_by_key(superior, &key)?.is_some_and(|there| there != entry.id) {
         return Err(add::already_there());
     }
-    let superior_text = view.dn_text(superior)?.unwrap_or_default();
-    if superior_text.len() + renaming.new_rdn.to_string().len() + 1 > DN_BYTES_MAX {
-        return Err(OperationError::new(ResultCode::NAMING_VIOLATION, "the new name is longer than 8192 bytes"));
-    }
+    add::check_length(view, superior, renaming.new_rdn)?;
     check_depth(view, entry, superior)
 }
 

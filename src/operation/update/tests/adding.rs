@@ -225,3 +225,15 @@ fn links_are_kept_to_entries_and_text_to_strangers() {
     house.rename(&house.admin(), ANN, "uid=anna", true, None).is(OK);
     assert_eq!(house.values(&group, "member"), [format!("uid=anna,{PEOPLE}").as_str(), "cn=stranger,dc=elsewhere"]);
 }
+
+/// A comma in quotes is one byte, and two when it is written as every other client writes it.
+#[test]
+fn a_name_that_nobody_could_write_is_naming_violation() {
+    let house = House::new();
+    let admin = house.admin();
+    let dn = |commas: usize| format!("cn=\"{}\",{PEOPLE}", ",".repeat(commas));
+    let add = |dn: &str| house.add(&admin, dn, &[PERSON, ("sn", &["Long"])]);
+    add(&dn(5_000)).is(ResultCode::NAMING_VIOLATION);
+    add(&dn(4_000)).is(OK);
+    house.delete(&admin, &dn(4_000)).is(OK);
+}
