@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use crate::model::{AttributeDescription, Dn, EntryUuid};
 use crate::schema::Schema;
 use crate::state::{AttributeId, CellValue, Delta, ValueKey};
-use crate::storage::{EntryId, IndexKind, Postings, index_key};
+use crate::storage::{EntryId, IndexKind, MetaName, Postings, index_key};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
@@ -228,6 +228,10 @@ fn bulk_load_links_forward_and_backward_alike() {
     }
     load.finish().unwrap();
     let tree = Tree { dit: Arc::new(dit), _folder: folder };
+    let snapshot = tree.dit.read().unwrap();
+    let number = |name| snapshot.view().reader().meta_u64(name).unwrap();
+    assert_eq!(number(MetaName::LogFloor), number(MetaName::Sequence) + 1, "the log begins behind the load");
+    drop(snapshot);
     tree.assert_sound();
     tree.change(EntryId(1), |_| Vec::new());
     let first = tree.dit.read().unwrap().view().by_uuid(EntryUuid([11; 16])).unwrap().unwrap();

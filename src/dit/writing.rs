@@ -288,6 +288,10 @@ impl<'d> Writing<'d> {
 
     /// Drops the oldest log records beyond what is to be kept.
     fn trim(&mut self) -> Result<(), DitError> {
+        if self.is_bulk {
+            // There is nothing to drop, neither now nor later.
+            return Ok(self.txn.put_meta(MetaName::LogFloor, &(self.position.sequence + 1).to_be_bytes())?);
+        }
         let origin = self.clock.origin();
         let keep_from = self.position.sequence.saturating_sub(self.dit.log_records_max()) + 1;
         let floor = self.txn.reader().meta_u64(MetaName::LogFloor)?.max(1);
