@@ -10,7 +10,7 @@ use crate::schema::{Schema, SchemaError, SchemaSource};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The folder in the data directory whose `*.ldif` files add to the schema.
+/// The folder, beside the program and in the data directory, whose `*.ldif` files add to the schema.
 const SCHEMA_FOLDER: &str = "schema";
 
 /// Why the schema cannot be had.
@@ -45,13 +45,17 @@ impl Config {
         options
     }
 
-    /// The schema: built in, then the files of `schema.files`, then those of the folder `schema` in the data directory
-    /// in the order of their names.
+    /// The schema: built in, then the files of `schema.files`, then those of the folders `schema` beside the program and
+    /// in the data directory, each in the order of their names.
     ///
     /// # Errors
     /// [`SchemaLoadError`] names file and line.
     pub fn load_schema(&self) -> Result<Arc<Schema>, SchemaLoadError> {
         let mut paths = self.schema.files.clone();
+        let beside = std::env::current_exe().ok().and_then(|program| Some(program.parent()?.join(SCHEMA_FOLDER)));
+        if let Some(beside) = beside {
+            paths.extend(ldif_files(&beside)?);
+        }
         paths.extend(ldif_files(&self.server.data_dir.join(SCHEMA_FOLDER))?);
         let mut texts = Vec::with_capacity(paths.len());
         for path in paths {
