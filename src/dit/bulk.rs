@@ -169,7 +169,7 @@ impl Writing<'_> {
         drop(cursor);
         self.txn.clear(Table::Index)?;
         sorter.finish(&mut self.txn)?;
-        let fingerprint = self.catalog.index_options().fingerprint();
+        let fingerprint = self.catalog.index_options().fingerprint(self.catalog.schema());
         self.txn.put_meta(MetaName::IndexConfiguration, fingerprint.as_bytes())?;
         progress(total, total);
         Ok(())

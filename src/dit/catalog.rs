@@ -113,9 +113,12 @@ impl IndexOptions {
         }
     }
 
-    /// A text that changes whenever the index would hold other keys: kept beside the index and compared at open.
-    pub fn fingerprint(&self) -> String {
-        format!("1|{}|{}|{}", self.equality.join(","), self.presence.join(","), self.substring.join(","))
+    /// A text that changes whenever the index would hold other keys, by other settings or by another schema: kept beside
+    /// the index and compared at open.
+    pub fn fingerprint(&self, schema: &Schema) -> String {
+        let (equality, presence, substring) =
+            (self.equality.join(","), self.presence.join(","), self.substring.join(","));
+        format!("1|{equality}|{presence}|{substring}|{:032x}", rules_digest(schema))
     }
 
     /// The settings behind a fingerprint; `None` when another version of the program wrote it.
@@ -124,9 +127,24 @@ impl IndexOptions {
         let mut lists = lists
             .split('|')
             .map(|list| list.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<String>>());
-        let (equality, presence, substring) = (lists.next()?, lists.next()?, lists.next()?);
+        let (equality, presence, substring, _schema) = (lists.next()?, lists.next()?, lists.next()?, lists.next()?);
         lists.next().is_none().then_some(Self { equality, presence, substring })
     }
+}
+
+/// What index keys depend on in a schema: which types there are, how they are named and compared.
+fn rules_digest(schema: &Schema) -> u128 {
+    let mut lines: Vec<String> = schema
+        .attribute_types()
+        .map(|found| {
+            let rule = |rule: Option<crate::schema::MatchingRule>| rule.map_or("", |rule| rule.oid());
+            let (equality, substring) = (rule(found.equality), rule(found.substring));
+            let (dn, secret) = (found.is_dn_valued(), found.is_secret());
+            format!("{} {} {equality} {substring} {dn} {secret}\n", found.oid, found.names.join(" "))
+        })
+        .collect();
+    lines.sort_unstable();
+    xxhash_rust::xxh3::xxh3_128(lines.concat().as_bytes())
 }
 
 /// One numbered attribute description.

@@ -344,3 +344,26 @@ fn what_a_spilled_description_loses_another_one_keeps_in_the_index() {
     tree.change(ann, |writing| vec![Delta::Clear(attribute(writing, "description;lang-en"))]);
     tree.assert_sound();
 }
+
+/// A node that was started once without its schema files, or whose index was built anew without them.
+#[test]
+fn another_schema_has_the_index_built_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "dn: cn=schema\nattributeTypes: ( 1.3.6.1.4.1.99999.1 NAME 'badge' EQUALITY caseIgnoreMatch \
+                SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )\n";
+    let whole = || Schema::builtin_and(&[crate::schema::SchemaSource { name: "own", text }]).unwrap();
+    let open = |schema| Dit::open(Options::new(folder.path()), Arc::new(schema), Clock::simulated(1)).unwrap();
+    let badges = |dit: &Dit| {
+        let snapshot = dit.read().unwrap();
+        let id = snapshot.view().catalog().find_key("1.3.6.1.4.1.99999.1").unwrap();
+        let mut key = Vec::new();
+        index_key(id, IndexKind::Equality, b"x7", &mut key);
+        Postings::open(snapshot.view().reader(), &key).unwrap().map_or(0, |postings| postings.count())
+    };
+    let tree = Tree { dit: Arc::new(open(whole())), _folder: tempfile::tempdir().unwrap() };
+    tree.add(1, "dc=x,dc=y", &[("objectClass", &["domain"]), ("dc", &["x"]), ("badge", &["X7"])]);
+    assert_eq!(badges(&tree.dit), 1);
+    drop(tree);
+    assert_eq!(badges(&open(Schema::builtin())), 0);
+    assert_eq!(badges(&open(whole())), 1);
+}

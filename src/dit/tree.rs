@@ -133,8 +133,9 @@ impl Dit {
             batch_max: options.batch_max,
             rules_generation: AtomicU64::new(1),
         };
-        if !as_recorded && recorded.as_deref() != Some(index.fingerprint().as_bytes()) {
-            tracing::info!("the index settings changed: building the index anew");
+        let wanted = index.fingerprint(dit.catalog().schema());
+        if !as_recorded && recorded.as_deref() != Some(wanted.as_bytes()) {
+            tracing::info!("the index settings or the schema changed: building the index anew");
             super::bulk::reindex(&dit, &mut |_, _| {})?;
         }
         Ok(dit)

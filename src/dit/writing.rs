@@ -325,7 +325,7 @@ pub(super) fn initialise(
     txn.put_meta(MetaName::Cluster, &cluster)?;
     txn.put_meta(MetaName::Node, &node)?;
     txn.put_meta(MetaName::Origin, &origin.to_be_bytes())?;
-    txn.put_meta(MetaName::IndexConfiguration, index.fingerprint().as_bytes())?;
+    txn.put_meta(MetaName::IndexConfiguration, index.fingerprint(&schema).as_bytes())?;
     let mut catalog = Catalog::new(schema, index);
     catalog.initialise(&mut txn)?;
     catalog.intern_origin(&mut txn, OriginId(origin))?;

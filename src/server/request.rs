@@ -26,6 +26,9 @@ impl Connection {
             Err(error) => {
                 self.door.metrics.protocol_errors_total.increment();
                 tracing::debug!(connection = self.mailbox.id, %error, "not a request");
+                if error.operation_tag == Some(operation_tag::BIND) {
+                    self.become_nobody();
+                }
                 if response::refusal(self.output.buffer(), &error) {
                     self.phase = Phase::Closing;
                 }
@@ -60,6 +63,9 @@ impl Connection {
             return Taken::Yes;
         }
         if message.controls.len() > options.controls {
+            if matches!(message.request, Request::Bind(_)) {
+                self.become_nobody();
+            }
             let text = format!("more than {} controls", options.controls);
             self.refuse(&message, ResultCode::ADMIN_LIMIT_EXCEEDED, &text);
             return Taken::Yes;
@@ -183,10 +189,7 @@ impl Connection {
         started: Option<Duration>,
         options: &Options,
     ) -> bool {
-        // RFC 4511 4.2.1: from here on the client is nobody until the bind succeeds.
-        let requester = &self.session.requester;
-        let nobody = Requester::anonymous(requester.peer, requester.ssf, requester.is_local);
-        self.session = Session::new(nobody, self.session.connection.clone());
+        self.become_nobody();
         let sends_password =
             matches!(&request.authentication, Authentication::Simple(password) if !password.is_empty());
         if sends_password && !self.may_send_password(options) {
@@ -210,6 +213,13 @@ impl Connection {
                 true
             }
         }
+    }
+
+    /// RFC 4511 4.2.1: whoever sends a bind, a broken one too, is nobody from then on until one succeeds.
+    fn become_nobody(&mut self) {
+        let requester = &self.session.requester;
+        let nobody = Requester::anonymous(requester.peer, requester.ssf, requester.is_local);
+        self.session = Session::new(nobody, self.session.connection.clone());
     }
 
     /// RFC 4511 4.14.

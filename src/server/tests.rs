@@ -245,6 +245,20 @@ async fn an_id_in_use_is_refused() {
 }
 
 /// RFC 4511 4.2.1: a bind waits for what is at work, and what is behind it waits for the bind.
+/// RFC 4511 4.2.1: a client that tries to become somebody else must not go on as who it was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_bind_that_cannot_be_read_leaves_nobody() {
+    let house = house().await;
+    let mut client = Client::administrator(&house).await;
+    // Message 2: bind, version 3, the name one byte that is not UTF-8.
+    let bind = b"\x30\x0d\x02\x01\x02\x60\x08\x02\x01\x03\x04\x01\xff\x80\x00";
+    client.socket.write_all(bind).await.unwrap();
+    assert_eq!(client.outcomes().await, [(2, LdapResultCode::InvalidDNSyntax)]);
+    client.send([(3, who_am_i())]).await;
+    let LdapOp::ExtendedResponse(answer) = client.receive().await.unwrap().op else { panic!("no answer") };
+    assert_eq!(answer.value.unwrap_or_default(), b"");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_bind_waits_for_what_is_at_work() {
     let house = house().await;
