@@ -20,6 +20,11 @@ use std::sync::Arc;
 /// How many attribute descriptions a node can number; more would be an attack, not a directory.
 const ATTRIBUTES_MAX: usize = 65_536;
 
+/// How many descriptions with options of one attribute type clients can bring about: each language in several writings.
+/// A number is never taken back and a search looks at all of a type, so that who may write a telephone number must not
+/// be able to use up all numbers, nor to make searches slow, by inventing options.
+const OPTIONS_MAX: usize = 256;
+
 /// Numbered first, so that entries come out in an order that a person would write.
 const WELL_KNOWN_NAMES: [&str; 30] = [
     "objectClass",
@@ -409,7 +414,8 @@ impl Catalog {
     /// The number of a description, given now if it is new. The type must be in the schema.
     ///
     /// # Errors
-    /// [`DitError::UnknownAttribute`]; [`DitError::TooManyAttributes`]; [`DitError::Storage`].
+    /// [`DitError::UnknownAttribute`]; [`DitError::TooManyAttributes`]; [`DitError::TooManyOptions`];
+    /// [`DitError::Storage`].
     pub fn intern(
         &mut self,
         txn: &mut WriteTransaction<'_>,
@@ -419,6 +425,13 @@ impl Catalog {
             return Ok(id);
         }
         let key = self.key_of(description).ok_or_else(|| DitError::UnknownAttribute(description.to_string()))?;
+        if !description.options().is_empty()
+            && let Some(base) = key.split_once(';').and_then(|(oid, _)| self.by_key.get(oid))
+            && self.attributes.iter().filter(|known| known.base == *base).count() > OPTIONS_MAX
+        {
+            let name = description.name().to_owned();
+            return Err(DitError::TooManyOptions { name, options_max: OPTIONS_MAX });
+        }
         self.intern_key(txn, &key)
     }
 

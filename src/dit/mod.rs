@@ -50,6 +50,14 @@ pub enum DitError {
         /// The limit.
         attributes_max: usize,
     },
+    /// More different options of one attribute type than a directory can have.
+    #[error("more than {options_max} different options of {name} are in use; use one of those")]
+    TooManyOptions {
+        /// The attribute type.
+        name: String,
+        /// The limit.
+        options_max: usize,
+    },
     /// An update names an entry that is not here.
     #[error("no entry with entryUUID {0}")]
     NoSuchEntry(crate::model::EntryUuid),

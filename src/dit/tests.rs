@@ -367,3 +367,18 @@ fn another_schema_has_the_index_built_anew() {
     assert_eq!(badges(&open(Schema::builtin())), 0);
     assert_eq!(badges(&open(whole())), 1);
 }
+
+/// Whoever may write one attribute cannot use up the numbers of all.
+#[test]
+fn options_of_one_type_are_only_so_many() {
+    let tree = Tree::new();
+    tree.write(|writing| {
+        let mut intern = |name: &str| writing.intern(&AttributeDescription::parse(name).unwrap());
+        for n in 0..256 {
+            intern(&format!("mobile;x-{n}")).unwrap();
+        }
+        assert!(matches!(intern("mobile;x-more"), Err(DitError::TooManyOptions { .. })));
+        intern("mobile;x-7").unwrap();
+        intern("cn;x-more").unwrap();
+    });
+}

@@ -103,7 +103,9 @@ impl From<DitError> for OperationError {
                 ResultCode::UNDEFINED_ATTRIBUTE_TYPE,
                 format!("attribute type {name} is not in the schema; cn=subschema lists what is"),
             ),
-            DitError::TooManyAttributes { .. } => Self::new(ResultCode::ADMIN_LIMIT_EXCEEDED, error.to_string()),
+            DitError::TooManyAttributes { .. } | DitError::TooManyOptions { .. } => {
+                Self::new(ResultCode::ADMIN_LIMIT_EXCEEDED, error.to_string())
+            }
             DitError::NoSuchEntry(_) => Self::no_such_object(""),
             DitError::Unavailable(reason) => Self::new(ResultCode::BUSY, reason),
             DitError::Storage(error) => error.into(),

@@ -72,7 +72,9 @@ pub(super) enum Refusal {
 impl From<DitError> for Refusal {
     fn from(error: DitError) -> Self {
         match error {
-            DitError::UnknownAttribute(_) => Self::Bad(error.to_string()),
+            DitError::UnknownAttribute(_) | DitError::TooManyAttributes { .. } | DitError::TooManyOptions { .. } => {
+                Self::Bad(error.to_string())
+            }
             error => Self::Store(error),
         }
     }
