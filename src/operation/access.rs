@@ -45,6 +45,8 @@ struct RuleBook {
     /// Which entries, in which version, under which name: equal lists mean equal rules.
     holders: Arc<Vec<(EntryId, Csn, String)>>,
     rules: Arc<HashMap<EntryId, Arc<CompiledRules>>>,
+    /// For each holder the other holders above it, as of the same snapshot: decisions outlive the view they began in.
+    above: Arc<HashMap<EntryId, Vec<EntryId>>>,
     compiler: AccessCompiler,
     schema: Arc<Schema>,
 }
@@ -168,14 +170,17 @@ impl RuleBook {
                 generation,
                 holders: Arc::clone(&old.holders),
                 rules: Arc::clone(&old.rules),
+                above: Arc::clone(&old.above),
                 compiler: old.compiler.clone(),
                 schema: Arc::clone(schema),
             });
         }
         let compiler = AccessCompiler::new(Arc::clone(schema));
         let mut rules = HashMap::with_capacity(holders.len());
+        let mut above = HashMap::with_capacity(holders.len());
         for (id, _, dn) in &holders {
             let Some(entry) = view.entry(*id)? else { continue };
+            above.insert(*id, view.superiors(&entry)?);
             let Some(slice) = entry.attribute(view.catalog().well_known().aci) else { continue };
             let values = view.values(&entry, &slice)?;
             let compiled = compiler.compile(dn, values.iter().map(Vec::as_slice));
@@ -185,10 +190,12 @@ impl RuleBook {
             }
             rules.insert(*id, Arc::new(compiled));
         }
+        above.values_mut().for_each(|superiors: &mut Vec<EntryId>| superiors.retain(|id| rules.contains_key(id)));
         Ok(Self {
             generation,
             holders: Arc::new(holders),
             rules: Arc::new(rules),
+            above: Arc::new(above),
             compiler,
             schema: Arc::clone(schema),
         })
@@ -273,13 +280,9 @@ impl Decided {
         if let Some(scope) = self.scopes.lock().unwrap_or_else(PoisonError::into_inner).get(&holder) {
             return Ok(Arc::clone(scope));
         }
-        let mut rules = Vec::new();
-        if let Some(entry) = view.entry(holder)? {
-            rules.extend(self.book.rules.get(&holder).map(Arc::clone));
-            for superior in view.superiors(&entry)? {
-                rules.extend(self.book.rules.get(&superior).map(Arc::clone));
-            }
-        }
+        let above = self.book.above.get(&holder).into_iter().flatten();
+        let holders = std::iter::once(&holder).chain(above);
+        let rules: Vec<_> = holders.filter_map(|id| self.book.rules.get(id)).map(Arc::clone).collect();
         let context = AccessContext { requester: &self.requester, time: self.time };
         let access = self.book.compiler.for_requester(&rules, &context, &OwnFacts { decided: self, view });
         if access.depends_on_time() {

@@ -1,7 +1,9 @@
 //! Access rules of the tree: visibility, Undefined, groups, and that changes hold at once.
 
 use super::support::{ANN, ANYONE, Ask, BOB, GROUP, House, PEOPLE, SUFFIX};
+use crate::dit::Target;
 use crate::model::{DerefAliases, ResultCode};
+use crate::state::Delta;
 
 const USERS: &str = r#"(targetattr != "userPassword")(version 3.0; acl "users"; allow (read, search, compare) userdn = "ldap:///all";)"#;
 const STAFF: &str = r#"(targetattr = "*")(version 3.0; acl "staff"; allow (read, search) groupdn = "ldap:///cn=staff,dc=example,dc=com";)"#;
@@ -183,4 +185,29 @@ fn an_invisible_alias_leads_nowhere() {
     }
     let found = house.search(&mut house.administrator(), &ask("uid=found,ou=hidden,dc=example,dc=com"));
     assert_eq!(found.names(), ["uid=ann"]);
+}
+
+/// A request that began before a move decides by the rules after it, and leaves nothing wrong behind.
+#[test]
+fn a_view_from_before_a_move_spoils_no_later_decision() {
+    let house = House::new(&[]);
+    let (open, closed) = ("ou=open,dc=example,dc=com", "ou=closed,dc=example,dc=com");
+    let nobody = r#"(targetattr = "*")(version 3.0; acl "closed"; deny (all) userdn = "ldap:///anyone";)"#;
+    house.add(20, open, &[("objectClass", &["organizationalUnit"]), ("ou", &["open"])]);
+    let to =
+        house.add(21, closed, &[("objectClass", &["organizationalUnit"]), ("ou", &["closed"]), ("aci", &[nobody])]);
+    let device: [(&str, &[&str]); 3] = [("objectClass", &["device"]), ("cn", &["x"]), ("aci", &[ANYONE])];
+    let moved = house.add(22, &format!("cn=x,{open}"), &device);
+    let session = house.anonymous();
+    let before = house.directory.dit().read().unwrap();
+    house.write(move |writing| {
+        let superior = writing.view().entry(to).unwrap().unwrap().record.uuid();
+        writing.change(Target::Existing(moved), "cn=test", vec![Delta::Parent(superior)]).unwrap();
+    });
+    let access = house.directory.access(&session.requester, before.view()).unwrap();
+    access.is_visible(&before.view().entry(moved).unwrap().unwrap());
+    drop(access);
+    drop(before);
+    let found = house.search(&mut house.anonymous(), &Ask::base(&format!("cn=x,{closed}")));
+    assert_eq!(found.code, ResultCode::NO_SUCH_OBJECT);
 }
