@@ -231,7 +231,7 @@ sections! {
         /// Writes that share one commit.
         writer_batch: usize = 1024, "1 to 65536 writes", restart, in (1..=65_536);
     }
-    /// Which attributes are indexed; a change asks for `entente reindex`.
+    /// Which attributes are indexed; after a change the node builds the index anew when it starts.
     index: Index {
         /// Answers `(a=v)`, `(a=v*)`, `(a>=v)`, `(a<=v)`.
         equality: IndexSelection = IndexSelection::all_but(&NOT_INDEXED),
