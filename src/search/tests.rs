@@ -553,4 +553,3 @@ fn long_lists_are_intersected_united_and_resumed() {
 }
 
 mod random;
-mod speed;

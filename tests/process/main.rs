@@ -18,5 +18,6 @@ mod demo;
 mod help;
 mod import_export;
 mod kill;
+mod notify;
 mod secrets;
 mod settings;
