@@ -10,7 +10,7 @@
 use super::data::DataArgs;
 use super::output::{CliError, Output};
 use super::progress::Progress;
-use crate::dit::{Dit, Entry, View};
+use crate::dit::{Children, Dit, Entry, View};
 use crate::model::ldif::LdifWriter;
 use crate::model::{Dn, Filter, Rdn};
 use crate::schema::time::format_generalized_time;
@@ -162,21 +162,23 @@ pub fn export(
     let filter = options.filter.as_ref().map(|filter| CompiledFilter::compile(view.catalog().schema(), filter));
     let mut form = Form { view, options, ldif: LdifWriter::new(writer), attributes: Vec::new(), dn: Vec::new() };
     // The path from the start to where we are: what is left to visit on each level.
-    let mut path = Vec::new();
-    let mut next = match &options.base {
-        Some(base) => Some(resolve(&view, base)?),
-        None => {
-            path.push(view.children(EntryId::NONE)?);
-            None
-        }
-    };
+    let mut path: Vec<Children<'_>> = Vec::new();
+    let mut starts = match &options.base {
+        Some(base) => vec![resolve(&view, base)?],
+        None => view.suffixes()?,
+    }
+    .into_iter();
+    let mut next = None;
     let mut count = 0;
     let mut visited = 0_u64;
     loop {
         let id = match next.take() {
             Some(id) => id,
             None => match path.last_mut() {
-                None => break,
+                None => match starts.next() {
+                    Some(start) => start,
+                    None => break,
+                },
                 Some(level) => match level.next() {
                     Some(id) => id?,
                     None => {
@@ -249,7 +251,7 @@ impl<'t, W: Write> Form<'_, 't, W> {
         let catalog = self.view.catalog();
         for slice in entry.record.attributes() {
             let Some(info) = catalog.attribute(slice.id) else { continue };
-            if self.options.no_passwords && slice.flags & VALUE_SECRET != 0 {
+            if info.sealed || (self.options.no_passwords && slice.flags & VALUE_SECRET != 0) {
                 continue;
             }
             let rank = if slice.flags & VALUE_OPERATIONAL != 0 {

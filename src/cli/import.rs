@@ -1,7 +1,7 @@
 //! `entente import`: LDIF into a new data file, which takes the old one's place when it is whole.
 //!
 //! The old data stays untouched until the new file is on disk: an interrupted import leaves a folder `import.tmp`
-//! behind, which the next import removes. Kept from the old data: cluster, node and administrator, and the access
+//! behind, which the next import removes. Kept from the old data: cluster, node, what is below cn=cluster, and the access
 //! rules of suffix entries that the file brings without any.
 
 mod command;
@@ -11,11 +11,11 @@ pub use command::{ImportArgs, run};
 
 use super::progress::Progress;
 use crate::clock::Clock;
-use crate::dit::{Dit, DitError, Options};
+use crate::dit::{ClusterEntry, Dit, DitError, Options};
 use crate::model::AttributeDescription;
 use crate::model::ldif::{LdifReader, LdifWriter, UrlPolicy};
 use crate::schema::Schema;
-use crate::storage::{EntryId, MetaName};
+use crate::storage::MetaName;
 use loader::{Loader, Refusal, Suffix};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
@@ -101,7 +101,7 @@ pub fn import(
     let fresh = Options { directory: temporary.clone(), durable: false, must_exist: false, ..options.clone() };
     let dit = Dit::open(fresh, Arc::clone(schema), clock.clone())?;
     kept.restore(&dit)?;
-    let loaded = load(&dit, input, file, how, kept.suffixes, progress);
+    let loaded = load(&dit, input, file, how, kept, progress);
     drop(dit);
     let mut report = match loaded {
         Ok(report) if report.entries > 0 => report,
@@ -124,6 +124,7 @@ fn nothing_in(file: &Path) -> ImportError {
 /// What the new data keeps of the old.
 struct Kept {
     meta: Vec<(MetaName, Vec<u8>)>,
+    cluster: Vec<ClusterEntry>,
     suffixes: Vec<Suffix>,
 }
 
@@ -134,8 +135,7 @@ impl Kept {
         let view = snapshot.view();
         let mut suffixes = Vec::new();
         let aci = AttributeDescription::parse("aci").ok().and_then(|description| view.catalog().find(&description));
-        for suffix in view.children(EntryId::NONE)? {
-            let suffix = suffix?;
+        for suffix in view.suffixes()? {
             let Some(entry) = view.entry(suffix)? else { continue };
             if view.subordinate_count(suffix)? > 0 && !replace {
                 let dn = view.dn_text(suffix)?.unwrap_or_default();
@@ -156,8 +156,8 @@ impl Kept {
             MetaName::Node,
             MetaName::Origin,
             MetaName::Clock,
-            MetaName::AdministratorDn,
-            MetaName::AdministratorPassword,
+            MetaName::Member,
+            MetaName::MemberPort,
         ];
         let mut meta = Vec::new();
         for name in names {
@@ -165,7 +165,7 @@ impl Kept {
                 meta.push((name, bytes.to_vec()));
             }
         }
-        Ok(Self { meta, suffixes })
+        Ok(Self { meta, cluster: view.cluster_entries()?, suffixes })
     }
 
     /// The identity goes over, but for the origin: what the old one said is gone, so its numbers must not come again.
@@ -186,10 +186,10 @@ fn load(
     input: impl Read,
     file: &Path,
     how: &ImportOptions,
-    suffixes: Vec<Suffix>,
+    kept: Kept,
     progress: &mut Progress,
 ) -> Result<ImportReport, ImportError> {
-    let mut loader = Loader::begin(dit, suffixes)?;
+    let mut loader = Loader::begin(dit, kept.suffixes, &kept.cluster)?;
     let mut rejects =
         Rejects { path: how.rejects.clone().unwrap_or_else(|| rejects_beside(file)), writer: None, count: 0 };
     let base = how.base.as_ref().map(|base| dit.catalog().schema().dn_key(base));

@@ -175,6 +175,8 @@ pub struct AttributeInfo {
     pub membership: bool,
     /// Holds password hashes.
     pub secret: bool,
+    /// Whether its values are shown to nobody.
+    pub sealed: bool,
     /// In which indexes.
     pub indexed: Indexed,
 }
@@ -480,6 +482,7 @@ impl Catalog {
             single_value: found.is_some_and(|found| found.single_value),
             membership: found.is_some_and(AttributeType::is_membership),
             secret: found.is_some_and(AttributeType::is_secret),
+            sealed: found.is_some_and(AttributeType::is_sealed),
             indexed: found.map_or_else(Indexed::default, |found| self.options.of(found)),
         };
         if info.links && base == id {

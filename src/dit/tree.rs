@@ -6,7 +6,7 @@ use super::feed::Feed;
 use super::view::View;
 use crate::clock::Clock;
 use crate::schema::Schema;
-use crate::storage::{Environment, MetaName, ReadTransaction, StorageError, check_format};
+use crate::storage::{Environment, MetaName, ReadTransaction, check_format};
 use arc_swap::ArcSwap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -175,29 +175,6 @@ impl Dit {
     /// Changes with every commit that may change who may do what.
     pub fn rules_generation(&self) -> u64 {
         self.rules_generation.load(Ordering::Acquire)
-    }
-
-    /// The administrator's DN and stored password, as `init` set them.
-    ///
-    /// # Errors
-    /// [`DitError::Storage`].
-    pub fn administrator(&self) -> Result<Option<(String, Vec<u8>)>, StorageError> {
-        let read = self.environment.read()?;
-        let reader = read.reader();
-        let dn = reader.meta(MetaName::AdministratorDn)?.map(|dn| String::from_utf8_lossy(dn).into_owned());
-        let password = reader.meta(MetaName::AdministratorPassword)?.unwrap_or_default().to_vec();
-        Ok(dn.map(|dn| (dn, password)))
-    }
-
-    /// Sets the administrator. Only for the writer's thread or offline commands.
-    ///
-    /// # Errors
-    /// [`DitError::Storage`].
-    pub fn set_administrator(&self, dn: &str, password: &[u8]) -> Result<(), DitError> {
-        let mut txn = self.environment.write()?;
-        txn.put_meta(MetaName::AdministratorDn, dn.as_bytes())?;
-        txn.put_meta(MetaName::AdministratorPassword, password)?;
-        Ok(txn.commit()?)
     }
 
     pub(super) fn publish(&self, catalog: Option<Arc<Catalog>>, rules_changed: bool) {

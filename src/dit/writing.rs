@@ -144,22 +144,6 @@ impl<'d> Writing<'d> {
         spill::read_cells(self.txn.reader(), &self.catalog, id, attribute)
     }
 
-    /// The administrator's stored password as it is in the transaction.
-    ///
-    /// # Errors
-    /// [`DitError::Storage`].
-    pub fn administrator_password(&self) -> Result<Vec<u8>, DitError> {
-        Ok(self.txn.reader().meta(MetaName::AdministratorPassword)?.unwrap_or_default().to_vec())
-    }
-
-    /// Stores another password (hashed) for the administrator. It belongs to this node, and is not in the log.
-    ///
-    /// # Errors
-    /// [`DitError::Storage`]: the transaction is then to be dropped.
-    pub fn set_administrator_password(&mut self, hash: &[u8]) -> Result<(), DitError> {
-        Ok(self.txn.put_meta(MetaName::AdministratorPassword, hash)?)
-    }
-
     /// Stamps a local change and applies it. The deltas were checked; `requester` is kept in the log.
     /// Returns the entry and the change's stamp.
     ///

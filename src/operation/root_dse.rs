@@ -5,7 +5,6 @@ use super::outcome::Outcome;
 use super::virtual_entry::{VirtualEntry, attribute};
 use super::{Directory, Session, monitor, subschema_entry};
 use crate::dit::View;
-use crate::storage::EntryId;
 use crate::wire::extended;
 use std::sync::Arc;
 
@@ -19,8 +18,8 @@ const FEATURES: [&str; 4] =
 pub(super) fn entry(directory: &Directory, session: &Session, view: View<'_>) -> Outcome<VirtualEntry> {
     let options = directory.options();
     let mut contexts = Vec::new();
-    for id in view.children(EntryId::NONE)?.take(CONTEXTS_MAX) {
-        contexts.extend(view.dn_text(id?)?);
+    for id in view.suffixes()?.into_iter().take(CONTEXTS_MAX) {
+        contexts.extend(view.dn_text(id)?);
     }
     let default = match &options.default_search_base {
         Some(dn) => Some(dn.to_string()),

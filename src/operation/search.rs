@@ -228,7 +228,7 @@ fn default_base(view: View<'_>, configured: Option<&Dn>) -> Outcome<Option<Entry
     if let Some(dn) = configured {
         return Ok(view.resolve(dn)?.entry);
     }
-    Ok(view.children(EntryId::NONE)?.next().transpose()?)
+    Ok(view.suffixes()?.into_iter().next())
 }
 
 /// The base as the requester may know it.

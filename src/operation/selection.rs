@@ -175,7 +175,7 @@ impl Selection {
             }
             let Some(info) = catalog.attribute(slice.id) else { continue };
             let is_wanted = chosen.is_some() || if info.operational { self.all_operational } else { self.all_user };
-            if !is_wanted || !granted.for_attribute(info.attribute_type) {
+            if !is_wanted || info.sealed || !granted.for_attribute(info.attribute_type) {
                 continue;
             }
             let spelled = chosen.and_then(|chosen| chosen.name.clone()).and_then(|range| self.text.get(range));

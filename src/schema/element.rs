@@ -60,6 +60,7 @@ pub struct AttributeType {
     /// The definition as written.
     pub definition: AttributeTypeDefinition,
     pub(crate) membership: bool,
+    pub(crate) sealed: bool,
     pub(crate) secret: bool,
 }
 
@@ -82,6 +83,11 @@ impl AttributeType {
     /// Values make a set of members: additions and removals of different values never collide.
     pub fn is_membership(&self) -> bool {
         self.membership
+    }
+
+    /// Whether values are shown to nobody, the administrator included.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed
     }
 
     /// Values are credentials: never logged, never in messages, hidden unless an access rule names the type.

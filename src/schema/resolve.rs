@@ -356,6 +356,7 @@ fn attribute_type(
         extensions: definition.extensions.clone(),
         definition: definition.clone(),
         membership: named(MEMBERSHIP_NAMES) || marked("X-REPL-MERGE", "set"),
+        sealed: marked("X-SEALED", "TRUE"),
         secret: named(SECRET_NAMES) || marked("X-SECRET", "TRUE") || superior.is_some_and(|superior| superior.secret),
     })
 }

@@ -232,7 +232,7 @@ impl SearchRun {
         if self.options.scope != Scope::OneLevel {
             let base = view.entry(self.territory.base())?;
             let is_suffix = base.is_some_and(|base| base.record.parent() == EntryId::NONE);
-            if is_suffix && view.children(EntryId::NONE)?.nth(1).is_none() {
+            if is_suffix && view.suffixes()?.len() <= 1 {
                 return Ok(None);
             }
         }

@@ -46,8 +46,8 @@ async fn house() -> House {
     let folder = tempfile::tempdir().unwrap();
     let clock = Clock::system();
     let dit = Dit::open(crate::dit::Options::new(folder.path()), Arc::new(Schema::builtin()), clock.clone()).unwrap();
-    dit.set_administrator(ADMINISTRATOR, b"secret").unwrap();
     fill(&dit);
+    dit.set_administrator(ADMINISTRATOR, b"secret").unwrap();
     let dit = Arc::new(dit);
     let (writer, thread) = Writer::start(Arc::clone(&dit), 16).unwrap();
     let metrics = Arc::new(Metrics::default());

@@ -26,10 +26,14 @@ pub enum MetaName {
     LastEntryId,
     /// Naming stamp: changes whenever a rename, move or delete may have changed the text of a link, u64.
     NamingStamp,
-    /// Administrator's DN, text.
-    AdministratorDn,
-    /// Administrator's password hash.
-    AdministratorPassword,
+    /// Key and certificate of this node as a member of its cluster; see `replication/identity.rs`.
+    Member,
+    /// What an unfinished join goes on with; see `replication/invite.rs`.
+    Join,
+    /// Port at which other members last reached this node, u64.
+    MemberPort,
+    /// Number of the data file when this node last served it, u64: another number says that it is a copy.
+    FileNumber,
     /// Fingerprint of the index configuration that the index table was built by, text.
     IndexConfiguration,
     /// Oldest record kept in the log, u64 sequence of the own origin.
@@ -47,8 +51,10 @@ impl MetaName {
             Self::Clock => b"clock",
             Self::LastEntryId => b"last-entry-id",
             Self::NamingStamp => b"naming-stamp",
-            Self::AdministratorDn => b"administrator-dn",
-            Self::AdministratorPassword => b"administrator-password",
+            Self::Member => b"member",
+            Self::Join => b"join",
+            Self::MemberPort => b"member-port",
+            Self::FileNumber => b"file-number",
             Self::IndexConfiguration => b"index-configuration",
             Self::LogFloor => b"log-floor",
         }

@@ -5,7 +5,7 @@
 //! only the peer understands is dropped and counted by name. Everything else must be a sound entry: known attributes,
 //! valid values, a class that allows them, a superior that is there.
 
-use crate::dit::{BulkLoad, Dit, DitError, ValueError, birth_deltas};
+use crate::dit::{BulkLoad, ClusterEntry, Dit, DitError, ValueError, birth_deltas};
 use crate::model::dn::DN_BYTES_MAX;
 use crate::model::ldif::{LdifBody, LdifRecord};
 use crate::model::{Attribute, Dn, EntryUuid, Rdn};
@@ -126,16 +126,19 @@ pub(super) struct Loader<'d> {
 }
 
 impl<'d> Loader<'d> {
-    pub(super) fn begin(dit: &'d Dit, suffixes: Vec<Suffix>) -> Result<Self, DitError> {
+    pub(super) fn begin(dit: &'d Dit, suffixes: Vec<Suffix>, cluster: &[ClusterEntry]) -> Result<Self, DitError> {
+        let mut load = BulkLoad::begin(dit)?;
+        cluster.iter().try_for_each(|entry| load.writing().copy_entry(entry))?;
+        let administrator = load.writing().view().administrator()?;
         Ok(Self {
-            load: Some(BulkLoad::begin(dit)?),
+            load: Some(load),
             schema: Arc::clone(dit.catalog().schema()),
             meanings: HashMap::new(),
             superiors: HashMap::new(),
             dropped: BTreeMap::new(),
             entries: 0,
             suffixes,
-            administrator: dit.administrator()?.map(|(name, _)| name.into_bytes()),
+            administrator: administrator.map(|(name, _)| name.into_bytes()),
             random: Random::new()?,
             now_ms: dit.clock().wall_ms(),
         })

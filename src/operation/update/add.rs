@@ -174,9 +174,9 @@ fn place_suffix(context: &Context, access: &Access<'_>, view: View<'_>, dn: &Dn)
     refuse_long(dn.to_string().len())?;
     let key = schema.dn_key(dn);
     let mut has_suffixes = false;
-    for suffix in view.children(EntryId::NONE)? {
+    for suffix in view.suffixes()? {
         has_suffixes = true;
-        let name = view.dn_text(suffix?)?.unwrap_or_default();
+        let name = view.dn_text(suffix)?.unwrap_or_default();
         if Dn::parse(&name).is_ok_and(|name| schema.dn_key(&name).starts_with(&key)) {
             return Err(OperationError::new(
                 ResultCode::NAMING_VIOLATION,
