@@ -171,7 +171,6 @@ fn new_identity(directory: &Path, manifest: Manifest) -> Result<Restored, CliErr
     transaction.put_meta(MetaName::Node, node)?;
     transaction.put_meta(MetaName::Origin, &origin.to_be_bytes())?;
     transaction.put_meta(MetaName::Sequence, &0_u64.to_be_bytes())?;
-    transaction.put_meta(MetaName::LogFloor, &0_u64.to_be_bytes())?;
     transaction.commit()?;
     environment.sync()?;
     let node = node.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -20,6 +20,9 @@ use std::sync::Arc;
 /// How many attribute descriptions a node can number; more would be an attack, not a directory.
 const ATTRIBUTES_MAX: usize = 65_536;
 
+/// How many it numbers when other nodes send them: a view record has 24 bits for the number.
+const ATTRIBUTES_RECEIVED_MAX: usize = 1 << 24;
+
 /// How many descriptions with options of one attribute type clients can bring about: each language in several writings.
 /// A number is never taken back and a search looks at all of a type, so that who may write a telephone number must not
 /// be able to use up all numbers, nor to make searches slow, by inventing options.
@@ -437,19 +440,37 @@ impl Catalog {
         self.intern_key(txn, &key)
     }
 
-    /// [`Catalog::intern`] by attribute key: for what comes from elsewhere; an unknown type is kept by its OID.
+    /// [`Catalog::intern`] by attribute key.
     ///
     /// # Errors
     /// [`DitError::TooManyAttributes`]; [`DitError::Storage`].
     pub fn intern_key(&mut self, txn: &mut WriteTransaction<'_>, key: &str) -> Result<AttributeId, DitError> {
+        self.intern_up_to(txn, key, ATTRIBUTES_MAX)
+    }
+
+    /// [`Catalog::intern`] by an attribute key that another node gave a number to: a type that the schema does not know
+    /// is kept by its OID. What one node took all must take, so the limit is that of the records, not that of clients.
+    ///
+    /// # Errors
+    /// [`DitError::TooManyAttributes`]; [`DitError::Storage`].
+    pub fn intern_received(&mut self, txn: &mut WriteTransaction<'_>, key: &str) -> Result<AttributeId, DitError> {
+        self.intern_up_to(txn, key, ATTRIBUTES_RECEIVED_MAX)
+    }
+
+    fn intern_up_to(
+        &mut self,
+        txn: &mut WriteTransaction<'_>,
+        key: &str,
+        attributes_max: usize,
+    ) -> Result<AttributeId, DitError> {
         if let Some(id) = self.by_key.get(key) {
             return Ok(*id);
         }
-        if self.attributes.len() + 1 >= ATTRIBUTES_MAX {
-            return Err(DitError::TooManyAttributes { attributes_max: ATTRIBUTES_MAX });
+        if self.attributes.len() + 1 >= attributes_max {
+            return Err(DitError::TooManyAttributes { attributes_max });
         }
         if let Some((base, _)) = key.split_once(';') {
-            self.intern_key(txn, base)?;
+            self.intern_up_to(txn, base, attributes_max)?;
         }
         let number = (self.attributes.len() as u32).to_be_bytes();
         txn.put(Table::Attributes, &number, key.as_bytes(), PutMode::Upsert)?;

@@ -7,14 +7,14 @@ use super::DitError;
 use super::apply::all_view_keys;
 use super::derive::{derive, name_key};
 use super::index_keys::KeySet;
+use super::log::{all_held, log_place, open_record};
 use super::tree::Dit;
 use super::view::View;
 use super::writing::read_state;
 use crate::model::EntryUuid;
-use crate::state::EntryState;
+use crate::state::{EntryState, OriginId, OriginPosition};
 use crate::storage::{
-    ENTRY_HAS_LINKS, EntryId, MetaName, Reader, StorageError, Table, ViewRecord, dn2id_key, log_key, sealed_id, unseal,
-    uuid2id_key,
+    ENTRY_HAS_LINKS, EntryId, MetaName, Reader, Table, ViewRecord, dn2id_key, sealed_id, uuid2id_key,
 };
 use std::collections::BTreeMap;
 
@@ -237,28 +237,47 @@ fn views_without_state(reader: Reader<'_>, report: &mut CheckReport) -> Result<(
     Ok(())
 }
 
-/// The own log is dense from its floor to the sequence, and every record is whole.
+/// The log of each origin is dense from its floor to what is held, every record is whole and follows the one before it.
 fn log(reader: Reader<'_>, report: &mut CheckReport) -> Result<(), DitError> {
-    let origin = crate::state::OriginId(reader.meta_u64(MetaName::Origin)?);
+    let all = all_held(reader)?;
+    let mut chain: Option<(OriginId, OriginPosition)> = None;
+    let mut counts: BTreeMap<OriginId, u64> = BTreeMap::new();
     let mut cursor = reader.cursor(Table::Log)?;
-    let mut item = cursor.seek(&log_key(origin, 0))?;
-    let mut expected = None;
-    let own = origin.0.to_be_bytes();
-    while let Some((key, record)) = item.filter(|(key, _)| key.starts_with(&own)) {
-        if let Err(error @ StorageError::Corrupted { .. }) = unseal("log", key, record) {
-            report.tell(error.to_string());
-        }
-        let sequence = key.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        if expected.is_some_and(|expected| expected != sequence) {
-            report.tell(format!("log: a hole before sequence {sequence}"));
-        }
-        expected = Some(sequence + 1);
+    let mut item = cursor.first()?;
+    while let Some((key, value)) = item {
         report.log_records += 1;
+        let (origin, sequence) = log_place(key);
+        let held = all.get(&origin).copied().unwrap_or_default();
+        match open_record(key, value) {
+            // What lies below the floor awaits its trimming.
+            Ok(_) if sequence < held.floor => {}
+            Ok(record) => {
+                *counts.entry(origin).or_default() += 1;
+                if let Some((_, before)) = chain.filter(|(of, _)| *of == origin)
+                    && !record.follows(&before)
+                {
+                    report.tell(format!("log: record {sequence} of origin {origin} does not follow the one before it"));
+                }
+                chain = Some((origin, OriginPosition { sequence, chain: record.chain, closed: None }));
+                if sequence == held.position.sequence && record.chain != held.position.chain {
+                    report.tell(format!("vector: the chain of origin {origin} is not that of its last record"));
+                }
+            }
+            Err(error) => report.tell(error.to_string()),
+        }
         item = cursor.next()?;
     }
-    let last = reader.meta_u64(MetaName::Sequence)?;
-    if expected.is_some_and(|next| next != last + 1) {
-        report.tell(format!("log: ends at {} and the sequence is {last}", expected.map_or(0, |next| next - 1)));
+    for (origin, held) in &all {
+        let (is, should) =
+            (counts.get(origin).copied().unwrap_or(0), (held.position.sequence + 1).saturating_sub(held.floor));
+        if is != should {
+            report.tell(format!("log: {is} records of origin {origin}, its vector element says {should}"));
+        }
+    }
+    let origin = OriginId(reader.meta_u64(MetaName::Origin)?);
+    let (own, last) = (all.get(&origin).copied().unwrap_or_default(), reader.meta_u64(MetaName::Sequence)?);
+    if own.position.sequence != last {
+        report.tell(format!("vector: this node's origin is at {} and the sequence is {last}", own.position.sequence));
     }
     Ok(())
 }

@@ -14,6 +14,8 @@ mod derive;
 mod feed;
 mod index_keys;
 mod links;
+mod log;
+mod receive;
 mod sorter;
 mod spill;
 mod tree;
@@ -28,12 +30,16 @@ pub use check::{CheckReport, check};
 pub use cluster::{CLUSTER_DN, ClusterEntry, NamedValues};
 pub use feed::Feed;
 pub use index_keys::{Gram, LONG_PIECE, grams_of, grams_of_part, keys_of_value, link_key, text_link_key};
+pub use log::LogRange;
+pub use receive::Receipt;
 pub use tree::{Dit, Options, Snapshot};
 pub use values::{ValueError, birth_deltas, rdn_state, value_of};
 pub use view::{Children, Entry, Resolution, View};
 pub use writer::{Committed, Completion, Job, Writer, WriterStats};
 pub use writing::{Target, Writing};
 
+#[cfg(test)]
+mod replica;
 #[cfg(test)]
 mod tests;
 

@@ -9,6 +9,7 @@
 use super::DitError;
 use super::catalog::{Catalog, IndexOptions};
 use super::index_keys::KeySet;
+use super::log::{Held, log_value};
 use super::sorter::Sorter;
 use super::spill;
 use super::tree::Dit;
@@ -17,18 +18,12 @@ use crate::model::{AttributeDescription, EntryUuid};
 use crate::schema::Schema;
 use crate::state::encoding::update::encode_update;
 use crate::state::{
-    AttributeId, Cell, Csn, Delta, EntryState, HybridClock, OriginId, OriginPosition, Stamp, StateError, Update,
-    ValueKey,
+    AttributeId, Cell, Csn, Delta, EntryState, HybridClock, OriginId, Stamp, StateError, Update, ValueKey,
 };
-use crate::storage::{
-    EntryId, Environment, FORMAT_VERSION, MetaName, PutMode, Reader, Table, WriteTransaction, log_key, seal, unseal_id,
-    uuid2id_key,
-};
+use crate::storage::{EntryId, Environment, FORMAT_VERSION, MetaName, Reader, Table, WriteTransaction, unseal_id};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-/// Log records trimmed in one commit at most.
-const TRIM_MAX: u64 = 4096;
 
 /// Which entry a local change is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,11 +41,17 @@ pub struct Writing<'d> {
     pub(super) catalog: Arc<Catalog>,
     pub(super) catalog_changed: bool,
     pub(super) clock: HybridClock,
-    pub(super) position: OriginPosition,
+    /// What is held of this node's origin.
+    pub(super) own: Held,
+    /// What is held of other origins, where this transaction changed it.
+    pub(super) others: BTreeMap<OriginId, Held>,
     pub(super) last_id: u64,
     pub(super) naming_stamp: u64,
     pub(super) rules_changed: bool,
+    /// Whether this node's origin wrote.
     pub(super) stamped: bool,
+    /// Whether the clock followed another node's.
+    pub(super) clock_moved: bool,
     /// Remembers superiors' names while nothing is renamed (bulk load); 0 otherwise.
     pub(super) token: u64,
     /// Bulk load gathers index keys here instead of putting them one by one.
@@ -70,7 +71,7 @@ impl<'d> Writing<'d> {
         let origin = OriginId(reader.meta_u64(MetaName::Origin)?);
         let clock = reader.meta(MetaName::Clock)?.and_then(|bytes| bytes.as_chunks::<16>().0.try_into().ok());
         let [last, bumped]: [[u8; 16]; 2] = clock.unwrap_or_default();
-        let position = read_position(reader, origin)?;
+        let own = Held::read(reader, origin)?;
         let last_id = reader.meta_u64(MetaName::LastEntryId)?;
         let naming_stamp = reader.meta_u64(MetaName::NamingStamp)?;
         Ok(Self {
@@ -79,11 +80,13 @@ impl<'d> Writing<'d> {
             catalog: dit.catalog(),
             catalog_changed: false,
             clock: HybridClock::resume(origin, Csn::from_be_bytes(last), Csn::from_be_bytes(bumped)),
-            position,
+            own,
+            others: BTreeMap::new(),
             last_id,
             naming_stamp,
             rules_changed: false,
             stamped: false,
+            clock_moved: false,
             token: 0,
             sorter: None,
             index_later: false,
@@ -161,7 +164,7 @@ impl<'d> Writing<'d> {
         };
         let above = state.as_ref().map_or(Csn::NONE, |state| state.max_csn_touched(&deltas));
         let ticked = self.clock.tick(self.now_ms());
-        let stamp = Stamp { csn: self.clock.bump(ticked, above), sequence: self.position.sequence + 1 };
+        let stamp = Stamp { csn: self.clock.bump(ticked, above), sequence: self.own.position.sequence + 1 };
         let (uuid, birth) = match (&state, target) {
             (Some(state), _) => (state.uuid, state.birth),
             (None, Target::New(uuid)) => (uuid, stamp),
@@ -171,7 +174,7 @@ impl<'d> Writing<'d> {
         self.record(&update)?;
         let id = match target {
             Target::Existing(id) => id,
-            Target::New(_) => self.number(&update)?,
+            Target::New(_) => self.number(uuid, birth)?,
         };
         self.join(id, state, &update)?;
         Ok((id, stamp))
@@ -180,35 +183,21 @@ impl<'d> Writing<'d> {
     /// Writes the change into log and vector.
     fn record(&mut self, update: &Update) -> Result<(), DitError> {
         let origin = update.stamp.csn.origin();
-        if self.catalog.origin_number(origin).is_none() {
-            self.catalog_changed = true;
-            Arc::make_mut(&mut self.catalog).intern_origin(&mut self.txn, origin)?;
-        }
-        assert_eq!(update.stamp.sequence, self.position.sequence + 1, "vector-no-holes");
+        self.intern_origin(update.stamp)?;
+        assert_eq!(update.stamp.sequence, self.own.position.sequence + 1, "vector-no-holes");
         self.stamped = true;
         if self.is_bulk {
-            // A bulk load begins the history of its entries: there is nobody who could ask for its changes.
-            self.position.sequence = update.stamp.sequence;
+            // A bulk load begins the history of its entries: whoever lacks them takes them whole.
+            self.own.position.sequence = update.stamp.sequence;
+            self.own.floor = update.stamp.sequence + 1;
+            self.own.settled = update.stamp.sequence;
             return Ok(());
         }
-        let key = log_key(origin, update.stamp.sequence);
         let catalog = &self.catalog;
-        let mut record = vec![0; 8];
-        encode_update(update, |attribute| catalog.attribute(attribute).map(|info| info.key.as_str()), &mut record)
+        let mut value = log_value(&[]);
+        encode_update(update, |attribute| catalog.attribute(attribute).map(|info| info.key.as_str()), &mut value)
             .map_err(|error| state_error(EntryId::NONE, &error))?;
-        self.position.chain = self.position.chain_next(record.get(8..).unwrap_or_default());
-        self.position.sequence = update.stamp.sequence;
-        seal(&key, &mut record);
-        Ok(self.txn.put(Table::Log, &key, &record, PutMode::Upsert)?)
-    }
-
-    fn number(&mut self, update: &Update) -> Result<EntryId, DitError> {
-        self.last_id += 1;
-        let id = EntryId(self.last_id);
-        let dot = update.birth.dot();
-        let key = uuid2id_key(update.uuid, Some((dot.origin, dot.sequence)));
-        self.txn.put(Table::Uuid2Id, &key, &id.to_key(), PutMode::Upsert)?;
-        Ok(id)
+        self.append(origin, self.own, value)
     }
 
     /// Turns to bulk load: see `bulk`.
@@ -249,14 +238,17 @@ impl<'d> Writing<'d> {
 
     /// Stores counters and clock and commits durably; then tells the followers.
     pub(super) fn commit(mut self) -> Result<(), DitError> {
-        let origin = self.clock.origin();
-        if self.stamped {
+        if self.stamped || self.clock_moved {
             let mut clock = self.clock.last().to_be_bytes().to_vec();
             clock.extend_from_slice(&self.clock.bumped().to_be_bytes());
             self.txn.put_meta(MetaName::Clock, &clock)?;
-            self.txn.put_meta(MetaName::Sequence, &self.position.sequence.to_be_bytes())?;
-            write_position(&mut self.txn, origin, &self.position)?;
-            self.trim()?;
+        }
+        if self.stamped {
+            self.txn.put_meta(MetaName::Sequence, &self.own.position.sequence.to_be_bytes())?;
+        }
+        if self.stamped || !self.others.is_empty() {
+            self.trim_to_limit()?;
+            self.write_vector()?;
         }
         // Only what changed: a transaction that put nothing (every change was refused) commits without a flush.
         for (name, number) in [(MetaName::LastEntryId, self.last_id), (MetaName::NamingStamp, self.naming_stamp)] {
@@ -268,25 +260,6 @@ impl<'d> Writing<'d> {
         let catalog = self.catalog_changed.then_some(self.catalog);
         self.dit.publish(catalog, self.rules_changed);
         Ok(())
-    }
-
-    /// Drops the oldest log records beyond what is to be kept.
-    fn trim(&mut self) -> Result<(), DitError> {
-        if self.is_bulk {
-            // There is nothing to drop, neither now nor later.
-            return Ok(self.txn.put_meta(MetaName::LogFloor, &(self.position.sequence + 1).to_be_bytes())?);
-        }
-        let origin = self.clock.origin();
-        let keep_from = self.position.sequence.saturating_sub(self.dit.log_records_max()) + 1;
-        let floor = self.txn.reader().meta_u64(MetaName::LogFloor)?.max(1);
-        let to = keep_from.min(floor + TRIM_MAX);
-        if to <= floor {
-            return Ok(());
-        }
-        for sequence in floor..to {
-            self.txn.delete(Table::Log, &log_key(origin, sequence), None)?;
-        }
-        Ok(self.txn.put_meta(MetaName::LogFloor, &to.to_be_bytes())?)
     }
 }
 
@@ -314,30 +287,6 @@ pub(super) fn initialise(
     catalog.initialise(&mut txn)?;
     catalog.intern_origin(&mut txn, OriginId(origin))?;
     Ok(txn.commit()?)
-}
-
-fn read_position(reader: Reader<'_>, origin: OriginId) -> Result<OriginPosition, DitError> {
-    let Some(bytes) = reader.get(Table::Vector, &origin.0.to_be_bytes())? else { return Ok(OriginPosition::default()) };
-    let parts =
-        bytes.split_first_chunk::<8>().and_then(|(sequence, rest)| Some((sequence, rest.split_first_chunk::<16>()?)));
-    let (sequence, (chain, closed)) = parts.ok_or_else(|| {
-        DitError::Storage(crate::storage::StorageError::Corrupted {
-            table: "vector",
-            detail: format!("the element of origin {origin}"),
-        })
-    })?;
-    Ok(OriginPosition {
-        sequence: u64::from_be_bytes(*sequence),
-        chain: *chain,
-        closed: closed.try_into().ok().map(u64::from_be_bytes),
-    })
-}
-
-fn write_position(txn: &mut WriteTransaction<'_>, origin: OriginId, position: &OriginPosition) -> Result<(), DitError> {
-    let mut bytes = position.sequence.to_be_bytes().to_vec();
-    bytes.extend_from_slice(&position.chain);
-    bytes.extend(position.closed.into_iter().flat_map(u64::to_be_bytes));
-    Ok(txn.put(Table::Vector, &origin.0.to_be_bytes(), &bytes, PutMode::Upsert)?)
 }
 
 pub(super) fn read_state(reader: Reader<'_>, catalog: &Catalog, id: EntryId) -> Result<Option<EntryState>, DitError> {

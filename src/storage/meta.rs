@@ -5,7 +5,7 @@ use super::transaction::{PutMode, Reader, Table, WriteTransaction};
 
 /// The format that this program writes. Raise it with every change of a key or a record, and say in CHANGELOG.md
 /// how an older one is upgraded.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// What `meta` holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,8 +36,6 @@ pub enum MetaName {
     FileNumber,
     /// Fingerprint of the index configuration that the index table was built by, text.
     IndexConfiguration,
-    /// Oldest record kept in the log, u64 sequence of the own origin.
-    LogFloor,
 }
 
 impl MetaName {
@@ -56,7 +54,6 @@ impl MetaName {
             Self::MemberPort => b"member-port",
             Self::FileNumber => b"file-number",
             Self::IndexConfiguration => b"index-configuration",
-            Self::LogFloor => b"log-floor",
         }
     }
 }

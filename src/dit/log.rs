@@ -1,0 +1,333 @@
+//! The log: each origin's updates as they were written or received, and how far they are held.
+//!
+//! A record is stored as it is sent, with the hash chain after it, so that it goes from disk to a peer without being
+//! looked into. The element of the update vector says up to where an origin's updates are *held* (their effect is in
+//! the entries), and from where on their records are *kept*: what was loaded or came by a state exchange has none.
+//!
+//! Invariants
+//! - vector-no-holes: an origin's kept records are dense from its floor to its sequence.
+//! - A transaction writes an element of the vector once, at its commit, however many updates it took.
+
+use super::DitError;
+use super::view::View;
+use super::writing::Writing;
+use crate::state::{LogRecord, OriginId, OriginPosition, UpdateVector};
+use crate::storage::{PutMode, Reader, StorageError, Table, log_key, seal, unseal};
+use std::collections::BTreeMap;
+
+/// Bytes of a log record before the update: checksum, chain.
+const HEAD_BYTES: usize = 8 + 16;
+
+/// Log records dropped in one commit at most because the log is over its limit.
+const TRIM_MAX: u64 = 4096;
+
+/// How far an origin's updates are held, and which of their records are kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Held {
+    /// Held up to here.
+    pub(super) position: OriginPosition,
+    /// Records are kept from this sequence on; one above the position when there are none.
+    pub(super) floor: u64,
+    /// What these updates left behind for the absent was looked through up to here (`settle`).
+    pub(super) settled: u64,
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Self { position: OriginPosition::default(), floor: 1, settled: 0 }
+    }
+}
+
+impl Held {
+    /// The element of `origin` as the file has it; the start if there is none.
+    pub(super) fn read(reader: Reader<'_>, origin: OriginId) -> Result<Self, DitError> {
+        match reader.get(Table::Vector, &origin.0.to_be_bytes())? {
+            Some(bytes) => Self::decode(origin, bytes),
+            None => Ok(Self::default()),
+        }
+    }
+
+    fn decode(origin: OriginId, bytes: &[u8]) -> Result<Self, DitError> {
+        let parts = || {
+            let (sequence, rest) = bytes.split_first_chunk::<8>()?;
+            let (chain, rest) = rest.split_first_chunk::<16>()?;
+            let (floor, rest) = rest.split_first_chunk::<8>()?;
+            let (settled, closed) = rest.split_first_chunk::<8>()?;
+            let position = OriginPosition {
+                sequence: u64::from_be_bytes(*sequence),
+                chain: *chain,
+                closed: closed.try_into().ok().map(u64::from_be_bytes),
+            };
+            Some(Self { position, floor: u64::from_be_bytes(*floor), settled: u64::from_be_bytes(*settled) })
+        };
+        parts().ok_or_else(|| {
+            let detail = format!("the element of origin {origin}");
+            DitError::Storage(StorageError::Corrupted { table: "vector", detail })
+        })
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = self.position.sequence.to_be_bytes().to_vec();
+        bytes.extend_from_slice(&self.position.chain);
+        bytes.extend_from_slice(&self.floor.to_be_bytes());
+        bytes.extend_from_slice(&self.settled.to_be_bytes());
+        bytes.extend(self.position.closed.into_iter().flat_map(u64::to_be_bytes));
+        bytes
+    }
+
+    /// How many records are kept.
+    fn kept(&self) -> u64 {
+        (self.position.sequence + 1).saturating_sub(self.floor)
+    }
+}
+
+/// Every origin's element.
+pub(super) fn all_held(reader: Reader<'_>) -> Result<BTreeMap<OriginId, Held>, DitError> {
+    let mut held = BTreeMap::new();
+    let mut cursor = reader.cursor(Table::Vector)?;
+    let mut item = cursor.first()?;
+    while let Some((key, bytes)) = item {
+        let origin = OriginId(key.try_into().map_or(0, u64::from_be_bytes));
+        held.insert(origin, Held::decode(origin, bytes)?);
+        item = cursor.next()?;
+    }
+    Ok(held)
+}
+
+/// A stretch of an origin's log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LogRange {
+    /// Records from the number asked for on, dense and rising; none when there are no more.
+    Records(Vec<LogRecord>),
+    /// The number asked for is not kept any more, or never had a record (it was loaded, or came by a state exchange):
+    /// whole entries must be exchanged.
+    Trimmed {
+        /// The oldest number that is kept, or will be.
+        first_kept: u64,
+    },
+}
+
+impl View<'_> {
+    /// How far each origin's updates are held, as of the last commit. Cost: O(origins).
+    ///
+    /// # Errors
+    /// [`DitError::Storage`].
+    pub fn update_vector(&self) -> Result<UpdateVector, DitError> {
+        Ok(UpdateVector::from_positions(
+            all_held(self.reader())?.into_iter().map(|(origin, held)| (origin, held.position)),
+        ))
+    }
+
+    /// For each origin the oldest number of which a record is kept (one above the newest held when there is none).
+    ///
+    /// # Errors
+    /// [`DitError::Storage`].
+    pub fn log_floors(&self) -> Result<BTreeMap<OriginId, u64>, DitError> {
+        Ok(all_held(self.reader())?.into_iter().map(|(origin, held)| (origin, held.floor)).collect())
+    }
+
+    /// An origin's records from number `from` on, up to `bytes_max` bytes of updates, at least one if there is one.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`], a failed checksum among them.
+    pub fn log_range(&self, origin: OriginId, from: u64, bytes_max: usize) -> Result<LogRange, DitError> {
+        let held = Held::read(self.reader(), origin)?;
+        let from = from.max(1);
+        if from < held.floor {
+            return Ok(LogRange::Trimmed { first_kept: held.floor });
+        }
+        let mut records = Vec::new();
+        let mut bytes = 0;
+        let mut cursor = self.reader().cursor(Table::Log)?;
+        let mut item = if from > held.position.sequence { None } else { cursor.seek(&log_key(origin, from))? };
+        while let Some((key, value)) = item {
+            let record = open_record(key, value)?;
+            bytes += record.bytes.len();
+            let expected = from + records.len() as u64;
+            if record.origin != origin || (bytes > bytes_max && !records.is_empty()) {
+                break;
+            }
+            if record.sequence != expected {
+                return Err(hole(origin, expected));
+            }
+            records.push(record);
+            item = cursor.next()?;
+        }
+        if records.is_empty() && from <= held.position.sequence {
+            return Err(hole(origin, from));
+        }
+        Ok(LogRange::Records(records))
+    }
+
+    /// The hash chain after number `sequence` of an origin; `None` where neither its record is kept nor it is the
+    /// newest held.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`].
+    pub fn log_chain(&self, origin: OriginId, sequence: u64) -> Result<Option<[u8; 16]>, DitError> {
+        let held = Held::read(self.reader(), origin)?;
+        chain_at(self.reader(), origin, &held, sequence)
+    }
+}
+
+/// As [`View::log_chain`].
+pub(super) fn chain_at(
+    reader: Reader<'_>,
+    origin: OriginId,
+    held: &Held,
+    sequence: u64,
+) -> Result<Option<[u8; 16]>, DitError> {
+    if sequence == held.position.sequence {
+        return Ok(Some(held.position.chain));
+    }
+    if sequence == 0 {
+        return Ok(Some(OriginPosition::default().chain));
+    }
+    if sequence < held.floor || sequence > held.position.sequence {
+        return Ok(None);
+    }
+    let key = log_key(origin, sequence);
+    match reader.get(Table::Log, &key)? {
+        Some(value) => Ok(Some(open_record(&key, value)?.chain)),
+        None => Err(hole(origin, sequence)),
+    }
+}
+
+/// Origin and sequence of a key of the log.
+pub(super) fn log_place(key: &[u8]) -> (OriginId, u64) {
+    let parts = key.split_first_chunk::<8>().map_or((0, 0), |(origin, sequence)| {
+        (u64::from_be_bytes(*origin), sequence.try_into().map_or(0, u64::from_be_bytes))
+    });
+    (OriginId(parts.0), parts.1)
+}
+
+/// The record under a key of the log.
+pub(super) fn open_record(key: &[u8], value: &[u8]) -> Result<LogRecord, DitError> {
+    let body = unseal("log", key, value)?;
+    let (origin, sequence) = log_place(key);
+    let (chain, bytes) = body.split_first_chunk::<16>().ok_or_else(|| {
+        let detail = format!("record {sequence} of origin {origin} is cut short");
+        DitError::Storage(StorageError::Corrupted { table: "log", detail })
+    })?;
+    Ok(LogRecord { origin, sequence, chain: *chain, bytes: bytes.to_vec() })
+}
+
+fn hole(origin: OriginId, sequence: u64) -> DitError {
+    let detail = format!("record {sequence} of origin {origin} is missing");
+    DitError::Storage(StorageError::Corrupted { table: "log", detail })
+}
+
+impl Writing<'_> {
+    /// How far an origin's updates are held, this transaction's among them.
+    pub(super) fn held(&self, origin: OriginId) -> Result<Held, DitError> {
+        if origin == self.origin() {
+            return Ok(self.own);
+        }
+        match self.others.get(&origin) {
+            Some(held) => Ok(*held),
+            None => Held::read(self.txn.reader(), origin),
+        }
+    }
+
+    /// Sets what is held of an origin; written at the commit.
+    pub(super) fn set_held(&mut self, origin: OriginId, held: Held) {
+        if origin == self.origin() {
+            self.own = held;
+            self.stamped = true;
+        } else {
+            self.others.insert(origin, held);
+        }
+    }
+
+    /// How far each origin's updates are held, this transaction's among them. Cost: O(origins).
+    ///
+    /// # Errors
+    /// [`DitError::Storage`].
+    pub fn update_vector(&self) -> Result<UpdateVector, DitError> {
+        Ok(UpdateVector::from_positions(self.all_held()?.into_iter().map(|(origin, held)| (origin, held.position))))
+    }
+
+    pub(super) fn all_held(&self) -> Result<BTreeMap<OriginId, Held>, DitError> {
+        let mut all = all_held(self.txn.reader())?;
+        all.extend(&self.others);
+        if self.own != Held::default() {
+            all.insert(self.origin(), self.own);
+        }
+        Ok(all)
+    }
+
+    /// Appends a record to its origin's log and moves the origin's position there. `value` has room for checksum and
+    /// chain before the update's bytes ([`log_value`]).
+    pub(super) fn append(&mut self, origin: OriginId, mut held: Held, mut value: Vec<u8>) -> Result<(), DitError> {
+        let sequence = held.position.sequence + 1;
+        let bytes = value.get(HEAD_BYTES..).unwrap_or_default();
+        let chain = held.position.chain_next(bytes);
+        if let Some(place) = value.get_mut(HEAD_BYTES - 16..HEAD_BYTES) {
+            place.copy_from_slice(&chain);
+        }
+        held.position.sequence = sequence;
+        held.position.chain = chain;
+        let key = log_key(origin, sequence);
+        seal(&key, &mut value);
+        self.txn.put(Table::Log, &key, &value, PutMode::Upsert)?;
+        self.set_held(origin, held);
+        Ok(())
+    }
+
+    /// Writes the elements of the vector that changed.
+    pub(super) fn write_vector(&mut self) -> Result<(), DitError> {
+        let own = self.stamped.then_some((self.origin(), self.own));
+        for (origin, held) in own.into_iter().chain(std::mem::take(&mut self.others)) {
+            self.txn.put(Table::Vector, &origin.0.to_be_bytes(), &held.encode(), PutMode::Upsert)?;
+        }
+        Ok(())
+    }
+
+    /// Drops the oldest records of the longest log when all together are more than are to be kept.
+    pub(super) fn trim_to_limit(&mut self) -> Result<(), DitError> {
+        let kept = self.txn.reader().count(Table::Log)?;
+        let excess = kept.saturating_sub(self.dit.log_records_max()).min(TRIM_MAX);
+        if excess == 0 {
+            return Ok(());
+        }
+        let longest = self.all_held()?.into_iter().max_by_key(|(_, held)| held.kept());
+        match longest {
+            Some((origin, held)) => self.drop_log_below(origin, held.floor + excess, excess).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// Drops an origin's records below `floor`, at most `work_max`. Returns how many.
+    pub(super) fn drop_log_below(&mut self, origin: OriginId, floor: u64, work_max: u64) -> Result<u64, DitError> {
+        let mut held = self.held(origin)?;
+        let floor = floor.min(held.position.sequence + 1);
+        let mut keys: Vec<[u8; 16]> = Vec::new();
+        let mut cursor = self.txn.reader().cursor(Table::Log)?;
+        let mut item = cursor.seek(&log_key(origin, 0))?;
+        while let Some((key, _)) = item
+            && log_place(key) < (origin, floor)
+            && (keys.len() as u64) < work_max
+        {
+            keys.extend(<[u8; 16]>::try_from(key));
+            item = cursor.next()?;
+        }
+        drop(cursor);
+        for key in &keys {
+            self.txn.delete(Table::Log, key, None)?;
+        }
+        let next = keys.last().map_or(held.floor, |key| log_place(key).1 + 1).max(held.floor);
+        if next != held.floor {
+            held.floor = next;
+            self.set_held(origin, held);
+        }
+        Ok(keys.len() as u64)
+    }
+}
+
+/// The value of a log record without checksum and chain yet, to which the update's bytes are appended.
+pub(super) fn log_value(bytes: &[u8]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(HEAD_BYTES + bytes.len().max(232));
+    value.resize(HEAD_BYTES, 0);
+    value.extend_from_slice(bytes);
+    value
+}

@@ -1,0 +1,153 @@
+//! What the tests of replication share: a tree in a folder of its own that takes others' updates.
+
+use super::*;
+use crate::clock::Clock;
+use crate::model::{AttributeDescription, Dn, EntryUuid};
+use crate::schema::Schema;
+use crate::state::{AttributeId, Delta, LogRecord, OriginId};
+use crate::storage::{EntryId, MetaName};
+use std::sync::Arc;
+
+mod receipts;
+
+/// The suffix of all.
+const SUFFIX: &str = "dc=example,dc=com";
+
+/// A node's tree. Origins are numbered, so that runs repeat.
+struct Replica {
+    dit: Dit,
+    clock: Clock,
+    folder: tempfile::TempDir,
+    schema: Arc<Schema>,
+}
+
+fn options(folder: &tempfile::TempDir) -> Options {
+    Options { durable: false, map_bytes: 1 << 28, ..Options::new(folder.path()) }
+}
+
+impl Replica {
+    fn new(origin: u64, schema: &Arc<Schema>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Clock::simulated(1_700_000_000_000);
+        let dit = Dit::open(options(&folder), Arc::clone(schema), clock.clone()).unwrap();
+        let mut txn = dit.environment().write().unwrap();
+        txn.put_meta(MetaName::Origin, &origin.to_be_bytes()).unwrap();
+        txn.commit().unwrap();
+        Self { dit, clock, folder, schema: Arc::clone(schema) }
+    }
+
+    /// Closes the tree and opens it again.
+    fn reopen(self) -> Self {
+        let Self { dit, clock, folder, schema } = self;
+        drop(dit);
+        let dit = Dit::open(options(&folder), Arc::clone(&schema), clock.clone()).unwrap();
+        Self { dit, clock, folder, schema }
+    }
+
+    fn write<T>(&self, work: impl FnOnce(&mut Writing<'_>) -> T) -> T {
+        let mut writing = Writing::begin(&self.dit).unwrap();
+        let outcome = work(&mut writing);
+        writing.commit().unwrap();
+        outcome
+    }
+
+    fn origin(&self) -> OriginId {
+        let snapshot = self.dit.read().unwrap();
+        OriginId(snapshot.view().reader().meta_u64(MetaName::Origin).unwrap())
+    }
+
+    fn sequence(&self, origin: OriginId) -> u64 {
+        self.dit.read().unwrap().view().update_vector().unwrap().sequence(origin)
+    }
+
+    fn add(&self, uuid: u8, dn: &str, attributes: &[(&str, &[&str])]) -> EntryId {
+        self.write(|writing| {
+            let dn = Dn::parse(dn).unwrap();
+            let attributes: Vec<_> = attributes
+                .iter()
+                .map(|(name, values)| {
+                    (attribute(writing, name), values.iter().map(|value| value.as_bytes().to_vec()).collect())
+                })
+                .collect();
+            let resolution = writing.view().resolve(&dn).unwrap();
+            let parent = if resolution.missing == 1 { resolution.matched.unwrap() } else { EntryId::NONE };
+            let deltas = birth_deltas(writing, &dn, parent, &attributes).unwrap();
+            writing.change(Target::New(EntryUuid([uuid; 16])), "cn=test", deltas).unwrap().0
+        })
+    }
+
+    fn suffix(&self) -> EntryId {
+        self.add(1, SUFFIX, &[("objectClass", &["domain"]), ("dc", &["example"])])
+    }
+
+    fn person(&self, uuid: u8, name: &str) -> EntryId {
+        let attributes: [(&str, &[&str]); 3] =
+            [("objectClass", &["inetOrgPerson"]), ("cn", &[name]), ("sn", &["surname"])];
+        self.add(uuid, &format!("cn={name},{SUFFIX}"), &attributes)
+    }
+
+    fn id(&self, uuid: u8) -> EntryId {
+        self.dit.read().unwrap().view().by_uuid(EntryUuid([uuid; 16])).unwrap().unwrap()
+    }
+
+    fn change(&self, uuid: u8, deltas: impl FnOnce(&mut Writing<'_>) -> Vec<Delta>) {
+        let id = self.id(uuid);
+        self.write(|writing| {
+            let deltas = deltas(writing);
+            writing.change(Target::Existing(id), "cn=test", deltas).unwrap();
+        });
+    }
+
+    fn set(&self, uuid: u8, name: &str, value: &str, present: bool) {
+        self.change(uuid, |writing| vec![cell(writing, name, value, present)]);
+    }
+
+    fn values(&self, uuid: u8, name: &str) -> Vec<String> {
+        let snapshot = self.dit.read().unwrap();
+        let view = snapshot.view();
+        let Some(id) = view.by_uuid(EntryUuid([uuid; 16])).unwrap() else { return Vec::new() };
+        let entry = view.entry(id).unwrap().unwrap();
+        let Some(attribute) = view.catalog().find(&AttributeDescription::parse(name).unwrap()) else {
+            return Vec::new();
+        };
+        entry.attribute(attribute).map_or_else(Vec::new, |slice| {
+            view.values(&entry, &slice).unwrap().into_iter().map(|value| String::from_utf8(value).unwrap()).collect()
+        })
+    }
+
+    /// The records of an origin after number `held`.
+    fn records(&self, origin: OriginId, held: u64) -> Vec<LogRecord> {
+        match self.dit.read().unwrap().view().log_range(origin, held + 1, usize::MAX).unwrap() {
+            LogRange::Records(records) => records,
+            LogRange::Trimmed { .. } => panic!("trimmed"),
+        }
+    }
+
+    fn receive(&self, record: &LogRecord) -> Receipt {
+        self.write(|writing| writing.receive(record).unwrap())
+    }
+
+    /// Takes everything that `other` holds of its own origin and is missing here.
+    fn follow(&self, other: &Self) {
+        let origin = other.origin();
+        for record in other.records(origin, self.sequence(origin)) {
+            assert!(matches!(self.receive(&record), Receipt::Applied { .. }));
+        }
+    }
+
+    fn assert_sound(&self) {
+        let report = check(&self.dit, &mut |_, _| {}).unwrap();
+        assert!(report.differences.is_empty(), "{:#?}", report.differences);
+    }
+}
+
+fn attribute(writing: &mut Writing<'_>, name: &str) -> AttributeId {
+    writing.intern(&AttributeDescription::parse(name).unwrap()).unwrap()
+}
+
+fn cell(writing: &mut Writing<'_>, name: &str, value: &str, present: bool) -> Delta {
+    let attribute = attribute(writing, name);
+    let view = writing.view();
+    let (key, value) = value_of(&view, view.catalog().attribute(attribute).unwrap(), value.as_bytes()).unwrap();
+    Delta::Cell { attribute, key, order: 0, present, value }
+}
