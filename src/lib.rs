@@ -5,7 +5,7 @@
 //! ```text
 //! 11  main, cli                       commands
 //! 10  node, config, telemetry         wires everything
-//!  9  server                          the LDAP door
+//!  9  server | replication            doors: LDAP, peers
 //!  8  transport                       listener, TLS, shutdown: bytes, no LDAP
 //!  7  operation                       LDAP operations: who may, what it means, which result code
 //!  6  policy                          decide: access rules, passwords, limits
@@ -26,6 +26,7 @@ pub mod model;
 pub mod node;
 pub mod operation;
 pub mod policy;
+pub mod replication;
 pub mod schema;
 pub mod search;
 pub mod server;
