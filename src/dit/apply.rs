@@ -11,6 +11,7 @@
 use super::DitError;
 use super::catalog::Catalog;
 use super::derive::{derive, name_key};
+use super::digest_table::{digest_of, stored_digest};
 use super::index_keys::{KeySet, keys_of_attribute, link_key};
 use super::spill::{self, Naming, Touched};
 use super::writing::{Writing, state_error};
@@ -52,10 +53,15 @@ impl Writing<'_> {
     }
 
     pub(super) fn put_state(&mut self, id: EntryId, state: &EntryState) -> Result<(), DitError> {
-        let catalog = &self.catalog;
+        let is_appended = self.is_bulk && id.0 == self.last_id;
+        let digest = digest_of(&self.view(), id, state)?;
         let mut record = vec![0; 8];
+        record.extend_from_slice(&digest.map_or(0, |digest| digest.0).to_be_bytes());
+        let catalog = &self.catalog;
         state.encode(|origin| catalog.origin_number(origin), &mut record).map_err(|error| state_error(id, &error))?;
-        let mode = if self.is_bulk && id.0 == self.last_id { PutMode::Append } else { PutMode::Upsert };
+        let old = stored_digest(self.txn.reader(), id)?;
+        self.digest_changes.note(state.uuid, old, digest);
+        let mode = if is_appended && old.is_none() { PutMode::Append } else { PutMode::Upsert };
         Ok(self.txn.put(Table::Id2State, &id.to_key(), &sealed_id(id, record), mode)?)
     }
 

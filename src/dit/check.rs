@@ -6,13 +6,15 @@
 use super::DitError;
 use super::apply::all_view_keys;
 use super::derive::{derive, name_key};
+use super::digest_table::{digest_of, stored_digest};
 use super::index_keys::KeySet;
 use super::log::{all_held, log_place, open_record};
+use super::spill::read_cells;
 use super::tree::Dit;
 use super::view::View;
 use super::writing::read_state;
 use crate::model::EntryUuid;
-use crate::state::{EntryState, OriginId, OriginPosition};
+use crate::state::{BUCKETS, BucketSum, EntryState, OriginId, OriginPosition, Spilled, bucket_of};
 use crate::storage::{
     ENTRY_HAS_LINKS, EntryId, MetaName, Reader, Table, ViewRecord, dn2id_key, sealed_id, uuid2id_key,
 };
@@ -62,6 +64,7 @@ pub fn check(dit: &Dit, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckRepor
     let mut subordinates: BTreeMap<EntryId, u64> = BTreeMap::new();
     let mut tree_records = 0;
     let mut keys = KeySet::default();
+    let mut sums = vec![BucketSum::default(); BUCKETS];
     let mut cursor = reader.cursor(Table::Id2State)?;
     let mut item = cursor.first()?;
     let mut done = 0;
@@ -69,6 +72,7 @@ pub fn check(dit: &Dit, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckRepor
         let id = EntryId::from_key(key);
         match read_state(reader, view.catalog(), id) {
             Ok(Some(state)) => {
+                digest(&view, id, &state, &mut sums, &mut report)?;
                 if let Some(parent) = entry(&view, id, &state, &mut keys, &mut report)? {
                     tree_records += 1;
                     *subordinates.entry(parent).or_default() += 1;
@@ -89,6 +93,7 @@ pub fn check(dit: &Dit, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckRepor
         extra_index_records(&view, &mut report)?;
     }
     views_without_state(reader, &mut report)?;
+    digest_sums(&view, &sums, &mut report)?;
     log(reader, &mut report)?;
     Ok(report)
 }
@@ -173,6 +178,51 @@ fn entry(
         }
     }
     Ok(Some(parent))
+}
+
+/// The digest of an entry, compared with that in its record and added to its bucket.
+fn digest(
+    view: &View<'_>,
+    id: EntryId,
+    state: &EntryState,
+    sums: &mut [BucketSum],
+    report: &mut CheckReport,
+) -> Result<(), DitError> {
+    for (attribute, held) in &state.attributes {
+        if let Some(says) = &held.spilled {
+            let is = Spilled::of(
+                read_cells(view.reader(), view.catalog(), id, *attribute)?.iter().map(|(key, cell)| (key, cell)),
+            );
+            if (is.count, is.digest) != (says.count, says.digest) {
+                report
+                    .tell(format!("bigvalues: the sum of attribute {} of entry number {} is wrong", attribute.0, id.0));
+            }
+        }
+    }
+    let digest = digest_of(view, id, state)?;
+    if stored_digest(view.reader(), id)? != digest {
+        report.tell(format!("id2state: the digest of entry number {} is not that of its state", id.0));
+    }
+    if let Some(sum) = sums.get_mut(usize::from(bucket_of(state.uuid))) {
+        sum.replace(None, digest);
+    }
+    Ok(())
+}
+
+fn digest_sums(view: &View<'_>, sums: &[BucketSum], report: &mut CheckReport) -> Result<(), DitError> {
+    let stored = view.digest_buckets()?;
+    let mut all = BucketSum::default();
+    for (bucket, (is, says)) in sums.iter().zip(&stored).enumerate() {
+        all.merge(*is);
+        if is != says {
+            report
+                .tell(format!("digest: bucket {bucket} has {} entries, its sum is of {} others", is.count, says.count));
+        }
+    }
+    if view.digest()? != all {
+        report.tell("digest: the sum of all is not that of the entries".to_owned());
+    }
+    Ok(())
 }
 
 fn counters(

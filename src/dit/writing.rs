@@ -8,6 +8,7 @@
 
 use super::DitError;
 use super::catalog::{Catalog, IndexOptions};
+use super::digest_table::DigestChanges;
 use super::index_keys::KeySet;
 use super::log::{Held, log_value};
 use super::sorter::Sorter;
@@ -18,7 +19,7 @@ use crate::model::{AttributeDescription, EntryUuid};
 use crate::schema::Schema;
 use crate::state::encoding::update::encode_update;
 use crate::state::{
-    AttributeId, Cell, Csn, Delta, EntryState, HybridClock, OriginId, Stamp, StateError, Update, ValueKey,
+    AttributeId, Cell, Csn, Delta, EntryDigest, EntryState, HybridClock, OriginId, Stamp, StateError, Update, ValueKey,
 };
 use crate::storage::{EntryId, Environment, FORMAT_VERSION, MetaName, Reader, Table, WriteTransaction, unseal_id};
 use std::collections::BTreeMap;
@@ -45,6 +46,7 @@ pub struct Writing<'d> {
     pub(super) own: Held,
     /// What is held of other origins, where this transaction changed it.
     pub(super) others: BTreeMap<OriginId, Held>,
+    pub(super) digest_changes: DigestChanges,
     pub(super) last_id: u64,
     pub(super) naming_stamp: u64,
     pub(super) rules_changed: bool,
@@ -82,6 +84,7 @@ impl<'d> Writing<'d> {
             clock: HybridClock::resume(origin, Csn::from_be_bytes(last), Csn::from_be_bytes(bumped)),
             own,
             others: BTreeMap::new(),
+            digest_changes: DigestChanges::default(),
             last_id,
             naming_stamp,
             rules_changed: false,
@@ -250,6 +253,7 @@ impl<'d> Writing<'d> {
             self.trim_to_limit()?;
             self.write_vector()?;
         }
+        self.write_digest()?;
         // Only what changed: a transaction that put nothing (every change was refused) commits without a flush.
         for (name, number) in [(MetaName::LastEntryId, self.last_id), (MetaName::NamingStamp, self.naming_stamp)] {
             if self.txn.reader().meta_u64(name)? != number {
@@ -291,8 +295,15 @@ pub(super) fn initialise(
 
 pub(super) fn read_state(reader: Reader<'_>, catalog: &Catalog, id: EntryId) -> Result<Option<EntryState>, DitError> {
     let Some(record) = reader.get(Table::Id2State, &id.to_key())? else { return Ok(None) };
-    let body = unseal_id("id2state", id, record)?;
+    let (_, body) = split_state(id, unseal_id("id2state", id, record)?)?;
     EntryState::decode(body, |number| catalog.origin(number)).map(Some).map_err(|error| state_error(id, &error))
+}
+
+/// A state record after its checksum: the entry's digest (zero: none, as it is not live) and the state.
+pub(super) fn split_state(id: EntryId, body: &[u8]) -> Result<(Option<EntryDigest>, &[u8]), DitError> {
+    let (digest, state) = body.split_first_chunk::<16>().ok_or_else(|| state_error(id, &StateError::Truncated))?;
+    let digest = u128::from_be_bytes(*digest);
+    Ok(((digest != 0).then_some(EntryDigest(digest)), state))
 }
 
 pub(super) fn state_error(id: EntryId, error: &StateError) -> DitError {

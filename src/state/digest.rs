@@ -6,9 +6,11 @@
 //!
 //! The digest of an attribute is the sum of those of its values, so that a group of many members is kept up to date
 //! value by value, and an attribute digests alike whether spilled or not. Members are trusted: sums guard against faults,
-//! not against a member that lies.
+//! not against a member that lies. So the hash is XXH3 of 128 bits: every write of an entry digests all its values, and
+//! a cryptographic hash would cost more than the write's own arithmetic.
 
 use smallvec::SmallVec;
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::model::entry_uuid::EntryUuid;
 use crate::state::cells::{Cell, CellValue};
@@ -18,9 +20,12 @@ use crate::state::error::StateError;
 use crate::state::update::AttributeId;
 use crate::state::value_key::ValueKey;
 
-/// BLAKE3 of the lasting part of an entry, cut to 128 bits.
+/// The hash of the lasting part of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct EntryDigest(pub u128);
+
+/// How many buckets a node's entries are summed up in.
+pub const BUCKETS: usize = 4096;
 
 /// How many entries are in a bucket, and the wrapping sum of their digests.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -57,10 +62,16 @@ impl BucketSum {
     }
 }
 
-/// The bucket path of an entry: hashed, as entryUUIDs of one time lie together. The first byte is the bucket at the
-/// first level (fan-out 256), the second that below it, and so on.
+/// The bucket path of an entry: hashed, as entryUUIDs of one time lie together. Its leading bits are the bucket, at
+/// whichever fan-out.
 pub fn bucket_path(uuid: EntryUuid) -> [u8; 16] {
-    short(blake3::hash(&uuid.0)).to_be_bytes()
+    xxh3_128(&uuid.0).to_be_bytes()
+}
+
+/// The bucket of an entry, below [`BUCKETS`]: the first twelve bits of its path.
+pub fn bucket_of(uuid: EntryUuid) -> u16 {
+    let [high, low, ..] = bucket_path(uuid);
+    u16::from_be_bytes([high, low]) >> 4
 }
 
 /// The digest of one present value of an attribute.
@@ -79,7 +90,7 @@ pub fn cell_digest(key: &ValueKey, cell: &Cell) -> u128 {
     bytes.extend_from_slice(&cell.order.to_be_bytes());
     bytes.push(kind);
     bytes.extend_from_slice(value);
-    short(blake3::hash(&bytes))
+    xxh3_128(&bytes)
 }
 
 impl EntryState {
@@ -96,20 +107,20 @@ impl EntryState {
             return Ok(None);
         }
         let named = |attribute| name_of(attribute).ok_or(StateError::UnknownAttribute(attribute));
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&self.uuid.0);
-        update_stamp(&mut hasher, self.birth);
-        update_stamp(&mut hasher, self.parent.0);
-        hasher.update(&self.parent.1.0);
-        update_stamp(&mut hasher, self.rdn.0);
-        hasher.update(&(self.rdn.1.avas.len() as u64).to_be_bytes());
+        let mut bytes: Bytes = SmallVec::new();
+        bytes.extend_from_slice(&self.uuid.0);
+        put_stamp(&mut bytes, self.birth);
+        put_stamp(&mut bytes, self.parent.0);
+        bytes.extend_from_slice(&self.parent.1.0);
+        put_stamp(&mut bytes, self.rdn.0);
+        bytes.extend_from_slice(&(self.rdn.1.avas.len() as u64).to_be_bytes());
         for ava in &self.rdn.1.avas {
-            update_bytes(&mut hasher, named(ava.attribute)?.as_ref().as_bytes());
-            update_bytes(&mut hasher, ava.key.as_bytes());
-            update_bytes(&mut hasher, &ava.value);
-            update_bytes(&mut hasher, ava.type_text.as_bytes());
+            put_bytes(&mut bytes, named(ava.attribute)?.as_ref().as_bytes());
+            put_bytes(&mut bytes, ava.key.as_bytes());
+            put_bytes(&mut bytes, &ava.value);
+            put_bytes(&mut bytes, ava.type_text.as_bytes());
         }
-        let mut attributes = Vec::with_capacity(self.attributes.len());
+        let mut attributes: SmallVec<[_; 32]> = SmallVec::new();
         for (attribute, state) in &self.attributes {
             let (count, sum) = match &state.spilled {
                 Some(spilled) => (spilled.count, spilled.digest),
@@ -124,38 +135,37 @@ impl EntryState {
                 attributes.push((named(*attribute)?, count, sum, &state.counter));
             }
         }
-        attributes.sort_by(|(a, ..), (b, ..)| a.as_ref().cmp(b.as_ref()));
+        attributes.sort_unstable_by(|(a, ..), (b, ..)| a.as_ref().cmp(b.as_ref()));
         for (name, count, sum, counter) in attributes {
-            update_bytes(&mut hasher, name.as_ref().as_bytes());
-            hasher.update(&count.to_be_bytes());
-            hasher.update(&sum.to_be_bytes());
+            put_bytes(&mut bytes, name.as_ref().as_bytes());
+            bytes.extend_from_slice(&count.to_be_bytes());
+            bytes.extend_from_slice(&sum.to_be_bytes());
             if let Some(counter) = counter {
-                update_stamp(&mut hasher, counter.base.stamp);
-                hasher.update(&counter.base.value.to_be_bytes());
+                put_stamp(&mut bytes, counter.base.stamp);
+                bytes.extend_from_slice(&counter.base.value.to_be_bytes());
                 for part in counter.parts.values() {
-                    update_stamp(&mut hasher, part.stamp);
-                    hasher.update(&part.count.to_be_bytes());
-                    hasher.update(&part.sum.to_be_bytes());
+                    put_stamp(&mut bytes, part.stamp);
+                    bytes.extend_from_slice(&part.count.to_be_bytes());
+                    bytes.extend_from_slice(&part.sum.to_be_bytes());
                 }
             }
-            hasher.update(&[0xff]);
+            bytes.push(0xff);
         }
-        Ok(Some(EntryDigest(short(hasher.finalize()))))
+        Ok(Some(EntryDigest(xxh3_128(&bytes))))
     }
 }
 
-fn update_stamp(hasher: &mut blake3::Hasher, stamp: Stamp) {
-    hasher.update(&stamp.csn.to_be_bytes());
-    hasher.update(&stamp.sequence.to_be_bytes());
+/// What is hashed of an entry; most fit without an allocation.
+type Bytes = SmallVec<[u8; 2048]>;
+
+fn put_stamp(out: &mut Bytes, stamp: Stamp) {
+    out.extend_from_slice(&stamp.csn.to_be_bytes());
+    out.extend_from_slice(&stamp.sequence.to_be_bytes());
 }
 
-fn update_bytes(hasher: &mut blake3::Hasher, bytes: &[u8]) {
-    hasher.update(&(bytes.len() as u64).to_be_bytes());
-    hasher.update(bytes);
-}
-
-fn short(hash: blake3::Hash) -> u128 {
-    hash.as_bytes().iter().take(16).fold(0, |number, byte| number << 8 | u128::from(*byte))
+fn put_bytes(out: &mut Bytes, bytes: &[u8]) {
+    out.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+    out.extend_from_slice(bytes);
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ pub use attribute_state::{AttributeState, Spilled, join_cell};
 pub use cells::{Cell, CellValue, Cells};
 pub use counter::{Counter, CounterBase, CounterPart};
 pub use csn::{Csn, Dot, OpenLdapCsn, OriginId, Stamp};
-pub use digest::{BucketSum, EntryDigest};
+pub use digest::{BUCKETS, BucketSum, EntryDigest, bucket_of};
 pub use entry_state::{Effect, EntryState, RdnAva, RdnState};
 pub use error::StateError;
 pub use hybrid_clock::{DisciplinedClock, HybridClock};

@@ -36,6 +36,8 @@ pub enum MetaName {
     FileNumber,
     /// Fingerprint of the index configuration that the index table was built by, text.
     IndexConfiguration,
+    /// The sum of the digests of all entries: count u64, sum u128, little-endian.
+    Digest,
 }
 
 impl MetaName {
@@ -54,6 +56,7 @@ impl MetaName {
             Self::MemberPort => b"member-port",
             Self::FileNumber => b"file-number",
             Self::IndexConfiguration => b"index-configuration",
+            Self::Digest => b"digest",
         }
     }
 }

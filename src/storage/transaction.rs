@@ -41,11 +41,15 @@ pub enum Table {
     BigValues,
     /// origin ‖ sequence -> update
     Log,
+    /// chunk of buckets -> their sums
+    Digest,
+    /// commit -> what it changed of the sums, until that is summed up
+    DigestJournal,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Meta,
         Self::Vector,
         Self::Attributes,
@@ -58,6 +62,8 @@ impl Table {
         Self::Index,
         Self::BigValues,
         Self::Log,
+        Self::Digest,
+        Self::DigestJournal,
     ];
 
     /// The name in the file.
@@ -75,6 +81,8 @@ impl Table {
             Self::Index => "index",
             Self::BigValues => "bigvalues",
             Self::Log => "log",
+            Self::Digest => "digest",
+            Self::DigestJournal => "digest-journal",
         }
     }
 }

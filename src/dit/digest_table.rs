@@ -1,0 +1,219 @@
+//! Sums of the digests of all live entries, by bucket and in all: what two nodes compare to prove that they hold the same.
+//!
+//! Each state record carries its entry's digest, so that a change costs one digest and not two, and a list of entries
+//! with their digests none. Sums of 4,096 buckets fill some thirty pages, and a commit of many changes would
+//! rewrite them all; so a commit appends what it changed to a journal, and only now and then the journal is summed up.
+//! The sum of all stands in `meta`, whose page every commit writes anyway.
+//!
+//! Invariant: the sums are those of the digests in the state records, of live entries only; `check` computes both anew.
+
+use super::DitError;
+use super::view::View;
+use super::writing::{Writing, read_state, split_state, state_error};
+use crate::model::EntryUuid;
+use crate::state::{BUCKETS, BucketSum, EntryDigest, EntryState, Stamp, bucket_of};
+use crate::storage::{EntryId, MetaName, PutMode, Reader, Table, unseal_id};
+use std::collections::BTreeSet;
+
+/// Bytes of a sum on disk: count u64, sum u128, little-endian.
+const SUM_BYTES: usize = 24;
+/// Bytes of one change in the journal: bucket u16 and a sum.
+const CHANGE_BYTES: usize = 2 + SUM_BYTES;
+/// Buckets of which the sums stand in one record.
+const CHUNK_BUCKETS: usize = 64;
+/// Commits in the journal before it is summed up.
+const JOURNAL_COMMITS_MAX: u64 = 64;
+/// A commit that changed more buckets than this sums the journal up at once.
+const CHANGES_MAX: usize = 512;
+
+/// An entry in short, as members compare them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EntryHead {
+    /// Which entry.
+    pub uuid: EntryUuid,
+    /// The change that created this incarnation.
+    pub birth: Stamp,
+    /// The digest of its lasting part; none of an entry that is deleted, or not born here yet.
+    pub digest: Option<EntryDigest>,
+    /// The newest change in it.
+    pub newest: Stamp,
+}
+
+/// What a transaction changed of the sums.
+#[derive(Default)]
+pub(super) struct DigestChanges(Vec<(u16, BucketSum)>);
+
+impl DigestChanges {
+    /// An entry's digest changed.
+    pub(super) fn note(&mut self, uuid: EntryUuid, old: Option<EntryDigest>, new: Option<EntryDigest>) {
+        if old == new {
+            return;
+        }
+        let mut change = BucketSum::default();
+        change.replace(old, new);
+        self.0.push((bucket_of(uuid), change));
+    }
+
+    /// One change a bucket, rising.
+    fn summed(mut self) -> Vec<(u16, BucketSum)> {
+        self.0.sort_unstable_by_key(|(bucket, _)| *bucket);
+        let mut summed: Vec<(u16, BucketSum)> = Vec::with_capacity(self.0.len());
+        for (bucket, change) in self.0 {
+            match summed.last_mut() {
+                Some((last, sum)) if *last == bucket => sum.merge(change),
+                _ => summed.push((bucket, change)),
+            }
+        }
+        summed
+    }
+}
+
+impl View<'_> {
+    /// The sum over all live entries, as of the last commit. Cost: one look-up.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`].
+    pub fn digest(&self) -> Result<BucketSum, DitError> {
+        Ok(self.reader().meta(MetaName::Digest)?.map_or_else(BucketSum::default, decode_sum))
+    }
+
+    /// The sum of each of the [`BUCKETS`] buckets, as of the last commit.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`].
+    pub fn digest_buckets(&self) -> Result<Vec<BucketSum>, DitError> {
+        let mut sums = read_chunks(self.reader())?;
+        add_journal(self.reader(), &mut sums)?;
+        Ok(sums)
+    }
+
+    /// The entries of some buckets in short, ordered by entryUUID. Cost: looks at the entryUUID of every entry, and reads
+    /// those of the buckets.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`]; [`DitError::State`].
+    pub fn bucket_heads(&self, buckets: &BTreeSet<u16>) -> Result<Vec<EntryHead>, DitError> {
+        let mut heads = Vec::new();
+        let mut cursor = self.reader().cursor(Table::Uuid2Id)?;
+        let mut item = cursor.first()?;
+        while let Some((key, id)) = item {
+            if let Some(uuid) = key.first_chunk::<16>()
+                && buckets.contains(&bucket_of(EntryUuid(*uuid)))
+            {
+                let id = EntryId::from_key(id);
+                if let Some(state) = read_state(self.reader(), self.catalog(), id)? {
+                    let digest = stored_digest(self.reader(), id)?;
+                    heads.push(EntryHead { uuid: state.uuid, birth: state.birth, digest, newest: state.max_stamp() });
+                }
+            }
+            item = cursor.next()?;
+        }
+        Ok(heads)
+    }
+}
+
+/// The digest in a state record; `None` for an entry that is not live, or not there.
+pub(super) fn stored_digest(reader: Reader<'_>, id: EntryId) -> Result<Option<EntryDigest>, DitError> {
+    match reader.get(Table::Id2State, &id.to_key())? {
+        Some(record) => Ok(split_state(id, unseal_id("id2state", id, record)?)?.0),
+        None => Ok(None),
+    }
+}
+
+/// The digest of an entry by its state.
+pub(super) fn digest_of(view: &View<'_>, id: EntryId, state: &EntryState) -> Result<Option<EntryDigest>, DitError> {
+    let catalog = view.catalog();
+    state
+        .digest_part(|attribute| catalog.attribute(attribute).map(|info| info.key.as_str()))
+        .map_err(|error| state_error(id, &error))
+}
+
+impl Writing<'_> {
+    /// Writes what the transaction changed of the sums.
+    pub(super) fn write_digest(&mut self) -> Result<(), DitError> {
+        let changes = std::mem::take(&mut self.digest_changes).summed();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let mut all = self.txn.reader().meta(MetaName::Digest)?.map_or_else(BucketSum::default, decode_sum);
+        changes.iter().for_each(|(_, change)| all.merge(*change));
+        self.txn.put_meta(MetaName::Digest, &encode_sum(&all))?;
+        let journal_count = self.txn.reader().count(Table::DigestJournal)?;
+        if changes.len() <= CHANGES_MAX && journal_count < JOURNAL_COMMITS_MAX {
+            let mut cursor = self.txn.reader().cursor(Table::DigestJournal)?;
+            let last = cursor.last()?.and_then(|(key, _)| key.try_into().ok()).map_or(0, u64::from_be_bytes);
+            drop(cursor);
+            let mut record = Vec::with_capacity(changes.len() * CHANGE_BYTES);
+            for (bucket, change) in &changes {
+                record.extend_from_slice(&bucket.to_le_bytes());
+                record.extend_from_slice(&encode_sum(change));
+            }
+            return Ok(self.txn.put(Table::DigestJournal, &(last + 1).to_be_bytes(), &record, PutMode::Append)?);
+        }
+        let mut sums = read_chunks(self.txn.reader())?;
+        let before = sums.clone();
+        add_journal(self.txn.reader(), &mut sums)?;
+        for (bucket, change) in changes {
+            if let Some(sum) = sums.get_mut(usize::from(bucket)) {
+                sum.merge(change);
+            }
+        }
+        for (number, (chunk, before)) in sums.chunks(CHUNK_BUCKETS).zip(before.chunks(CHUNK_BUCKETS)).enumerate() {
+            if chunk != before {
+                let record: Vec<u8> = chunk.iter().flat_map(encode_sum).collect();
+                self.txn.put(Table::Digest, &[number as u8], &record, PutMode::Upsert)?;
+            }
+        }
+        if journal_count > 0 {
+            self.txn.clear(Table::DigestJournal)?;
+        }
+        Ok(())
+    }
+}
+
+const _: () = assert!(BUCKETS / CHUNK_BUCKETS <= 256, "a chunk's number is one byte");
+
+fn read_chunks(reader: Reader<'_>) -> Result<Vec<BucketSum>, DitError> {
+    let mut sums = vec![BucketSum::default(); BUCKETS];
+    let mut cursor = reader.cursor(Table::Digest)?;
+    let mut item = cursor.first()?;
+    while let Some((key, record)) = item {
+        let first = key.first().map_or(0, |number| usize::from(*number) * CHUNK_BUCKETS);
+        let places = sums.iter_mut().skip(first).take(CHUNK_BUCKETS);
+        places.zip(record.chunks_exact(SUM_BYTES)).for_each(|(place, bytes)| *place = decode_sum(bytes));
+        item = cursor.next()?;
+    }
+    Ok(sums)
+}
+
+fn add_journal(reader: Reader<'_>, sums: &mut [BucketSum]) -> Result<(), DitError> {
+    let mut cursor = reader.cursor(Table::DigestJournal)?;
+    let mut item = cursor.first()?;
+    while let Some((_, record)) = item {
+        for change in record.chunks_exact(CHANGE_BYTES) {
+            if let Some((bucket, sum)) = change.split_first_chunk::<2>()
+                && let Some(place) = sums.get_mut(usize::from(u16::from_le_bytes(*bucket)))
+            {
+                place.merge(decode_sum(sum));
+            }
+        }
+        item = cursor.next()?;
+    }
+    Ok(())
+}
+
+fn encode_sum(sum: &BucketSum) -> [u8; SUM_BYTES] {
+    let mut bytes = [0; SUM_BYTES];
+    let (count, rest) = bytes.split_at_mut(8);
+    count.copy_from_slice(&sum.count.to_le_bytes());
+    rest.copy_from_slice(&sum.sum.to_le_bytes());
+    bytes
+}
+
+fn decode_sum(bytes: &[u8]) -> BucketSum {
+    let parts = bytes.split_first_chunk::<8>();
+    parts.map_or_else(BucketSum::default, |(count, sum)| BucketSum {
+        count: u64::from_le_bytes(*count),
+        sum: sum.try_into().map_or(0, u128::from_le_bytes),
+    })
+}
