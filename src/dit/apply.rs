@@ -17,7 +17,7 @@ use super::spill::{self, Naming, Touched};
 use super::writing::{Writing, state_error};
 use crate::model::EntryUuid;
 use crate::schema::time::format_generalized_time;
-use crate::state::{AttributeId, AttributeState, EntryState, Spilled, Update, ValueKey};
+use crate::state::{AttributeId, AttributeState, Delta, EntryState, Spilled, Update, ValueKey};
 use crate::storage::{
     AttributeSlice, ENTRY_HAS_ACI, EntryId, IndexKind, Postings, PutMode, Reader, Table, VALUE_SPILLED, ViewRecord,
     bigvalue_key, index_key, sealed_id,
@@ -29,9 +29,33 @@ const REFERRERS_AT_ONCE_MAX: u64 = 256;
 impl Writing<'_> {
     /// Joins `update` into `state` (the entry's, or none) and lets everything that follows from it follow.
     pub(super) fn join(&mut self, id: EntryId, state: Option<EntryState>, update: &Update) -> Result<(), DitError> {
+        let (mut state, mut touched) = (state, Touched::default());
+        if let Some(state) = &mut state {
+            touched = self.load_touched(id, state, &update.deltas)?;
+        }
+        self.join_loaded(id, state, touched, update)
+    }
+
+    /// Loads the cells of spilled attributes that `deltas` touch into `state`.
+    pub(super) fn load_touched(
+        &self,
+        id: EntryId,
+        state: &mut EntryState,
+        deltas: &[Delta],
+    ) -> Result<Touched, DitError> {
+        Touched::load(self.txn.reader(), &self.catalog, id, state, deltas)
+    }
+
+    /// [`Writing::join`] with the touched cells in `state` already.
+    pub(super) fn join_loaded(
+        &mut self,
+        id: EntryId,
+        state: Option<EntryState>,
+        mut touched: Touched,
+        update: &Update,
+    ) -> Result<(), DitError> {
         let is_new = state.is_none();
         let mut state = state.unwrap_or_else(|| EntryState::unborn(update.uuid, update.birth));
-        let mut touched = Touched::load(self.txn.reader(), &self.catalog, id, &mut state, &update.deltas)?;
         let effect = state.apply(update);
         if !effect.is_change() {
             return Ok(());

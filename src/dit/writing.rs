@@ -12,7 +12,7 @@ use super::digest_table::DigestChanges;
 use super::index_keys::KeySet;
 use super::log::{Held, log_value};
 use super::sorter::Sorter;
-use super::spill;
+use super::spill::{self, Touched};
 use super::tree::Dit;
 use super::view::View;
 use crate::model::{AttributeDescription, EntryUuid};
@@ -161,10 +161,12 @@ impl<'d> Writing<'d> {
         requester: &str,
         deltas: Vec<Delta>,
     ) -> Result<(EntryId, Stamp), DitError> {
-        let state = match target {
-            Target::New(_) => None,
-            Target::Existing(id) => Some(self.state(id)?.ok_or(DitError::NoSuchEntry(EntryUuid::NIL))?),
-        };
+        let (mut state, mut touched) = (None, Touched::default());
+        if let Target::Existing(id) = target {
+            let mut held = self.state(id)?.ok_or(DitError::NoSuchEntry(EntryUuid::NIL))?;
+            touched = self.load_touched(id, &mut held, &deltas)?;
+            state = Some(held);
+        }
         let above = state.as_ref().map_or(Csn::NONE, |state| state.max_csn_touched(&deltas));
         let ticked = self.clock.tick(self.now_ms());
         let stamp = Stamp { csn: self.clock.bump(ticked, above), sequence: self.own.position.sequence + 1 };
@@ -173,14 +175,27 @@ impl<'d> Writing<'d> {
             (None, Target::New(uuid)) => (uuid, stamp),
             (None, Target::Existing(_)) => return Err(DitError::NoSuchEntry(EntryUuid::NIL)),
         };
-        let update = Update::new(stamp, uuid, birth, requester.to_owned(), deltas);
+        let replaced = state.as_ref().map(|state| self.replaced(state, &deltas)).unwrap_or_default();
+        let update = Update::new(stamp, uuid, birth, requester.to_owned(), deltas).replacing(replaced);
         self.record(&update)?;
         let id = match target {
             Target::Existing(id) => id,
             Target::New(_) => self.number(uuid, birth)?,
         };
-        self.join(id, state, &update)?;
+        self.join_loaded(id, state, touched, &update)?;
         Ok((id, stamp))
+    }
+
+    /// What each delta of a local change replaces. Who modified an entry last is nothing to lose.
+    fn replaced(&self, state: &EntryState, deltas: &[Delta]) -> Vec<Stamp> {
+        let known = self.catalog.well_known();
+        let stamp_of = |delta: &Delta| match delta {
+            Delta::Clear(attribute) | Delta::Cell { attribute, .. } if *attribute == known.modifiers_name => {
+                Stamp::NONE
+            }
+            delta => state.replaced_by(delta),
+        };
+        deltas.iter().map(stamp_of).collect()
     }
 
     /// Writes the change into log and vector.

@@ -216,6 +216,23 @@ impl EntryState {
         })
     }
 
+    /// The stamp of the newest content that a local change with this delta replaces: what its origin knew of the place when
+    /// it wrote. [`Stamp::NONE`] where there is nothing. Of a spilled attribute the touched cells must be loaded.
+    pub fn replaced_by(&self, delta: &Delta) -> Stamp {
+        let newest = |attribute| self.attribute(attribute).map_or(Stamp::NONE, AttributeState::newest);
+        match delta {
+            Delta::Birth { .. } => Stamp::NONE,
+            Delta::Rdn(_) => self.rdn.0,
+            Delta::Parent(_) => self.parent.0,
+            Delta::Clear(attribute) | Delta::Count { attribute, .. } => newest(*attribute),
+            Delta::Cell { attribute, key, .. } => self.attribute(*attribute).map_or(Stamp::NONE, |held| {
+                let cell = held.cells.get(key).map_or(Stamp::NONE, |cell| cell.stamp);
+                cell.max(held.clear.unwrap_or(Stamp::NONE))
+            }),
+            Delta::Dead => self.max_stamp(),
+        }
+    }
+
     /// The delta by which `origin` increments the attribute's number: on the counter if it is newer than every value, else
     /// on the value that is shown. `None` if there is no number, it is not a decimal of 64 bits, or the sum leaves 64
     /// bits: then the origin writes a new value (clear and cell) instead.

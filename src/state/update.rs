@@ -28,6 +28,11 @@ pub struct Update {
     pub requester: String,
     /// What it changed; at most one delta a register, attribute clear or value.
     pub deltas: Vec<Delta>,
+    /// For each delta the newest content that it replaced at its origin ([`EntryState::replaced_by`]); empty when the
+    /// origin did not say. It tells which changes were made in ignorance of each other, and joins never look at it.
+    ///
+    /// [`EntryState::replaced_by`]: crate::state::EntryState::replaced_by
+    pub replaced: Vec<Stamp>,
     /// Optional fields that only newer versions understand; kept and sent on.
     pub unknown: Vec<UnknownField>,
 }
@@ -35,7 +40,15 @@ pub struct Update {
 impl Update {
     /// An update of this version, without unknown fields.
     pub fn new(stamp: Stamp, uuid: EntryUuid, birth: Stamp, requester: String, deltas: Vec<Delta>) -> Self {
-        Self { stamp, uuid, birth, requester, deltas, unknown: Vec::new() }
+        Self { stamp, uuid, birth, requester, deltas, replaced: Vec::new(), unknown: Vec::new() }
+    }
+
+    /// The same with what its deltas replaced, one stamp for each.
+    #[must_use]
+    pub fn replacing(mut self, replaced: Vec<Stamp>) -> Self {
+        let is_said = replaced.len() == self.deltas.len() && replaced.iter().any(|stamp| *stamp != Stamp::NONE);
+        self.replaced = if is_said { replaced } else { Vec::new() };
+        self
     }
 
     /// The change's place in its origin's row.

@@ -6,6 +6,8 @@
 //! fields to the end, each: tag (number * 2, plus 1 if it must be understood), length, content
 //!   1      requester as text (may be ignored)
 //!   2 must attribute key as text: the next of this record's attributes, to which deltas refer by number from 0
+//!   3      what the deltas replaced (may be ignored): count of stamps, each CSN 16 and sequence; then for each delta 0 for
+//!         nothing, or the place of its stamp among them, from 1
 //!  16 must birth: parent 16, RDN          17 must RDN          18 must parent 16
 //!  19 must clear: attribute               22 must dead
 //!  20 must cell: attribute, position, head (3 bits key form, 8 present), key and value
@@ -33,6 +35,7 @@ pub const ATTRIBUTE_KEY_BYTES_MAX: usize = 1024;
 const MUST: u64 = 1;
 const REQUESTER: u64 = 1 << 1;
 const ATTRIBUTE: u64 = 2 << 1 | MUST;
+const REPLACED: u64 = 3 << 1;
 const BIRTH: u64 = 16 << 1 | MUST;
 const RDN: u64 = 17 << 1 | MUST;
 const PARENT: u64 = 18 << 1 | MUST;
@@ -73,6 +76,11 @@ pub fn encode_update<N: AsRef<str>>(
         let tag = put_delta(&mut content, &attributes, delta);
         put_field(out, tag, &content);
     }
+    if !update.replaced.is_empty() {
+        content.clear();
+        put_replaced(&mut content, &update.replaced);
+        put_field(out, REPLACED, &content);
+    }
     for field in &update.unknown {
         put_field(out, field.tag, &field.bytes);
     }
@@ -96,6 +104,7 @@ pub fn decode_update(bytes: &[u8], mut intern: impl FnMut(&str) -> Option<Attrib
     };
     let mut update = Update::new(stamp, uuid, birth, String::new(), Vec::new());
     let mut attributes = Vec::new();
+    let mut replaced = Vec::new();
     while reader.remaining() > 0 {
         let tag = reader.varint()?;
         let content = reader.bytes()?;
@@ -114,11 +123,46 @@ pub fn decode_update(bytes: &[u8], mut intern: impl FnMut(&str) -> Option<Attrib
                 update.deltas.push(read_delta(tag, &mut field, &attributes)?);
                 field.finish()?;
             }
+            REPLACED => {
+                replaced = read_replaced(&mut field)?;
+                field.finish()?;
+            }
             tag if tag & MUST != 0 => return Err(StateError::UnknownField { tag: tag >> 1 }),
             tag => update.unknown.push(UnknownField { tag, bytes: content.to_vec() }),
         }
     }
+    if !replaced.is_empty() && replaced.len() != update.deltas.len() {
+        return Err(StateError::Malformed { what: "what an update replaced" });
+    }
+    update.replaced = replaced;
     Ok(update)
+}
+
+/// Few different stamps stand for many deltas: an entry was mostly written by one or two changes.
+fn put_replaced(out: &mut Vec<u8>, replaced: &[Stamp]) {
+    let mut stamps: Vec<Stamp> = replaced.iter().copied().filter(|stamp| *stamp != Stamp::NONE).collect();
+    stamps.sort_unstable();
+    stamps.dedup();
+    put_varint(out, stamps.len() as u64);
+    stamps.iter().for_each(|stamp| put_whole_stamp(out, *stamp));
+    for stamp in replaced {
+        put_varint(out, stamps.binary_search(stamp).map_or(0, |index| index as u64 + 1));
+    }
+}
+
+fn read_replaced(field: &mut Reader<'_>) -> Result<Vec<Stamp>, StateError> {
+    let count = field.count(17)?;
+    let stamps = (0..count).map(|_| read_whole_stamp(field)).collect::<Result<Vec<_>, _>>()?;
+    let mut replaced = Vec::new();
+    while field.remaining() > 0 {
+        let place = usize::try_from(field.varint()?).unwrap_or(usize::MAX);
+        let stamp = match place.checked_sub(1) {
+            None => Some(Stamp::NONE),
+            Some(index) => stamps.get(index).copied(),
+        };
+        replaced.push(stamp.ok_or(StateError::Malformed { what: "place of a stamp" })?);
+    }
+    Ok(replaced)
 }
 
 /// Attributes of a record in the order of their first use.

@@ -22,6 +22,16 @@ proptest! {
     }
 
     #[test]
+    fn what_the_deltas_replaced_comes_back(updates in history(), times in prop::collection::vec(0..4u64, 64)) {
+        for update in updates {
+            let stamp_at = |time: &u64| if *time == 0 { Stamp::NONE } else { stamp(*time, 1) };
+            let replaced = times.iter().take(update.deltas.len()).map(stamp_at).collect();
+            let update = update.replacing(replaced);
+            prop_assert_eq!(decode_update(&encoded(&update), intern), Ok(update));
+        }
+    }
+
+    #[test]
     fn fields_of_newer_versions_survive(updates in history(), number in 100..1000u64, bytes: Vec<u8>) {
         let mut update = updates[0].clone();
         update.unknown.push(UnknownField { tag: number * 2, bytes });
