@@ -285,8 +285,7 @@ pub fn host_name(node: NodeId) -> String {
 pub fn member_of(certificate: &[u8]) -> Option<(NodeId, [u8; 32])> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
     let subject = parsed.subject();
-    let is_member =
-        subject.iter_organizational_unit().any(|unit| unit.as_str().is_ok_and(|unit| unit == MEMBER_UNIT));
+    let is_member = subject.iter_organizational_unit().any(|unit| unit.as_str().is_ok_and(|unit| unit == MEMBER_UNIT));
     let name = subject.iter_common_name().next()?.as_str().ok()?;
     let node = node_of(name)?;
     is_member.then(|| (node, Sha256::digest(parsed.public_key().raw).into()))

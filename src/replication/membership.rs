@@ -293,12 +293,7 @@ fn put_into(writing: &mut Writing<'_>, node: NodeId, attributes: &[(&str, Vec<Ve
 ///
 /// # Errors
 /// [`InviteError::Dit`]; [`InviteError::TooMany`].
-pub fn open_invite(
-    writing: &mut Writing<'_>,
-    digest: [u8; 32],
-    expires_s: u64,
-    role: Role,
-) -> Result<(), InviteError> {
+pub fn open_invite(writing: &mut Writing<'_>, digest: [u8; 32], expires_s: u64, role: Role) -> Result<(), InviteError> {
     let open = drop_expired(writing)?;
     if open >= INVITES_MAX {
         return Err(InviteError::TooMany);

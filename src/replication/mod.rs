@@ -19,9 +19,13 @@
 //! Not here: joins (`state`), applying (`dit`), sockets and certificates (the driver).
 
 pub mod codec;
+pub mod identity;
+pub mod invite;
 pub mod member;
+pub mod membership;
 pub mod message;
 pub mod replicator;
+pub mod trust;
 
 pub use member::{Member, MemberState, Role, SessionId};
 pub use message::Message;

@@ -97,7 +97,8 @@ impl Trust {
         let inner = WebPkiClientVerifier::builder_with_provider(roots(identity.authority())?, Arc::clone(&provider))
             .build()
             .map_err(|error| TlsError::General(error.to_string()))?;
-        let verifier = Arc::new(MemberVerifier { client: Some(inner), server: None, trust: Arc::clone(self), wanted: None });
+        let verifier =
+            Arc::new(MemberVerifier { client: Some(inner), server: None, trust: Arc::clone(self), wanted: None });
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_client_cert_verifier(verifier)
@@ -132,7 +133,8 @@ impl Trust {
         let inner = WebPkiServerVerifier::builder_with_provider(roots(identity.authority())?, provider())
             .build()
             .map_err(|error| TlsError::General(error.to_string()))?;
-        let verifier = MemberVerifier { client: None, server: Some(inner), trust: Arc::clone(self), wanted: Some(wanted) };
+        let verifier =
+            MemberVerifier { client: None, server: Some(inner), trust: Arc::clone(self), wanted: Some(wanted) };
         let mut config = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .dangerous()
