@@ -17,7 +17,7 @@ use super::spill::{self, Naming, Touched};
 use super::writing::{Writing, state_error};
 use crate::model::EntryUuid;
 use crate::schema::time::format_generalized_time;
-use crate::state::{AttributeId, AttributeState, Delta, EntryState, Spilled, Update, ValueKey};
+use crate::state::{AttributeId, AttributeState, Delta, Effect, EntryState, Spilled, Update, ValueKey};
 use crate::storage::{
     AttributeSlice, ENTRY_HAS_ACI, EntryId, IndexKind, Postings, PutMode, Reader, Table, VALUE_SPILLED, ViewRecord,
     bigvalue_key, index_key, sealed_id,
@@ -51,13 +51,42 @@ impl Writing<'_> {
         &mut self,
         id: EntryId,
         state: Option<EntryState>,
-        mut touched: Touched,
+        touched: Touched,
         update: &Update,
     ) -> Result<(), DitError> {
         let is_new = state.is_none();
         let mut state = state.unwrap_or_else(|| EntryState::unborn(update.uuid, update.birth));
         let effect = state.apply(update);
-        if !effect.is_change() {
+        self.follow_effect(id, state, touched, &effect, is_new)
+    }
+
+    /// Joins another state of the incarnation, or a part of one, into `state` (the entry's, or none). Returns whether
+    /// that changed anything.
+    pub(super) fn join_state(
+        &mut self,
+        id: EntryId,
+        state: Option<EntryState>,
+        other: &EntryState,
+    ) -> Result<bool, DitError> {
+        let is_new = state.is_none();
+        let mut state = state.unwrap_or_else(|| EntryState::unborn(other.uuid, other.birth));
+        let touched = Touched::load_state(self.txn.reader(), &self.catalog, id, &mut state, other)?;
+        let effect = state.join(other);
+        let changed = is_new || effect.is_change();
+        self.follow_effect(id, state, touched, &effect, is_new)?;
+        Ok(changed)
+    }
+
+    /// Lets everything that follows from a join follow.
+    fn follow_effect(
+        &mut self,
+        id: EntryId,
+        mut state: EntryState,
+        mut touched: Touched,
+        effect: &Effect,
+        is_new: bool,
+    ) -> Result<(), DitError> {
+        if !effect.is_change() && !is_new {
             return Ok(());
         }
         let renamed = !is_new && (effect.rdn || effect.parent);

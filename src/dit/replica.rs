@@ -9,6 +9,7 @@ use crate::storage::{EntryId, MetaName};
 use std::sync::Arc;
 
 mod digests;
+mod exchanges;
 mod receipts;
 
 /// The suffix of all.

@@ -42,32 +42,67 @@ impl Touched {
     ) -> Result<Self, DitError> {
         let mut touched = Self::default();
         for delta in deltas {
-            let (attribute, key) = match delta {
-                Delta::Cell { attribute, key, .. } => (*attribute, Some(key)),
-                Delta::Clear(attribute) => (*attribute, None),
-                _ => continue,
-            };
-            let Some(held) = state.attributes.get_mut(&attribute) else { continue };
-            let Some(spilled) = held.spilled.as_deref_mut() else { continue };
-            if !touched.counts.iter().any(|(known, ..)| *known == attribute) {
-                touched.counts.push((attribute, spilled.count, 0));
-            }
-            let cells = match key {
-                Some(key) => read_cell(reader, catalog, id, attribute, key)?
-                    .map(|cell| (key.clone(), cell))
-                    .into_iter()
-                    .collect(),
-                None => read_cells(reader, catalog, id, attribute)?,
-            };
-            for (key, cell) in cells {
-                if !held.cells.contains_key(&key) {
-                    spilled.leave(&key, &cell);
-                    touched.before.push((attribute, key.clone(), cell.clone()));
-                    held.cells.insert(key, cell);
+            match delta {
+                Delta::Cell { attribute, key, .. } => {
+                    touched.load_cell(reader, catalog, id, state, (*attribute, Some(key)))?;
                 }
+                Delta::Clear(attribute) => touched.load_cell(reader, catalog, id, state, (*attribute, None))?,
+                _ => {}
             }
         }
         Ok(touched)
+    }
+
+    /// Loads the cells of spilled attributes that joining `other` touches into `state`.
+    pub(super) fn load_state(
+        reader: Reader<'_>,
+        catalog: &Catalog,
+        id: EntryId,
+        state: &mut EntryState,
+        other: &EntryState,
+    ) -> Result<Self, DitError> {
+        let mut touched = Self::default();
+        for (attribute, theirs) in &other.attributes {
+            let clears = theirs.clear > state.attribute(*attribute).and_then(|held| held.clear);
+            if clears {
+                touched.load_cell(reader, catalog, id, state, (*attribute, None))?;
+                continue;
+            }
+            for key in theirs.cells.keys() {
+                touched.load_cell(reader, catalog, id, state, (*attribute, Some(key)))?;
+            }
+        }
+        Ok(touched)
+    }
+
+    /// Loads one cell of an attribute, or all, if the attribute is spilled.
+    fn load_cell(
+        &mut self,
+        reader: Reader<'_>,
+        catalog: &Catalog,
+        id: EntryId,
+        state: &mut EntryState,
+        (attribute, key): (AttributeId, Option<&ValueKey>),
+    ) -> Result<(), DitError> {
+        let Some(held) = state.attributes.get_mut(&attribute) else { return Ok(()) };
+        let Some(spilled) = held.spilled.as_deref_mut() else { return Ok(()) };
+        if !self.counts.iter().any(|(known, ..)| *known == attribute) {
+            self.counts.push((attribute, spilled.count, 0));
+        }
+        let cells = match key {
+            Some(key) => {
+                read_cell(reader, catalog, id, attribute, key)?.map(|cell| (key.clone(), cell)).into_iter().collect()
+            }
+            None => read_cells(reader, catalog, id, attribute)?,
+        };
+        for (key, cell) in cells {
+            if !held.cells.contains_key(&key) {
+                spilled.leave(&key, &cell);
+                self.before.push((attribute, key.clone(), cell.clone()));
+                held.cells.insert(key, cell);
+            }
+        }
+        Ok(())
     }
 
     /// Puts the loaded cells of `state` back, and spills attributes that have grown beyond the limit.
@@ -176,9 +211,30 @@ pub(super) fn for_each(
     attribute: AttributeId,
     visit: &mut dyn FnMut(ValueKey, Cell) -> Result<bool, DitError>,
 ) -> Result<(), DitError> {
+    for_each_after(reader, catalog, id, attribute, None, visit)
+}
+
+/// [`for_each`] from the cell after the one of the key `after` on.
+pub(super) fn for_each_after(
+    reader: Reader<'_>,
+    catalog: &Catalog,
+    id: EntryId,
+    attribute: AttributeId,
+    after: Option<&ValueKey>,
+    visit: &mut dyn FnMut(ValueKey, Cell) -> Result<bool, DitError>,
+) -> Result<(), DitError> {
     let prefix = bigvalue_prefix(id, attribute);
     let mut cursor = reader.cursor(Table::BigValues)?;
-    let mut item = cursor.seek(&prefix)?;
+    let mut item = match after {
+        None => cursor.seek(&prefix)?,
+        Some(after) => {
+            let place = bigvalue_key(id, attribute, after);
+            match cursor.seek(&place)? {
+                Some((key, _)) if key == place => cursor.next()?,
+                item => item,
+            }
+        }
+    };
     while let Some((key, record)) = item {
         let Some(rest) = key.strip_prefix(&prefix) else { break };
         let value_key = value_key(id, rest)?;

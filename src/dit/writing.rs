@@ -288,23 +288,20 @@ pub(super) fn initialise(
     schema: Arc<Schema>,
     index: Arc<IndexOptions>,
 ) -> Result<(), DitError> {
-    let mut random = [0; 38];
+    let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(|_| DitError::Unavailable("the operating system gives no random numbers"))?;
     let mut parts = random.as_chunks::<16>().0.iter();
     let (cluster, node) = (parts.next().copied().unwrap_or_default(), parts.next().copied().unwrap_or_default());
-    let origin = random
-        .last_chunk::<6>()
-        .map_or(1, |bytes| bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
-        .max(1);
+    let origin = super::origin::mint()?;
     let mut txn = environment.write()?;
     txn.put_meta(MetaName::Format, &FORMAT_VERSION.to_be_bytes())?;
     txn.put_meta(MetaName::Cluster, &cluster)?;
     txn.put_meta(MetaName::Node, &node)?;
-    txn.put_meta(MetaName::Origin, &origin.to_be_bytes())?;
+    txn.put_meta(MetaName::Origin, &origin.0.to_be_bytes())?;
     txn.put_meta(MetaName::IndexConfiguration, index.fingerprint(&schema).as_bytes())?;
     let mut catalog = Catalog::new(schema, index);
     catalog.initialise(&mut txn)?;
-    catalog.intern_origin(&mut txn, OriginId(origin))?;
+    catalog.intern_origin(&mut txn, origin)?;
     Ok(txn.commit()?)
 }
 

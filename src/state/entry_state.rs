@@ -18,6 +18,7 @@ use crate::state::attribute_state::AttributeState;
 use crate::state::cells::{Cell, CellValue};
 use crate::state::counter::{Counter, CounterBase, CounterPart};
 use crate::state::csn::{Csn, OriginId, Stamp};
+use crate::state::encoding::entry::StampTable;
 use crate::state::update::{AttributeId, Delta, Update};
 use crate::state::value_key::ValueKey;
 
@@ -187,6 +188,11 @@ impl EntryState {
     /// The state of one attribute, if anything was ever said about it.
     pub fn attribute(&self, attribute: AttributeId) -> Option<&AttributeState> {
         self.attributes.get(&attribute)
+    }
+
+    /// Every stamp in it, each once, rising; of a spilled attribute without loaded cells the newest.
+    pub fn stamps(&self) -> impl Iterator<Item = Stamp> + use<> {
+        StampTable::of(self).into_iter()
     }
 
     /// The newest change in the entry: what `entryCSN` and `modifyTimestamp` show.

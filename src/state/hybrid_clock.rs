@@ -99,6 +99,11 @@ impl HybridClock {
         Observation::Followed
     }
 
+    /// Takes over a clock however far ahead it is: that of a node that may have forgotten what is older.
+    pub fn follow(&mut self, clock: Csn) {
+        self.last = self.last.max(clock.0 >> 48);
+    }
+
     /// The CSN for a local change that touches something stamped `above` (the causal bump): `ticked` itself if it is
     /// newer, else one just above. The clock does not follow, so what a wild stamp hit can be changed, and nothing else
     /// is hit. Bumped CSNs rise among themselves.

@@ -138,10 +138,10 @@ impl EntryState {
 }
 
 /// The distinct stamps of an entry, rising.
-struct StampTable(SmallVec<[Stamp; 8]>);
+pub(in crate::state) struct StampTable(SmallVec<[Stamp; 8]>);
 
 impl StampTable {
-    fn of(state: &EntryState) -> Self {
+    pub(in crate::state) fn of(state: &EntryState) -> Self {
         let mut table = Self(SmallVec::new());
         for stamp in [Some(state.birth), state.dead, Some(state.rdn.0), Some(state.parent.0)].into_iter().flatten() {
             table.note(stamp);
@@ -160,6 +160,10 @@ impl StampTable {
         table.0.sort_unstable();
         table.0.dedup();
         table
+    }
+
+    pub(in crate::state) fn into_iter(self) -> impl Iterator<Item = Stamp> {
+        self.0.into_iter()
     }
 
     /// Skips what was noted just before, so that an entry of one write never sorts more than a few.

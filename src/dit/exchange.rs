@@ -1,0 +1,318 @@
+//! Exchange of whole entries: where the log does not reach, for a new member, and where two digests differ.
+//!
+//! What is sent is the whole state of an entry ([`PortableEntry`]), in parts if it is large; what arrives is joined, so
+//! that nothing is lost whatever either side wrote meanwhile, and the same part may come twice. An entry that one side
+//! lacks was deleted there if that side holds its birth; deletions therefore need no list of the dead.
+//!
+//! The vector is taken over only when everything was exchanged ([`Writing::take_vector`]): until then it says what is
+//! held without the exchange, and an exchange that breaks off has merely brought something early.
+//!
+//! Invariants
+//! - Joining whole states and joining updates give the same state (same-updates-same-content).
+//! - A node that took another's vector stamps what it writes above all that the other has forgotten
+//!   ([`Writing::follow_clock`]).
+
+use super::DitError;
+use super::log::Held;
+use super::spill;
+use super::view::View;
+use super::writing::{Writing, read_state, state_error};
+use crate::model::EntryUuid;
+use crate::state::portable::{decode_portable, encode_portable};
+use crate::state::{
+    AttributeId, AttributeState, Cell, Csn, Dot, EntryState, PortableEntry, Stamp, StateError, UpdateVector, ValueKey,
+};
+use crate::storage::{EntryId, Table, uuid2id_key};
+
+/// Bytes that a cell takes in a part besides its key and value, at most.
+const CELL_BYTES: usize = 24;
+
+/// Where a walk over all entries goes on. It means something only to the node that gave it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EntryMark {
+    id: EntryId,
+    /// The last cell sent of an entry that is not through yet.
+    within: Option<(AttributeId, ValueKey)>,
+}
+
+impl EntryMark {
+    /// Bytes to hand to a peer, who hands them back to go on; at most 78.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.id.0.to_be_bytes().to_vec();
+        if let Some((attribute, key)) = &self.within {
+            bytes.extend_from_slice(&attribute.0.to_be_bytes());
+            bytes.extend_from_slice(key.as_bytes());
+        }
+        bytes
+    }
+
+    /// The inverse of [`EntryMark::to_bytes`]; `None` for anything else.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (id, rest) = bytes.split_first_chunk::<8>()?;
+        let within = match rest.split_first_chunk::<4>() {
+            Some((attribute, key)) => Some((AttributeId(u32::from_be_bytes(*attribute)), ValueKey::from_bytes(key)?)),
+            None if rest.is_empty() => None,
+            None => return None,
+        };
+        Some(Self { id: EntryId(u64::from_be_bytes(*id)), within })
+    }
+}
+
+/// What became of another node's state of an entry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Merged {
+    /// It brought something.
+    Changed,
+    /// All of it was here.
+    Unchanged,
+    /// The entry was deleted and forgotten here: ignored.
+    Deleted,
+    /// It cannot be read here. Nothing changed.
+    Undecodable(StateError),
+}
+
+impl View<'_> {
+    /// The whole state of an incarnation, in parts of about `part_bytes_max` bytes (a part holds at least one value);
+    /// deleted entries too. `None` when it is not here.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`]; [`DitError::State`].
+    pub fn portable_entry(
+        &self,
+        uuid: EntryUuid,
+        birth: Dot,
+        part_bytes_max: usize,
+    ) -> Result<Option<Vec<PortableEntry>>, DitError> {
+        let key = uuid2id_key(uuid, Some((birth.origin, birth.sequence)));
+        let Some(id) = self.reader().get(Table::Uuid2Id, &key)?.map(EntryId::from_key) else { return Ok(None) };
+        let mut parts = Vec::new();
+        let mut within = None;
+        loop {
+            let Some((part, next)) = self.part(id, within.as_ref(), part_bytes_max)? else { return Ok(None) };
+            parts.push(part);
+            match next {
+                Some(next) => within = Some(next),
+                None => return Ok(Some(parts)),
+            }
+        }
+    }
+
+    /// All entries, deleted ones too, in the order of their local numbers: from the start, or from where `after` says.
+    /// Stops at `bytes_max` bytes, after at least one part; gives back where to go on, `None` at the end. Entries that
+    /// come meanwhile are met at the end.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`]; [`DitError::State`].
+    pub fn portable_entries(
+        &self,
+        after: Option<&EntryMark>,
+        bytes_max: usize,
+    ) -> Result<(Vec<PortableEntry>, Option<EntryMark>), DitError> {
+        let mut parts = Vec::new();
+        let mut bytes = 0;
+        let mut within = after.and_then(|mark| mark.within.clone());
+        let mut cursor = self.reader().cursor(Table::Id2State)?;
+        let start = after.map_or(1, |mark| if within.is_some() { mark.id.0 } else { mark.id.0 + 1 });
+        let mut item = cursor.seek(&EntryId(start).to_key())?;
+        while let Some((key, _)) = item {
+            let id = EntryId::from_key(key);
+            let from = within.take().filter(|_| id.0 == start);
+            if let Some((part, next)) = self.part(id, from.as_ref(), bytes_max.saturating_sub(bytes))? {
+                bytes += part.bytes.len();
+                parts.push(part);
+                if next.is_some() || bytes >= bytes_max {
+                    return Ok((parts, Some(EntryMark { id, within: next })));
+                }
+            }
+            item = cursor.next()?;
+        }
+        Ok((parts, None))
+    }
+
+    /// The part of an entry's state after the cell `within` (none: with what is not cells, from the first on), and the
+    /// last cell in it when there are more.
+    fn part(
+        &self,
+        id: EntryId,
+        within: Option<&(AttributeId, ValueKey)>,
+        bytes_max: usize,
+    ) -> Result<Option<(PortableEntry, Option<(AttributeId, ValueKey)>)>, DitError> {
+        let Some(mut state) = read_state(self.reader(), self.catalog(), id)? else { return Ok(None) };
+        let mut part = EntryState::unborn(state.uuid, state.birth);
+        let mut bytes = 0;
+        if within.is_none() {
+            part = EntryState { attributes: std::collections::BTreeMap::new(), ..state.clone() };
+            for (attribute, held) in &mut state.attributes {
+                let (clear, counter) = (held.clear, held.counter.take());
+                bytes += 64;
+                if clear.is_some() || counter.is_some() {
+                    part.attributes.insert(*attribute, AttributeState { clear, counter, ..AttributeState::default() });
+                }
+            }
+        }
+        let mut budget = Budget { bytes, bytes_max, last: None };
+        let mut next = None;
+        for (attribute, held) in &state.attributes {
+            let after = match within {
+                Some((from, _)) if attribute < from => continue,
+                Some((from, key)) if attribute == from => Some(key),
+                _ => None,
+            };
+            let mut visit = |key: ValueKey, cell: Cell| {
+                if !budget.takes(*attribute, &key, &cell) {
+                    return false;
+                }
+                part.attributes.entry(*attribute).or_default().cells.insert(key, cell);
+                true
+            };
+            let is_through = if held.spilled.is_some() {
+                let mut is_through = true;
+                spill::for_each_after(self.reader(), self.catalog(), id, *attribute, after, &mut |key, cell| {
+                    is_through = visit(key, cell);
+                    Ok(is_through)
+                })?;
+                is_through
+            } else {
+                let cells = held.cells.iter().filter(|(key, _)| after.is_none_or(|after| *key > after));
+                cells.into_iter().all(|(key, cell)| visit(key.clone(), cell.clone()))
+            };
+            if !is_through {
+                next = budget.last.take();
+                break;
+            }
+        }
+        let mut record = Vec::with_capacity(budget.bytes + 128);
+        let catalog = self.catalog();
+        let name_of = |attribute| catalog.attribute(attribute).map(|info| info.key.as_str());
+        encode_portable(&part, &[], name_of, &mut record).map_err(|error| state_error(id, &error))?;
+        Ok(Some((PortableEntry { uuid: state.uuid, birth: state.birth.dot(), bytes: record }, next)))
+    }
+}
+
+/// How much a part has taken in.
+struct Budget {
+    bytes: usize,
+    bytes_max: usize,
+    last: Option<(AttributeId, ValueKey)>,
+}
+
+impl Budget {
+    /// Whether the cell has room; the first always has.
+    fn takes(&mut self, attribute: AttributeId, key: &ValueKey, cell: &Cell) -> bool {
+        let value = match &cell.value {
+            crate::state::CellValue::Text(text) => text.len(),
+            crate::state::CellValue::Link(_) => 0,
+        };
+        let bytes = CELL_BYTES + key.as_bytes().len() + value;
+        if self.last.is_some() && self.bytes + bytes > self.bytes_max {
+            return false;
+        }
+        self.bytes += bytes;
+        self.last = Some((attribute, key.clone()));
+        true
+    }
+}
+
+impl Writing<'_> {
+    /// Joins another node's state of an entry, or a part of it. An entry unknown here whose birth is held was deleted
+    /// here, and stays so.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`], [`DitError::State`]: the transaction is then to be dropped.
+    pub fn merge_entry(&mut self, entry: &PortableEntry) -> Result<Merged, DitError> {
+        let mut failure = None;
+        let decoded = decode_portable(entry, |key| match self.intern_received(key) {
+            Ok(attribute) => Some(attribute),
+            Err(error) => {
+                failure = Some(error);
+                None
+            }
+        });
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        let other = match decoded {
+            Ok((other, _)) => other,
+            Err(error) => return Ok(Merged::Undecodable(error)),
+        };
+        let (id, state) = match self.id_of(other.uuid, other.birth)? {
+            Some(id) => (id, self.state(id)?),
+            None if self.covers(other.birth)? => return Ok(Merged::Deleted),
+            None => (self.number(other.uuid, other.birth)?, None),
+        };
+        other.stamps().try_for_each(|stamp| self.intern_origin(stamp))?;
+        let changed = self.join_state(id, state, &other)?;
+        Ok(if changed { Merged::Changed } else { Merged::Unchanged })
+    }
+
+    /// For an entry that is here and not at another node, which holds `theirs`: if that covers the entry's birth, the
+    /// other node deleted it, and it ends here too. Returns whether it did.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`], [`DitError::State`]: the transaction is then to be dropped.
+    pub fn drop_if_deleted_at(
+        &mut self,
+        uuid: EntryUuid,
+        birth: Stamp,
+        theirs: &UpdateVector,
+    ) -> Result<bool, DitError> {
+        let Some(id) = self.id_of(uuid, birth)? else { return Ok(false) };
+        let Some(state) = self.state(id)? else { return Ok(false) };
+        if !theirs.covers(birth.dot()) || state.dead.is_some() {
+            return Ok(false);
+        }
+        // Not forgotten at once: its birth may still be on the way to this node, and entries may be below it. Which
+        // change deleted it, nobody knows any more; it cannot be older than the birth.
+        let dead = EntryState { dead: Some(state.birth), ..EntryState::unborn(uuid, state.birth) };
+        self.join_state(id, Some(state), &dead)
+    }
+
+    /// Stamps later local changes above `clock`, the hybrid clock of a node whose states are joined here: it may have
+    /// forgotten all that is older. Call it before the first [`Writing::merge_entry`]. Unlike the stamps of updates it
+    /// is followed however far ahead.
+    pub fn follow_clock(&mut self, clock: Csn) {
+        self.clock.follow(clock);
+        self.clock_moved = true;
+    }
+
+    /// Takes over what another node held when an exchange of all entries began, now that it is complete. Records that
+    /// lie between have no place in the log, which then begins behind them. An origin of this node that the other knew
+    /// further than this node does is given up for a new one first.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`]: the transaction is then to be dropped.
+    pub fn take_vector(&mut self, theirs: &UpdateVector) -> Result<(), DitError> {
+        for (origin, position) in theirs.iter() {
+            let held = self.held(origin)?;
+            let closed = held.position.closed.max(position.closed);
+            if position.sequence > held.position.sequence {
+                if origin == self.origin() {
+                    self.rotate_origin()?;
+                }
+                let position = crate::state::OriginPosition { closed, ..*position };
+                self.set_held(origin, Held { position, floor: position.sequence + 1, settled: held.settled });
+            } else if closed != held.position.closed {
+                let position = crate::state::OriginPosition { closed, ..held.position };
+                self.set_held(origin, Held { position, ..held });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mark_comes_back_from_its_bytes() {
+        for within in [None, Some((AttributeId(7), ValueKey::of_normal(&[7; 64])))] {
+            let mark = EntryMark { id: EntryId(9), within };
+            assert!(mark.to_bytes().len() <= 78);
+            assert_eq!(EntryMark::from_bytes(&mark.to_bytes()), Some(mark));
+        }
+        assert_eq!(EntryMark::from_bytes(&[0; 7]), None);
+        assert_eq!(EntryMark::from_bytes(&[0; 10]), None);
+        assert_eq!(EntryMark::from_bytes(&[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 9, 9]), None);
+    }
+}

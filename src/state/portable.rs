@@ -1,0 +1,198 @@
+//! Whole states of entries on their way to another node: what the log does not carry, because it was trimmed or never
+//! written.
+//!
+//! A state is a join, so any part of it is a state as well, and joining the parts in any order gives the whole: an entry
+//! of a hundred thousand values travels in as many parts as its frames need, and each part may be joined by itself.
+//! Nothing in it is local: attributes are text, origins whole, and no values are left in tables of their own.
+
+use std::collections::BTreeMap;
+
+use crate::model::entry_uuid::EntryUuid;
+use crate::state::attribute_state::AttributeState;
+use crate::state::csn::{Dot, OriginId, Stamp};
+use crate::state::encoding::bytes::{Reader, put_bytes, put_varint};
+use crate::state::encoding::update::ATTRIBUTE_KEY_BYTES_MAX;
+use crate::state::entry_state::EntryState;
+use crate::state::error::StateError;
+use crate::state::update::AttributeId;
+
+const FORMAT_VERSION: u8 = 1;
+
+/// The state of one incarnation of an entry, or a part of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PortableEntry {
+    /// Which entry.
+    pub uuid: EntryUuid,
+    /// Which incarnation.
+    pub birth: Dot,
+    /// The state: see [`encode_portable`].
+    pub bytes: Vec<u8>,
+}
+
+/// A move of an entry that not every member may know of yet: which change, and below which entry it put it.
+pub type PortableMove = (Stamp, EntryUuid);
+
+/// Appends a state: version, attribute keys, origins (6 bytes each), moves, then the state's record with the numbers of
+/// these lists. `name_of` gives an attribute's key as text. No attribute may be spilled.
+///
+/// # Errors
+/// [`StateError::UnknownAttribute`] if `name_of` gives none; [`StateError::OriginTableFull`].
+pub fn encode_portable<N: AsRef<str>>(
+    state: &EntryState,
+    moves: &[PortableMove],
+    name_of: impl Fn(AttributeId) -> Option<N>,
+    out: &mut Vec<u8>,
+) -> Result<(), StateError> {
+    let mut attributes: Vec<AttributeId> = state.attributes.keys().copied().collect();
+    for ava in &state.rdn.1.avas {
+        if !attributes.contains(&ava.attribute) {
+            attributes.push(ava.attribute);
+        }
+    }
+    let number = |attribute| attributes.iter().position(|known| *known == attribute).map_or(0, |at| at as u32);
+    let mut numbered = EntryState { attributes: BTreeMap::new(), ..state.clone() };
+    for ava in &mut numbered.rdn.1.avas {
+        ava.attribute = AttributeId(number(ava.attribute));
+    }
+    // The first attributes are the state's own, in its order.
+    numbered.attributes = (0..).map(AttributeId).zip(state.attributes.values().cloned()).collect();
+
+    out.push(FORMAT_VERSION);
+    put_varint(out, attributes.len() as u64);
+    for attribute in &attributes {
+        let name = name_of(*attribute).ok_or(StateError::UnknownAttribute(*attribute))?;
+        put_bytes(out, name.as_ref().as_bytes());
+    }
+    let mut origins: Vec<OriginId> = Vec::new();
+    let mut record = Vec::new();
+    let mut intern = |origin| {
+        let at = origins.iter().position(|known| *known == origin).unwrap_or_else(|| {
+            origins.push(origin);
+            origins.len() - 1
+        });
+        u16::try_from(at).ok()
+    };
+    numbered.encode(&mut intern, &mut record)?;
+    put_varint(out, origins.len() as u64);
+    origins.iter().for_each(|origin| out.extend(origin.0.to_be_bytes().into_iter().skip(2)));
+    put_varint(out, moves.len() as u64);
+    for (stamp, parent) in moves {
+        out.extend_from_slice(&stamp.csn.to_be_bytes());
+        put_varint(out, stamp.sequence);
+        out.extend_from_slice(&parent.0);
+    }
+    out.extend_from_slice(&record);
+    Ok(())
+}
+
+/// The inverse of [`encode_portable`]; `intern` gives the local number of an attribute key, making one if need be.
+///
+/// # Errors
+/// Any [`StateError`] about bytes; [`StateError::AttributeRefused`] if `intern` gives no number.
+pub fn decode_portable(
+    entry: &PortableEntry,
+    mut intern: impl FnMut(&str) -> Option<AttributeId>,
+) -> Result<(EntryState, Vec<PortableMove>), StateError> {
+    let mut reader = Reader::new(&entry.bytes);
+    reader.version(FORMAT_VERSION)?;
+    let mut attributes = Vec::with_capacity(reader.clone().count(1)?);
+    for _ in 0..reader.count(1)? {
+        let key = reader.text()?;
+        if key.len() > ATTRIBUTE_KEY_BYTES_MAX {
+            return Err(StateError::Malformed { what: "attribute key" });
+        }
+        attributes.push(intern(key).ok_or_else(|| StateError::AttributeRefused(key.to_owned()))?);
+    }
+    let mut origins = Vec::with_capacity(reader.clone().count(6)?);
+    for _ in 0..reader.count(6)? {
+        let [a, b, c, d, e, f] = reader.array()?;
+        origins.push(OriginId(u64::from_be_bytes([0, 0, a, b, c, d, e, f])));
+    }
+    let mut moves = Vec::with_capacity(reader.clone().count(33)?);
+    for _ in 0..reader.count(33)? {
+        let csn = crate::state::Csn::from_be_bytes(reader.array()?);
+        let stamp = Stamp { csn, sequence: reader.varint()? };
+        moves.push((acceptable(stamp)?, EntryUuid(reader.array()?)));
+    }
+    let record = reader.take(reader.remaining())?;
+    let numbered = EntryState::decode(record, |number| origins.get(usize::from(number)).copied())?;
+    numbered.stamps().try_for_each(|stamp| acceptable(stamp).map(|_| ()))?;
+    if (numbered.uuid, numbered.birth.dot()) != (entry.uuid, entry.birth) {
+        return Err(StateError::Malformed { what: "identity of an entry" });
+    }
+    let local = |numbered: AttributeId| {
+        let local = attributes.get(numbered.0 as usize);
+        local.copied().ok_or(StateError::Malformed { what: "number of an attribute" })
+    };
+    let mut state = EntryState { attributes: BTreeMap::new(), ..numbered.clone() };
+    for ava in &mut state.rdn.1.avas {
+        ava.attribute = local(ava.attribute)?;
+    }
+    for (number, held) in numbered.attributes {
+        if held.spilled.is_some() {
+            return Err(StateError::Malformed { what: "values left out" });
+        }
+        // Joined, so that whatever was sent becomes a state of the canonical form.
+        let mut joined = AttributeState::default();
+        joined.join(&held);
+        state.attributes.insert(local(number)?, joined);
+    }
+    Ok((state, moves))
+}
+
+fn acceptable(stamp: Stamp) -> Result<Stamp, StateError> {
+    let good = stamp.csn.is_acceptable() && stamp.sequence > 0;
+    if good { Ok(stamp) } else { Err(StateError::Malformed { what: "stamp" }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::state::testing::{name_of, stamp, state};
+
+    fn number_of(name: &str) -> Option<AttributeId> {
+        Some(AttributeId(1000 - name.strip_prefix("1.3.")?.parse::<u32>().ok()?))
+    }
+
+    fn portable(state: &EntryState, moves: &[PortableMove]) -> PortableEntry {
+        let mut bytes = Vec::new();
+        encode_portable(state, moves, name_of, &mut bytes).expect("every attribute has a name");
+        PortableEntry { uuid: state.uuid, birth: state.birth.dot(), bytes }
+    }
+
+    proptest! {
+        #[test]
+        fn state_and_moves_come_back(state in state()) {
+            let moves = vec![(stamp(4, 2), EntryUuid([3; 16]))];
+            prop_assert_eq!(decode_portable(&portable(&state, &moves), number_of), Ok((state, moves)));
+        }
+
+        #[test]
+        fn numbers_of_the_other_node_do_not_matter(state in state()) {
+            let (there, _) = decode_portable(&portable(&state, &[]), |name| {
+                number_of(name).map(|id| AttributeId(id.0 + 7))
+            }).expect("own bytes");
+            let digest = there.digest_part(|id| name_of(AttributeId(id.0 - 7)));
+            prop_assert_eq!(digest, state.digest_part(name_of));
+        }
+
+        #[test]
+        fn hostile_bytes_are_an_error_or_a_state(bytes in prop::collection::vec(any::<u8>(), 0..200), state in state(), at in any::<prop::sample::Index>(), with in any::<u8>()) {
+            let strange = PortableEntry { bytes, ..portable(&state, &[]) };
+            let _ = decode_portable(&strange, number_of);
+            let mut damaged = portable(&state, &[]);
+            let at = at.index(damaged.bytes.len());
+            damaged.bytes[at] ^= with;
+            let _ = decode_portable(&damaged, number_of);
+        }
+    }
+
+    #[test]
+    fn state_of_another_entry_is_refused() {
+        let state = EntryState::unborn(EntryUuid([7; 16]), stamp(1, 1));
+        let entry = PortableEntry { uuid: EntryUuid([8; 16]), ..portable(&state, &[]) };
+        assert_eq!(decode_portable(&entry, number_of), Err(StateError::Malformed { what: "identity of an entry" }));
+    }
+}
