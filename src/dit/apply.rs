@@ -226,9 +226,15 @@ impl Writing<'_> {
         if let Some(new) = new {
             view_keys(&self.catalog, new, old, &mut new_keys);
         }
-        touched.keys(&self.catalog, new.is_some(), &mut old_keys, &mut new_keys);
+        touched.keys(&self.catalog, (old.is_some(), new.is_some()), &mut old_keys, &mut new_keys);
         if old.is_some() && new.is_none() {
             spill::all_keys(self.txn.reader(), &self.catalog, id, &mut old_keys)?;
+        }
+        // Born after some of its values came.
+        if let (None, Some(new)) = (old, new)
+            && new.attributes().any(|slice| slice.flags & VALUE_SPILLED != 0)
+        {
+            spill::all_keys(self.txn.reader(), &self.catalog, id, &mut new_keys)?;
         }
         if let (Some(old), Some(new)) = (old, new)
             && has_spilled_twins(&self.catalog, [old, new])

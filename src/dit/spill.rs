@@ -141,10 +141,10 @@ impl Touched {
         Ok(())
     }
 
-    /// The index keys of the touched cells, as they were and as they are.
-    pub(super) fn keys(&self, catalog: &Catalog, live: bool, old: &mut KeySet, new: &mut KeySet) {
+    /// The index keys of the touched cells, as they were and as they are, if the entry was and is shown.
+    pub(super) fn keys(&self, catalog: &Catalog, shown: (bool, bool), old: &mut KeySet, new: &mut KeySet) {
         for (attribute, before, after) in &self.counts {
-            if *before > 0 {
+            if *before > 0 && shown.0 {
                 cell_keys(
                     catalog,
                     *attribute,
@@ -152,7 +152,7 @@ impl Touched {
                     old,
                 );
             }
-            if *after > 0 && live {
+            if *after > 0 && shown.1 {
                 cell_keys(
                     catalog,
                     *attribute,
