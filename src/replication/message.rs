@@ -109,8 +109,8 @@ pub enum Message {
     SnapshotRequest {
         /// Names the exchange in answers.
         exchange: u64,
-        /// The place where the last part ended; 0 from the start.
-        after: u64,
+        /// The place where the last part ended, as the supplier named it; empty from the start.
+        after: Vec<u8>,
     },
     /// What the receiver should know about itself.
     Standing(Standing),
@@ -144,6 +144,8 @@ pub struct Hello {
     pub role: Role,
     /// Its time in unix milliseconds.
     pub wall_ms: u64,
+    /// Its hybrid clock.
+    pub clock: Csn,
     /// What it holds, with chains.
     pub vector: UpdateVector,
     /// For origins whose log was trimmed: the first number kept.
@@ -180,8 +182,17 @@ impl Push {
 pub struct Ack {
     /// Positions that rose.
     pub risen: UpdateVector,
+    /// [`vector_check`] of the whole vector, to notice that an earlier one was missed.
+    pub check: u64,
     /// The digest of the whole at the whole vector; none while states were taken that the vector does not cover.
     pub digest: Option<BucketSum>,
+}
+
+/// A short hash of a vector.
+pub fn vector_check(vector: &UpdateVector) -> u64 {
+    let mut bytes = Vec::new();
+    vector.encode(&mut bytes);
+    xxhash_rust::xxh3::xxh3_64(&bytes)
 }
 
 /// What is known of who holds what.
@@ -197,6 +208,8 @@ pub struct Beacon {
     pub sent_ms: u64,
     /// The receiver's last `sent_ms`, and for how long it lay here.
     pub echo: Option<Echo>,
+    /// Whether the receiver is to answer with a beacon at once.
+    pub reply: bool,
     /// What other members hold, as the sender knows.
     pub rows: Vec<Row>,
     /// Members the sender has not heard of, directly or not, for too long.
@@ -314,9 +327,9 @@ pub struct Snapshot {
     /// What the sender held.
     pub held: Moment,
     /// Where the part began.
-    pub after: u64,
+    pub after: Vec<u8>,
     /// Where the next part begins; none at the end.
-    pub next: Option<u64>,
+    pub next: Option<Vec<u8>>,
     /// Entries in all, for progress.
     pub entries_total: u64,
     /// States in the sender's order.

@@ -15,6 +15,9 @@ use crate::state::{BucketSum, Csn, Dot, EntryDigest, NodeId, OriginId, Stamp, St
 /// Text in an error is cut to this.
 const DETAIL_BYTES_MAX: usize = 1024;
 
+/// The longest name of a place in a walk over entries.
+const MARK_BYTES_MAX: usize = 256;
+
 const HELLO: u64 = 1;
 const PUSH: u64 = 3;
 const ACK: u64 = 5;
@@ -56,6 +59,7 @@ impl Message {
                 fields.number(15, hello.wall_ms);
                 fields.with(17, |out| hello.vector.encode(out));
                 fields.with(19, |out| put_numbers(out, &hello.floors));
+                fields.bytes(21, &hello.clock.to_be_bytes());
             }
             Self::Push(push) => {
                 fields.kind(PUSH);
@@ -71,6 +75,7 @@ impl Message {
                 fields.kind(ACK);
                 fields.with(1, |out| ack.risen.encode(out));
                 fields.digest(2, ack.digest);
+                fields.number(3, ack.check);
             }
             Self::Beacon(beacon) => {
                 fields.kind(BEACON);
@@ -96,6 +101,7 @@ impl Message {
                     put_varint(out, beacon.silent.len() as u64);
                     beacon.silent.iter().for_each(|node| out.extend_from_slice(&node.0));
                 });
+                fields.number(9, u64::from(beacon.reply));
             }
             Self::Interest(interest) => {
                 fields.kind(INTEREST);
@@ -120,14 +126,16 @@ impl Message {
             Self::SnapshotRequest { exchange, after } => {
                 fields.kind(SNAPSHOT_REQUEST);
                 fields.number(1, *exchange);
-                fields.number(3, *after);
+                fields.bytes(3, after);
             }
             Self::Snapshot(part) => {
                 fields.kind(SNAPSHOT);
                 fields.number(1, part.exchange);
                 fields.moment(3, &part.held);
-                fields.number(5, part.after);
-                fields.with(7, |out| put_option(out, part.next));
+                fields.bytes(5, &part.after);
+                if let Some(next) = &part.next {
+                    fields.bytes(7, next);
+                }
                 fields.number(9, part.entries_total);
                 fields.states(11, &part.entries);
             }
@@ -224,7 +232,7 @@ impl Message {
         let kind = reader.varint()?;
         let known = |tags: &'static [u64]| Content::read(reader.clone(), tags);
         let message = match kind {
-            HELLO => Self::Hello(Box::new(read_hello(&known(&[1, 2, 3, 5, 7, 9, 11, 13, 15, 17, 19])?)?)),
+            HELLO => Self::Hello(Box::new(read_hello(&known(&[1, 2, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21])?)?)),
             PUSH => {
                 let content = known(&[1, 3, 5, 7])?;
                 let push = Push {
@@ -240,10 +248,10 @@ impl Message {
                 Self::Push(push)
             }
             ACK => {
-                let content = known(&[1, 2])?;
-                Self::Ack(Ack { risen: content.vector(1)?, digest: content.digest(2)? })
+                let content = known(&[1, 2, 3])?;
+                Self::Ack(Ack { risen: content.vector(1)?, digest: content.digest(2)?, check: content.number(3)? })
             }
-            BEACON => Self::Beacon(Box::new(read_beacon(&known(&[1, 2, 3, 5, 6, 7, 8])?)?)),
+            BEACON => Self::Beacon(Box::new(read_beacon(&known(&[1, 2, 3, 5, 6, 7, 8, 9])?)?)),
             INTEREST => {
                 let content = known(&[1, 3, 5])?;
                 Self::Interest(Interest {
@@ -262,15 +270,15 @@ impl Message {
             }
             SNAPSHOT_REQUEST => {
                 let content = known(&[1, 3])?;
-                Self::SnapshotRequest { exchange: content.number(1)?, after: content.number(3)? }
+                Self::SnapshotRequest { exchange: content.number(1)?, after: content.mark(3)? }
             }
             SNAPSHOT => {
                 let content = known(&[1, 3, 5, 7, 9, 11])?;
                 Self::Snapshot(Snapshot {
                     exchange: content.number(1)?,
                     held: content.moment(3)?,
-                    after: content.number(5)?,
-                    next: content.option(7)?,
+                    after: content.mark(5)?,
+                    next: content.optional(7).map(|_| content.mark(7)).transpose()?,
                     entries_total: content.number(9)?,
                     entries: content.states(11)?,
                 })
@@ -483,6 +491,7 @@ fn read_hello(content: &Content<'_>) -> Result<Hello, StateError> {
         wall_ms: content.number(15)?,
         vector: content.vector(17)?,
         floors: content.numbers(19)?,
+        clock: Csn::from_be_bytes(content.array(21)?),
     })
 }
 
@@ -500,6 +509,7 @@ fn read_beacon(content: &Content<'_>) -> Result<Beacon, StateError> {
         wall_ms: content.number(3)?,
         sent_ms: content.number(5)?,
         echo,
+        reply: content.number(9)? != 0,
         rows: content.list(7, 18, |field| {
             Ok(Row { node: NodeId(field.array()?), age_ms: field.varint()?, held: read_numbers(field)? })
         })?,
@@ -556,6 +566,12 @@ impl<'a> Content<'a> {
         let number = field.varint()?;
         field.finish()?;
         Ok(number)
+    }
+
+    /// A place in a walk: opaque, but short.
+    fn mark(&self, tag: u64) -> Result<Vec<u8>, StateError> {
+        let mark = self.optional(tag).ok_or_else(|| malformed("a field is missing"))?;
+        if mark.len() <= MARK_BYTES_MAX { Ok(mark.to_vec()) } else { Err(malformed("place in a walk")) }
     }
 
     fn origin(&self, tag: u64) -> Result<OriginId, StateError> {

@@ -74,6 +74,8 @@ pub struct Local {
     pub cluster: [u8; 16],
     /// Its identity.
     pub node: NodeId,
+    /// Origins that this data directory wrote under before.
+    pub origins_before: Vec<OriginId>,
     /// Minted at this start.
     pub boot: u64,
     /// Version of the data's format.
@@ -280,10 +282,10 @@ pub enum ReadRequest {
         /// Bytes at most, but at least one record.
         bytes_max: usize,
     },
-    /// Entries in the order of their numbers.
+    /// Entries in the order in which the store walks.
     Snapshot {
-        /// After this entry number.
-        after: u64,
+        /// Where the last part ended; empty from the start.
+        after: Vec<u8>,
         /// Bytes at most, but at least one entry.
         bytes_max: usize,
     },
@@ -316,6 +318,8 @@ pub enum WriteRequest {
         origin: OriginId,
         /// The last number that stays.
         after: u64,
+        /// The new stamps are newer than this.
+        clock: Csn,
     },
     /// Begin a new origin.
     RotateOrigin,
@@ -383,7 +387,7 @@ pub enum Answer {
         /// The states.
         entries: Vec<PortableState>,
         /// Where to go on.
-        next: Option<u64>,
+        next: Option<Vec<u8>>,
         /// Entries in all.
         entries_total: u64,
     },
@@ -413,6 +417,8 @@ pub enum CloseReason {
     Fault(PeerError),
     /// The peer said this.
     PeerFault(PeerError),
+    /// This node goes on under a new origin: sessions begin anew.
+    NewOrigin,
     /// Another session with the same peer is better.
     Superseded,
 }

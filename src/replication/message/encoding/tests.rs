@@ -54,12 +54,12 @@ fn states() -> impl Strategy<Value = Vec<PortableState>> {
 fn hello() -> impl Strategy<Value = Message> {
     (
         (any::<u32>(), any::<u32>(), any::<u64>(), any::<[u8; 16]>(), any::<[u8; 16]>(), origin_id()),
-        (any::<u64>(), any::<u32>(), 0..3u8, any::<u64>(), vector(), numbers()),
+        (any::<u64>(), any::<u32>(), 0..3u8, any::<u64>(), vector(), numbers(), any::<[u8; 16]>()),
     )
         .prop_map(
             |(
                 (oldest, newest, features, cluster, node, origin),
-                (boot, format_level, role, wall_ms, vector, floors),
+                (boot, format_level, role, wall_ms, vector, floors, clock),
             )| {
                 Message::Hello(Box::new(Hello {
                     versions: VersionRange { oldest, newest },
@@ -71,6 +71,7 @@ fn hello() -> impl Strategy<Value = Message> {
                     format_level,
                     role: [Role::Consumer, Role::Hub, Role::Supplier][usize::from(role)],
                     wall_ms,
+                    clock: Csn::from_be_bytes(clock),
                     vector,
                     floors,
                 }))
@@ -91,16 +92,18 @@ fn beacon() -> impl Strategy<Value = Message> {
         any::<u64>(),
         any::<u64>(),
         echo,
+        any::<bool>(),
         vec(row, 0..4),
         vec(any::<[u8; 16]>(), 0..3),
     )
-        .prop_map(|(vector, digest, wall_ms, sent_ms, echo, rows, silent)| {
+        .prop_map(|(vector, digest, wall_ms, sent_ms, echo, reply, rows, silent)| {
             Message::Beacon(Box::new(Beacon {
                 vector,
                 digest,
                 wall_ms,
                 sent_ms,
                 echo: echo.map(|(sent_ms, held_ms)| Echo { sent_ms, held_ms }),
+                reply,
                 rows,
                 silent: silent.into_iter().map(NodeId).collect(),
             }))
@@ -111,7 +114,8 @@ fn small() -> impl Strategy<Value = Message> {
     prop_oneof![
         (origin_id(), 1..u64::MAX / 2, any::<[u8; 16]>(), vec(vec(any::<u8>(), 0..50), 0..6))
             .prop_map(|(origin, first, chain, records)| Message::Push(Push { origin, first, chain, records })),
-        (vector(), proptest::option::of(sum())).prop_map(|(risen, digest)| Message::Ack(Ack { risen, digest })),
+        (vector(), proptest::option::of(sum()), any::<u64>())
+            .prop_map(|(risen, digest, check)| Message::Ack(Ack { risen, digest, check })),
         (any::<bool>(), vec(origin_id(), 0..4), numbers())
             .prop_map(|(all_but, origins, held)| Message::Interest(Interest { all_but, origins, held })),
         (origin_id(), any::<u64>(), any::<u64>()).prop_map(|(origin, first, last)| Message::Request {
@@ -151,8 +155,8 @@ fn exchange() -> impl Strategy<Value = Message> {
         (any::<u64>(), moment(), vec(dot(), 0..5), states()).prop_map(|(exchange, held, absent, entries)| {
             Message::Entries(Entries { exchange, held, absent, entries })
         }),
-        (any::<u64>(), any::<u64>()).prop_map(|(exchange, after)| Message::SnapshotRequest { exchange, after }),
-        (any::<u64>(), moment(), any::<u64>(), any::<Option<u64>>(), any::<u64>(), states()).prop_map(
+        (any::<u64>(), vec(any::<u8>(), 0..9)).prop_map(|(exchange, after)| Message::SnapshotRequest { exchange, after }),
+        (any::<u64>(), moment(), vec(any::<u8>(), 0..9), proptest::option::of(vec(any::<u8>(), 0..9)), any::<u64>(), states()).prop_map(
             |(exchange, held, after, next, entries_total, entries)| {
                 Message::Snapshot(Snapshot { exchange, held, after, next, entries_total, entries })
             }

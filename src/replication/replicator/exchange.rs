@@ -1,0 +1,362 @@
+//! The exchange of states: how content comes here where the log does not reach.
+//!
+//! Asked by the side that lacks something, one question after the other; the other side answers each from a snapshot
+//! and remembers nothing. A node without content takes everything in order ([`Stage::Snapshot`]); one with content
+//! compares the sums of 4,096 buckets, then entries in short, and takes what differs. Both go on while both sides serve
+//! reads and writes: states are joined, so what comes twice or was changed meanwhile does no harm, and what is
+//! changed later comes by the log. Only at the end is the other side's vector taken over, as it was before the first
+//! question; until then an exchange that breaks off has merely brought something early.
+//!
+//! What must not be forgotten: what is joined here may be newer than this node's vector, so no digest is told until
+//! the vector covers it (`Repairs::is_covered`).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::interface::{Answer, ExchangeStatus, Output, ReadRequest, WriteRequest};
+use super::{Purpose, Replicator};
+use crate::model::EntryUuid;
+use crate::replication::member::{MemberState, SessionId};
+use crate::replication::message::{Message, Moment};
+use crate::state::{BucketSum, Csn, Dot, EntryHead, NodeId, UpdateVector};
+
+/// Entries in short asked for in one question, about.
+const HEADS_ASKED: u64 = 20_000;
+/// States asked for in one question.
+const ENTRIES_ASKED: usize = 1_000;
+
+/// Why states are exchanged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Cause {
+    /// The content here is not complete yet.
+    Join,
+    /// Digests differ at equal vectors.
+    Repair,
+    /// A log was trimmed beyond what is held here, or holds another history.
+    Trimmed,
+}
+
+/// An exchange under way, on the asking side.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    id: u64,
+    pub(super) session: SessionId,
+    pub(super) peer: NodeId,
+    pub(super) cause: Cause,
+    stage: Stage,
+    /// What the other side held at the first answer, and its clock.
+    start: Option<(UpdateVector, Csn)>,
+    /// Buckets still to be looked into, with their sums there.
+    buckets: VecDeque<(u16, u64)>,
+    /// Entries still to be asked for.
+    wanted: VecDeque<(EntryUuid, Dot)>,
+    /// Writes under way.
+    writing: u32,
+    asked_ms: u64,
+    entries: u64,
+    entries_total: Option<u64>,
+    /// Entries that were different.
+    pub(super) differing: BTreeSet<EntryUuid>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Asked for sums.
+    Buckets,
+    /// Have theirs, reading ours.
+    OurBuckets(Vec<BucketSum>),
+    /// Asked for entries in short.
+    Heads(Vec<u16>),
+    /// Have theirs, reading ours.
+    OurHeads(Vec<EntryHead>, UpdateVector),
+    /// Asked for states.
+    Entries(Vec<(EntryUuid, Dot)>),
+    /// Asked for everything after this.
+    Snapshot(Vec<u8>),
+    /// The vector is being taken over.
+    Closing,
+}
+
+impl Replicator {
+    /// Begins to take what a peer holds, if nothing of the kind is under way.
+    pub(super) fn begin_exchange(&mut self, session: SessionId, cause: Cause, out: &mut Vec<Output>) {
+        let Some(peer) = self.peers.get(&session).filter(|peer| peer.is_open() && peer.may_forward()) else { return };
+        if self.exchange.is_some() {
+            return;
+        }
+        let is_empty = self.holding.digest.count == 0 && cause != Cause::Repair;
+        let stage = if is_empty { Stage::Snapshot(Vec::new()) } else { Stage::Buckets };
+        self.exchange_last += 1;
+        self.exchange = Some(Exchange {
+            id: self.exchange_last,
+            session,
+            peer: peer.node,
+            cause,
+            stage,
+            start: None,
+            buckets: VecDeque::new(),
+            wanted: VecDeque::new(),
+            writing: 0,
+            asked_ms: 0,
+            entries: 0,
+            entries_total: None,
+            differing: BTreeSet::new(),
+        });
+        self.ask(out);
+    }
+
+    /// Sends the question of the stage (again).
+    fn ask(&mut self, out: &mut Vec<Output>) {
+        let Some(exchange) = &mut self.exchange else { return };
+        let id = exchange.id;
+        let message = match &exchange.stage {
+            Stage::Buckets => Message::BucketsRequest { exchange: id },
+            Stage::Heads(buckets) => Message::HeadsRequest { exchange: id, buckets: buckets.clone() },
+            Stage::Entries(wanted) => Message::EntriesRequest { exchange: id, wanted: wanted.clone() },
+            Stage::Snapshot(after) => Message::SnapshotRequest { exchange: id, after: after.clone() },
+            Stage::OurBuckets(_) | Stage::OurHeads(..) | Stage::Closing => return,
+        };
+        exchange.asked_ms = self.now.monotonic_ms;
+        out.push(Output::Send { session: exchange.session, message });
+    }
+
+    /// Asks again what was not answered.
+    pub(super) fn exchange_tick(&mut self, out: &mut Vec<Output>) {
+        let retry_ms = self.options.exchange_retry_ms;
+        if let Some(exchange) = &self.exchange
+            && exchange.writing == 0
+            && self.now.monotonic_ms >= exchange.asked_ms + retry_ms
+        {
+            self.ask(out);
+        }
+    }
+
+    /// The session is gone: what was joined stays, the rest is asked for anew by whoever still lacks something.
+    pub(super) fn exchange_interrupted(&mut self) {
+        self.exchange = None;
+        self.consumer.exchanged();
+    }
+
+    /// An answer came.
+    pub(super) fn exchange_received(&mut self, session: SessionId, message: Message, out: &mut Vec<Output>) {
+        let Some(exchange) = self.exchange.as_mut().filter(|exchange| exchange.session == session) else { return };
+        // Answers to questions that were answered already are dropped by the stage.
+        match (message, &mut exchange.stage) {
+            (Message::Buckets(answer), Stage::Buckets) if answer.exchange == exchange.id => {
+                if !self.exchange_started(&answer.held) {
+                    return;
+                }
+                let Some(exchange) = &mut self.exchange else { return };
+                exchange.stage = Stage::OurBuckets(answer.sums);
+                let purpose = Purpose::Exchange(exchange.id);
+                self.read(ReadRequest::Buckets, purpose, out);
+            }
+            (Message::Heads(answer), Stage::Heads(asked))
+                if answer.exchange == exchange.id && answer.buckets == *asked =>
+            {
+                exchange.stage = Stage::OurHeads(answer.heads, answer.held.vector);
+                let purpose = Purpose::Exchange(exchange.id);
+                self.read(ReadRequest::Heads { buckets: answer.buckets }, purpose, out);
+            }
+            (Message::Entries(answer), Stage::Entries(asked)) if answer.exchange == exchange.id => {
+                let before = asked.len();
+                let got: BTreeSet<(EntryUuid, Dot)> =
+                    answer.entries.iter().map(|entry| (entry.uuid, entry.birth)).chain(answer.absent).collect();
+                asked.retain(|wanted| !got.contains(wanted));
+                if asked.len() == before {
+                    return;
+                }
+                let left = std::mem::take(asked);
+                left.into_iter().rev().for_each(|wanted| exchange.wanted.push_front(wanted));
+                exchange.stage = Stage::Entries(Vec::new());
+                self.take_states(answer.entries, answer.held, out);
+                self.next_question(out);
+            }
+            (Message::Snapshot(answer), Stage::Snapshot(after))
+                if answer.exchange == exchange.id && answer.after == *after =>
+            {
+                if !self.exchange_started(&answer.held) {
+                    return;
+                }
+                let Some(exchange) = &mut self.exchange else { return };
+                exchange.entries_total = Some(answer.entries_total);
+                exchange.stage = match answer.next {
+                    Some(next) => Stage::Snapshot(next),
+                    None => Stage::Closing,
+                };
+                self.take_states(answer.entries, answer.held, out);
+                self.next_question(out);
+            }
+            _ => {}
+        }
+    }
+
+    /// The first answer: what the vector will be at the end. False if the peer cannot help.
+    fn exchange_started(&mut self, held: &Moment) -> bool {
+        let Some(exchange) = &mut self.exchange else { return false };
+        if exchange.start.is_some() {
+            return true;
+        }
+        if exchange.cause == Cause::Join && held.standing != MemberState::Active {
+            // What is forgotten there may not wait for this node yet: ask again when its membership has arrived there.
+            self.exchange = None;
+            return false;
+        }
+        exchange.start = Some((held.vector.clone(), held.clock));
+        true
+    }
+
+    /// Hands states to the store.
+    fn take_states(
+        &mut self,
+        entries: Vec<crate::state::PortableEntry>,
+        held: Moment,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(exchange) = &mut self.exchange else { return };
+        if entries.is_empty() {
+            return;
+        }
+        exchange.entries += entries.len() as u64;
+        exchange.writing += 1;
+        let purpose = Purpose::Exchange(exchange.id);
+        self.repairs.cover(&held.vector);
+        self.write(WriteRequest::Merge { entries, theirs: held.vector, clock: held.clock }, purpose, out);
+    }
+
+    /// Goes on when nothing is under way.
+    fn next_question(&mut self, out: &mut Vec<Output>) {
+        let Some(exchange) = &mut self.exchange else { return };
+        if exchange.writing > 0 {
+            return;
+        }
+        if matches!(exchange.stage, Stage::Snapshot(_)) {
+            return self.ask(out);
+        }
+        if matches!(exchange.stage, Stage::Closing) {
+            return self.close_exchange(out);
+        }
+        if !exchange.wanted.is_empty() {
+            let count = exchange.wanted.len().min(ENTRIES_ASKED);
+            exchange.stage = Stage::Entries(exchange.wanted.drain(..count).collect());
+            return self.ask(out);
+        }
+        let mut asked = Vec::new();
+        let mut heads = 0;
+        while let Some((bucket, count)) = exchange.buckets.front()
+            && (heads + count <= HEADS_ASKED || asked.is_empty())
+        {
+            heads += count;
+            asked.push(*bucket);
+            exchange.buckets.pop_front();
+        }
+        if asked.is_empty() {
+            exchange.stage = Stage::Closing;
+            return self.close_exchange(out);
+        }
+        exchange.stage = Stage::Heads(asked);
+        self.ask(out);
+    }
+
+    fn close_exchange(&mut self, out: &mut Vec<Output>) {
+        let Some(exchange) = &mut self.exchange else { return };
+        exchange.writing += 1;
+        let purpose = Purpose::Exchange(exchange.id);
+        let (theirs, clock) = exchange.start.clone().unwrap_or((UpdateVector::new(), Csn::NONE));
+        self.write(WriteRequest::TakeVector { theirs, clock }, purpose, out);
+    }
+
+    /// The store answered.
+    pub(super) fn exchange_answered(&mut self, id: u64, answer: Answer, out: &mut Vec<Output>) {
+        let Some(exchange) = self.exchange.as_mut().filter(|exchange| exchange.id == id) else { return };
+        match answer {
+            Answer::Buckets { sums: ours, .. } => {
+                let Stage::OurBuckets(theirs) = &exchange.stage else { return };
+                // A repair looks into what differs. Where changes are missing, deleted entries matter too, which no
+                // sum covers: they may stand above live ones.
+                let all = exchange.cause != Cause::Repair;
+                let differing = theirs.iter().enumerate().filter(|(index, sum)| all || ours.get(*index) != Some(sum));
+                exchange.buckets =
+                    differing.filter_map(|(index, sum)| Some((u16::try_from(index).ok()?, sum.count + 1))).collect();
+                exchange.entries_total = Some(exchange.buckets.iter().map(|(_, count)| count - 1).sum());
+                self.next_question(out);
+            }
+            Answer::Heads { holding, heads: ours } => {
+                let Stage::OurHeads(theirs, their_vector) = &exchange.stage else { return };
+                let (theirs, their_vector) = (theirs.clone(), their_vector.clone());
+                self.compare_heads(&holding.vector, &ours, &theirs, their_vector, out);
+                self.next_question(out);
+            }
+            Answer::Done { .. } => {
+                exchange.writing = exchange.writing.saturating_sub(1);
+                if exchange.writing > 0 {
+                    return;
+                }
+                if matches!(exchange.stage, Stage::Closing) && exchange.start.is_some() {
+                    return self.exchange_done(out);
+                }
+                self.next_question(out);
+            }
+            _ => self.exchange_interrupted(),
+        }
+    }
+
+    fn compare_heads(
+        &mut self,
+        our_vector: &UpdateVector,
+        ours: &[EntryHead],
+        theirs: &[EntryHead],
+        their_vector: UpdateVector,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(exchange) = &mut self.exchange else { return };
+        let key = |head: &EntryHead| (head.uuid, head.birth.dot());
+        let ours: BTreeMap<_, &EntryHead> = ours.iter().map(|head| (key(head), head)).collect();
+        let mut theirs_seen = BTreeSet::new();
+        for head in theirs {
+            theirs_seen.insert(key(head));
+            let wanted = match ours.get(&key(head)) {
+                Some(our) => our.digest != head.digest || our.newest != head.newest,
+                // Known to be deleted and forgotten here.
+                None => !our_vector.covers(head.birth.dot()),
+            };
+            if wanted {
+                exchange.wanted.push_back(key(head));
+            }
+            if ours.get(&key(head)).is_none_or(|our| our.digest != head.digest) {
+                exchange.differing.insert(head.uuid);
+            }
+        }
+        let gone: Vec<_> = ours
+            .values()
+            .filter(|head| head.digest.is_some() && !theirs_seen.contains(&key(head)))
+            .filter(|head| their_vector.covers(head.birth.dot()))
+            .map(|head| (head.uuid, head.birth))
+            .collect();
+        exchange.differing.extend(gone.iter().map(|(uuid, _)| *uuid));
+        if !gone.is_empty() {
+            exchange.writing += 1;
+            let purpose = Purpose::Exchange(exchange.id);
+            self.write(WriteRequest::DropDeleted { entries: gone, theirs: their_vector }, purpose, out);
+        }
+    }
+
+    fn exchange_done(&mut self, out: &mut Vec<Output>) {
+        let Some(exchange) = self.exchange.take() else { return };
+        self.consumer.exchanged();
+        match exchange.cause {
+            Cause::Join => self.incarnation.joined(),
+            Cause::Repair => self.repair_done(exchange.peer, exchange.differing),
+            Cause::Trimmed => {}
+        }
+        self.is_active = true;
+        self.acknowledge(out);
+    }
+
+    pub(super) fn exchange_status(&self) -> Option<ExchangeStatus> {
+        self.exchange.as_ref().map(|exchange| ExchangeStatus {
+            peer: exchange.peer,
+            entries: exchange.entries,
+            entries_total: exchange.entries_total,
+        })
+    }
+}

@@ -1,0 +1,368 @@
+//! This node's own origins: old copies, copies that run twice, and when changes of clients may be taken.
+//!
+//! An origin gives each number once. A data directory that was restored from a backup would give numbers again that
+//! others hold already, and a copy that runs beside would give them twice. Both are found by comparing what peers hold
+//! of this node's origin with what this node holds: more there, or another chain at the same number. The node then
+//! goes on under a new origin, takes its own old changes back like anybody's, and writes what only it holds again under
+//! the new origin. An old copy is also found when no number of its own is missing: peers remember what it said to
+//! hold, and a node never holds less than it once said.
+//!
+//! Changes of clients wait for that: after the start for a peer's word or a few seconds, and after an old copy was found
+//! until it has caught up, since its clock and its cells may be older than what others have forgotten.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::exchange::Cause;
+use super::interface::{Alarm, Answer, CloseReason, LocalWrites, Output, ReadRequest, WriteRequest};
+use super::{Purpose, Replicator};
+use crate::replication::member::{MemberState, SessionId};
+use crate::replication::message::Message;
+use crate::state::{Csn, OriginId};
+
+/// Numbers looked at in one round of the search for where two histories part.
+const SEARCH_WIDTH: u64 = 64;
+/// Between attempts to begin the first exchange.
+const JOIN_RETRY_MS: u64 = 500;
+
+/// Where this node's incarnation stands.
+#[derive(Debug, Default)]
+pub(super) struct Incarnation {
+    /// The content was complete once.
+    joined: bool,
+    join_at_ms: u64,
+    started_ms: Option<u64>,
+    /// A peer has seen what is held here and did not object.
+    pub(super) heard_peer: bool,
+    /// Origins of this data directory, the running one not among them.
+    own: BTreeSet<OriginId>,
+    /// What must be held before changes of clients are taken again.
+    catch_up: Option<BTreeMap<OriginId, u64>>,
+    /// The running origin's end was agreed while this node was away.
+    rejoining: Option<(OriginId, u64)>,
+    rotating: bool,
+    search: Option<Search>,
+    /// Tails to be written again.
+    reissues: VecDeque<(OriginId, u64)>,
+    reissuing: bool,
+    told: Option<LocalWrites>,
+}
+
+/// A search for the last number that two histories of an origin have in common.
+#[derive(Clone, Copy, Debug)]
+struct Search {
+    session: SessionId,
+    origin: OriginId,
+    /// The same here and there.
+    same: u64,
+    /// Different.
+    different: u64,
+    asked_ms: u64,
+}
+
+impl Incarnation {
+    pub(super) fn new(joined: bool, own: &[OriginId]) -> Self {
+        Self { joined, own: own.iter().copied().collect(), ..Self::default() }
+    }
+
+    /// The first exchange is complete.
+    pub(super) fn joined(&mut self) {
+        self.joined = true;
+    }
+}
+
+impl Replicator {
+    /// Whether changes of clients are taken.
+    pub fn local_writes(&self) -> LocalWrites {
+        let own = self.members.get(&self.node);
+        let incarnation = &self.incarnation;
+        let others = self.members.values().any(|member| member.holds_cut() && member.node != self.node);
+        let waited =
+            incarnation.started_ms.is_some_and(|at_ms| self.now.monotonic_ms >= at_ms + self.options.start_wait_ms);
+        if !self.role().may_originate() {
+            LocalWrites::ReadOnly
+        } else if own.is_some_and(|own| own.state != MemberState::Active) {
+            LocalWrites::Withdrawn
+        } else if !incarnation.joined && incarnation.rejoining.is_none() {
+            LocalWrites::Joining
+        } else if incarnation.catch_up.is_some()
+            || incarnation.rejoining.is_some()
+            || incarnation.rotating
+            || incarnation.reissuing
+            || !incarnation.reissues.is_empty()
+        {
+            LocalWrites::CatchingUp
+        } else if others && !incarnation.heard_peer && !waited {
+            LocalWrites::Starting
+        } else {
+            LocalWrites::Open
+        }
+    }
+
+    /// This node's content is older than what it once was: it holds less than `held` says.
+    pub(super) fn roll_back(&mut self, held: BTreeMap<OriginId, u64>, out: &mut Vec<Output>) {
+        let origin = self.holding.origin;
+        let ours = self.holding.vector.sequence(origin);
+        let before = held.get(&origin).copied();
+        if self.incarnation.catch_up.is_none() {
+            out.push(Output::Alarm(Alarm::RolledBack { origin }));
+        }
+        let target = self.incarnation.catch_up.get_or_insert_default();
+        for (origin, sequence) in held {
+            let at = target.entry(origin).or_default();
+            *at = sequence.max(*at);
+        }
+        if before.is_some_and(|before| before != ours) {
+            if let Some(before) = before.filter(|before| *before < ours) {
+                // Written by the old copy, before it knew.
+                self.incarnation.reissues.push_back((origin, before));
+            }
+            self.rotate(out);
+        }
+    }
+
+    /// Begins a new origin.
+    fn rotate(&mut self, out: &mut Vec<Output>) {
+        if self.incarnation.rotating {
+            return;
+        }
+        self.incarnation.rotating = true;
+        self.incarnation.own.insert(self.holding.origin);
+        self.write(WriteRequest::RotateOrigin, Purpose::Rotate, out);
+    }
+
+    /// The new origin is there: all sessions begin anew, so that every peer learns of it.
+    pub(super) fn rotated(&mut self, answer: &Answer, out: &mut Vec<Output>) {
+        self.incarnation.rotating = false;
+        if matches!(answer, Answer::Done { .. }) {
+            let sessions: Vec<SessionId> = self.peers.keys().copied().collect();
+            for session in sessions {
+                self.close(session, CloseReason::NewOrigin, out);
+            }
+        }
+    }
+
+    /// Compares what a peer holds of this node's origins.
+    pub(super) fn check_own_origin(&mut self, session: SessionId, out: &mut Vec<Output>) {
+        let Some(peer) = self.peers.get(&session).filter(|peer| peer.is_open()) else { return };
+        if self.incarnation.rotating {
+            return;
+        }
+        let origin = self.holding.origin;
+        let (ours, theirs) = (self.holding.vector.position(origin), peer.vector.position(origin));
+        if theirs.sequence > ours.sequence {
+            let held = peer.vector.iter().map(|(origin, position)| (origin, position.sequence)).collect();
+            return self.roll_back(held, out);
+        }
+        if theirs.sequence == ours.sequence && theirs.chain != ours.chain {
+            return self.fork_found(origin, Some(session), out);
+        }
+        let own: Vec<OriginId> = self.incarnation.own.iter().copied().collect();
+        for origin in own {
+            let (ours, theirs) = (self.holding.vector.position(origin), peer.vector.position(origin));
+            if ours.sequence > 0 && theirs.sequence == ours.sequence && theirs.chain != ours.chain {
+                return self.search_fork(session, origin, ours.sequence, out);
+            }
+        }
+    }
+
+    /// A new peer holds an earlier number of this node's origins: whether it is of the same history is read in the log.
+    pub(super) fn check_own_chains(&mut self, session: SessionId, out: &mut Vec<Output>) {
+        let Some(peer) = self.peers.get(&session) else { return };
+        let own = self.incarnation.own.iter().copied().chain([self.holding.origin]);
+        let vector = &self.holding.vector;
+        let checks: Vec<_> = own
+            .map(|origin| (origin, peer.vector.position(origin)))
+            .filter(|(origin, theirs)| theirs.sequence > 0 && theirs.sequence < vector.sequence(*origin))
+            .collect();
+        for (origin, theirs) in checks {
+            let purpose = Purpose::OwnChains { session, origin, theirs: vec![(theirs.sequence, theirs.chain)] };
+            self.read(ReadRequest::Chains { origin, sequences: vec![theirs.sequence] }, purpose, out);
+        }
+    }
+
+    /// Two histories of one origin were met.
+    pub(super) fn fork_found(&mut self, origin: OriginId, session: Option<SessionId>, out: &mut Vec<Output>) {
+        let peer = session.and_then(|session| self.peers.get(&session)).map(|peer| peer.node).unwrap_or_default();
+        self.alarm_once(Alarm::Fork { origin, peer }, out);
+        if origin == self.holding.origin {
+            // It is left first; what only this node holds of it is written again when its end is known.
+            self.incarnation.catch_up.get_or_insert_default();
+            return self.rotate(out);
+        }
+        let Some(session) = session else { return };
+        if self.incarnation.own.contains(&origin) {
+            let different = self.holding.vector.sequence(origin);
+            return self.search_fork(session, origin, different, out);
+        }
+        self.consumer.trimmed.insert(origin);
+        self.begin_exchange(session, Cause::Trimmed, out);
+    }
+
+    /// Begins to search where the histories part.
+    fn search_fork(&mut self, session: SessionId, origin: OriginId, different: u64, out: &mut Vec<Output>) {
+        let now_ms = self.now.monotonic_ms;
+        let reissues = &self.incarnation.reissues;
+        let fresh = self
+            .incarnation
+            .search
+            .is_some_and(|search| now_ms < search.asked_ms + self.options.exchange_retry_ms);
+        if fresh || self.incarnation.reissuing || reissues.iter().any(|(queued, _)| *queued == origin) {
+            return;
+        }
+        self.search_on(Search { session, origin, same: 0, different, asked_ms: now_ms }, out);
+    }
+
+    fn search_on(&mut self, search: Search, out: &mut Vec<Output>) {
+        let Search { session, origin, same, different, .. } = search;
+        let step = ((different - same) / SEARCH_WIDTH).max(1);
+        let sequences: Vec<u64> = (same + 1..different).rev().step_by(usize::try_from(step).unwrap_or(1)).collect();
+        let sequences: Vec<u64> = sequences.into_iter().rev().collect();
+        if sequences.is_empty() {
+            self.incarnation.search = None;
+            self.incarnation.reissues.push_back((origin, same));
+            return;
+        }
+        self.incarnation.search = Some(Search { asked_ms: self.now.monotonic_ms, ..search });
+        out.push(Output::Send { session, message: Message::ChainsRequest { origin, sequences } });
+    }
+
+    /// A peer's chains came.
+    pub(super) fn chains_received(
+        &mut self,
+        session: SessionId,
+        origin: OriginId,
+        theirs: Vec<(u64, [u8; 16])>,
+        out: &mut Vec<Output>,
+    ) {
+        if !self.incarnation.search.is_some_and(|search| search.session == session && search.origin == origin) {
+            return;
+        }
+        let sequences = theirs.iter().map(|(sequence, _)| *sequence).collect();
+        let purpose = Purpose::OwnChains { session, origin, theirs };
+        self.read(ReadRequest::Chains { origin, sequences }, purpose, out);
+    }
+
+    /// Both sides' chains are here.
+    pub(super) fn compare_chains(
+        &mut self,
+        session: SessionId,
+        origin: OriginId,
+        ours: &[(u64, [u8; 16])],
+        theirs: &[(u64, [u8; 16])],
+        out: &mut Vec<Output>,
+    ) {
+        let ours: BTreeMap<u64, [u8; 16]> = ours.iter().copied().collect();
+        let pairs = theirs.iter().filter_map(|(sequence, chain)| Some((*sequence, ours.get(sequence)? == chain)));
+        let (mut same, mut different) = (None, None);
+        for (sequence, equal) in pairs {
+            if equal {
+                same = same.max(Some(sequence));
+            } else {
+                different = Some(different.map_or(sequence, |least: u64| least.min(sequence)));
+            }
+        }
+        let searching =
+            self.incarnation.search.filter(|search| search.session == session && search.origin == origin);
+        match searching {
+            Some(search) => {
+                let next = Search {
+                    same: same.unwrap_or(0).max(search.same),
+                    different: different.unwrap_or(search.different).min(search.different),
+                    ..search
+                };
+                if (next.same, next.different) == (search.same, search.different) {
+                    // Nothing in between is in both logs: what is behind the last common one is written again.
+                    self.incarnation.search = None;
+                    self.incarnation.reissues.push_back((origin, next.same));
+                } else {
+                    self.search_on(next, out);
+                }
+            }
+            None if different.is_some() => self.fork_found(origin, Some(session), out),
+            None => {}
+        }
+    }
+
+    pub(super) fn reissued(&mut self, answer: &Answer) {
+        self.incarnation.reissuing = false;
+        if !matches!(answer, Answer::Done { .. }) {
+            return;
+        }
+        self.is_active = true;
+    }
+
+    /// What is to be done next about this node's incarnation.
+    pub(super) fn advance_incarnation(&mut self, out: &mut Vec<Output>) {
+        let now_ms = self.now.monotonic_ms;
+        self.incarnation.started_ms.get_or_insert(now_ms);
+        let origin = self.holding.origin;
+        if let Some(end) = self.finals.get(&origin).copied()
+            && self.incarnation.rejoining.is_none()
+            && !self.incarnation.rotating
+        {
+            // This node was suspended: its content is made complete before it goes on.
+            self.incarnation.rejoining = Some((origin, end));
+            self.incarnation.joined = false;
+        }
+        if !self.incarnation.joined && self.exchange.is_none() && now_ms >= self.incarnation.join_at_ms {
+            self.incarnation.join_at_ms = now_ms + JOIN_RETRY_MS;
+            let supplier = self.open_peers().find(|peer| {
+                peer.greeting.is_some_and(|greeting| greeting.role.may_forward()) && peer.held_before.is_none()
+            });
+            if let Some(session) = supplier.map(|peer| peer.session) {
+                self.begin_exchange(session, Cause::Join, out);
+            }
+        }
+        if self.incarnation.joined
+            && let Some((old, end)) = self.incarnation.rejoining
+            && !self.incarnation.rotating
+        {
+            if origin == old {
+                if self.holding.vector.sequence(old) > end {
+                    self.incarnation.reissues.push_back((old, end));
+                }
+                self.rotate(out);
+            } else {
+                self.incarnation.rejoining = None;
+            }
+        }
+        if !self.incarnation.rotating
+            && !self.incarnation.reissuing
+            && let Some((old, after)) = self.incarnation.reissues.front().copied()
+            && old != origin
+        {
+            self.incarnation.reissues.pop_front();
+            if self.holding.vector.sequence(old) > after {
+                self.incarnation.reissuing = true;
+                let clock = self.peers.values().map(|peer| peer.clock).max().unwrap_or(Csn::NONE);
+                self.consumer.drop_queued(old);
+                self.write(WriteRequest::ReissueTail { origin: old, after, clock }, Purpose::Reissue, out);
+            }
+        }
+        if let Some(target) = &self.incarnation.catch_up
+            && target.iter().all(|(origin, sequence)| self.holding.vector.sequence(*origin) >= *sequence)
+            && !self.incarnation.rotating
+            && !self.incarnation.reissuing
+            && self.incarnation.reissues.is_empty()
+        {
+            self.incarnation.catch_up = None;
+        }
+        let state = self.local_writes();
+        if self.incarnation.told != Some(state) {
+            self.incarnation.told = Some(state);
+            out.push(Output::LocalWrites(state));
+        }
+    }
+
+    pub(super) fn incarnation_tick(&mut self, out: &mut Vec<Output>) {
+        let retry_ms = self.options.exchange_retry_ms;
+        if let Some(search) = self.incarnation.search
+            && self.now.monotonic_ms >= search.asked_ms + retry_ms
+        {
+            self.incarnation.search = None;
+            if self.peers.get(&search.session).is_some_and(|peer| peer.is_open()) {
+                self.search_on(search, out);
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Proof that two nodes hold the same, and what is done where they do not.
+//!
+//! Whenever a peer's vector is this node's, their digests are compared; unequal ones are a fault of a program or a
+//! machine, since equal sets of changes give equal content. It is told, and each side takes from the other what differs
+//! (`exchange`); joining both ways mends what was lost on one side. If they differ again afterwards, the entries are
+//! named and left alone: that is for a developer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Replicator;
+use super::exchange::Cause;
+use super::interface::{Alarm, MemberVerdict, Output};
+use crate::model::EntryUuid;
+use crate::replication::member::SessionId;
+use crate::state::{NodeId, UpdateVector};
+
+/// Entries named in an alarm at most.
+const NAMED_MAX: usize = 100;
+/// After a repair that did not help, before the next.
+const RETRY_MS: u64 = 600_000;
+
+/// Comparisons so far.
+#[derive(Debug, Default)]
+pub(super) struct Repairs {
+    /// What the vector must reach before the digest means something again.
+    uncovered: Option<UpdateVector>,
+    /// Differences found and repaired once, and which entries they were.
+    repaired: BTreeMap<NodeId, (u64, BTreeSet<EntryUuid>)>,
+    /// Left alone.
+    pub(super) quarantined: BTreeSet<EntryUuid>,
+    told: Vec<Alarm>,
+}
+
+impl Repairs {
+    /// States were joined that may hold changes up to here.
+    pub(super) fn cover(&mut self, vector: &UpdateVector) {
+        self.uncovered.get_or_insert_with(UpdateVector::new).join(vector);
+    }
+
+    /// Whether the content is just what the vector says.
+    pub(super) fn is_covered(&self, vector: &UpdateVector) -> bool {
+        self.uncovered.as_ref().is_none_or(|uncovered| vector.holds_all_of(uncovered))
+    }
+}
+
+impl Replicator {
+    /// How a peer's content stands to ours by what it said last.
+    pub(super) fn verdict(&self, session: SessionId) -> MemberVerdict {
+        let Some(peer) = self.peers.get(&session) else { return MemberVerdict::Unknown };
+        let vector = &self.holding.vector;
+        let same = vector.holds_all_of(&peer.vector) && peer.vector.holds_all_of(vector);
+        if same && vector.forked_origins(&peer.vector).next().is_none() {
+            return match (self.told_digest(), peer.digest) {
+                (Some(ours), Some(theirs)) if ours == theirs => MemberVerdict::Equal,
+                (Some(_), Some(_)) => MemberVerdict::Different,
+                _ => MemberVerdict::CatchingUp { they_lack: 0, we_lack: 0 },
+            };
+        }
+        let lack = |less: &UpdateVector, more: &UpdateVector| {
+            more.iter().map(|(origin, at)| at.sequence.saturating_sub(less.sequence(origin))).sum()
+        };
+        MemberVerdict::CatchingUp { they_lack: lack(&peer.vector, vector), we_lack: lack(vector, &peer.vector) }
+    }
+
+    /// Looks whether a peer proves equal or different.
+    pub(super) fn compare_digests(&mut self, session: SessionId, out: &mut Vec<Output>) {
+        let Some(peer) = self.peers.get(&session).filter(|peer| peer.is_open()) else { return };
+        let node = peer.node;
+        match self.verdict(session) {
+            MemberVerdict::Equal => {
+                if let Some((_, entries)) = self.repairs.repaired.remove(&node) {
+                    let entries = entries.into_iter().take(NAMED_MAX).collect();
+                    out.push(Output::Alarm(Alarm::Repaired { peer: node, entries }));
+                }
+            }
+            MemberVerdict::Different if self.exchange.is_none() => match self.repairs.repaired.get(&node) {
+                None => {
+                    out.push(Output::Alarm(Alarm::Different { peer: node }));
+                    self.begin_exchange(session, Cause::Repair, out);
+                }
+                Some((at_ms, entries)) => {
+                    let (at_ms, entries) = (*at_ms, entries.clone());
+                    let quarantined = &mut self.repairs.quarantined;
+                    // The other side may be at its repair still: it tells no digest then, so this is its last word.
+                    if !entries.iter().all(|entry| quarantined.contains(entry)) || quarantined.is_empty() {
+                        quarantined.extend(entries.iter().copied());
+                        let entries = entries.into_iter().take(NAMED_MAX).collect();
+                        out.push(Output::Alarm(Alarm::Quarantine { peer: node, entries }));
+                    }
+                    if self.now.monotonic_ms > at_ms + RETRY_MS {
+                        self.repairs.repaired.remove(&node);
+                    }
+                }
+            },
+            _ => {}
+        }
+    }
+
+    pub(super) fn repair_done(&mut self, peer: NodeId, differing: BTreeSet<EntryUuid>) {
+        self.repairs.repaired.insert(peer, (self.now.monotonic_ms, differing));
+    }
+
+    /// Tells the operator once of what would come again and again.
+    pub(super) fn alarm_once(&mut self, alarm: Alarm, out: &mut Vec<Output>) {
+        let known = self.repairs.told.iter().any(|told| match (told, &alarm) {
+            (Alarm::ClockAhead { origin: a, .. }, Alarm::ClockAhead { origin: b, .. }) => a == b,
+            (told, alarm) => told == alarm,
+        });
+        if !known && self.repairs.told.len() < NAMED_MAX {
+            self.repairs.told.push(alarm.clone());
+            out.push(Output::Alarm(alarm));
+        }
+    }
+}

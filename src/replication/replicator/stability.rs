@@ -1,0 +1,295 @@
+//! Who holds what, as everybody says, and from that what may be forgotten.
+//!
+//! The stable cut is for each origin the newest change that every active supplier holds. A member's row counts only when
+//! this node holds that member's own changes up to the row: what it wrote before it said so may carry older stamps than
+//! what is to be forgotten, and must have met it. A row that does not count yet waits as a candidate; a newer one does
+//! not displace it, so a member that writes all the time does not hold the cut back for ever.
+//!
+//! Nothing is forgotten while a supplier is silent, until a majority suspends it (never two against one another: with two
+//! suppliers only the operator does), and an origin whose end was agreed must be held to that end first.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::interface::{Answer, Output, WriteRequest};
+use super::{Purpose, Replicator};
+use crate::replication::member::{Member, MemberState, Role};
+use crate::replication::message::Row;
+use crate::state::{NodeId, OriginId, StableCut, UpdateVector};
+
+/// Marks of when what was held, kept for the age of a backlog.
+const MARKS_MAX: usize = 512;
+
+/// Rows of all members.
+#[derive(Debug, Default)]
+pub(super) struct Stability {
+    rows: BTreeMap<NodeId, RowState>,
+    /// By origin: number and since when held, rising.
+    marks: BTreeMap<OriginId, VecDeque<(u64, u64)>>,
+    /// Which members others have not heard of, and when they said so.
+    silent: BTreeMap<NodeId, (u64, Vec<NodeId>)>,
+    settle_at_ms: u64,
+    settled: StableCut,
+    trimmed: BTreeMap<OriginId, u64>,
+    /// Writes under way.
+    background: u32,
+    has_more: bool,
+}
+
+#[derive(Debug, Default)]
+struct RowState {
+    /// As it said last.
+    latest: BTreeMap<OriginId, u64>,
+    heard_ms: u64,
+    /// Waits for the member's own changes.
+    candidate: Option<BTreeMap<OriginId, u64>>,
+    /// Counts for the cut.
+    counted: Option<BTreeMap<OriginId, u64>>,
+}
+
+impl Stability {
+    pub(super) fn background_done(&mut self, answer: &Answer) {
+        self.background = self.background.saturating_sub(1);
+        self.has_more |= matches!(answer, Answer::Done { more: true });
+    }
+
+    /// A member said itself what it holds.
+    pub(super) fn row_of(&mut self, node: NodeId, vector: &UpdateVector, now_ms: u64) {
+        let row = self.rows.entry(node).or_default();
+        row.latest = vector.iter().map(|(origin, position)| (origin, position.sequence)).collect();
+        row.heard_ms = now_ms;
+    }
+
+    /// What was last said by a member; none if nothing was.
+    pub(super) fn latest(&self, node: NodeId) -> Option<&BTreeMap<OriginId, u64>> {
+        self.rows.get(&node).map(|row| &row.latest)
+    }
+
+    pub(super) fn heard_ms(&self, node: NodeId) -> Option<u64> {
+        self.rows.get(&node).map(|row| row.heard_ms)
+    }
+
+    /// Rows to tell a peer: all but its own.
+    pub(super) fn rows_to_tell(&self, peer: NodeId, now_ms: u64) -> Vec<Row> {
+        let rows = self.rows.iter().filter(|(node, _)| **node != peer);
+        rows.map(|(node, row)| Row {
+            node: *node,
+            age_ms: now_ms.saturating_sub(row.heard_ms),
+            held: row.latest.iter().map(|(origin, sequence)| (*origin, *sequence)).collect(),
+        })
+        .collect()
+    }
+
+    /// Notes since when changes are held here.
+    pub(super) fn note_held(&mut self, vector: &UpdateVector, now_ms: u64) {
+        for (origin, position) in vector.iter() {
+            let marks = self.marks.entry(origin).or_default();
+            if marks.back().is_none_or(|(sequence, _)| *sequence < position.sequence) {
+                if marks.len() == MARKS_MAX {
+                    // Every second mark: ages stay right to within the distance of two.
+                    let mut index = 0;
+                    marks.retain(|_| {
+                        index += 1;
+                        index % 2 == 0
+                    });
+                }
+                marks.push_back((position.sequence, now_ms));
+            }
+        }
+    }
+
+    /// For how long a change is held here, at least; none if it was held at the start already.
+    pub(super) fn held_for_ms(&self, origin: OriginId, sequence: u64, now_ms: u64) -> Option<u64> {
+        let marks = self.marks.get(&origin)?;
+        let at = marks.partition_point(|(mark, _)| *mark < sequence);
+        marks.get(at).map(|(_, since_ms)| now_ms.saturating_sub(*since_ms))
+    }
+
+    /// Members whose rows are held no more.
+    pub(super) fn keep_only(&mut self, members: &BTreeMap<NodeId, Member>) {
+        if !members.is_empty() {
+            self.rows.retain(|node, _| members.contains_key(node));
+            self.silent.retain(|node, _| members.contains_key(node));
+        }
+    }
+}
+
+impl Replicator {
+    /// Rows that count from now on, as this node's own vector has risen or rows have come.
+    pub(super) fn row_candidates(&mut self) {
+        let held = &self.holding.vector;
+        for (node, row) in &mut self.stability.rows {
+            let suspect = self.peers.values().any(|peer| {
+                peer.node == *node && (peer.challenged_ms.is_some() || peer.held_before.is_some())
+            });
+            if suspect {
+                continue;
+            }
+            let Some(member) = self.members.get(node) else { continue };
+            let is_here = |candidate: &BTreeMap<OriginId, u64>| {
+                member.origins.iter().all(|own| {
+                    let said = candidate.get(own).copied().unwrap_or(0);
+                    let end = self.finals.get(own).copied().unwrap_or(u64::MAX);
+                    held.sequence(*own) >= said.min(end)
+                })
+            };
+            for _ in 0..2 {
+                let candidate = row.candidate.take().unwrap_or_else(|| row.latest.clone());
+                if is_here(&candidate) {
+                    row.counted = Some(candidate);
+                } else {
+                    row.candidate = Some(candidate);
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Rows that a peer knows of others.
+    pub(super) fn rows_received(&mut self, from: NodeId, rows: &[Row], silent: &[NodeId]) {
+        let now_ms = self.now.monotonic_ms;
+        for row in rows.iter().filter(|row| self.members.contains_key(&row.node) && row.node != self.node) {
+            let known = self.stability.rows.entry(row.node).or_default();
+            // A relayed row never is newer than a session's word; of two relayed ones the younger counts.
+            let said_ms = now_ms.saturating_sub(row.age_ms);
+            if known.latest.is_empty() || said_ms > known.heard_ms {
+                known.latest = row.held.iter().copied().collect();
+                known.heard_ms = said_ms;
+            }
+        }
+        self.stability.silent.insert(from, (now_ms, silent.to_vec()));
+        self.row_candidates();
+    }
+
+    /// For each origin the newest change that every active supplier holds.
+    pub(super) fn stable_cut(&self) -> StableCut {
+        let mut cut: StableCut =
+            self.holding.vector.iter().map(|(origin, position)| (origin, position.sequence)).collect();
+        if self.members.is_empty() {
+            return StableCut::new();
+        }
+        for member in self.members.values().filter(|member| member.holds_cut() && member.node != self.node) {
+            let Some(counted) = self.stability.rows.get(&member.node).and_then(|row| row.counted.as_ref()) else {
+                return StableCut::new();
+            };
+            for (origin, sequence) in &mut cut {
+                *sequence = (*sequence).min(counted.get(origin).copied().unwrap_or(0));
+            }
+        }
+        // Who has left may have written until the agreed end: all of that must be here first.
+        if self.finals.iter().any(|(origin, end)| self.holding.vector.sequence(*origin) < *end) {
+            return StableCut::new();
+        }
+        cut.retain(|_, sequence| *sequence > 0);
+        cut
+    }
+
+    /// Suppliers without which the cut would be higher.
+    pub(super) fn cut_held_by(&self) -> Vec<NodeId> {
+        let held = &self.holding.vector;
+        self.members
+            .values()
+            .filter(|member| member.holds_cut() && member.node != self.node)
+            .filter(|member| {
+                let counted = self.stability.rows.get(&member.node).and_then(|row| row.counted.as_ref());
+                counted.is_none_or(|counted| {
+                    held.iter().any(|(origin, position)| counted.get(&origin).is_none_or(|has| *has < position.sequence))
+                })
+            })
+            .map(|member| member.node)
+            .collect()
+    }
+
+    /// For each origin the first log record that somebody may still need.
+    fn log_floors(&self) -> BTreeMap<OriginId, u64> {
+        let mut floors = BTreeMap::new();
+        for (origin, position) in self.holding.vector.iter() {
+            let mut needed = position.sequence;
+            for member in self.members.values().filter(|member| member.holds_log() && member.node != self.node) {
+                let latest = self.stability.latest(member.node);
+                needed = needed.min(latest.and_then(|row| row.get(&origin)).copied().unwrap_or(0));
+            }
+            let kept = position.sequence.saturating_sub(self.options.log_records_kept);
+            floors.insert(origin, needed.min(kept) + 1);
+        }
+        floors.retain(|_, floor| *floor > 1);
+        floors
+    }
+
+    /// Forgets and trims from time to time; suspends who has been silent for too long.
+    pub(super) fn stability_tick(&mut self, out: &mut Vec<Output>) {
+        let now_ms = self.now.monotonic_ms;
+        if now_ms < self.stability.settle_at_ms || self.stability.background > 0 || self.exchange.is_some() {
+            return;
+        }
+        self.stability.settle_at_ms = now_ms + self.options.settle_ms;
+        let more = std::mem::take(&mut self.stability.has_more);
+        let cut = self.stable_cut();
+        if !cut.is_empty() && (more || cut != self.stability.settled) {
+            self.stability.settled.clone_from(&cut);
+            self.stability.background += 1;
+            self.write(WriteRequest::Settle(cut), Purpose::Background, out);
+        }
+        let floors = self.log_floors();
+        if !floors.is_empty() && (more || floors != self.stability.trimmed) {
+            self.stability.trimmed.clone_from(&floors);
+            self.stability.background += 1;
+            self.write(WriteRequest::TrimLog(floors), Purpose::Background, out);
+        }
+        self.suspend_silent(out);
+    }
+
+    /// Active suppliers that were not heard of, directly or through others, for too long.
+    pub(super) fn silent_members(&self) -> Vec<NodeId> {
+        let now_ms = self.now.monotonic_ms;
+        let limit_ms = self.options.offline_ms_max;
+        self.members
+            .values()
+            .filter(|member| member.holds_cut() && member.node != self.node)
+            .filter(|member| {
+                let heard_ms = self.stability.heard_ms(member.node).unwrap_or(0);
+                now_ms.saturating_sub(heard_ms) > limit_ms
+            })
+            .map(|member| member.node)
+            .collect()
+    }
+
+    /// Suspends a supplier that a majority of suppliers says is silent; the first of those does it.
+    fn suspend_silent(&mut self, out: &mut Vec<Output>) {
+        let suppliers = self.members.values().filter(|member| member.holds_cut()).count();
+        if suppliers < 3 || !self.members.get(&self.node).is_some_and(Member::holds_cut) {
+            return;
+        }
+        let now_ms = self.now.monotonic_ms;
+        for suspect in self.silent_members() {
+            let mut agreeing: Vec<NodeId> = vec![self.node];
+            for peer in self.open_peers() {
+                let says = self.stability.silent.get(&peer.node).is_some_and(|(at_ms, silent)| {
+                    now_ms.saturating_sub(*at_ms) <= self.options.silence_ms && silent.contains(&suspect)
+                });
+                if says && self.members.get(&peer.node).is_some_and(Member::holds_cut) {
+                    agreeing.push(peer.node);
+                }
+            }
+            agreeing.sort_unstable();
+            agreeing.dedup();
+            if agreeing.len() * 2 > suppliers && agreeing.first() == Some(&self.node) {
+                self.withdraw(suspect, MemberState::Suspended, out);
+            }
+        }
+    }
+
+    /// Agrees on the ends of a member's origins by what is known to be held of them, and says so in its entry.
+    pub(super) fn withdraw(&mut self, node: NodeId, state: MemberState, out: &mut Vec<Output>) {
+        let Some(member) = self.members.get(&node) else { return };
+        let mut finals = member.finals.clone();
+        for origin in &member.origins {
+            let rows = self.stability.rows.values().filter_map(|row| row.latest.get(origin));
+            let end = rows.copied().max().unwrap_or(0).max(self.holding.vector.sequence(*origin));
+            finals.entry(*origin).or_insert(end);
+        }
+        if state == MemberState::Active || member.role == Role::Consumer {
+            finals.clone_from(&member.finals);
+        }
+        out.push(Output::SetMember { node, state, finals });
+    }
+}

@@ -1,0 +1,305 @@
+//! Who may talk to this node, and what it tells a peer about itself; and all that an operator is shown.
+
+use std::collections::BTreeMap;
+
+use super::interface::{Alarm, CloseReason, MemberStatus, MemberVerdict, Output, PeerStatus, Status};
+use super::peer::{Greeting, Peer};
+use super::{Now, Replicator};
+use crate::replication::member::{Member, MemberState, Role, SessionId};
+use crate::replication::message::{Hello, Message, PeerError, Standing, VERSIONS};
+use crate::state::{NodeId, OriginId};
+
+/// A session that was silent for longer than this gives way to any new one.
+const STALE_MS: u64 = 3_000;
+
+impl Replicator {
+    /// The first message of a session.
+    pub(super) fn greeted(&mut self, session: SessionId, hello: Hello, out: &mut Vec<Output>) {
+        let Some(peer) = self.peers.get(&session) else { return };
+        let (node, dialled) = (peer.node, peer.dialled);
+        if peer.greeting.is_some() {
+            // A repeated hello says nothing new.
+            return;
+        }
+        let fault = if VERSIONS.agree(hello.versions).is_none() {
+            Some(PeerError::VersionMismatch)
+        } else if hello.cluster != self.cluster {
+            Some(PeerError::ClusterMismatch)
+        } else if hello.node != node {
+            Some(PeerError::IdentityMismatch)
+        } else if node == self.node && hello.boot == self.boot {
+            Some(PeerError::SelfConnection)
+        } else if hello.format_level != self.format_level {
+            Some(PeerError::FormatMismatch)
+        } else {
+            match self.members.get(&node).map(|member| member.state) {
+                Some(MemberState::Retired) => Some(PeerError::Retired),
+                // Whose list is empty or not complete believes the certificate.
+                None if !self.members.is_empty() && self.is_joined() && node != self.node => Some(PeerError::NotMember),
+                _ => None,
+            }
+        };
+        if let Some(fault) = fault {
+            return self.refuse(session, fault, "", out);
+        }
+        if node == self.node {
+            self.twin_found(hello.boot, out);
+            return self.refuse(session, PeerError::SelfConnection, "another node runs under this identity", out);
+        }
+        if !self.replaces_others(session, node, dialled, hello.boot, out) {
+            return;
+        }
+        let now_ms = self.now.monotonic_ms;
+        let fell_back = self.stability.latest(node).filter(|latest| {
+            latest.iter().any(|(origin, sequence)| hello.vector.sequence(*origin) < *sequence)
+        });
+        let fell_back = fell_back.cloned();
+        let Some(peer) = self.peers.get_mut(&session) else { return };
+        peer.greeting = Some(Greeting { origin: hello.origin, boot: hello.boot, role: hello.role });
+        peer.vector = hello.vector;
+        peer.floors = hello.floors.into_iter().collect();
+        peer.clock = hello.clock;
+        peer.held_before = fell_back;
+        // A node that was an old copy and began a new origin is measured by what it says from now on.
+        if peer.held_before.is_none() {
+            let vector = peer.vector.clone();
+            self.stability.row_of(node, &vector, now_ms);
+            self.row_candidates();
+        }
+        let origin = hello.origin;
+        if let Some(member) = self.members.get_mut(&node)
+            && !member.origins.contains(&origin)
+        {
+            // Its entry will say so; until then its own word, under its certificate, counts.
+            member.origins.push(origin);
+        }
+        self.send_standing(session, None, out);
+        self.send_beacon(session, true, out);
+        if self.members.get(&node).is_some_and(|member| member.state == MemberState::Suspended)
+            && self.members.get(&self.node).is_some_and(Member::holds_cut)
+        {
+            self.withdraw(node, MemberState::Active, out);
+        }
+        self.check_own_chains(session, out);
+        self.check_own_origin(session, out);
+        self.check_other_origins(session, out);
+    }
+
+    fn is_joined(&self) -> bool {
+        !matches!(self.local_writes(), super::LocalWrites::Joining)
+    }
+
+    /// Origins of which a peer holds as much as this node and something else.
+    pub(super) fn check_other_origins(&mut self, session: SessionId, out: &mut Vec<Output>) {
+        let Some(peer) = self.peers.get(&session).filter(|peer| peer.is_open()) else { return };
+        let forked: Vec<OriginId> = self
+            .holding
+            .vector
+            .forked_origins(&peer.vector)
+            .filter(|origin| *origin != self.holding.origin)
+            .collect();
+        for origin in forked {
+            self.fork_found(origin, Some(session), out);
+        }
+    }
+
+    /// Decides between sessions with one node; false if this one ended.
+    fn replaces_others(
+        &mut self,
+        session: SessionId,
+        node: NodeId,
+        dialled: bool,
+        boot: u64,
+        out: &mut Vec<Output>,
+    ) -> bool {
+        let now_ms = self.now.monotonic_ms;
+        let others: Vec<(SessionId, bool, u64, u64)> = self
+            .peers
+            .values()
+            .filter(|peer| peer.node == node && peer.session != session)
+            .filter_map(|peer| Some((peer.session, peer.dialled, peer.greeting?.boot, peer.heard_ms)))
+            .collect();
+        for (other, other_dialled, other_boot, heard_ms) in others {
+            if other_boot != boot {
+                // Started again, or a copy beside: the older session must show whether anybody is still there.
+                if let Some(peer) = self.peers.get_mut(&other) {
+                    peer.challenged_ms.get_or_insert(now_ms);
+                }
+                self.send_beacon(other, true, out);
+                continue;
+            }
+            // Both sides decide alike: that session stays which the smaller node dialled.
+            let keeps_other = other_dialled != dialled
+                && other_dialled == (self.node < node)
+                && now_ms.saturating_sub(heard_ms) < STALE_MS;
+            if keeps_other {
+                self.close(session, CloseReason::Superseded, out);
+                return false;
+            }
+            self.close(other, CloseReason::Superseded, out);
+        }
+        true
+    }
+
+    /// An older session of a node answered though the node greeted under another boot number: two of it are running.
+    pub(super) fn twins_found(&mut self, session: SessionId, out: &mut Vec<Output>) {
+        let Some(old) = self.peers.get(&session) else { return };
+        let node = old.node;
+        let both: Vec<(SessionId, u64)> = self
+            .peers
+            .values()
+            .filter(|peer| peer.node == node)
+            .filter_map(|peer| Some((peer.session, peer.greeting?.boot)))
+            .collect();
+        for (told, boot) in &both {
+            let twin = both.iter().map(|(_, boot)| *boot).find(|other| other != boot);
+            if twin.is_some() {
+                self.send_standing(*told, twin, out);
+            }
+        }
+    }
+
+    fn twin_found(&mut self, twin: u64, out: &mut Vec<Output>) {
+        self.alarm_once(Alarm::CloneFound { twin }, out);
+        // One of the two keeps the identity: both decide alike.
+        if self.boot > twin {
+            out.push(Output::TakeNewIdentity);
+        }
+    }
+
+    /// Tells a peer what it should know about itself, if there is anything.
+    pub(super) fn send_standing(&mut self, session: SessionId, twin: Option<u64>, out: &mut Vec<Output>) {
+        let Some(peer) = self.peers.get(&session) else { return };
+        let member = self.members.get(&peer.node);
+        let state = member.map_or(MemberState::Active, |member| member.state);
+        let pairs = |numbers: &BTreeMap<OriginId, u64>| numbers.iter().map(|(origin, number)| (*origin, *number)).collect();
+        let finals: Vec<(OriginId, u64)> = member.map(|member| pairs(&member.finals)).unwrap_or_default();
+        let held_before: Vec<(OriginId, u64)> = peer.held_before.as_ref().map(pairs).unwrap_or_default();
+        if state != MemberState::Active || !finals.is_empty() || !held_before.is_empty() || twin.is_some() {
+            let standing = Standing { state, finals, held_before, twin };
+            out.push(Output::Send { session, message: Message::Standing(standing) });
+        }
+    }
+
+    /// What a peer tells about this node.
+    pub(super) fn standing_received(&mut self, standing: &Standing, out: &mut Vec<Output>) {
+        if let Some(twin) = standing.twin.filter(|twin| *twin != self.boot) {
+            return self.twin_found(twin, out);
+        }
+        self.finals.extend(standing.finals.iter().copied());
+        let lacks = |(origin, sequence): &(OriginId, u64)| self.holding.vector.sequence(*origin) < *sequence;
+        if standing.held_before.iter().any(lacks) {
+            let mut held: BTreeMap<OriginId, u64> = standing.held_before.iter().copied().collect();
+            held.entry(self.holding.origin).or_insert(0);
+            self.roll_back(held, out);
+        }
+    }
+
+    pub(super) fn take_members(&mut self, members: Vec<Member>) {
+        self.members = members.into_iter().map(|member| (member.node, member)).collect();
+        let greeted: Vec<(NodeId, OriginId)> =
+            self.peers.values().filter_map(|peer| Some((peer.node, peer.greeting?.origin))).collect();
+        for (node, origin) in greeted.into_iter().chain([(self.node, self.holding.origin)]) {
+            if let Some(member) = self.members.get_mut(&node)
+                && !member.origins.contains(&origin)
+            {
+                member.origins.push(origin);
+            }
+        }
+        self.finals = self.members.values().flat_map(|member| member.finals.clone()).collect();
+        self.stability.keep_only(&self.members);
+        self.row_candidates();
+    }
+
+    /// Ends sessions with those who have left.
+    pub(super) fn members_changed(&mut self, out: &mut Vec<Output>) {
+        let gone: Vec<SessionId> = self
+            .peers
+            .values()
+            .filter(|peer| {
+                self.members.get(&peer.node).is_some_and(|member| member.state == MemberState::Retired)
+            })
+            .map(|peer| peer.session)
+            .collect();
+        for session in gone {
+            self.send_standing(session, None, out);
+            self.refuse(session, PeerError::Retired, "", out);
+        }
+    }
+
+    /// Whether a peer may send changes of an origin.
+    pub(super) fn may_send(&self, node: NodeId, origin: OriginId) -> bool {
+        let role = |node: &NodeId| self.members.get(node).map(|member| member.role);
+        if role(&node) == Some(Role::Consumer) {
+            return false;
+        }
+        let owner = self.members.values().find(|member| member.origins.contains(&origin));
+        owner.is_none_or(|owner| owner.role.may_originate())
+    }
+
+    /// What an operator is shown.
+    pub fn status(&self, now: Now) -> Status {
+        let members = self.members.values().filter(|member| member.node != self.node);
+        Status {
+            node: self.node,
+            origin: self.holding.origin,
+            local_writes: self.local_writes(),
+            vector: self.holding.vector.clone(),
+            digest: self.holding.digest,
+            stable_cut: self.stable_cut(),
+            members: members.map(|member| self.member_status(member, now)).collect(),
+            cut_held_by: self.cut_held_by(),
+            exchange: self.exchange_status(),
+            quarantined: self.repairs.quarantined.iter().copied().collect(),
+            applied_total: self.consumer.applied_total,
+        }
+    }
+
+    fn member_status(&self, member: &Member, now: Now) -> MemberStatus {
+        let ours = &self.holding.vector;
+        let theirs = self.stability.latest(member.node);
+        let has = |origin: OriginId| theirs.and_then(|row| row.get(&origin)).copied().unwrap_or(0);
+        let backlog: BTreeMap<OriginId, u64> = ours
+            .iter()
+            .map(|(origin, position)| (origin, position.sequence.saturating_sub(has(origin))))
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        let missing = theirs.into_iter().flatten().map(|(origin, held)| (*origin, held.saturating_sub(ours.sequence(*origin))));
+        let ages = backlog.keys().filter_map(|origin| {
+            self.stability.held_for_ms(*origin, has(*origin) + 1, now.monotonic_ms)
+        });
+        let peer = self.peers.values().find(|peer| peer.node == member.node && peer.is_open());
+        let verdict = match peer {
+            Some(peer) => self.verdict(peer.session),
+            None if theirs.is_none() => MemberVerdict::Unknown,
+            None => {
+                let we_lack = theirs.into_iter().flatten().map(|(origin, held)| held.saturating_sub(ours.sequence(*origin)));
+                MemberVerdict::CatchingUp { they_lack: backlog.values().sum(), we_lack: we_lack.sum() }
+            }
+        };
+        MemberStatus {
+            member: member.clone(),
+            peer: peer.map(|peer| peer_status(peer, now)),
+            heard_ms_ago: self.stability.heard_ms(member.node).map(|at_ms| now.monotonic_ms.saturating_sub(at_ms)),
+            backlog_age_ms: ages.max(),
+            backlog,
+            missing: missing.filter(|(_, count)| *count > 0).collect(),
+            verdict,
+        }
+    }
+}
+
+fn peer_status(peer: &Peer, now: Now) -> PeerStatus {
+    let applied: u64 = peer.applied.iter().map(|(_, count)| count).sum();
+    PeerStatus {
+        session: peer.session,
+        role: peer.greeting.map_or(Role::Supplier, |greeting| greeting.role),
+        dialled: peer.dialled,
+        connected_ms: now.monotonic_ms.saturating_sub(peer.opened_ms),
+        heard_ms_ago: now.monotonic_ms.saturating_sub(peer.heard_ms),
+        apply_rate: applied as f64 / 10.0,
+        round_trip_ms: peer.best_sample().map(|sample| sample.round_trip_ms),
+        clock_offset_ms: peer.best_sample().map(|sample| sample.offset_ms),
+        under_way_bytes: peer.supply.under_way_bytes,
+    }
+}

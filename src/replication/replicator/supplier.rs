@@ -1,0 +1,199 @@
+//! What this node sends to its peers: changes as they come, ranges asked for, and answers to questions about states.
+//!
+//! For each session there is a place in every origin's log that the peer wants, and one read under way. What was sent
+//! and not acknowledged is bounded by bytes and by count, so a slow peer costs a bounded amount and stops nobody else.
+//! A peer that lost something asks for it by number; nothing is remembered about what it may have lost.
+
+use super::interface::{Answer, Output, ReadRequest};
+use super::{Purpose, Replicator};
+use crate::replication::member::{MemberState, SessionId};
+use crate::replication::message::{Buckets, Entries, Heads, Interest, Message, Moment, Push, Snapshot};
+use crate::replication::replicator::Holding;
+use crate::state::{NodeId, OriginId};
+
+/// Entries asked for in one message at most.
+const ENTRIES_ASKED_MAX: usize = 4096;
+
+impl Replicator {
+    /// Reads what the next message to each peer is to hold, as credits allow.
+    pub(super) fn supply_all(&mut self, out: &mut Vec<Output>) {
+        if !self.role().may_forward() {
+            return;
+        }
+        let sessions: Vec<SessionId> = self.peers.keys().copied().collect();
+        for session in sessions {
+            self.supply(session, out);
+        }
+    }
+
+    fn supply(&mut self, session: SessionId, out: &mut Vec<Output>) {
+        let options = &self.options;
+        let Some(peer) = self.peers.get_mut(&session) else { return };
+        let supply = &mut peer.supply;
+        if supply.reading.is_some()
+            || supply.under_way_bytes >= options.credit_bytes
+            || supply.under_way_records >= options.credit_records
+        {
+            return;
+        }
+        let vector = &self.holding.vector;
+        while supply.ranges.front().is_some_and(|(origin, first, last)| first > last || vector.sequence(*origin) < *first) {
+            supply.ranges.pop_front();
+        }
+        let next = match supply.ranges.front() {
+            Some((origin, first, last)) => Some((*origin, *first, *last, true)),
+            None => {
+                // Origins take turns: those after the last one first.
+                let after = vector.iter().filter(|(origin, _)| *origin > supply.last);
+                let before = vector.iter().filter(|(origin, _)| *origin <= supply.last);
+                after.chain(before).find_map(|(origin, position)| {
+                    if !supply.wants(origin) || supply.trimmed.contains(&origin) {
+                        return None;
+                    }
+                    let start = || peer.vector.sequence(origin) + 1;
+                    let cursor = *supply.cursors.entry(origin).or_insert_with(start);
+                    (cursor <= position.sequence).then_some((origin, cursor, position.sequence, false))
+                })
+            }
+        };
+        let Some((origin, first, last, is_range)) = next else { return };
+        supply.last = origin;
+        let bytes_max = options.batch_bytes;
+        let read = ReadRequest::Log { origin, first, last, bytes_max };
+        let request = self.read(read, Purpose::Stream { session, origin, is_range }, out);
+        if let Some(peer) = self.peers.get_mut(&session) {
+            peer.supply.reading = Some(request);
+        }
+    }
+
+    /// Log records to be sent were read.
+    pub(super) fn streamed(
+        &mut self,
+        session: SessionId,
+        origin: OriginId,
+        is_range: bool,
+        answer: Answer,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(peer) = self.peers.get_mut(&session) else { return };
+        let supply = &mut peer.supply;
+        supply.reading = None;
+        match answer {
+            Answer::Log(records) => {
+                let (Some(first), Some(last)) = (records.first(), records.last()) else {
+                    // Less is held than the vector said (it was set back): what follows is asked for anew.
+                    supply.cursors.remove(&origin);
+                    if is_range {
+                        supply.ranges.pop_front();
+                    }
+                    return;
+                };
+                let (first, chain, last) = (first.sequence, first.chain, last.sequence);
+                if is_range {
+                    if let Some(range) = supply.ranges.front_mut()
+                        && range.0 == origin
+                    {
+                        range.1 = last + 1;
+                    }
+                } else if supply.cursors.get(&origin).is_some_and(|cursor| *cursor == first) {
+                    supply.cursors.insert(origin, last + 1);
+                } else {
+                    // It was set to another place while the read was under way.
+                    return;
+                }
+                let push =
+                    Push { origin, first, chain, records: records.into_iter().map(|record| record.bytes).collect() };
+                supply.sent(origin, last, push.records.len(), push.bytes());
+                out.push(Output::Send { session, message: Message::Push(push) });
+            }
+            Answer::LogTrimmed { first_kept } => {
+                supply.ranges.retain(|range| range.0 != origin);
+                supply.trimmed.insert(origin);
+                out.push(Output::Send { session, message: Message::Trimmed { origin, first_kept } });
+            }
+            _ => {
+                // The store failed: the peer asks again.
+                supply.ranges.retain(|range| range.0 != origin);
+                supply.cursors.remove(&origin);
+                supply.trimmed.insert(origin);
+            }
+        }
+    }
+
+    /// The peer says which changes it wants as they come.
+    pub(super) fn interest_received(&mut self, session: SessionId, mut interest: Interest) {
+        let Some(peer) = self.peers.get_mut(&session) else { return };
+        interest.origins.sort_unstable();
+        let supply = &mut peer.supply;
+        for (origin, held) in std::mem::take(&mut interest.held) {
+            supply.cursors.insert(origin, held.saturating_add(1));
+            supply.forget_under_way(origin);
+        }
+        supply.trimmed.clear();
+        supply.interest = Some(interest);
+    }
+
+    /// The peer asks for changes by number.
+    pub(super) fn range_requested(&mut self, session: SessionId, origin: OriginId, first: u64, last: u64) {
+        let Some(peer) = self.peers.get_mut(&session) else { return };
+        peer.supply.forget_under_way(origin);
+        peer.supply.ask(origin, first.max(1), last);
+    }
+
+    /// A question about states.
+    pub(super) fn serve(&mut self, session: SessionId, question: Message, out: &mut Vec<Output>) {
+        if !self.role().may_forward() {
+            return;
+        }
+        let bytes_max = self.options.states_bytes;
+        let (exchange, buckets, after, read) = match question {
+            Message::BucketsRequest { exchange } => (exchange, Vec::new(), Vec::new(), ReadRequest::Buckets),
+            Message::HeadsRequest { exchange, buckets } => {
+                (exchange, buckets.clone(), Vec::new(), ReadRequest::Heads { buckets })
+            }
+            Message::EntriesRequest { exchange, mut wanted } => {
+                wanted.truncate(ENTRIES_ASKED_MAX);
+                (exchange, Vec::new(), Vec::new(), ReadRequest::Entries { wanted, bytes_max })
+            }
+            Message::SnapshotRequest { exchange, after } => {
+                (exchange, Vec::new(), after.clone(), ReadRequest::Snapshot { after, bytes_max })
+            }
+            _ => return,
+        };
+        self.read(read, Purpose::Serve { session, exchange, buckets, after }, out);
+    }
+
+    /// What a question about states asked for was read.
+    pub(super) fn serve_answered(
+        &mut self,
+        session: SessionId,
+        exchange: u64,
+        buckets: Vec<u16>,
+        after: Vec<u8>,
+        answer: Answer,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(peer) = self.peers.get(&session) else { return };
+        let moment = |holding: Holding| self.moment(peer.node, holding);
+        let message = match answer {
+            Answer::Buckets { holding, sums } => Message::Buckets(Buckets { exchange, held: moment(*holding), sums }),
+            Answer::Heads { holding, heads } => {
+                Message::Heads(Heads { exchange, held: moment(*holding), buckets, heads })
+            }
+            Answer::Entries { holding, absent, entries } => {
+                Message::Entries(Entries { exchange, held: moment(*holding), absent, entries })
+            }
+            Answer::Snapshot { holding, entries, next, entries_total } => {
+                Message::Snapshot(Snapshot { exchange, held: moment(*holding), after, next, entries_total, entries })
+            }
+            _ => return,
+        };
+        out.push(Output::Send { session, message });
+    }
+
+    fn moment(&self, asker: NodeId, holding: Holding) -> Moment {
+        // A node that knows no members yet is of no help to a node that wants to know whether it is one.
+        let standing = self.members.get(&asker).map_or(MemberState::Suspended, |member| member.state);
+        Moment { vector: holding.vector, clock: holding.clock, standing }
+    }
+}
