@@ -65,6 +65,20 @@ pub struct Writing<'d> {
     pub(super) new_keys: KeySet,
 }
 
+impl Dit {
+    /// Does something in a transaction of its own and commits it, or nothing of it on an error. For commands and simulations;
+    /// a running node has the [`Writer`](super::Writer).
+    ///
+    /// # Errors
+    /// What `work` returns; [`DitError::Storage`].
+    pub fn transact<T>(&self, work: impl FnOnce(&mut Writing<'_>) -> Result<T, DitError>) -> Result<T, DitError> {
+        let mut writing = Writing::begin(self)?;
+        let done = work(&mut writing)?;
+        writing.commit()?;
+        Ok(done)
+    }
+}
+
 impl<'d> Writing<'d> {
     /// Begins a write transaction; waits for the one that is open.
     pub(super) fn begin(dit: &'d Dit) -> Result<Self, DitError> {

@@ -10,8 +10,9 @@
 
 mod encoding;
 
+use crate::dit::EntryHead;
 use crate::model::EntryUuid;
-use crate::state::{BucketSum, Csn, Dot, EntryDigest, NodeId, OriginId, Stamp, UpdateVector};
+use crate::state::{BucketSum, Csn, Dot, NodeId, OriginId, PortableEntry, UpdateVector};
 
 use super::member::{MemberState, Role};
 
@@ -269,19 +270,6 @@ pub struct Moment {
     pub standing: MemberState,
 }
 
-/// An entry in short.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct EntryHead {
-    /// Which entry.
-    pub uuid: EntryUuid,
-    /// Which incarnation.
-    pub birth: Stamp,
-    /// The digest of its lasting part; none if it was deleted.
-    pub digest: Option<EntryDigest>,
-    /// The newest change in it.
-    pub newest: Stamp,
-}
-
 /// Entries of some buckets in short.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Heads {
@@ -305,18 +293,9 @@ pub struct Entries {
     /// Entries asked for that are not there.
     pub absent: Vec<(EntryUuid, Dot)>,
     /// States, as many as fit; ask again for the rest.
-    pub entries: Vec<PortableState>,
-}
-
-/// The whole state of one entry as bytes, nothing local in it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PortableState {
-    /// Which entry.
-    pub uuid: EntryUuid,
-    /// Its birth.
-    pub birth: Dot,
-    /// Its state.
-    pub bytes: Vec<u8>,
+    pub entries: Vec<PortableEntry>,
+    /// More parts of the last entry follow in the next message.
+    pub more: bool,
 }
 
 /// A part of the whole content.
@@ -333,7 +312,7 @@ pub struct Snapshot {
     /// Entries in all, for progress.
     pub entries_total: u64,
     /// States in the sender's order.
-    pub entries: Vec<PortableState>,
+    pub entries: Vec<PortableEntry>,
 }
 
 /// What the receiver should know about itself.

@@ -25,6 +25,7 @@ pub mod member;
 pub mod membership;
 pub mod message;
 pub mod replicator;
+pub mod store;
 pub mod trust;
 
 pub use member::{Member, MemberState, Role, SessionId};

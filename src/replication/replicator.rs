@@ -35,7 +35,7 @@ use consumer::Consumer;
 use durability::Waits;
 use exchange::Exchange;
 use origin::Incarnation;
-use peer::{Greeting, Peer};
+use peer::Peer;
 use repair::Repairs;
 use stability::Stability;
 
@@ -216,7 +216,8 @@ impl Replicator {
         let digest = self.told_digest();
         let check = vector_check(&self.holding.vector);
         for peer in self.peers.values_mut().filter(|peer| peer.greeting.is_some()) {
-            let risen = self.holding.vector.iter().filter(|(origin, position)| peer.told.position(*origin) != **position);
+            let risen =
+                self.holding.vector.iter().filter(|(origin, position)| peer.told.position(*origin) != **position);
             let risen = UpdateVector::from_positions(risen.map(|(origin, position)| (origin, *position)));
             if risen.iter().len() == 0 && digest == peer.told_digest {
                 continue;
@@ -345,9 +346,11 @@ impl Replicator {
     fn peer_holds(&mut self, session: SessionId, out: &mut Vec<Output>) {
         let Some(peer) = self.peers.get_mut(&session) else { return };
         peer.supply.acknowledged(&peer.vector);
-        if peer.held_before.as_ref().is_some_and(|before| {
-            before.iter().all(|(origin, sequence)| peer.vector.sequence(*origin) >= *sequence)
-        }) {
+        if peer
+            .held_before
+            .as_ref()
+            .is_some_and(|before| before.iter().all(|(origin, sequence)| peer.vector.sequence(*origin) >= *sequence))
+        {
             peer.held_before = None;
         }
         if peer.challenged_ms.is_none() && peer.held_before.is_none() {
@@ -367,9 +370,8 @@ impl Replicator {
         let rows = self.stability.rows_to_tell(peer.node, now.monotonic_ms);
         let silent = self.silent_members();
         let Some(peer) = self.peers.get_mut(&session) else { return };
-        let echo = peer
-            .last_echo
-            .map(|(sent_ms, at_ms)| Echo { sent_ms, held_ms: now.monotonic_ms.saturating_sub(at_ms) });
+        let echo =
+            peer.last_echo.map(|(sent_ms, at_ms)| Echo { sent_ms, held_ms: now.monotonic_ms.saturating_sub(at_ms) });
         peer.told = self.holding.vector.clone();
         peer.told_digest = digest;
         let beacon = Beacon {

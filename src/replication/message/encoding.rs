@@ -4,13 +4,16 @@
 //! malformed. Nothing here allocates more than a small multiple of the input.
 
 use super::{
-    Ack, Beacon, Buckets, Echo, Entries, EntryHead, Heads, Hello, Interest, Message, Moment, PeerError, PortableState,
-    Push, Row, Snapshot, Standing, VersionRange,
+    Ack, Beacon, Buckets, Echo, Entries, Heads, Hello, Interest, Message, Moment, PeerError, Push, Row, Snapshot,
+    Standing, VersionRange,
 };
+use crate::dit::EntryHead;
 use crate::model::EntryUuid;
 use crate::replication::member::{MemberState, Role};
 use crate::state::encoding::bytes::{Reader, put_bytes, put_varint};
-use crate::state::{BucketSum, Csn, Dot, EntryDigest, NodeId, OriginId, Stamp, StateError, UpdateVector};
+use crate::state::{
+    BucketSum, Csn, Dot, EntryDigest, NodeId, OriginId, PortableEntry, Stamp, StateError, UpdateVector,
+};
 
 /// Text in an error is cut to this.
 const DETAIL_BYTES_MAX: usize = 1024;
@@ -187,6 +190,7 @@ impl Message {
                 fields.moment(3, &entries.held);
                 fields.dots(5, &entries.absent);
                 fields.states(7, &entries.entries);
+                fields.number(9, u64::from(entries.more));
             }
             Self::ChainsRequest { origin, sequences } => {
                 fields.kind(CHAINS_REQUEST);
@@ -310,12 +314,13 @@ impl Message {
                 Self::EntriesRequest { exchange: content.number(1)?, wanted: content.dots(3)? }
             }
             ENTRIES => {
-                let content = known(&[1, 3, 5, 7])?;
+                let content = known(&[1, 3, 5, 7, 9])?;
                 Self::Entries(Entries {
                     exchange: content.number(1)?,
                     held: content.moment(3)?,
                     absent: content.dots(5)?,
                     entries: content.states(7)?,
+                    more: content.number(9)? != 0,
                 })
             }
             CHAINS_REQUEST => {
@@ -409,7 +414,7 @@ impl Fields<'_> {
         });
     }
 
-    fn states(&mut self, tag: u64, states: &[PortableState]) {
+    fn states(&mut self, tag: u64, states: &[PortableEntry]) {
         self.with(tag, |out| {
             put_varint(out, states.len() as u64);
             for state in states {
@@ -645,10 +650,10 @@ impl<'a> Content<'a> {
         self.list(tag, 18, read_dot)
     }
 
-    fn states(&self, tag: u64) -> Result<Vec<PortableState>, StateError> {
+    fn states(&self, tag: u64) -> Result<Vec<PortableEntry>, StateError> {
         self.list(tag, 19, |field| {
             let (uuid, birth) = read_dot(field)?;
-            Ok(PortableState { uuid, birth, bytes: field.bytes()?.to_vec() })
+            Ok(PortableEntry { uuid, birth, bytes: field.bytes()?.to_vec() })
         })
     }
 }

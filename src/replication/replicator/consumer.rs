@@ -141,7 +141,8 @@ impl Replicator {
         if push.records.is_empty() {
             return;
         }
-        if peer.queued_bytes + push.bytes() > 2 * self.options.credit_bytes + crate::replication::codec::FRAME_BYTES_MAX {
+        if peer.queued_bytes + push.bytes() > 2 * self.options.credit_bytes + crate::replication::codec::FRAME_BYTES_MAX
+        {
             return self.refuse(session, PeerError::Flooding, "", out);
         }
         if peer.held_before.is_some() && origin == greeting.origin {

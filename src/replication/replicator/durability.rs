@@ -54,9 +54,7 @@ impl Replicator {
         let mut answered = Vec::new();
         for (ticket, wait) in &self.waits.0 {
             let acknowledged = self.acknowledged_by(wait.dot);
-            let suppliers = || {
-                self.members.values().filter(|member| member.holds_cut() && member.node != self.node)
-            };
+            let suppliers = || self.members.values().filter(|member| member.holds_cut() && member.node != self.node);
             let (wanted, met) = match wait.durability {
                 Durability::Quorum(count) => (count, acknowledged.len() >= count),
                 Durability::All => (suppliers().count(), suppliers().all(|member| acknowledged.contains(&member.node))),

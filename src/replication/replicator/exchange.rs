@@ -14,10 +14,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::interface::{Answer, ExchangeStatus, Output, ReadRequest, WriteRequest};
 use super::{Purpose, Replicator};
+use crate::dit::EntryHead;
 use crate::model::EntryUuid;
 use crate::replication::member::{MemberState, SessionId};
 use crate::replication::message::{Message, Moment};
-use crate::state::{BucketSum, Csn, Dot, EntryHead, NodeId, UpdateVector};
+use crate::state::{BucketSum, Csn, Dot, NodeId, PortableEntry, UpdateVector};
 
 /// Entries in short asked for in one question, about.
 const HEADS_ASKED: u64 = 20_000;
@@ -70,6 +71,8 @@ enum Stage {
     OurHeads(Vec<EntryHead>, UpdateVector),
     /// Asked for states.
     Entries(Vec<(EntryUuid, Dot)>),
+    /// Nothing asked: the next question is to be chosen.
+    Between,
     /// Asked for everything after this.
     Snapshot(Vec<u8>),
     /// The vector is being taken over.
@@ -113,7 +116,7 @@ impl Replicator {
             Stage::Heads(buckets) => Message::HeadsRequest { exchange: id, buckets: buckets.clone() },
             Stage::Entries(wanted) => Message::EntriesRequest { exchange: id, wanted: wanted.clone() },
             Stage::Snapshot(after) => Message::SnapshotRequest { exchange: id, after: after.clone() },
-            Stage::OurBuckets(_) | Stage::OurHeads(..) | Stage::Closing => return,
+            Stage::OurBuckets(_) | Stage::OurHeads(..) | Stage::Between | Stage::Closing => return,
         };
         exchange.asked_ms = self.now.monotonic_ms;
         out.push(Output::Send { session: exchange.session, message });
@@ -158,16 +161,21 @@ impl Replicator {
                 self.read(ReadRequest::Heads { buckets: answer.buckets }, purpose, out);
             }
             (Message::Entries(answer), Stage::Entries(asked)) if answer.exchange == exchange.id => {
-                let before = asked.len();
-                let got: BTreeSet<(EntryUuid, Dot)> =
+                let mut got: BTreeSet<(EntryUuid, Dot)> =
                     answer.entries.iter().map(|entry| (entry.uuid, entry.birth)).chain(answer.absent).collect();
-                asked.retain(|wanted| !got.contains(wanted));
-                if asked.len() == before {
-                    return;
+                if answer.more
+                    && let Some(last) = answer.entries.last()
+                {
+                    got.remove(&(last.uuid, last.birth));
                 }
-                let left = std::mem::take(asked);
-                left.into_iter().rev().for_each(|wanted| exchange.wanted.push_front(wanted));
-                exchange.stage = Stage::Entries(Vec::new());
+                let before = asked.len();
+                asked.retain(|wanted| !got.contains(wanted));
+                // With more to come the question stays asked; what comes twice does no harm.
+                if !answer.more && asked.len() < before {
+                    let left = std::mem::take(asked);
+                    left.into_iter().rev().for_each(|wanted| exchange.wanted.push_front(wanted));
+                    exchange.stage = Stage::Between;
+                }
                 self.take_states(answer.entries, answer.held, out);
                 self.next_question(out);
             }
@@ -206,12 +214,7 @@ impl Replicator {
     }
 
     /// Hands states to the store.
-    fn take_states(
-        &mut self,
-        entries: Vec<crate::state::PortableEntry>,
-        held: Moment,
-        out: &mut Vec<Output>,
-    ) {
+    fn take_states(&mut self, entries: Vec<PortableEntry>, held: Moment, out: &mut Vec<Output>) {
         let Some(exchange) = &mut self.exchange else { return };
         if entries.is_empty() {
             return;
@@ -234,6 +237,9 @@ impl Replicator {
         }
         if matches!(exchange.stage, Stage::Closing) {
             return self.close_exchange(out);
+        }
+        if !matches!(exchange.stage, Stage::Between) {
+            return;
         }
         if !exchange.wanted.is_empty() {
             let count = exchange.wanted.len().min(ENTRIES_ASKED);
@@ -278,11 +284,13 @@ impl Replicator {
                 exchange.buckets =
                     differing.filter_map(|(index, sum)| Some((u16::try_from(index).ok()?, sum.count + 1))).collect();
                 exchange.entries_total = Some(exchange.buckets.iter().map(|(_, count)| count - 1).sum());
+                exchange.stage = Stage::Between;
                 self.next_question(out);
             }
             Answer::Heads { holding, heads: ours } => {
                 let Stage::OurHeads(theirs, their_vector) = &exchange.stage else { return };
                 let (theirs, their_vector) = (theirs.clone(), their_vector.clone());
+                exchange.stage = Stage::Between;
                 self.compare_heads(&holding.vector, &ours, &theirs, their_vector, out);
                 self.next_question(out);
             }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::dit::EntryHead;
 use crate::model::EntryUuid;
 use crate::replication::member::{Member, MemberState, Role, SessionId};
-use crate::replication::message::{EntryHead, Message, PeerError, PortableState};
-use crate::state::{BucketSum, Csn, Dot, LogRecord, NodeId, OriginId, StableCut, Stamp, UpdateVector};
+use crate::replication::message::{Message, PeerError};
+use crate::state::{BucketSum, Csn, Dot, LogRecord, NodeId, OriginId, PortableEntry, StableCut, Stamp, UpdateVector};
 
 /// Limits and intervals.
 #[derive(Clone, Debug)]
@@ -306,7 +307,7 @@ pub enum WriteRequest {
     /// Join whole states.
     Merge {
         /// The states.
-        entries: Vec<PortableState>,
+        entries: Vec<PortableEntry>,
         /// What their sender held.
         theirs: UpdateVector,
         /// Its hybrid clock.
@@ -362,7 +363,7 @@ pub enum Answer {
         /// Those that are not there.
         absent: Vec<(EntryUuid, Dot)>,
         /// The states.
-        entries: Vec<PortableState>,
+        entries: Vec<PortableEntry>,
     },
     /// The store could not; the words are for the log.
     Failed(String),
@@ -385,7 +386,7 @@ pub enum Answer {
         /// The snapshot's vector and clock.
         holding: Box<Holding>,
         /// The states.
-        entries: Vec<PortableState>,
+        entries: Vec<PortableEntry>,
         /// Where to go on.
         next: Option<Vec<u8>>,
         /// Entries in all.

@@ -202,10 +202,8 @@ impl Replicator {
     fn search_fork(&mut self, session: SessionId, origin: OriginId, different: u64, out: &mut Vec<Output>) {
         let now_ms = self.now.monotonic_ms;
         let reissues = &self.incarnation.reissues;
-        let fresh = self
-            .incarnation
-            .search
-            .is_some_and(|search| now_ms < search.asked_ms + self.options.exchange_retry_ms);
+        let fresh =
+            self.incarnation.search.is_some_and(|search| now_ms < search.asked_ms + self.options.exchange_retry_ms);
         if fresh || self.incarnation.reissuing || reissues.iter().any(|(queued, _)| *queued == origin) {
             return;
         }
@@ -261,8 +259,7 @@ impl Replicator {
                 different = Some(different.map_or(sequence, |least: u64| least.min(sequence)));
             }
         }
-        let searching =
-            self.incarnation.search.filter(|search| search.session == session && search.origin == origin);
+        let searching = self.incarnation.search.filter(|search| search.session == session && search.origin == origin);
         match searching {
             Some(search) => {
                 let next = Search {

@@ -118,9 +118,10 @@ impl Replicator {
     pub(super) fn row_candidates(&mut self) {
         let held = &self.holding.vector;
         for (node, row) in &mut self.stability.rows {
-            let suspect = self.peers.values().any(|peer| {
-                peer.node == *node && (peer.challenged_ms.is_some() || peer.held_before.is_some())
-            });
+            let suspect = self
+                .peers
+                .values()
+                .any(|peer| peer.node == *node && (peer.challenged_ms.is_some() || peer.held_before.is_some()));
             if suspect {
                 continue;
             }
@@ -192,7 +193,8 @@ impl Replicator {
             .filter(|member| {
                 let counted = self.stability.rows.get(&member.node).and_then(|row| row.counted.as_ref());
                 counted.is_none_or(|counted| {
-                    held.iter().any(|(origin, position)| counted.get(&origin).is_none_or(|has| *has < position.sequence))
+                    held.iter()
+                        .any(|(origin, position)| counted.get(&origin).is_none_or(|has| *has < position.sequence))
                 })
             })
             .map(|member| member.node)

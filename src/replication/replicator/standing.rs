@@ -50,9 +50,10 @@ impl Replicator {
             return;
         }
         let now_ms = self.now.monotonic_ms;
-        let fell_back = self.stability.latest(node).filter(|latest| {
-            latest.iter().any(|(origin, sequence)| hello.vector.sequence(*origin) < *sequence)
-        });
+        let fell_back = self
+            .stability
+            .latest(node)
+            .filter(|latest| latest.iter().any(|(origin, sequence)| hello.vector.sequence(*origin) < *sequence));
         let fell_back = fell_back.cloned();
         let Some(peer) = self.peers.get_mut(&session) else { return };
         peer.greeting = Some(Greeting { origin: hello.origin, boot: hello.boot, role: hello.role });
@@ -92,12 +93,8 @@ impl Replicator {
     /// Origins of which a peer holds as much as this node and something else.
     pub(super) fn check_other_origins(&mut self, session: SessionId, out: &mut Vec<Output>) {
         let Some(peer) = self.peers.get(&session).filter(|peer| peer.is_open()) else { return };
-        let forked: Vec<OriginId> = self
-            .holding
-            .vector
-            .forked_origins(&peer.vector)
-            .filter(|origin| *origin != self.holding.origin)
-            .collect();
+        let forked: Vec<OriginId> =
+            self.holding.vector.forked_origins(&peer.vector).filter(|origin| *origin != self.holding.origin).collect();
         for origin in forked {
             self.fork_found(origin, Some(session), out);
         }
@@ -172,7 +169,8 @@ impl Replicator {
         let Some(peer) = self.peers.get(&session) else { return };
         let member = self.members.get(&peer.node);
         let state = member.map_or(MemberState::Active, |member| member.state);
-        let pairs = |numbers: &BTreeMap<OriginId, u64>| numbers.iter().map(|(origin, number)| (*origin, *number)).collect();
+        let pairs =
+            |numbers: &BTreeMap<OriginId, u64>| numbers.iter().map(|(origin, number)| (*origin, *number)).collect();
         let finals: Vec<(OriginId, u64)> = member.map(|member| pairs(&member.finals)).unwrap_or_default();
         let held_before: Vec<(OriginId, u64)> = peer.held_before.as_ref().map(pairs).unwrap_or_default();
         if state != MemberState::Active || !finals.is_empty() || !held_before.is_empty() || twin.is_some() {
@@ -216,9 +214,7 @@ impl Replicator {
         let gone: Vec<SessionId> = self
             .peers
             .values()
-            .filter(|peer| {
-                self.members.get(&peer.node).is_some_and(|member| member.state == MemberState::Retired)
-            })
+            .filter(|peer| self.members.get(&peer.node).is_some_and(|member| member.state == MemberState::Retired))
             .map(|peer| peer.session)
             .collect();
         for session in gone {
@@ -264,16 +260,17 @@ impl Replicator {
             .map(|(origin, position)| (origin, position.sequence.saturating_sub(has(origin))))
             .filter(|(_, count)| *count > 0)
             .collect();
-        let missing = theirs.into_iter().flatten().map(|(origin, held)| (*origin, held.saturating_sub(ours.sequence(*origin))));
-        let ages = backlog.keys().filter_map(|origin| {
-            self.stability.held_for_ms(*origin, has(*origin) + 1, now.monotonic_ms)
-        });
+        let missing =
+            theirs.into_iter().flatten().map(|(origin, held)| (*origin, held.saturating_sub(ours.sequence(*origin))));
+        let ages =
+            backlog.keys().filter_map(|origin| self.stability.held_for_ms(*origin, has(*origin) + 1, now.monotonic_ms));
         let peer = self.peers.values().find(|peer| peer.node == member.node && peer.is_open());
         let verdict = match peer {
             Some(peer) => self.verdict(peer.session),
             None if theirs.is_none() => MemberVerdict::Unknown,
             None => {
-                let we_lack = theirs.into_iter().flatten().map(|(origin, held)| held.saturating_sub(ours.sequence(*origin)));
+                let we_lack =
+                    theirs.into_iter().flatten().map(|(origin, held)| held.saturating_sub(ours.sequence(*origin)));
                 MemberVerdict::CatchingUp { they_lack: backlog.values().sum(), we_lack: we_lack.sum() }
             }
         };

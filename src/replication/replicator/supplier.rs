@@ -6,11 +6,14 @@
 
 use super::interface::{Answer, Output, ReadRequest};
 use super::{Purpose, Replicator};
+use crate::model::EntryUuid;
 use crate::replication::member::{MemberState, SessionId};
 use crate::replication::message::{Buckets, Entries, Heads, Interest, Message, Moment, Push, Snapshot};
 use crate::replication::replicator::Holding;
-use crate::state::{NodeId, OriginId};
+use crate::state::{Dot, NodeId, OriginId, PortableEntry};
 
+/// States in one message, about.
+const MESSAGE_BYTES: usize = 8 << 20;
 /// Entries asked for in one message at most.
 const ENTRIES_ASKED_MAX: usize = 4096;
 
@@ -37,15 +40,20 @@ impl Replicator {
             return;
         }
         let vector = &self.holding.vector;
-        while supply.ranges.front().is_some_and(|(origin, first, last)| first > last || vector.sequence(*origin) < *first) {
+        while supply
+            .ranges
+            .front()
+            .is_some_and(|(origin, first, last)| first > last || vector.sequence(*origin) < *first)
+        {
             supply.ranges.pop_front();
         }
         let next = match supply.ranges.front() {
             Some((origin, first, last)) => Some((*origin, *first, *last, true)),
             None => {
                 // Origins take turns: those after the last one first.
-                let after = vector.iter().filter(|(origin, _)| *origin > supply.last);
-                let before = vector.iter().filter(|(origin, _)| *origin <= supply.last);
+                let turn = supply.last;
+                let after = vector.iter().filter(|(origin, _)| *origin > turn);
+                let before = vector.iter().filter(|(origin, _)| *origin <= turn);
                 after.chain(before).find_map(|(origin, position)| {
                     if !supply.wants(origin) || supply.trimmed.contains(&origin) {
                         return None;
@@ -176,12 +184,12 @@ impl Replicator {
         let Some(peer) = self.peers.get(&session) else { return };
         let moment = |holding: Holding| self.moment(peer.node, holding);
         let message = match answer {
+            Answer::Entries { holding, absent, entries } => {
+                return self.send_entries(session, exchange, *holding, absent, entries, out);
+            }
             Answer::Buckets { holding, sums } => Message::Buckets(Buckets { exchange, held: moment(*holding), sums }),
             Answer::Heads { holding, heads } => {
                 Message::Heads(Heads { exchange, held: moment(*holding), buckets, heads })
-            }
-            Answer::Entries { holding, absent, entries } => {
-                Message::Entries(Entries { exchange, held: moment(*holding), absent, entries })
             }
             Answer::Snapshot { holding, entries, next, entries_total } => {
                 Message::Snapshot(Snapshot { exchange, held: moment(*holding), after, next, entries_total, entries })
@@ -189,6 +197,38 @@ impl Replicator {
             _ => return,
         };
         out.push(Output::Send { session, message });
+    }
+
+    /// Sends states in messages of bounded size: a large entry is in several.
+    fn send_entries(
+        &self,
+        session: SessionId,
+        exchange: u64,
+        holding: Holding,
+        absent: Vec<(EntryUuid, Dot)>,
+        entries: Vec<PortableEntry>,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(peer) = self.peers.get(&session) else { return };
+        let held = self.moment(peer.node, holding);
+        let mut entries = entries.into_iter().peekable();
+        let mut absent = Some(absent);
+        loop {
+            let (mut part, mut bytes) = (Vec::new(), 0);
+            while let Some(entry) =
+                entries.next_if(|entry| part.is_empty() || bytes + entry.bytes.len() <= MESSAGE_BYTES)
+            {
+                bytes += entry.bytes.len();
+                part.push(entry);
+            }
+            let more = entries.peek().is_some();
+            let absent = absent.take().unwrap_or_default();
+            let message = Message::Entries(Entries { exchange, held: held.clone(), absent, entries: part, more });
+            out.push(Output::Send { session, message });
+            if !more {
+                return;
+            }
+        }
     }
 
     fn moment(&self, asker: NodeId, holding: Holding) -> Moment {

@@ -45,9 +45,9 @@ fn stamp() -> impl Strategy<Value = Stamp> {
     (any::<[u8; 16]>(), any::<u64>()).prop_map(|(csn, sequence)| Stamp { csn: Csn::from_be_bytes(csn), sequence })
 }
 
-fn states() -> impl Strategy<Value = Vec<PortableState>> {
+fn states() -> impl Strategy<Value = Vec<PortableEntry>> {
     vec((dot(), vec(any::<u8>(), 0..40)), 0..4).prop_map(|states| {
-        states.into_iter().map(|((uuid, birth), bytes)| PortableState { uuid, birth, bytes }).collect()
+        states.into_iter().map(|((uuid, birth), bytes)| PortableEntry { uuid, birth, bytes }).collect()
     })
 }
 
@@ -114,8 +114,11 @@ fn small() -> impl Strategy<Value = Message> {
     prop_oneof![
         (origin_id(), 1..u64::MAX / 2, any::<[u8; 16]>(), vec(vec(any::<u8>(), 0..50), 0..6))
             .prop_map(|(origin, first, chain, records)| Message::Push(Push { origin, first, chain, records })),
-        (vector(), proptest::option::of(sum()), any::<u64>())
-            .prop_map(|(risen, digest, check)| Message::Ack(Ack { risen, digest, check })),
+        (vector(), proptest::option::of(sum()), any::<u64>()).prop_map(|(risen, digest, check)| Message::Ack(Ack {
+            risen,
+            digest,
+            check
+        })),
         (any::<bool>(), vec(origin_id(), 0..4), numbers())
             .prop_map(|(all_but, origins, held)| Message::Interest(Interest { all_but, origins, held })),
         (origin_id(), any::<u64>(), any::<u64>()).prop_map(|(origin, first, last)| Message::Request {
@@ -152,15 +155,24 @@ fn exchange() -> impl Strategy<Value = Message> {
         (any::<u64>(), moment(), vec(any::<u16>(), 0..5), vec(head, 0..5))
             .prop_map(|(exchange, held, buckets, heads)| Message::Heads(Heads { exchange, held, buckets, heads })),
         (any::<u64>(), vec(dot(), 0..5)).prop_map(|(exchange, wanted)| Message::EntriesRequest { exchange, wanted }),
-        (any::<u64>(), moment(), vec(dot(), 0..5), states()).prop_map(|(exchange, held, absent, entries)| {
-            Message::Entries(Entries { exchange, held, absent, entries })
-        }),
-        (any::<u64>(), vec(any::<u8>(), 0..9)).prop_map(|(exchange, after)| Message::SnapshotRequest { exchange, after }),
-        (any::<u64>(), moment(), vec(any::<u8>(), 0..9), proptest::option::of(vec(any::<u8>(), 0..9)), any::<u64>(), states()).prop_map(
-            |(exchange, held, after, next, entries_total, entries)| {
-                Message::Snapshot(Snapshot { exchange, held, after, next, entries_total, entries })
+        (any::<u64>(), moment(), vec(dot(), 0..5), states(), any::<bool>()).prop_map(
+            |(exchange, held, absent, entries, more)| {
+                Message::Entries(Entries { exchange, held, absent, entries, more })
             }
         ),
+        (any::<u64>(), vec(any::<u8>(), 0..9))
+            .prop_map(|(exchange, after)| Message::SnapshotRequest { exchange, after }),
+        (
+            any::<u64>(),
+            moment(),
+            vec(any::<u8>(), 0..9),
+            proptest::option::of(vec(any::<u8>(), 0..9)),
+            any::<u64>(),
+            states()
+        )
+            .prop_map(|(exchange, held, after, next, entries_total, entries)| {
+                Message::Snapshot(Snapshot { exchange, held, after, next, entries_total, entries })
+            }),
     ]
 }
 

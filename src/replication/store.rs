@@ -1,0 +1,175 @@
+//! Carries out what a [`Replicator`](super::Replicator) asks of the tree.
+//!
+//! Reads see one snapshot each and are short: what they return is bounded by the request. Writes run inside a transaction
+//! that somebody else begins and commits; their answer counts only after the commit. The tokio driver and the simulator
+//! use the same functions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::replicator::{Answer, Applied, Holding, ReadRequest, WriteRequest};
+use crate::dit::{Dit, DitError, EntryMark, LogRange, Merged, Receipt, View, Writing};
+use crate::model::EntryUuid;
+use crate::state::{Csn, Dot, LogRecord, OriginId, StableCut};
+use crate::storage::MetaName;
+
+/// Entries looked at in one settling, at most.
+const SETTLE_WORK: usize = 2_000;
+/// Log records dropped in one transaction, at most.
+const TRIM_WORK: usize = 10_000;
+
+/// What the tree holds now.
+///
+/// # Errors
+/// [`DitError::Storage`].
+pub fn holding(dit: &Dit) -> Result<Holding, DitError> {
+    holding_of(&dit.read()?.view())
+}
+
+fn holding_of(view: &View<'_>) -> Result<Holding, DitError> {
+    let reader = view.reader();
+    let clock = reader.meta(MetaName::Clock)?.and_then(|bytes| bytes.first_chunk::<16>().copied()).unwrap_or_default();
+    Ok(Holding {
+        origin: OriginId(reader.meta_u64(MetaName::Origin)?),
+        vector: view.update_vector()?,
+        digest: view.digest()?,
+        clock: Csn::from_be_bytes(clock),
+        floors: view.log_floors()?.into_iter().filter(|(_, floor)| *floor > 1).collect(),
+    })
+}
+
+/// Answers from one snapshot. A failure is an answer too.
+pub fn read(dit: &Dit, request: &ReadRequest) -> Answer {
+    let answer = || -> Result<Answer, DitError> {
+        let snapshot = dit.read()?;
+        let view = snapshot.view();
+        read_of(&view, request)
+    };
+    answer().unwrap_or_else(|error| Answer::Failed(error.to_string()))
+}
+
+fn read_of(view: &View<'_>, request: &ReadRequest) -> Result<Answer, DitError> {
+    Ok(match request {
+        ReadRequest::Buckets => Answer::Buckets { holding: Box::new(holding_of(view)?), sums: view.digest_buckets()? },
+        ReadRequest::Chains { origin, sequences } => {
+            let mut chains = Vec::with_capacity(sequences.len());
+            for sequence in sequences {
+                chains.extend(view.log_chain(*origin, *sequence)?.map(|chain| (*sequence, chain)));
+            }
+            Answer::Chains(chains)
+        }
+        ReadRequest::Entries { wanted, bytes_max } => entries(view, wanted, *bytes_max)?,
+        ReadRequest::Heads { buckets } => {
+            let buckets: BTreeSet<u16> = buckets.iter().copied().collect();
+            Answer::Heads { holding: Box::new(holding_of(view)?), heads: view.bucket_heads(&buckets)? }
+        }
+        ReadRequest::Log { origin, first, last, bytes_max } => match view.log_range(*origin, *first, *bytes_max)? {
+            LogRange::Records(mut records) => {
+                records.retain(|record| record.sequence <= *last);
+                Answer::Log(records)
+            }
+            LogRange::Trimmed { first_kept } => Answer::LogTrimmed { first_kept },
+        },
+        ReadRequest::Snapshot { after, bytes_max } => {
+            let holding = Box::new(holding_of(view)?);
+            let entries_total = holding.digest.count;
+            let (entries, next) = view.portable_entries(EntryMark::from_bytes(after).as_ref(), *bytes_max)?;
+            Answer::Snapshot { holding, entries, next: next.map(|mark| mark.to_bytes()), entries_total }
+        }
+    })
+}
+
+/// States of as many of the wanted entries as fit, in their order.
+fn entries(view: &View<'_>, wanted: &[(EntryUuid, Dot)], bytes_max: usize) -> Result<Answer, DitError> {
+    let (mut entries, mut absent, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for (uuid, birth) in wanted {
+        if bytes >= bytes_max {
+            break;
+        }
+        match view.portable_entry(*uuid, *birth, bytes_max)? {
+            Some(parts) => {
+                bytes += parts.iter().map(|part| part.bytes.len()).sum::<usize>();
+                entries.extend(parts);
+            }
+            None => absent.push((*uuid, *birth)),
+        }
+    }
+    Ok(Answer::Entries { holding: Box::new(holding_of(view)?), absent, entries })
+}
+
+/// Does it inside the transaction; the answer is to be given after the commit.
+///
+/// # Errors
+/// [`DitError::Storage`], [`DitError::State`]: the transaction is then to be dropped, and the answer is
+/// [`Answer::Failed`].
+pub fn write(writing: &mut Writing<'_>, request: &WriteRequest) -> Result<Answer, DitError> {
+    match request {
+        WriteRequest::Apply(records) => return apply(writing, records).map(Answer::Applied),
+        WriteRequest::DropDeleted { entries, theirs } => {
+            for (uuid, birth) in entries {
+                writing.drop_if_deleted_at(*uuid, *birth, theirs)?;
+            }
+        }
+        WriteRequest::Merge { entries, theirs: _, clock } => {
+            writing.follow_clock(*clock);
+            for entry in entries {
+                if let Merged::Undecodable(error) = writing.merge_entry(entry)? {
+                    return Ok(Answer::Failed(format!("state of entry {}: {error}", entry.uuid)));
+                }
+            }
+        }
+        WriteRequest::ReissueTail { origin, after, clock } => {
+            writing.follow_clock(*clock);
+            let _ = (origin, after);
+        }
+        WriteRequest::RotateOrigin => {
+            writing.rotate_origin()?;
+        }
+        WriteRequest::Settle(cut) => return settle(writing, cut),
+        WriteRequest::TakeVector { theirs, clock } => {
+            writing.follow_clock(*clock);
+            writing.take_vector(theirs)?;
+        }
+        WriteRequest::TrimLog(floors) => return trim(writing, floors),
+    }
+    Ok(Answer::Done { more: false })
+}
+
+fn apply(writing: &mut Writing<'_>, records: &[LogRecord]) -> Result<Applied, DitError> {
+    let mut applied = Applied::default();
+    let mut stopped: BTreeSet<OriginId> = BTreeSet::new();
+    for record in records.iter() {
+        let origin = record.origin;
+        if stopped.contains(&origin) {
+            continue;
+        }
+        match writing.receive(record)? {
+            Receipt::Applied { ahead_ms } => {
+                applied.applied += 1;
+                applied.far_ahead.extend(ahead_ms.map(|ahead_ms| (origin, ahead_ms)));
+                continue;
+            }
+            Receipt::Known => {
+                applied.known += 1;
+                continue;
+            }
+            Receipt::Closed { .. } => {}
+            Receipt::Fork => applied.forks.push(origin),
+            Receipt::Gap { held } => applied.gaps.push((origin, held)),
+            // Told by its vector too; the replicator begins a new origin.
+            Receipt::Own => {}
+            Receipt::Undecodable(error) => applied.undecodable.push((origin, record.sequence, error.to_string())),
+        }
+        stopped.insert(origin);
+    }
+    Ok(applied)
+}
+
+fn settle(writing: &mut Writing<'_>, cut: &StableCut) -> Result<Answer, DitError> {
+    let _ = (writing, cut, SETTLE_WORK);
+    Ok(Answer::Done { more: false })
+}
+
+fn trim(writing: &mut Writing<'_>, floors: &BTreeMap<OriginId, u64>) -> Result<Answer, DitError> {
+    let _ = (writing, floors, TRIM_WORK);
+    Ok(Answer::Done { more: false })
+}
