@@ -264,9 +264,9 @@ impl Writing<'_> {
             let come = if order.is_ge() { new.next() } else { None };
             match (gone, come) {
                 (Some(key), None) => {
-                    self.txn.delete(Table::Index, key, Some(&id.to_key()))?;
+                    self.txn.set_index(key, id, false);
                 }
-                (None, Some(key)) => self.txn.put(Table::Index, key, &id.to_key(), PutMode::Upsert)?,
+                (None, Some(key)) => self.txn.set_index(key, id, true),
                 _ => {}
             }
         }

@@ -167,7 +167,7 @@ impl Writing<'_> {
             item = cursor.next()?;
         }
         drop(cursor);
-        self.txn.clear(Table::Index)?;
+        self.txn.clear_index()?;
         sorter.finish(&mut self.txn)?;
         let fingerprint = self.catalog.index_options().fingerprint(self.catalog.schema());
         self.txn.put_meta(MetaName::IndexConfiguration, fingerprint.as_bytes())?;

@@ -16,7 +16,8 @@ use super::writing::read_state;
 use crate::model::EntryUuid;
 use crate::state::{BUCKETS, BucketSum, EntryState, OriginId, OriginPosition, Spilled, bucket_of};
 use crate::storage::{
-    ENTRY_HAS_LINKS, EntryId, MetaName, Reader, Table, ViewRecord, dn2id_key, sealed_id, uuid2id_key,
+    ENTRY_HAS_LINKS, EntryId, IndexCursor, MetaName, Postings, Reader, Table, ViewRecord, dn2id_key, sealed_id,
+    uuid2id_key,
 };
 use std::collections::BTreeMap;
 
@@ -89,7 +90,7 @@ pub fn check(dit: &Dit, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckRepor
     }
     progress(total, total);
     counters(reader, &subordinates, tree_records, &mut report)?;
-    if reader.count(Table::Index)? != report.index_records {
+    if IndexCursor::count_all(reader)? != report.index_records {
         extra_index_records(&view, &mut report)?;
     }
     views_without_state(reader, &mut report)?;
@@ -169,9 +170,8 @@ fn entry(
     if let Some(text) = super::spill::wrong_text(view, id)? {
         report.tell(format!("bigvalues: entry number {} keeps {text} as the name of an entry that has another", id.0));
     }
-    let mut index = reader.cursor(Table::Index)?;
     for key in keys.sorted() {
-        if index.seek_duplicate(key, &id.to_key())?.map(EntryId::from_key) == Some(id) {
+        if Postings::has(reader, key, id)? {
             report.index_records += 1;
         } else {
             report.tell(format!("index: entry number {} is missing at {}", id.0, key_text(view, key)));
@@ -253,11 +253,9 @@ fn counters(
 
 /// Finds index records that no entry calls for.
 fn extra_index_records(view: &View<'_>, report: &mut CheckReport) -> Result<(), DitError> {
-    let mut cursor = view.reader().cursor(Table::Index)?;
-    let mut item = cursor.first()?;
+    let mut cursor = IndexCursor::seek(view.reader(), &[], EntryId::NONE)?;
     let mut keys = KeySet::default();
-    while let Some((key, id)) = item {
-        let id = EntryId::from_key(id);
+    while let Some((key, id)) = cursor.next()? {
         keys.clear();
         let called_for = match view.entry(id) {
             Ok(Some(entry)) => {
@@ -270,7 +268,6 @@ fn extra_index_records(view: &View<'_>, report: &mut CheckReport) -> Result<(), 
         if !called_for {
             report.tell(format!("index: entry number {} stands at {} for no reason", id.0, key_text(view, key)));
         }
-        item = cursor.next()?;
     }
     Ok(())
 }

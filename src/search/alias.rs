@@ -8,7 +8,7 @@ use super::compile::OBJECT_CLASS;
 use super::scope::Territory;
 use crate::dit::{Entry, View};
 use crate::model::{DerefAliases, Dn, Rdn, Scope};
-use crate::storage::{ENTRY_ALIAS, ENTRY_REFERRAL, EntryId, IndexKind, Table, ViewRecord, index_key};
+use crate::storage::{ENTRY_ALIAS, ENTRY_REFERRAL, EntryId, IndexKind, Postings, Table, ViewRecord, index_key};
 
 /// Aliases followed one after another.
 const HOPS_MAX: usize = 16;
@@ -135,14 +135,12 @@ pub(super) fn of_class(view: View<'_>, class: &str, flag: u16) -> Result<Vec<Ent
     if let (Some(attribute), Some(oid)) = (indexed, schema.canonical_oid(class)) {
         let mut key = Vec::with_capacity(32);
         index_key(attribute, IndexKind::Equality, oid.as_bytes(), &mut key);
-        let mut cursor = view.reader().cursor(Table::Index)?;
-        let mut item = cursor.seek_exact(&key)?;
-        while let Some((_, id)) = item {
+        let Some(mut list) = Postings::open(view.reader(), &key)? else { return Ok(found) };
+        while let Some(id) = list.next()? {
             if found.len() >= CLASS_ENTRIES_MAX {
                 return Err(too_many);
             }
-            found.push(EntryId::from_key(id));
-            item = cursor.next_duplicate()?;
+            found.push(id);
         }
         return Ok(found);
     }

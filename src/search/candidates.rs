@@ -21,7 +21,7 @@ use crate::dit::{AttributeInfo, LONG_PIECE, View, grams_of, link_key, text_link_
 use crate::model::EntryUuid;
 use crate::schema::{AttributeTypeIndex, MatchingRule, Schema};
 use crate::state::AttributeId;
-use crate::storage::{EntryId, INDEX_KEY_BYTES_MAX, IndexKind, Table, index_key};
+use crate::storage::{EntryId, INDEX_KEY_BYTES_MAX, IndexKind, Postings, Table, index_key};
 
 /// Lists up to this many ids are read while planning.
 const SHORT_LIST: u64 = 64;
@@ -438,17 +438,14 @@ impl<'t> Planner<'t> {
     fn list(&self, base: AttributeId, kind: IndexKind, normal: &[u8]) -> Result<Planned, SearchError> {
         let mut key = Vec::with_capacity(normal.len() + 8);
         index_key(base, kind, normal, &mut key);
-        let mut cursor = self.view.reader().cursor(Table::Index)?;
-        let Some((_, first)) = cursor.seek_exact(&key)? else { return Ok(Planned::nothing()) };
-        let count = cursor.duplicate_count()?;
+        let Some(mut list) = Postings::open(self.view.reader(), &key)? else { return Ok(Planned::nothing()) };
+        let count = list.count();
         if count > SHORT_LIST {
             return Ok(Planned { plan: Plan::Lists(vec![List { key, count }]), count: Some(count) });
         }
         let mut ids = Vec::with_capacity(count as usize);
-        let mut item = Some(first);
-        while let Some(id) = item {
-            ids.push(EntryId::from_key(id));
-            item = if (ids.len() as u64) < count { cursor.next_duplicate()?.map(|(_, id)| id) } else { None };
+        while let Some(id) = list.next()? {
+            ids.push(id);
         }
         Ok(Planned::ids(ids))
     }

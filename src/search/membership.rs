@@ -9,7 +9,7 @@ use crate::dit::{Entry, View, link_key};
 use crate::model::{Dn, EntryUuid};
 use crate::schema::MatchingRule;
 use crate::state::{AttributeId, ValueKey};
-use crate::storage::{EntryId, IndexKind, Reader, Table, VALUE_SPILLED, bigvalue_prefix, index_key};
+use crate::storage::{EntryId, IndexKind, Postings, Reader, Table, VALUE_SPILLED, bigvalue_prefix, index_key};
 use hashbrown::HashSet;
 
 /// How many entries a walk along links visits at most.
@@ -65,7 +65,7 @@ pub(super) fn is_member(view: View<'_>, entry: &Entry<'_>, group: EntryId) -> Re
 /// Whether some group has `entry` as a direct member.
 pub(super) fn is_in_a_group(view: View<'_>, entry: &Entry<'_>) -> Result<bool, SearchError> {
     for key in group_keys(view, entry)? {
-        if view.reader().get(Table::Index, &key)?.is_some() {
+        if Postings::open(view.reader(), &key)?.is_some() {
             return Ok(true);
         }
     }
@@ -192,18 +192,14 @@ pub(super) fn link_index_key(attribute: AttributeId, target: EntryUuid) -> Vec<u
 
 /// Whether the list at `key` has `id`.
 pub(super) fn list_has(reader: Reader<'_>, key: &[u8], id: EntryId) -> Result<bool, SearchError> {
-    let mut cursor = reader.cursor(Table::Index)?;
-    let found = cursor.seek_duplicate(key, &id.to_key())?;
-    Ok(found.is_some_and(|found| EntryId::from_key(found) == id))
+    Ok(Postings::has(reader, key, id)?)
 }
 
 /// Appends all ids of the list at `key`.
 pub(super) fn append_list(reader: Reader<'_>, key: &[u8], out: &mut Vec<EntryId>) -> Result<(), SearchError> {
-    let mut cursor = reader.cursor(Table::Index)?;
-    let mut item = cursor.seek_exact(key)?;
-    while let Some((_, id)) = item {
-        out.push(EntryId::from_key(id));
-        item = cursor.next_duplicate()?;
+    let Some(mut list) = Postings::open(reader, key)? else { return Ok(()) };
+    while let Some(id) = list.next()? {
+        out.push(id);
     }
     Ok(())
 }

@@ -8,7 +8,7 @@
 use super::SearchError;
 use super::candidates::{List, Plan, Range};
 use crate::dit::View;
-use crate::storage::{Cursor, EntryId, Postings, Table};
+use crate::storage::{EntryId, IndexCursor, Postings};
 use hashbrown::HashSet;
 
 /// Keys and ids read in one go, whatever they yield.
@@ -40,8 +40,8 @@ pub(super) enum Open<'t> {
     Nothing,
     Lists(Vec<OpenList<'t>>),
     Range {
-        cursor: Cursor<'t>,
-        item: Option<(&'t [u8], &'t [u8])>,
+        cursor: IndexCursor<'t>,
+        item: Option<(&'t [u8], EntryId)>,
     },
 }
 
@@ -235,45 +235,34 @@ fn read_range<'t>(
         if judged != Some(key) {
             judged = Some(key);
             if range.passes_over(key) {
-                item = cursor.next_key()?;
+                cursor.pass_key(key)?;
+                item = cursor.next()?;
                 continue;
             }
         }
-        out.push(EntryId::from_key(id));
+        out.push(id);
         taken += 1;
         item = cursor.next()?;
     }
     *steps += used;
     // Where to go on: at the item that was not taken.
-    *after = item.map(|(key, id)| (key.to_vec(), EntryId::from_key(id)));
+    *after = item.map(|(key, id)| (key.to_vec(), id));
     let ended = item.is_none_or(|(key, _)| !range.reaches(key));
     *open = Open::Range { cursor, item };
     Ok(ended)
 }
 
-type Opened<'t> = (Cursor<'t>, Option<(&'t [u8], &'t [u8])>);
+type Opened<'t> = (IndexCursor<'t>, Option<(&'t [u8], EntryId)>);
 
 fn begin_range<'t>(
     view: View<'t>,
     range: &Range,
     from: Option<&(Vec<u8>, EntryId)>,
 ) -> Result<Opened<'t>, SearchError> {
-    let mut cursor = view.reader().cursor(Table::Index)?;
-    let Some((key, id)) = from else {
-        let item = cursor.seek(&range.from)?;
-        return Ok((cursor, item));
-    };
-    // The key may be gone since, or the ids under it that had not been read.
-    let item = match cursor.seek(key)? {
-        Some((found, _)) if found == key.as_slice() => match cursor.seek_duplicate(key, &id.to_key())? {
-            Some(id) => Some((found, id)),
-            None => {
-                cursor.seek_exact(key)?;
-                cursor.next_key()?
-            }
-        },
-        item => item,
-    };
+    // The key may be gone since, or the ids under it that had not been read: it goes on with what comes next.
+    let (key, id) = from.map_or((range.from.as_slice(), EntryId::NONE), |(key, id)| (key.as_slice(), *id));
+    let mut cursor = IndexCursor::seek(view.reader(), key, id)?;
+    let item = cursor.next()?;
     Ok((cursor, item))
 }
 

@@ -6,14 +6,18 @@
 #![expect(unsafe_code, reason = "pooled transactions outlive their borrow; see Pool")]
 
 use super::StorageError;
+use super::index::Published;
 use super::transaction::{ReadTransaction, Table, WriteTransaction, lmdb_error};
+use arc_swap::ArcSwap;
 use lmdb::{DatabaseFlags, EnvironmentFlags, InactiveTransaction};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 const POOL_SHARDS: usize = 16;
 const POOLED_PER_SHARD_MAX: usize = 8;
+/// Snapshots taken anew while the writer commits faster than a reader looks, before it reads the index changes itself.
+const RENEWALS_MAX: usize = 16;
 
 /// How to open the environment.
 #[derive(Clone, Debug)]
@@ -107,6 +111,7 @@ impl Pool {
 pub struct Environment {
     pool: Pool,
     tables: Tables,
+    index: ArcSwap<Published>,
     lmdb: lmdb::Environment,
     directory: PathBuf,
 }
@@ -157,7 +162,12 @@ impl Environment {
         // SAFETY: the environment is open; the count is a plain out parameter.
         let mut dead = 0;
         unsafe { lmdb_sys::mdb_reader_check(lmdb.env(), &mut dead) };
-        Ok(Self { pool: Pool { shards: Default::default() }, tables: Tables(tables), lmdb, directory })
+        let index = ArcSwap::from_pointee(Published { current: Arc::default(), before: None });
+        let environment =
+            Self { pool: Pool { shards: Default::default() }, tables: Tables(tables), index, lmdb, directory };
+        let current = Arc::clone(environment.read_with_own_index()?.version());
+        environment.index.store(Arc::new(Published { current, before: None }));
+        Ok(environment)
     }
 
     /// A snapshot of the last commit. Cost: some 50 ns.
@@ -165,11 +175,24 @@ impl Environment {
     /// # Errors
     /// LMDB's own: no reader slot left, or a failed file.
     pub fn read(&self) -> Result<ReadTransaction<'_>, StorageError> {
+        for _ in 0..RENEWALS_MAX {
+            if let Some(read) = ReadTransaction::new(self.begin_read()?, &self.tables, &self.pool, &self.index) {
+                return Ok(read);
+            }
+        }
+        self.read_with_own_index()
+    }
+
+    pub(super) fn read_with_own_index(&self) -> Result<ReadTransaction<'_>, StorageError> {
+        ReadTransaction::with_own_index(self.begin_read()?, &self.tables, &self.pool)
+    }
+
+    fn begin_read(&self) -> Result<lmdb::RoTransaction<'_>, StorageError> {
         let transaction = match self.pool.take() {
             Some(inactive) => inactive.renew(),
             None => self.lmdb.begin_ro_txn(),
         };
-        Ok(ReadTransaction::new(transaction.map_err(|error| lmdb_error(error, Table::Meta))?, &self.tables, &self.pool))
+        transaction.map_err(|error| lmdb_error(error, Table::Meta))
     }
 
     /// The write transaction; waits for the one that is open. Only the writer thread calls it while a node serves.
@@ -178,7 +201,7 @@ impl Environment {
     /// LMDB's own.
     pub fn write(&self) -> Result<WriteTransaction<'_>, StorageError> {
         let transaction = self.lmdb.begin_rw_txn().map_err(|error| lmdb_error(error, Table::Meta))?;
-        Ok(WriteTransaction::new(transaction, &self.tables))
+        WriteTransaction::new(transaction, &self.tables, &self.index)
     }
 
     /// Flushes the file to disk.

@@ -11,22 +11,22 @@
 //!   of a new file.
 
 mod environment;
+mod index;
 mod key;
 mod lock;
 mod meta;
-mod postings;
 mod record;
 mod transaction;
 mod view_record;
 
 pub use environment::{Environment, Options, Stats, TableStats};
+pub use index::{IndexCursor, Postings};
 pub use key::{
     INDEX_KEY_BYTES_MAX, IndexKind, KEY_BYTES_MAX, bigvalue_key, bigvalue_prefix, dn2id_key, index_key, log_key,
     uuid2id_key,
 };
 pub use lock::{DataLock, Holder, LockError, LockUse};
 pub use meta::{FORMAT_VERSION, MetaName, check_format};
-pub use postings::Postings;
 pub use record::{seal, sealed_id, unseal, unseal_id};
 pub use transaction::{Cursor, PutMode, ReadTransaction, Reader, Table, WriteTransaction};
 pub use view_record::{

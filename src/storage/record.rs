@@ -52,7 +52,7 @@ fn unseal_seeded(seed: u64, record: &[u8]) -> Option<&[u8]> {
     (sum == xxh3_64_with_seed(body, seed).to_le_bytes()).then_some(body)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().take(64).fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

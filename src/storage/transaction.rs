@@ -7,11 +7,14 @@
 #![expect(unsafe_code, reason = "LMDB is C; this file wraps it in lifetimes and says why each call is sound")]
 
 use super::environment::{Pool, Tables};
+use super::index::{OpenSet, Overlay, Published, Version};
 use super::{EntryId, StorageError};
+use arc_swap::ArcSwap;
 use lmdb::{RoTransaction, RwTransaction, Transaction, WriteFlags};
 use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::ptr;
+use std::sync::Arc;
 
 /// The tables; see ARCHITECTURE.md for keys and records.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -37,6 +40,10 @@ pub enum Table {
     Subordinates,
     /// attribute ‖ kind ‖ key -> entries
     Index,
+    /// number -> run of index changes that wait; the two tables take turns
+    PendingEven,
+    /// As `PendingEven`.
+    PendingOdd,
     /// entry ‖ attribute ‖ value key -> cell
     BigValues,
     /// origin ‖ sequence -> update
@@ -60,6 +67,8 @@ impl Table {
         Self::Dn2Id,
         Self::Subordinates,
         Self::Index,
+        Self::PendingEven,
+        Self::PendingOdd,
         Self::BigValues,
         Self::Log,
         Self::Digest,
@@ -79,6 +88,8 @@ impl Table {
             Self::Dn2Id => "dn2id",
             Self::Subordinates => "subordinates",
             Self::Index => "index",
+            Self::PendingEven => "pending-even",
+            Self::PendingOdd => "pending-odd",
             Self::BigValues => "bigvalues",
             Self::Log => "log",
             Self::Digest => "digest",
@@ -92,17 +103,47 @@ pub struct ReadTransaction<'e> {
     transaction: Option<RoTransaction<'e>>,
     tables: &'e Tables,
     pool: &'e Pool,
+    version: Arc<Version>,
 }
 
 impl<'e> ReadTransaction<'e> {
-    pub(super) fn new(transaction: RoTransaction<'e>, tables: &'e Tables, pool: &'e Pool) -> Self {
-        Self { transaction: Some(transaction), tables, pool }
+    /// `published` is asked for the index changes that belong to the snapshot; `None` when it has moved on since.
+    pub(super) fn new(
+        transaction: RoTransaction<'e>,
+        tables: &'e Tables,
+        pool: &'e Pool,
+        published: &ArcSwap<Published>,
+    ) -> Option<Self> {
+        let version = Arc::clone(published.load().at(number_of(transaction.txn()))?);
+        Some(Self { transaction: Some(transaction), tables, pool, version })
+    }
+
+    /// A snapshot whose index changes are read from its own records.
+    pub(super) fn with_own_index(
+        transaction: RoTransaction<'e>,
+        tables: &'e Tables,
+        pool: &'e Pool,
+    ) -> Result<Self, StorageError> {
+        let number = number_of(transaction.txn());
+        let mut snapshot = Self { transaction: Some(transaction), tables, pool, version: Arc::default() };
+        snapshot.version = Arc::new(Version::load(snapshot.reader(), number)?);
+        Ok(snapshot)
+    }
+
+    /// The index changes that belong to it.
+    pub(super) fn version(&self) -> &Arc<Version> {
+        &self.version
     }
 
     /// The look into this snapshot.
     pub fn reader(&self) -> Reader<'_> {
         let txn = self.transaction.as_ref().map_or(ptr::null_mut(), Transaction::txn);
-        Reader { txn, tables: self.tables, lifetime: PhantomData }
+        Reader {
+            txn,
+            tables: self.tables,
+            overlay: Overlay { version: &self.version, open: None },
+            lifetime: PhantomData,
+        }
     }
 }
 
@@ -136,16 +177,68 @@ pub enum PutMode {
 pub struct WriteTransaction<'e> {
     transaction: RwTransaction<'e>,
     tables: &'e Tables,
+    published: &'e ArcSwap<Published>,
+    /// The index changes of the commit before, for snapshots of it.
+    before: Arc<Version>,
+    /// The same, or none once the index was emptied.
+    base: Arc<Version>,
+    /// Those of this transaction.
+    open: OpenSet,
+    marks_max: usize,
 }
 
 impl<'e> WriteTransaction<'e> {
-    pub(super) fn new(transaction: RwTransaction<'e>, tables: &'e Tables) -> Self {
-        Self { transaction, tables }
+    pub(super) fn new(
+        transaction: RwTransaction<'e>,
+        tables: &'e Tables,
+        published: &'e ArcSwap<Published>,
+    ) -> Result<Self, StorageError> {
+        let before = number_of(transaction.txn()).saturating_sub(1);
+        let known = published.load().at(before).map(Arc::clone);
+        let known = match known {
+            Some(known) => known,
+            None => {
+                let none = Version::default();
+                let overlay = Overlay { version: &none, open: None };
+                let reader = Reader { txn: transaction.txn(), tables, overlay, lifetime: PhantomData };
+                Arc::new(Version::load(reader, before)?)
+            }
+        };
+        let (base, marks_max) = (Arc::clone(&known), Version::MARKS_MAX);
+        Ok(Self { transaction, tables, published, before: known, base, open: OpenSet::default(), marks_max })
+    }
+
+    /// The number of the snapshot that the commit will make.
+    pub(super) fn id(&self) -> u64 {
+        number_of(self.transaction.txn())
     }
 
     /// The look into this transaction; what it returns is valid until the next put or delete.
     pub fn reader(&self) -> Reader<'_> {
-        Reader { txn: self.transaction.txn(), tables: self.tables, lifetime: PhantomData }
+        let overlay = Overlay { version: &self.base, open: Some(&self.open) };
+        Reader { txn: self.transaction.txn(), tables: self.tables, overlay, lifetime: PhantomData }
+    }
+
+    /// Says whether `id` stands under `key` in the index.
+    pub fn set_index(&mut self, key: &[u8], id: EntryId, is_there: bool) {
+        self.open.set(key, id, is_there);
+    }
+
+    /// Empties the index.
+    ///
+    /// # Errors
+    /// LMDB's own.
+    pub fn clear_index(&mut self) -> Result<(), StorageError> {
+        self.clear(Table::Index)?;
+        self.open.clear();
+        self.base = Arc::new(Version::cleared(self)?);
+        Ok(())
+    }
+
+    /// Merges index changes once so many wait (in tests: few).
+    #[cfg(test)]
+    pub(super) fn merge_beyond(&mut self, marks_max: usize) {
+        self.marks_max = marks_max;
     }
 
     /// Writes one record.
@@ -218,9 +311,21 @@ impl<'e> WriteTransaction<'e> {
     ///
     /// # Errors
     /// [`StorageError::Io`] or [`StorageError::Full`]; nothing of the transaction is then visible.
-    pub fn commit(self) -> Result<(), StorageError> {
-        self.transaction.commit().map_err(|error| lmdb_error(error, Table::Meta))
+    pub fn commit(mut self) -> Result<(), StorageError> {
+        let (base, open, marks_max) = (Arc::clone(&self.base), std::mem::take(&mut self.open), self.marks_max);
+        let current = Arc::new(base.commit(&mut self, &open, marks_max)?);
+        // Before the commit, so that no reader sees a snapshot whose index changes are not there yet.
+        let held = self.published.swap(Arc::new(Published { current, before: Some(self.before) }));
+        self.transaction.commit().map_err(|error| {
+            self.published.store(held);
+            lmdb_error(error, Table::Meta)
+        })
     }
+}
+
+fn number_of(txn: *mut lmdb_sys::MDB_txn) -> u64 {
+    // SAFETY: the caller has the transaction open; only its number is read.
+    unsafe { lmdb_sys::mdb_txn_id(txn) as u64 }
 }
 
 /// A look into a transaction: cheap to copy.
@@ -228,10 +333,16 @@ impl<'e> WriteTransaction<'e> {
 pub struct Reader<'t> {
     txn: *mut lmdb_sys::MDB_txn,
     tables: &'t Tables,
+    overlay: Overlay<'t>,
     lifetime: PhantomData<&'t ()>,
 }
 
 impl<'t> Reader<'t> {
+    /// The index changes before the table.
+    pub(super) fn overlay(&self) -> Overlay<'t> {
+        self.overlay
+    }
+
     /// The record at `key` (the first duplicate where the table has them).
     ///
     /// # Errors

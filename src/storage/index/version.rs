@@ -1,0 +1,193 @@
+//! The runs that belong to one LMDB transaction, and how a commit makes the next version of them.
+
+use super::super::record::hex;
+use super::super::transaction::{PutMode, Reader, Table, WriteTransaction};
+use super::super::{EntryId, StorageError};
+use super::overlay::OpenSet;
+use super::run::Run;
+use std::sync::Arc;
+
+/// Marks that wait before they are merged: about 20 bytes each in memory, and read at start. With ten times the pages
+/// of a table for 100,000 contacts they share every page among twenty. Builds with assertions merge early, so that tests
+/// of all floors meet it.
+const MARKS_MAX: usize = if cfg!(debug_assertions) { 1 << 10 } else { 1 << 18 };
+/// Marks merged in one commit at least, so that neighbours come together.
+const SLICE_MIN: usize = 1024;
+/// How much faster than they come marks are merged once that has begun.
+const SLICE_PACE: usize = 2;
+/// Runs of like size that are joined.
+const JOIN_RUNS: usize = 4;
+
+const TABLES: [Table; 2] = [Table::PendingEven, Table::PendingOdd];
+
+/// See the module. Never changed once it is published.
+#[derive(Clone, Default)]
+pub(in super::super) struct Version {
+    transaction: u64,
+    /// Being merged: the older half of what waits.
+    frozen: Option<Frozen>,
+    /// Newer than the frozen, oldest first.
+    runs: Vec<Arc<Run>>,
+    /// Number of the newest run's record.
+    last: u64,
+    /// Which table has the records of `runs`; the other those of the frozen run.
+    active: usize,
+    /// Marks to be merged by and by.
+    owed: usize,
+}
+
+#[derive(Clone)]
+struct Frozen {
+    run: Arc<Run>,
+    /// Keys merged so far.
+    done: usize,
+}
+
+/// The versions that a reader may need: that of the last commit and the one before, which some snapshots still are.
+pub(in super::super) struct Published {
+    pub(in super::super) current: Arc<Version>,
+    pub(in super::super) before: Option<Arc<Version>>,
+}
+
+impl Published {
+    /// The version of the snapshot with this number.
+    pub(in super::super) fn at(&self, transaction: u64) -> Option<&Arc<Version>> {
+        let versions = std::iter::once(&self.current).chain(&self.before);
+        versions.into_iter().find(|version| version.transaction == transaction)
+    }
+}
+
+impl Version {
+    /// Reads the runs of a snapshot. Cost: some 50 ns for each mark that waits.
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupted`]; LMDB's own.
+    pub(in super::super) fn load(reader: Reader<'_>, transaction: u64) -> Result<Self, StorageError> {
+        let mut version = Self { transaction, ..Self::default() };
+        let mut parts = Vec::new();
+        for (active, table) in TABLES.into_iter().enumerate() {
+            let (mut runs, mut last) = (Vec::new(), 0);
+            let mut cursor = reader.cursor(table)?;
+            let mut item = cursor.first()?;
+            while let Some((key, record)) = item {
+                last = key.try_into().map(u64::from_be_bytes).map_err(|_| StorageError::Corrupted {
+                    table: table.name(),
+                    detail: format!("the key {} is not a number", hex(key)),
+                })?;
+                runs.push(Run::decode(key, record)?);
+                item = cursor.next()?;
+            }
+            if last > 0 {
+                parts.push((last, active, runs));
+            }
+        }
+        parts.sort_by_key(|(last, ..)| *last);
+        for (last, active, runs) in parts {
+            let run = Run::join(&runs.iter().collect::<Vec<_>>());
+            version.frozen = version.runs.pop().map(|run| Frozen { run, done: 0 });
+            version.runs.push(Arc::new(run));
+            (version.last, version.active) = (last, active);
+        }
+        Ok(version)
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.runs.is_empty() && self.frozen.is_none()
+    }
+
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter().rev().map(Arc::as_ref).chain(self.frozen.iter().map(|frozen| frozen.run.as_ref()))
+    }
+
+    /// Writes the changes of a transaction as a run, merges as much as is due, and gives the version that the commit makes.
+    ///
+    /// # Errors
+    /// As [`WriteTransaction::put`].
+    pub(in super::super) fn commit(
+        &self,
+        txn: &mut WriteTransaction<'_>,
+        open: &OpenSet,
+        marks_max: usize,
+    ) -> Result<Self, StorageError> {
+        let mut next = Self { transaction: txn.id(), ..self.clone() };
+        if open.is_empty() {
+            return Ok(next);
+        }
+        let run = open.to_run();
+        let marks = run.marks();
+        next.last += 1;
+        let key = next.last.to_be_bytes();
+        txn.put(next.table(), &key, &run.encode(&key), PutMode::Append)?;
+        next.runs.push(Arc::new(run));
+        next.join_small();
+        if next.frozen.is_some() {
+            next.owed += SLICE_PACE * marks;
+            if next.owed >= SLICE_MIN.min(marks_max) {
+                next.merge(txn)?;
+            }
+        } else if next.runs.iter().map(|run| run.marks()).sum::<usize>() >= marks_max {
+            let run = Arc::new(Run::join(&next.runs.iter().map(Arc::as_ref).collect::<Vec<_>>()));
+            next.frozen = Some(Frozen { run, done: 0 });
+            next.runs.clear();
+            next.active = 1 - next.active;
+        }
+        Ok(next)
+    }
+
+    /// [`Version::commit`]'s usual bound.
+    pub(in super::super) const MARKS_MAX: usize = MARKS_MAX;
+
+    /// The version of a transaction that emptied the index; its records go too.
+    ///
+    /// # Errors
+    /// LMDB's own.
+    pub(in super::super) fn cleared(txn: &mut WriteTransaction<'_>) -> Result<Self, StorageError> {
+        for table in TABLES {
+            txn.clear(table)?;
+        }
+        Ok(Self::default())
+    }
+
+    fn table(&self) -> Table {
+        if self.active == 0 { Table::PendingEven } else { Table::PendingOdd }
+    }
+
+    /// Joins the newest runs once there are a few of no larger size: few remain, each four times the next.
+    fn join_small(&mut self) {
+        let size = |run: &Arc<Run>| run.marks().max(64).ilog2() / 2;
+        while let Some(newest) = self.runs.last().map(size) {
+            let alike = self.runs.iter().rev().take_while(|run| size(run) <= newest).count();
+            if alike < JOIN_RUNS {
+                return;
+            }
+            let tail = self.runs.split_off(self.runs.len() - alike);
+            self.runs.push(Arc::new(Run::join(&tail.iter().map(Arc::as_ref).collect::<Vec<_>>())));
+        }
+    }
+
+    /// Merges the next keys of the frozen run into the table.
+    fn merge(&mut self, txn: &mut WriteTransaction<'_>) -> Result<(), StorageError> {
+        let Some(Frozen { run, mut done }) = self.frozen.take() else { return Ok(()) };
+        while self.owed > 0 && done < run.keys() {
+            let (key, marks) = (run.key(done), run.marks_of(done));
+            for mark in marks {
+                let id: [u8; 8] = EntryId::to_key(mark.id());
+                if mark.is_there() {
+                    txn.put(Table::Index, key, &id, PutMode::Upsert)?;
+                } else {
+                    txn.delete(Table::Index, key, Some(&id))?;
+                }
+            }
+            self.owed = self.owed.saturating_sub(marks.len());
+            done += 1;
+        }
+        if done < run.keys() {
+            self.frozen = Some(Frozen { run, done });
+        } else {
+            self.owed = 0;
+            txn.clear(TABLES.into_iter().find(|table| *table != self.table()).unwrap_or(Table::PendingOdd))?;
+        }
+        Ok(())
+    }
+}
