@@ -236,6 +236,7 @@ impl Writing<'_> {
             self.stamped = true;
         } else {
             self.others.insert(origin, held);
+            self.known = None;
         }
     }
 

@@ -26,6 +26,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Origins whose positions are written down with a change; with more, only what it replaced tells what it knew.
+const KNOWN_MAX: usize = 64;
+
 /// Which entry a local change is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Target {
@@ -46,6 +49,8 @@ pub struct Writing<'d> {
     pub(super) own: Held,
     /// What is held of other origins, where this transaction changed it.
     pub(super) others: BTreeMap<OriginId, Held>,
+    /// How far other origins are held, once somebody asked; forgotten when it changes.
+    pub(super) known: Option<Vec<(OriginId, u64)>>,
     pub(super) digest_changes: DigestChanges,
     pub(super) last_id: u64,
     pub(super) naming_stamp: u64,
@@ -98,6 +103,7 @@ impl<'d> Writing<'d> {
             clock: HybridClock::resume(origin, Csn::from_be_bytes(last), Csn::from_be_bytes(bumped)),
             own,
             others: BTreeMap::new(),
+            known: None,
             digest_changes: DigestChanges::default(),
             last_id,
             naming_stamp,
@@ -190,7 +196,8 @@ impl<'d> Writing<'d> {
             (None, Target::Existing(_)) => return Err(DitError::NoSuchEntry(EntryUuid::NIL)),
         };
         let replaced = state.as_ref().map(|state| self.replaced(state, &deltas)).unwrap_or_default();
-        let update = Update::new(stamp, uuid, birth, requester.to_owned(), deltas).replacing(replaced);
+        let known = if replaced.is_empty() { Vec::new() } else { self.known()? };
+        let update = Update::new(stamp, uuid, birth, requester.to_owned(), deltas).replacing(replaced).knowing(known);
         self.record(&update)?;
         let id = match target {
             Target::Existing(id) => id,
@@ -198,6 +205,21 @@ impl<'d> Writing<'d> {
         };
         self.join_loaded(id, state, touched, &update)?;
         Ok((id, stamp))
+    }
+
+    /// How far other origins are held; nothing when they are too many to be said with every change.
+    fn known(&mut self) -> Result<Vec<(OriginId, u64)>, DitError> {
+        if let Some(known) = &self.known {
+            return Ok(known.clone());
+        }
+        let own = self.origin();
+        let held = self.all_held()?.into_iter().filter(|(origin, _)| *origin != own);
+        let mut known: Vec<_> = held.map(|(origin, held)| (origin, held.position.sequence)).collect();
+        if known.len() > KNOWN_MAX {
+            known.clear();
+        }
+        self.known = Some(known.clone());
+        Ok(known)
     }
 
     /// What each delta of a local change replaces. Who modified an entry last is nothing to lose.

@@ -19,6 +19,7 @@
 
 pub mod attribute_state;
 pub mod cells;
+pub mod conflict;
 pub mod counter;
 pub mod csn;
 pub mod digest;

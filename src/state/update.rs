@@ -7,7 +7,7 @@
 use crate::model::entry_uuid::EntryUuid;
 use crate::state::cells::CellValue;
 use crate::state::counter::CounterBase;
-use crate::state::csn::{Dot, Stamp};
+use crate::state::csn::{Dot, OriginId, Stamp};
 use crate::state::entry_state::RdnState;
 use crate::state::value_key::ValueKey;
 
@@ -33,6 +33,9 @@ pub struct Update {
     ///
     /// [`EntryState::replaced_by`]: crate::state::EntryState::replaced_by
     pub replaced: Vec<Stamp>,
+    /// How far the origin held other origins' changes when it wrote, by rising origin; empty when it did not say. Like
+    /// `replaced`, joins never look at it.
+    pub known: Vec<(OriginId, u64)>,
     /// Optional fields that only newer versions understand; kept and sent on.
     pub unknown: Vec<UnknownField>,
 }
@@ -40,7 +43,7 @@ pub struct Update {
 impl Update {
     /// An update of this version, without unknown fields.
     pub fn new(stamp: Stamp, uuid: EntryUuid, birth: Stamp, requester: String, deltas: Vec<Delta>) -> Self {
-        Self { stamp, uuid, birth, requester, deltas, replaced: Vec::new(), unknown: Vec::new() }
+        Self { stamp, uuid, birth, requester, deltas, replaced: Vec::new(), known: Vec::new(), unknown: Vec::new() }
     }
 
     /// The same with what its deltas replaced, one stamp for each.
@@ -49,6 +52,31 @@ impl Update {
         let is_said = replaced.len() == self.deltas.len() && replaced.iter().any(|stamp| *stamp != Stamp::NONE);
         self.replaced = if is_said { replaced } else { Vec::new() };
         self
+    }
+
+    /// The same with how far its origin held the changes of others.
+    #[must_use]
+    pub fn knowing(mut self, known: Vec<(OriginId, u64)>) -> Self {
+        self.known = known;
+        self
+    }
+
+    /// Whether whoever wrote this held the change `other` of the same entry; `None` when the update does not say.
+    pub fn knew(&self, other: Stamp) -> Option<bool> {
+        let (own, dot) = (self.stamp.dot(), other.dot());
+        if other == self.birth {
+            return Some(true);
+        }
+        if own.origin == dot.origin {
+            return Some(dot.sequence < own.sequence);
+        }
+        if other.csn > self.stamp.csn {
+            // csn-rises: a change is newer than all that its origin knew of the entry.
+            return Some(false);
+        }
+        let held = |index: usize| self.known.get(index).is_some_and(|(_, sequence)| dot.sequence <= *sequence);
+        (!self.known.is_empty())
+            .then(|| self.known.binary_search_by_key(&dot.origin, |(origin, _)| *origin).is_ok_and(held))
     }
 
     /// The change's place in its origin's row.

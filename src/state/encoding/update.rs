@@ -8,6 +8,7 @@
 //!   2 must attribute key as text: the next of this record's attributes, to which deltas refer by number from 0
 //!   3      what the deltas replaced (may be ignored): count of stamps, each CSN 16 and sequence; then for each delta 0 for
 //!         nothing, or the place of its stamp among them, from 1
+//!   4      how far other origins were held (may be ignored): each origin 6, sequence; by rising origin
 //!  16 must birth: parent 16, RDN          17 must RDN          18 must parent 16
 //!  19 must clear: attribute               22 must dead
 //!  20 must cell: attribute, position, head (3 bits key form, 8 present), key and value
@@ -21,7 +22,7 @@
 use crate::model::entry_uuid::EntryUuid;
 use crate::state::cells::CellValue;
 use crate::state::counter::CounterBase;
-use crate::state::csn::{Csn, Stamp};
+use crate::state::csn::{Csn, OriginId, Stamp};
 use crate::state::encoding::bytes::{Reader, put_bytes, put_signed, put_varint};
 use crate::state::encoding::cell::{KeyForm, put_value, read_value};
 use crate::state::entry_state::{RdnAva, RdnState};
@@ -36,6 +37,7 @@ const MUST: u64 = 1;
 const REQUESTER: u64 = 1 << 1;
 const ATTRIBUTE: u64 = 2 << 1 | MUST;
 const REPLACED: u64 = 3 << 1;
+const KNOWN: u64 = 4 << 1;
 const BIRTH: u64 = 16 << 1 | MUST;
 const RDN: u64 = 17 << 1 | MUST;
 const PARENT: u64 = 18 << 1 | MUST;
@@ -80,6 +82,14 @@ pub fn encode_update<N: AsRef<str>>(
         content.clear();
         put_replaced(&mut content, &update.replaced);
         put_field(out, REPLACED, &content);
+    }
+    if !update.known.is_empty() {
+        content.clear();
+        for (origin, sequence) in &update.known {
+            content.extend(origin.0.to_be_bytes().into_iter().skip(2));
+            put_varint(&mut content, *sequence);
+        }
+        put_field(out, KNOWN, &content);
     }
     for field in &update.unknown {
         put_field(out, field.tag, &field.bytes);
@@ -127,6 +137,7 @@ pub fn decode_update(bytes: &[u8], mut intern: impl FnMut(&str) -> Option<Attrib
                 replaced = read_replaced(&mut field)?;
                 field.finish()?;
             }
+            KNOWN => update.known = read_known(&mut field)?,
             tag if tag & MUST != 0 => return Err(StateError::UnknownField { tag: tag >> 1 }),
             tag => update.unknown.push(UnknownField { tag, bytes: content.to_vec() }),
         }
@@ -148,6 +159,19 @@ fn put_replaced(out: &mut Vec<u8>, replaced: &[Stamp]) {
     for stamp in replaced {
         put_varint(out, stamps.binary_search(stamp).map_or(0, |index| index as u64 + 1));
     }
+}
+
+fn read_known(field: &mut Reader<'_>) -> Result<Vec<(OriginId, u64)>, StateError> {
+    let mut known: Vec<(OriginId, u64)> = Vec::new();
+    while field.remaining() > 0 {
+        let [a, b, c, d, e, f] = field.array()?;
+        let origin = OriginId(u64::from_be_bytes([0, 0, a, b, c, d, e, f]));
+        if known.last().is_some_and(|(last, _)| *last >= origin) {
+            return Err(StateError::Malformed { what: "order of origins" });
+        }
+        known.push((origin, field.varint()?));
+    }
+    Ok(known)
 }
 
 fn read_replaced(field: &mut Reader<'_>) -> Result<Vec<Stamp>, StateError> {

@@ -22,11 +22,15 @@ proptest! {
     }
 
     #[test]
-    fn what_the_deltas_replaced_comes_back(updates in history(), times in prop::collection::vec(0..4u64, 64)) {
+    fn what_the_origin_knew_comes_back(
+        updates in history(),
+        times in prop::collection::vec(0..4u64, 64),
+        known in prop::collection::btree_map(0..9u64, any::<u64>(), 0..4),
+    ) {
         for update in updates {
             let stamp_at = |time: &u64| if *time == 0 { Stamp::NONE } else { stamp(*time, 1) };
             let replaced = times.iter().take(update.deltas.len()).map(stamp_at).collect();
-            let update = update.replacing(replaced);
+            let update = update.replacing(replaced).knowing(known.iter().map(|(origin, held)| (OriginId(*origin), *held)).collect());
             prop_assert_eq!(decode_update(&encoded(&update), intern), Ok(update));
         }
     }

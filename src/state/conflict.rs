@@ -1,0 +1,224 @@
+//! Lost updates: which of two changes, made in ignorance of each other, is not seen after the merge.
+//!
+//! A join loses nothing of the state's meaning, and yet a person's work: of two titles written at the same time one is
+//! shown. Each change says how far its origin held the changes of others, and for every place of the entry which content
+//! it replaced; so at the merge it is known whether the newer of two knew the older, and whether what it replaced
+//! did, and so on down the chain of records. What cannot be told any more, because a record on the way is gone, is not
+//! claimed.
+//!
+//! Lost is a change whose effect another one, made in ignorance of it, overrides
+//! - an RDN by another RDN, a superior by another superior (moves that would close a circle are the tree's matter);
+//! - a value by a clear or a replace of its attribute, the content of a replace by another replace;
+//! - a value added by its deletion, a deletion by an addition of the same value;
+//! - whatever was changed in an entry by the entry's deletion.
+//!
+//! Nothing is lost where both wrote the same, where different values of one attribute come together, or where numbers
+//! were counted.
+//!
+//! Invariants
+//! - only-concurrent: neither of the two changes of a [`Lost`] knew the other.
+//! - none-unseen: of the changes of a register, every one that nobody replaced knowingly and that is not shown is a
+//!   loser on every member that merges all of them, each after those that its writer knew, while their records are kept.
+
+mod finder;
+
+pub use finder::lost_by_joining;
+
+use crate::model::entry_uuid::EntryUuid;
+use crate::state::cells::CellValue;
+use crate::state::csn::Stamp;
+use crate::state::entry_state::RdnState;
+use crate::state::update::{AttributeId, Delta, Update};
+use crate::state::value_key::ValueKey;
+
+/// Records followed to find out whether a change knew another. A place that was written more often between the two has
+/// other worries; each record costs a read of the log.
+pub const CHAIN_MAX: usize = 32;
+/// Losses told of one update: a deletion or a replace could override thousands of values.
+pub const LOST_MAX: usize = 64;
+
+/// What of an entry was written twice.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Place {
+    /// Its RDN.
+    Rdn,
+    /// Its superior.
+    Parent,
+    /// All values of an attribute.
+    Attribute(AttributeId),
+    /// One value of an attribute.
+    Value(AttributeId, ValueKey),
+}
+
+impl Place {
+    /// The attribute, if it is one.
+    pub fn attribute(&self) -> Option<AttributeId> {
+        match self {
+            Self::Rdn | Self::Parent => None,
+            Self::Attribute(attribute) | Self::Value(attribute, _) => Some(*attribute),
+        }
+    }
+}
+
+/// What a change made of a place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Content {
+    /// Values; none where they were taken away.
+    Values(Vec<CellValue>),
+    /// Values of the attribute were taken away.
+    Without(Vec<CellValue>),
+    /// An RDN.
+    Rdn(RdnState),
+    /// A superior; none for a suffix.
+    Parent(EntryUuid),
+    /// The entry ended.
+    Dead,
+}
+
+/// By which rule one of the two is not seen.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum Rule {
+    /// Of two renames the newer holds.
+    NewerRename = 1,
+    /// Of two moves the newer holds.
+    NewerMove = 2,
+    /// Of two contents of an attribute the newer holds.
+    NewerReplace = 3,
+    /// A value goes with a newer deletion of all values.
+    ClearOverAdd = 4,
+    /// A value goes with its newer deletion.
+    DeleteOverAdd = 5,
+    /// A value stays with its newer addition.
+    AddOverDelete = 6,
+    /// A deleted entry stays deleted, whatever was changed in it.
+    DeleteOverChange = 7,
+}
+
+impl Rule {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::NewerRename,
+        Self::NewerMove,
+        Self::NewerReplace,
+        Self::ClearOverAdd,
+        Self::DeleteOverAdd,
+        Self::AddOverDelete,
+        Self::DeleteOverChange,
+    ];
+
+    /// The rule with this number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|rule| *rule as u8 == number)
+    }
+
+    /// A word for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NewerRename => "newer-rename",
+            Self::NewerMove => "newer-move",
+            Self::NewerReplace => "newer-replace",
+            Self::ClearOverAdd => "clear-over-add",
+            Self::DeleteOverAdd => "delete-over-add",
+            Self::AddOverDelete => "add-over-delete",
+            Self::DeleteOverChange => "delete-over-change",
+        }
+    }
+
+    /// A sentence for people.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::NewerRename => "two renames: the newer holds",
+            Self::NewerMove => "two moves: the newer holds",
+            Self::NewerReplace => "two contents of one attribute: the newer holds",
+            Self::ClearOverAdd => "a value was added while all were taken away: it went with them",
+            Self::DeleteOverAdd => "a value was added while it was deleted: the newer holds",
+            Self::AddOverDelete => "a value was deleted while it was added: the newer holds",
+            Self::DeleteOverChange => "the entry was changed while it was deleted: it stays deleted",
+        }
+    }
+}
+
+/// A change that is not seen, and the one that is seen in its place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lost {
+    /// Where.
+    pub place: Place,
+    /// Why.
+    pub rule: Rule,
+    /// The change that holds.
+    pub winner: Stamp,
+    /// What it made of the place.
+    pub winner_content: Content,
+    /// The change that is not seen.
+    pub loser: Stamp,
+    /// What it had made of the place.
+    pub loser_content: Content,
+}
+
+/// What earlier updates said.
+pub trait History {
+    /// The update of this stamp, as it was written; `None` when its record is not kept any more, or not here yet.
+    fn update(&mut self, stamp: Stamp) -> Option<Update>;
+    /// Whether nobody cares for the attribute: who changed the entry, and when.
+    fn is_bookkeeping(&self, attribute: AttributeId) -> bool;
+}
+
+/// How a newer change of a place stands to an older one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Relation {
+    /// Whoever wrote the newer knew the older.
+    Known,
+    /// This one, the newer itself or one that it replaced, was written in ignorance of the older.
+    Concurrent(Box<Update>),
+    /// Records on the way are missing, or do not say.
+    Unknown,
+}
+
+/// Whether the writer of `newer` knew the change `older` of the same place.
+pub fn relation(place: &Place, newer: Update, older: Stamp, history: &mut dyn History) -> Relation {
+    let mut at = newer;
+    for _ in 0..CHAIN_MAX {
+        let replaced = replaced_at(&at, place);
+        if replaced == Some(older) {
+            return Relation::Known;
+        }
+        let knew = at.knew(older);
+        if knew == Some(false) || replaced.is_some_and(|replaced| replaced.csn < older.csn) {
+            return Relation::Concurrent(Box::new(at));
+        }
+        // It replaced something newer, which may have overridden the older one in ignorance.
+        let before = replaced.and_then(|replaced| history.update(replaced));
+        match (before.filter(|before| delta_at(before, place).is_some()), knew) {
+            (Some(update), _) => at = update,
+            (None, Some(true)) => return Relation::Known,
+            (None, _) => return Relation::Unknown,
+        }
+    }
+    Relation::Unknown
+}
+
+/// What the update says that it replaced at the place; `None` if it says nothing about it.
+fn replaced_at(update: &Update, place: &Place) -> Option<Stamp> {
+    if update.is_birth() {
+        return Some(Stamp::NONE);
+    }
+    update.replaced.get(delta_at(update, place)?).copied()
+}
+
+/// The delta that decides the place.
+fn delta_at(update: &Update, place: &Place) -> Option<usize> {
+    let find = |wanted: &dyn Fn(&Delta) -> bool| update.deltas.iter().position(wanted);
+    let clear = |of: AttributeId| find(&|delta| matches!(delta, Delta::Clear(attribute) if *attribute == of));
+    match place {
+        Place::Rdn => find(&|delta| matches!(delta, Delta::Rdn(_))),
+        Place::Parent => find(&|delta| matches!(delta, Delta::Parent(_))),
+        Place::Attribute(attribute) => clear(*attribute),
+        Place::Value(of, key) => clear(*of).or_else(|| {
+            find(&|delta| matches!(delta, Delta::Cell { attribute, key: other, .. } if attribute == of && other == key))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

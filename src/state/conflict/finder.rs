@@ -1,0 +1,365 @@
+//! One update against the state that it joins: what of either is not seen afterwards.
+
+use std::collections::BTreeMap;
+
+use super::{Content, History, LOST_MAX, Lost, Place, Relation, Rule, relation};
+use crate::state::attribute_state::AttributeState;
+use crate::state::cells::CellValue;
+use crate::state::csn::Stamp;
+use crate::state::entry_state::{EntryState, RdnState};
+use crate::state::update::{AttributeId, Delta, Update};
+use crate::state::value_key::ValueKey;
+
+/// What an update made of one attribute.
+#[derive(Default)]
+struct Written<'u> {
+    cleared: bool,
+    cells: Vec<(&'u ValueKey, bool, &'u CellValue)>,
+}
+
+impl Written<'_> {
+    fn shows(&self, key: &ValueKey) -> bool {
+        self.cells.iter().any(|(other, present, _)| *present && *other == key)
+    }
+
+    fn present(&self) -> Vec<CellValue> {
+        self.cells.iter().filter(|(_, present, _)| *present).map(|(.., value)| (*value).clone()).collect()
+    }
+
+    fn content(&self) -> Content {
+        let gone: Vec<CellValue> =
+            self.cells.iter().filter(|cell| !cell.1).map(|cell| gone_value(cell.0, cell.2)).collect();
+        let present = self.present();
+        if !self.cleared && present.is_empty() && !gone.is_empty() {
+            Content::Without(gone)
+        } else {
+            Content::Values(present)
+        }
+    }
+}
+
+/// A deleted value has no text of its own; its key mostly says what it was.
+fn gone_value(key: &ValueKey, value: &CellValue) -> CellValue {
+    match (value, key.as_link(), key.as_plain()) {
+        (CellValue::Text(text), Some(target), _) if text.is_empty() => CellValue::Link(target),
+        (CellValue::Text(text), None, Some(plain)) if text.is_empty() => CellValue::Text(plain.to_vec()),
+        _ => value.clone(),
+    }
+}
+
+fn written_to(update: &Update, of: AttributeId) -> Written<'_> {
+    let mut written = Written::default();
+    for delta in &update.deltas {
+        match delta {
+            Delta::Clear(attribute) if *attribute == of => written.cleared = true,
+            Delta::Cell { attribute, key, present, value, .. } if *attribute == of => {
+                written.cells.push((key, *present, value));
+            }
+            _ => {}
+        }
+    }
+    written
+}
+
+/// Which changes are lost by joining `update` into `before`. Of spilled attributes the touched cells must be loaded.
+/// At most [`LOST_MAX`].
+pub fn lost_by_joining(before: &EntryState, update: &Update, history: &mut dyn History) -> Vec<Lost> {
+    let mut found = Finder { before, update, history, lost: Vec::new() };
+    if update.is_birth() || (before.uuid, before.birth) != (update.uuid, update.birth) {
+        return found.lost;
+    }
+    let dies = update.deltas.iter().any(|delta| matches!(delta, Delta::Dead));
+    match (before.dead, dies) {
+        (None, true) => found.by_death(),
+        (None, false) => {
+            found.registers();
+            found.attributes();
+        }
+        (Some(dead), false) => found.in_the_dead(dead),
+        (Some(_), true) => {}
+    }
+    found.lost.truncate(LOST_MAX);
+    found.lost
+}
+
+struct Finder<'a> {
+    before: &'a EntryState,
+    update: &'a Update,
+    history: &'a mut dyn History,
+    lost: Vec<Lost>,
+}
+
+impl Finder<'_> {
+    /// The change `newer` that is held, or that comes, was made in ignorance of `older`: by which update.
+    fn ignorant(&mut self, place: &Place, newer: Stamp, older: Stamp) -> Option<Update> {
+        let newer = if newer == self.update.stamp { self.update.clone() } else { self.history.update(newer)? };
+        match relation(place, newer, older, self.history) {
+            Relation::Concurrent(by) => Some(*by),
+            Relation::Known | Relation::Unknown => None,
+        }
+    }
+
+    fn tell(&mut self, place: Place, rule: Rule, winner: (Stamp, Content), loser: (Stamp, Content)) {
+        if winner.1 != loser.1 {
+            self.lost.push(Lost {
+                place,
+                rule,
+                winner: winner.0,
+                winner_content: winner.1,
+                loser: loser.0,
+                loser_content: loser.1,
+            });
+        }
+    }
+
+    /// Both kinds of register: name and place.
+    fn registers(&mut self) {
+        let update = self.update;
+        for delta in &update.deltas {
+            let (place, rule, held, held_content) = match delta {
+                Delta::Rdn(_) => {
+                    let held = &self.before.rdn;
+                    (Place::Rdn, Rule::NewerRename, held.0, Content::Rdn(held.1.clone()))
+                }
+                Delta::Parent(_) => {
+                    let held = self.before.parent;
+                    (Place::Parent, Rule::NewerMove, held.0, Content::Parent(held.1))
+                }
+                _ => continue,
+            };
+            if held == Stamp::NONE || held == update.stamp {
+                continue;
+            }
+            let own = register_of(update, &place);
+            if held < update.stamp {
+                if let (Some(own), Some(_)) = (own, self.ignorant(&place, update.stamp, held)) {
+                    self.tell(place, rule, (update.stamp, own), (held, held_content));
+                }
+            } else if let Some(by) = self.ignorant(&place, held, update.stamp)
+                && let (Some(own), Some(theirs)) = (own, register_of(&by, &place))
+            {
+                self.tell(place, rule, (by.stamp, theirs), (update.stamp, own));
+            }
+        }
+    }
+
+    fn attributes(&mut self) {
+        let update = self.update;
+        for attribute in attributes_of(update) {
+            let Some(held) = self.before.attribute(attribute) else { continue };
+            if self.history.is_bookkeeping(attribute) || self.is_named_anew(attribute, held) {
+                continue;
+            }
+            let written = written_to(update, attribute);
+            if written.cleared {
+                self.whole(attribute, held, &written);
+            } else {
+                for (key, present, value) in &written.cells {
+                    self.value(attribute, held, key, *present, value);
+                }
+            }
+            if self.lost.len() >= LOST_MAX {
+                return;
+            }
+        }
+    }
+
+    /// The values of an RDN come and go with renames, whose conflict is told of as one.
+    fn is_named_anew(&self, attribute: AttributeId, held: &AttributeState) -> bool {
+        let names = |rdn: &RdnState| rdn.avas.iter().any(|ava| ava.attribute == attribute);
+        let renames = self.update.deltas.iter().any(|delta| matches!(delta, Delta::Rdn(rdn) if names(rdn)));
+        renames && names(&self.before.rdn.1) && held.newest() == self.before.rdn.0
+    }
+
+    /// The update writes all values of the attribute.
+    fn whole(&mut self, attribute: AttributeId, held: &AttributeState, written: &Written<'_>) {
+        let (stamp, place) = (self.update.stamp, Place::Attribute(attribute));
+        if let Some(clear) = held.clear.filter(|clear| *clear > stamp) {
+            if let Some(by) = self.ignorant(&place, clear, stamp) {
+                let theirs = written_to(&by, attribute);
+                if theirs.cleared && !same_values(&theirs, written) {
+                    let (winner, loser) = ((by.stamp, theirs.content()), (stamp, written.content()));
+                    self.tell(place, Rule::NewerReplace, winner, loser);
+                }
+            }
+            return;
+        }
+        // Values that go although whoever wrote the update never saw them; each writer's together.
+        let mut losers: BTreeMap<Stamp, Vec<CellValue>> = BTreeMap::new();
+        for (key, cell) in held.cells.iter().filter(|(_, cell)| cell.stamp < stamp) {
+            if cell.present && !written.shows(key) {
+                losers.entry(cell.stamp).or_default().push(cell.value.clone());
+            } else if !cell.present && written.shows(key) && self.ignorant(&place, stamp, cell.stamp).is_some() {
+                let loser = (cell.stamp, Content::Without(vec![gone_value(key, &cell.value)]));
+                self.tell(Place::Value(attribute, key.clone()), Rule::AddOverDelete, (stamp, written.content()), loser);
+            }
+        }
+        if let Some(clear) = held.clear
+            && held.cells.is_empty()
+            && held.counter.is_none()
+        {
+            losers.entry(clear).or_default();
+        }
+        for (loser, values) in losers {
+            let rule = if held.clear == Some(loser) { Rule::NewerReplace } else { Rule::ClearOverAdd };
+            if self.ignorant(&place, stamp, loser).is_some() {
+                let loser = (loser, Content::Values(values));
+                self.tell(place.clone(), rule, (stamp, written.content()), loser);
+            }
+        }
+        // Values that it brings, and that are gone already by a newer change.
+        for (key, _, value) in written.cells.iter().filter(|(_, present, _)| *present) {
+            if let Some(cell) = held.cells.get(key).filter(|cell| !cell.present && cell.stamp > stamp) {
+                self.overridden(attribute, key, cell.stamp, true, value);
+            }
+        }
+    }
+
+    /// The update writes one value of the attribute.
+    fn value(
+        &mut self,
+        attribute: AttributeId,
+        held: &AttributeState,
+        key: &ValueKey,
+        present: bool,
+        value: &CellValue,
+    ) {
+        let stamp = self.update.stamp;
+        match held.cells.get(key) {
+            Some(cell) if cell.present == present || cell.stamp == stamp => {}
+            Some(cell) if cell.stamp > stamp => self.overridden(attribute, key, cell.stamp, present, value),
+            Some(cell) => {
+                let place = Place::Value(attribute, key.clone());
+                if self.ignorant(&place, stamp, cell.stamp).is_some() {
+                    let content = |present, value: &CellValue| single(present, key, value);
+                    let rule = if present { Rule::AddOverDelete } else { Rule::DeleteOverAdd };
+                    let loser = (cell.stamp, content(cell.present, &cell.value));
+                    self.tell(place, rule, (stamp, content(present, value)), loser);
+                }
+            }
+            None => {
+                if let Some(clear) = held.clear.filter(|clear| present && *clear > stamp) {
+                    self.overridden(attribute, key, clear, present, value);
+                }
+            }
+        }
+    }
+
+    /// A value that the update writes is decided by the newer change `held`.
+    fn overridden(&mut self, attribute: AttributeId, key: &ValueKey, held: Stamp, present: bool, value: &CellValue) {
+        let place = Place::Value(attribute, key.clone());
+        let Some(by) = self.ignorant(&place, held, self.update.stamp) else { return };
+        let theirs = written_to(&by, attribute);
+        if theirs.shows(key) == present {
+            return;
+        }
+        let rule = match (present, theirs.cleared) {
+            (true, true) => Rule::ClearOverAdd,
+            (true, false) => Rule::DeleteOverAdd,
+            (false, _) => Rule::AddOverDelete,
+        };
+        let winner = (by.stamp, theirs.content());
+        self.tell(place, rule, winner, (self.update.stamp, single(present, key, value)));
+    }
+
+    /// The update ends the entry: what its writer had not seen of it is lost.
+    fn by_death(&mut self) {
+        let update = self.update;
+        let is_unseen = |stamp: Stamp| stamp != Stamp::NONE && death_knew(update, stamp) == Some(false);
+        let winner = (update.stamp, Content::Dead);
+        if is_unseen(self.before.rdn.0) {
+            let loser = (self.before.rdn.0, Content::Rdn(self.before.rdn.1.clone()));
+            self.tell(Place::Rdn, Rule::DeleteOverChange, winner.clone(), loser);
+        }
+        if is_unseen(self.before.parent.0) {
+            let loser = (self.before.parent.0, Content::Parent(self.before.parent.1));
+            self.tell(Place::Parent, Rule::DeleteOverChange, winner.clone(), loser);
+        }
+        let before = self.before;
+        for (attribute, held) in &before.attributes {
+            if self.history.is_bookkeeping(*attribute) || self.lost.len() >= LOST_MAX {
+                continue;
+            }
+            let mut losers: BTreeMap<Stamp, Vec<CellValue>> = BTreeMap::new();
+            for stamp in held.clear.into_iter().filter(|stamp| is_unseen(*stamp)) {
+                losers.entry(stamp).or_default();
+            }
+            for cell in held.cells.values().filter(|cell| is_unseen(cell.stamp)) {
+                let values = losers.entry(cell.stamp).or_default();
+                if cell.present {
+                    values.push(cell.value.clone());
+                }
+            }
+            for (loser, values) in losers {
+                let loser = (loser, Content::Values(values));
+                self.tell(Place::Attribute(*attribute), Rule::DeleteOverChange, winner.clone(), loser);
+            }
+        }
+    }
+
+    /// The entry has ended; whoever wrote the update did not know, or was known to whoever ended it.
+    fn in_the_dead(&mut self, dead: Stamp) {
+        let update = self.update;
+        let is_lost = update.stamp.csn > dead.csn
+            || self.history.update(dead).is_some_and(|death| death_knew(&death, update.stamp) == Some(false));
+        if !is_lost {
+            return;
+        }
+        let winner = (dead, Content::Dead);
+        for place in [Place::Rdn, Place::Parent] {
+            if let Some(content) = register_of(update, &place) {
+                self.tell(place, Rule::DeleteOverChange, winner.clone(), (update.stamp, content));
+            }
+        }
+        for attribute in attributes_of(update) {
+            if !self.history.is_bookkeeping(attribute) && self.lost.len() < LOST_MAX {
+                let loser = (update.stamp, written_to(update, attribute).content());
+                self.tell(Place::Attribute(attribute), Rule::DeleteOverChange, winner.clone(), loser);
+            }
+        }
+    }
+}
+
+/// One value, there or gone.
+fn single(present: bool, key: &ValueKey, value: &CellValue) -> Content {
+    if present { Content::Values(vec![value.clone()]) } else { Content::Without(vec![gone_value(key, value)]) }
+}
+
+fn same_values(one: &Written<'_>, other: &Written<'_>) -> bool {
+    let all = |one: &Written<'_>, other: &Written<'_>| {
+        one.cells.iter().filter(|(_, present, _)| *present).all(|(key, ..)| other.shows(key))
+    };
+    all(one, other) && all(other, one)
+}
+
+fn register_of(update: &Update, place: &Place) -> Option<Content> {
+    update.deltas.iter().find_map(|delta| match (delta, place) {
+        (Delta::Rdn(rdn), Place::Rdn) => Some(Content::Rdn(rdn.clone())),
+        (Delta::Parent(parent), Place::Parent) => Some(Content::Parent(*parent)),
+        _ => None,
+    })
+}
+
+/// Attributes whose values the update writes, each once.
+fn attributes_of(update: &Update) -> Vec<AttributeId> {
+    let mut attributes: Vec<AttributeId> = update
+        .deltas
+        .iter()
+        .filter_map(|delta| match delta {
+            Delta::Clear(attribute) | Delta::Cell { attribute, .. } => Some(*attribute),
+            _ => None,
+        })
+        .collect();
+    attributes.sort_unstable();
+    attributes.dedup();
+    attributes
+}
+
+/// Whether whoever ended the entry had seen the change: said by what was held, or by the newest that was seen.
+fn death_knew(death: &Update, stamp: Stamp) -> Option<bool> {
+    death.knew(stamp).or_else(|| {
+        let index = death.deltas.iter().position(|delta| matches!(delta, Delta::Dead))?;
+        let seen = death.replaced.get(index)?;
+        (seen.csn <= stamp.csn).then_some(*seen == stamp)
+    })
+}
