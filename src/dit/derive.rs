@@ -121,7 +121,8 @@ pub(super) fn name_key(catalog: &Catalog, parent: EntryId, text: &str) -> Vec<u8
     Rdn::parse(text).map(|rdn| schema.rdn_key(&rdn)).unwrap_or_default()
 }
 
-fn rdn_of(state: &RdnState) -> Option<Rdn> {
+/// The RDN of the register; none while the entry is not born.
+pub(super) fn rdn_of(state: &RdnState) -> Option<Rdn> {
     Rdn::new(state.avas.iter().map(|ava| Ava { attribute: ava.type_text.clone(), value: ava.value.clone() }).collect())
 }
 

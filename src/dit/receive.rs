@@ -11,6 +11,7 @@
 
 use super::DitError;
 use super::log::{chain_at, log_value};
+use super::spill::Touched;
 use super::writing::Writing;
 use crate::model::EntryUuid;
 use crate::state::encoding::update::decode_update;
@@ -100,8 +101,12 @@ impl Writing<'_> {
         }
         match self.id_of(update.uuid, update.birth)? {
             Some(id) => {
-                let state = self.state(id)?;
-                self.join(id, state, update)
+                let (mut state, mut touched) = (self.state(id)?, Touched::default());
+                if let Some(held) = &mut state {
+                    touched = self.load_touched(id, held, &update.deltas)?;
+                    self.note_lost(id, held, update)?;
+                }
+                self.join_loaded(id, state, touched, update)
             }
             None if !update.is_birth() && self.covers(update.birth)? => Ok(()),
             None => {

@@ -8,6 +8,7 @@ use crate::state::{AttributeId, Delta, LogRecord, OriginId};
 use crate::storage::{EntryId, MetaName};
 use std::sync::Arc;
 
+mod conflicts;
 mod digests;
 mod exchanges;
 mod receipts;

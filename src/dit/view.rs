@@ -15,7 +15,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 /// A tree deeper than this is not a directory; composing a DN stops here with an error.
-const DEPTH_MAX: usize = 256;
+pub(super) const DEPTH_MAX: usize = 256;
 /// Superiors' DN texts remembered per thread.
 const SUPERIORS_CACHED_MAX: usize = 8192;
 

@@ -58,6 +58,7 @@ pub const BUILTIN: &[SchemaSource<'static>] = &[
     SchemaSource { name: "netscape.ldif", text: include_str!("../../schema/netscape.ldif") },
     SchemaSource { name: "sudo.ldif", text: include_str!("../../schema/sudo.ldif") },
     SchemaSource { name: "entente.ldif", text: include_str!("../../schema/entente.ldif") },
+    SchemaSource { name: "conflicts.ldif", text: include_str!("../../schema/conflicts.ldif") },
 ];
 
 /// All schema elements, names resolved and inheritance applied. Immutable.

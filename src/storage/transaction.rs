@@ -52,11 +52,13 @@ pub enum Table {
     Digest,
     /// commit -> what it changed of the sums, until that is summed up
     DigestJournal,
+    /// CSN of the winner ‖ CSN of the loser ‖ place -> both sides
+    Conflicts,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Meta,
         Self::Vector,
         Self::Attributes,
@@ -73,6 +75,7 @@ impl Table {
         Self::Log,
         Self::Digest,
         Self::DigestJournal,
+        Self::Conflicts,
     ];
 
     /// The name in the file.
@@ -93,6 +96,7 @@ impl Table {
             Self::BigValues => "bigvalues",
             Self::Log => "log",
             Self::Digest => "digest",
+            Self::Conflicts => "conflicts",
             Self::DigestJournal => "digest-journal",
         }
     }

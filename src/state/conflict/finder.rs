@@ -112,6 +112,12 @@ impl Finder<'_> {
         }
     }
 
+    /// What an earlier change wrote to an attribute, if its record is kept.
+    fn content_by(&mut self, stamp: Stamp, attribute: AttributeId) -> Option<Content> {
+        let update = self.history.update(stamp)?;
+        Some(written_to(&update, attribute).content())
+    }
+
     /// Both kinds of register: name and place.
     fn registers(&mut self) {
         let update = self.update;
@@ -184,28 +190,29 @@ impl Finder<'_> {
             }
             return;
         }
-        // Values that go although whoever wrote the update never saw them; each writer's together.
-        let mut losers: BTreeMap<Stamp, Vec<CellValue>> = BTreeMap::new();
-        for (key, cell) in held.cells.iter().filter(|(_, cell)| cell.stamp < stamp) {
-            if cell.present && !written.shows(key) {
-                losers.entry(cell.stamp).or_default().push(cell.value.clone());
-            } else if !cell.present && written.shows(key) && self.ignorant(&place, stamp, cell.stamp).is_some() {
-                let loser = (cell.stamp, Content::Without(vec![gone_value(key, &cell.value)]));
-                self.tell(Place::Value(attribute, key.clone()), Rule::AddOverDelete, (stamp, written.content()), loser);
-            }
-        }
-        if let Some(clear) = held.clear
-            && held.cells.is_empty()
-            && held.counter.is_none()
+        // Values that go although whoever wrote the update never saw them: a replaced content is lost whole, values that
+        // were added are lost one by one.
+        let mut is_overridden = held.cells.is_empty() && held.counter.is_none() && !written.present().is_empty();
+        for (key, cell) in
+            held.cells.iter().filter(|(key, cell)| cell.stamp < stamp && cell.present != written.shows(key))
         {
-            losers.entry(clear).or_default();
-        }
-        for (loser, values) in losers {
-            let rule = if held.clear == Some(loser) { Rule::NewerReplace } else { Rule::ClearOverAdd };
-            if self.ignorant(&place, stamp, loser).is_some() {
-                let loser = (loser, Content::Values(values));
-                self.tell(place.clone(), rule, (stamp, written.content()), loser);
+            if held.clear == Some(cell.stamp) {
+                is_overridden |= cell.present;
+                continue;
             }
+            if self.ignorant(&place, stamp, cell.stamp).is_some() {
+                let rule = if cell.present { Rule::ClearOverAdd } else { Rule::AddOverDelete };
+                let loser = (cell.stamp, single(cell.present, key, &cell.value));
+                self.tell(Place::Value(attribute, key.clone()), rule, (stamp, written.content()), loser);
+            }
+        }
+        if let Some(clear) = held.clear.filter(|_| is_overridden)
+            && self.ignorant(&place, stamp, clear).is_some()
+        {
+            let left = held.cells.values().filter(|cell| cell.present && cell.stamp == clear);
+            let left = Content::Values(left.map(|cell| cell.value.clone()).collect());
+            let loser = (clear, self.content_by(clear, attribute).unwrap_or(left));
+            self.tell(place, Rule::NewerReplace, (stamp, written.content()), loser);
         }
         // Values that it brings, and that are gone already by a newer change.
         for (key, _, value) in written.cells.iter().filter(|(_, present, _)| *present) {
@@ -258,8 +265,8 @@ impl Finder<'_> {
             (true, false) => Rule::DeleteOverAdd,
             (false, _) => Rule::AddOverDelete,
         };
-        let winner = (by.stamp, theirs.content());
-        self.tell(place, rule, winner, (self.update.stamp, single(present, key, value)));
+        let content = if theirs.cleared { theirs.content() } else { single(!present, key, &value_by(&theirs, key)) };
+        self.tell(place, rule, (by.stamp, content), (self.update.stamp, single(present, key, value)));
     }
 
     /// The update ends the entry: what its writer had not seen of it is lost.
@@ -291,7 +298,7 @@ impl Finder<'_> {
                 }
             }
             for (loser, values) in losers {
-                let loser = (loser, Content::Values(values));
+                let loser = (loser, self.content_by(loser, *attribute).unwrap_or(Content::Values(values)));
                 self.tell(Place::Attribute(*attribute), Rule::DeleteOverChange, winner.clone(), loser);
             }
         }
@@ -323,6 +330,12 @@ impl Finder<'_> {
 /// One value, there or gone.
 fn single(present: bool, key: &ValueKey, value: &CellValue) -> Content {
     if present { Content::Values(vec![value.clone()]) } else { Content::Without(vec![gone_value(key, value)]) }
+}
+
+/// The value of this key as an update wrote it.
+fn value_by(written: &Written<'_>, key: &ValueKey) -> CellValue {
+    let found = written.cells.iter().find(|(other, ..)| *other == key);
+    found.map_or(CellValue::Text(Vec::new()), |(.., value)| (*value).clone())
 }
 
 fn same_values(one: &Written<'_>, other: &Written<'_>) -> bool {
