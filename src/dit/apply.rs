@@ -54,9 +54,12 @@ impl Writing<'_> {
         touched: Touched,
         update: &Update,
     ) -> Result<(), DitError> {
-        let is_new = state.is_none();
+        let (is_new, ended) = (state.is_none(), state.as_ref().and_then(|state| state.dead));
         let mut state = state.unwrap_or_else(|| EntryState::unborn(update.uuid, update.birth));
         let effect = state.apply(update);
+        if effect.dead {
+            self.list_deleted(id, ended, state.dead)?;
+        }
         self.follow_effect(id, state, touched, &effect, is_new)
     }
 
@@ -68,11 +71,14 @@ impl Writing<'_> {
         state: Option<EntryState>,
         other: &EntryState,
     ) -> Result<bool, DitError> {
-        let is_new = state.is_none();
+        let (is_new, ended) = (state.is_none(), state.as_ref().and_then(|state| state.dead));
         let mut state = state.unwrap_or_else(|| EntryState::unborn(other.uuid, other.birth));
         let touched = Touched::load_state(self.txn.reader(), &self.catalog, id, &mut state, other)?;
         let effect = state.join(other);
         let changed = is_new || effect.is_change();
+        if effect.dead {
+            self.list_deleted(id, ended, state.dead)?;
+        }
         self.follow_effect(id, state, touched, &effect, is_new)?;
         Ok(changed)
     }

@@ -242,6 +242,9 @@ impl Writing<'_> {
         };
         other.stamps().try_for_each(|stamp| self.intern_origin(stamp))?;
         let changed = self.join_state(id, state, &other)?;
+        if changed {
+            self.note_absence_of(id, &other)?;
+        }
         Ok(if changed { Merged::Changed } else { Merged::Unchanged })
     }
 

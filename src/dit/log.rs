@@ -303,16 +303,23 @@ impl Writing<'_> {
         let mut held = self.held(origin)?;
         let floor = floor.min(held.position.sequence + 1);
         let mut keys: Vec<[u8; 16]> = Vec::new();
+        let mut not_looked_through: Vec<LogRecord> = Vec::new();
         let mut cursor = self.txn.reader().cursor(Table::Log)?;
         let mut item = cursor.seek(&log_key(origin, 0))?;
-        while let Some((key, _)) = item
+        while let Some((key, value)) = item
             && log_place(key) < (origin, floor)
             && (keys.len() as u64) < work_max
         {
+            if log_place(key).1 > held.settled {
+                not_looked_through.push(open_record(key, value)?);
+            }
             keys.extend(<[u8; 16]>::try_from(key));
             item = cursor.next()?;
         }
         drop(cursor);
+        for record in &not_looked_through {
+            self.note_absence_in(record)?;
+        }
         for key in &keys {
             self.txn.delete(Table::Log, key, None)?;
         }

@@ -12,6 +12,7 @@ mod conflicts;
 mod digests;
 mod exchanges;
 mod receipts;
+mod settling;
 
 /// The suffix of all.
 const SUFFIX: &str = "dc=example,dc=com";

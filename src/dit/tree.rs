@@ -23,8 +23,12 @@ pub struct Options {
     pub readers_max: u32,
     /// Which attributes to index.
     pub index: IndexOptions,
-    /// Updates kept in the log for followers, at least; older ones are trimmed.
+    /// Records kept in the log at most, all origins together; the oldest of the longest are dropped whoever lacks them.
     pub log_records_max: u64,
+    /// Records of each origin kept in the log although every member holds them: for followers that were away a moment.
+    pub log_records_min: u64,
+    /// How long deleted entries are kept whole, in milliseconds from their deletion, so that they can be undeleted.
+    pub recycle_retention_ms: u64,
     /// Changes in one commit, at most.
     pub batch_max: usize,
     /// False only for a bulk load into a new file.
@@ -43,6 +47,8 @@ impl Options {
             readers_max: storage.readers_max,
             index: IndexOptions::default(),
             log_records_max: 100_000,
+            log_records_min: 10_000,
+            recycle_retention_ms: 30 * 24 * 60 * 60 * 1000,
             batch_max: 1024,
             durable: true,
             must_exist: false,
@@ -58,6 +64,8 @@ pub struct Dit {
     clock: Clock,
     token: u64,
     log_records_max: u64,
+    log_records_min: u64,
+    recycle_retention_ms: u64,
     batch_max: usize,
     /// Counts commits that changed access rules or memberships, so that deciders know when to read them again.
     rules_generation: AtomicU64,
@@ -130,6 +138,8 @@ impl Dit {
             clock,
             token: TOKENS.fetch_add(1, Ordering::Relaxed),
             log_records_max: options.log_records_max,
+            log_records_min: options.log_records_min,
+            recycle_retention_ms: options.recycle_retention_ms,
             batch_max: options.batch_max,
             rules_generation: AtomicU64::new(1),
         };
@@ -193,5 +203,13 @@ impl Dit {
 
     pub(super) fn log_records_max(&self) -> u64 {
         self.log_records_max
+    }
+
+    pub(super) fn log_records_min(&self) -> u64 {
+        self.log_records_min
+    }
+
+    pub(super) fn recycle_retention_ms(&self) -> u64 {
+        self.recycle_retention_ms
     }
 }

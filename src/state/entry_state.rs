@@ -59,6 +59,8 @@ pub struct EntryState {
     pub parent: (Stamp, EntryUuid),
     /// Attributes, those without any present value included.
     pub attributes: BTreeMap<AttributeId, AttributeState>,
+    /// The newest change when what it left was forgotten, if nothing else tells: the time of the last change stays.
+    pub forgotten: Stamp,
 }
 
 /// What a join changed.
@@ -72,6 +74,8 @@ pub struct Effect {
     pub rdn: bool,
     /// The superior.
     pub parent: bool,
+    /// The time of the last change, of which nothing else is left.
+    pub newest: bool,
     /// Attributes whose state changed, rising, each once.
     pub attributes: SmallVec<[AttributeId; 8]>,
 }
@@ -79,7 +83,7 @@ pub struct Effect {
 impl Effect {
     /// Whether anything changed.
     pub fn is_change(&self) -> bool {
-        self.born || self.dead || self.rdn || self.parent || !self.attributes.is_empty()
+        self.born || self.dead || self.rdn || self.parent || self.newest || !self.attributes.is_empty()
     }
 
     fn touch(&mut self, attribute: AttributeId, changed: bool) {
@@ -106,6 +110,7 @@ impl EntryState {
             rdn: (Stamp::NONE, RdnState::default()),
             parent: (Stamp::NONE, EntryUuid::NIL),
             attributes: BTreeMap::new(),
+            forgotten: Stamp::NONE,
         }
     }
 
@@ -160,6 +165,8 @@ impl EntryState {
             return effect;
         }
         effect.born = other.born && !std::mem::replace(&mut self.born, true);
+        effect.newest = other.forgotten > self.max_stamp();
+        self.forgotten = self.forgotten.max(other.forgotten);
         effect.dead = other.dead.is_some_and(|dead| self.join_dead(dead));
         effect.rdn = join_register(&mut self.rdn, other.rdn.0, &other.rdn.1);
         effect.parent = join_register(&mut self.parent, other.parent.0, &other.parent.1);
@@ -198,7 +205,8 @@ impl EntryState {
     /// The newest change in the entry: what `entryCSN` and `modifyTimestamp` show.
     pub fn max_stamp(&self) -> Stamp {
         let attributes = self.attributes.values().map(AttributeState::newest);
-        let registers = [self.birth, self.rdn.0, self.parent.0, self.dead.unwrap_or(Stamp::NONE)];
+        let dead = self.dead.unwrap_or(Stamp::NONE);
+        let registers = [self.birth, self.rdn.0, self.parent.0, dead, self.forgotten];
         attributes.chain(registers).fold(Stamp::NONE, Stamp::max)
     }
 
@@ -259,11 +267,16 @@ impl EntryState {
     /// left to say. `is_settled` must say yes only to changes that every member holds *and* whose CSN is older than
     /// the local clock; without either condition members come to differ. Returns whether anything was dropped.
     pub fn forget_settled(&mut self, mut is_settled: impl FnMut(Stamp) -> bool) -> bool {
+        let newest = self.max_stamp();
         let mut changed = false;
         self.attributes.retain(|_, state| {
             changed |= state.forget_settled(&mut is_settled);
             !state.is_empty()
         });
+        if changed {
+            self.forgotten = Stamp::NONE;
+            self.forgotten = if self.max_stamp() < newest { newest } else { Stamp::NONE };
+        }
         changed
     }
 

@@ -54,11 +54,16 @@ pub enum Table {
     DigestJournal,
     /// CSN of the winner ‖ CSN of the loser ‖ place -> both sides
     Conflicts,
+    /// origin ‖ sequence ‖ entry, with attribute ‖ value key for a spilled cell -> CSN: absence to be forgotten that the
+    /// log does not tell
+    Unsettled,
+    /// CSN of the deletion ‖ entry -> nothing
+    Deleted,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Meta,
         Self::Vector,
         Self::Attributes,
@@ -76,6 +81,8 @@ impl Table {
         Self::Digest,
         Self::DigestJournal,
         Self::Conflicts,
+        Self::Unsettled,
+        Self::Deleted,
     ];
 
     /// The name in the file.
@@ -98,6 +105,8 @@ impl Table {
             Self::Digest => "digest",
             Self::Conflicts => "conflicts",
             Self::DigestJournal => "digest-journal",
+            Self::Unsettled => "unsettled",
+            Self::Deleted => "deleted",
         }
     }
 }

@@ -3,8 +3,8 @@
 //! ```text
 //! version 1, entryUUID 16
 //! stamps: count, then each: origin number, epoch, ms (6 bytes), counter, sequence      (rising)
-//! flags: 1 born, 2 dead, 4 parent is not NIL
-//! birth, [dead], rdn stamp, parent stamp      each as a reference: 0 none, n the stamp n-1
+//! flags: 1 born, 2 dead, 4 parent is not NIL, 8 newest change of which nothing is left
+//! birth, [dead], rdn stamp, parent stamp, [newest change]      each as a reference: 0 none, n the stamp n-1
 //! [parent 16]
 //! RDN: count of AVAs, then each: attribute, type text, key form, key and value
 //! attributes: count, then each (rising):
@@ -39,6 +39,7 @@ const FORMAT_VERSION: u8 = 1;
 const BORN: u8 = 1;
 const DEAD: u8 = 2;
 const BELOW: u8 = 4;
+const FORGOTTEN: u8 = 8;
 
 const CLEAR: u8 = 1;
 const COUNTER: u8 = 2;
@@ -67,13 +68,18 @@ impl EntryState {
         }
         let flag = |flag: u8, set: bool| if set { flag } else { 0 };
         let below = self.parent.1 != EntryUuid::NIL;
-        out.push(flag(BORN, self.born) | flag(DEAD, self.dead.is_some()) | flag(BELOW, below));
+        let forgotten = self.forgotten != Stamp::NONE;
+        let (born, dead) = (flag(BORN, self.born), flag(DEAD, self.dead.is_some()));
+        out.push(born | dead | flag(BELOW, below) | flag(FORGOTTEN, forgotten));
         stamps.put(out, self.birth);
         if let Some(dead) = self.dead {
             stamps.put(out, dead);
         }
         stamps.put(out, self.rdn.0);
         stamps.put(out, self.parent.0);
+        if forgotten {
+            stamps.put(out, self.forgotten);
+        }
         if below {
             out.extend_from_slice(&self.parent.1.0);
         }
@@ -108,13 +114,14 @@ impl EntryState {
         let uuid = EntryUuid(reader.array()?);
         let stamps = StampTable::read(&mut reader, &resolve)?;
         let flags = reader.byte()?;
-        if flags & !(BORN | DEAD | BELOW) != 0 {
+        if flags & !(BORN | DEAD | BELOW | FORGOTTEN) != 0 {
             return Err(StateError::Malformed { what: "flags of an entry" });
         }
         let birth = stamps.read_reference(&mut reader)?;
         let dead = if flags & DEAD != 0 { Some(stamps.read_reference(&mut reader)?) } else { None };
         let rdn_stamp = stamps.read_reference(&mut reader)?;
         let parent_stamp = stamps.read_reference(&mut reader)?;
+        let forgotten = if flags & FORGOTTEN != 0 { stamps.read_reference(&mut reader)? } else { Stamp::NONE };
         let parent = if flags & BELOW != 0 { EntryUuid(reader.array()?) } else { EntryUuid::NIL };
         let rdn = read_rdn(&mut reader)?;
         let count = reader.count(2)?;
@@ -133,7 +140,16 @@ impl EntryState {
         }
         reader.finish()?;
         let born = flags & BORN != 0;
-        Ok(Self { uuid, birth, born, dead, rdn: (rdn_stamp, rdn), parent: (parent_stamp, parent), attributes })
+        Ok(Self {
+            uuid,
+            birth,
+            born,
+            dead,
+            rdn: (rdn_stamp, rdn),
+            parent: (parent_stamp, parent),
+            attributes,
+            forgotten,
+        })
     }
 }
 
@@ -143,7 +159,8 @@ pub(in crate::state) struct StampTable(SmallVec<[Stamp; 8]>);
 impl StampTable {
     pub(in crate::state) fn of(state: &EntryState) -> Self {
         let mut table = Self(SmallVec::new());
-        for stamp in [Some(state.birth), state.dead, Some(state.rdn.0), Some(state.parent.0)].into_iter().flatten() {
+        let dead = state.dead.unwrap_or(Stamp::NONE);
+        for stamp in [state.birth, dead, state.rdn.0, state.parent.0, state.forgotten] {
             table.note(stamp);
         }
         for attribute in state.attributes.values() {

@@ -19,6 +19,8 @@
 //! Forward compatible: a field that need not be understood is kept in [`Update::unknown`] and written again; one that must
 //! be and is not stops the receiver with [`StateError::UnknownField`]. Compression is the log's business.
 
+use smallvec::SmallVec;
+
 use crate::model::entry_uuid::EntryUuid;
 use crate::state::cells::CellValue;
 use crate::state::counter::CounterBase;
@@ -147,6 +149,41 @@ pub fn decode_update(bytes: &[u8], mut intern: impl FnMut(&str) -> Option<Attrib
     }
     update.replaced = replaced;
     Ok(update)
+}
+
+/// Whether a record leaves absence behind that is worth forgetting once every member knows of it: a value that is gone, or
+/// all values of an attribute without others in their place. (A clear beside new values costs their entry one byte and
+/// goes with the next write; forgetting it would cost a write.) Cost: a pass over the fields. A record that cannot be
+/// read says no.
+pub fn leaves_absence(bytes: &[u8]) -> bool {
+    let says_gone = || -> Result<bool, StateError> {
+        let mut reader = Reader::new(bytes);
+        reader.version(FORMAT_VERSION)?;
+        read_whole_stamp(&mut reader)?;
+        reader.take(16)?;
+        if reader.byte()? == 1 {
+            read_whole_stamp(&mut reader)?;
+        }
+        let (mut cleared, mut present) = (SmallVec::<[u64; 8]>::new(), SmallVec::<[u64; 8]>::new());
+        while reader.remaining() > 0 {
+            let tag = reader.varint()?;
+            let mut field = Reader::new(reader.bytes()?);
+            if tag == CLEAR {
+                cleared.push(field.varint()?);
+            } else if tag == CELL {
+                let attribute = field.varint()?;
+                field.varint()?;
+                if field.byte()? & PRESENT == 0 {
+                    return Ok(true);
+                }
+                if present.last() != Some(&attribute) {
+                    present.push(attribute);
+                }
+            }
+        }
+        Ok(cleared.iter().any(|attribute| !present.contains(attribute)))
+    };
+    says_gone().unwrap_or(false)
 }
 
 /// Few different stamps stand for many deltas: an entry was mostly written by one or two changes.

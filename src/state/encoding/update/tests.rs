@@ -22,6 +22,22 @@ proptest! {
     }
 
     #[test]
+    fn record_tells_whether_it_leaves_absence(updates in history()) {
+        for update in updates {
+            let set = |cleared: &AttributeId| {
+                let sets = |delta: &Delta| matches!(delta, Delta::Cell { attribute, .. } if attribute == cleared);
+                update.deltas.iter().any(sets)
+            };
+            let gone = |delta: &Delta| match delta {
+                Delta::Clear(attribute) => !set(attribute),
+                Delta::Cell { present, .. } => !present,
+                _ => false,
+            };
+            prop_assert_eq!(leaves_absence(&encoded(&update)), update.deltas.iter().any(gone));
+        }
+    }
+
+    #[test]
     fn what_the_origin_knew_comes_back(
         updates in history(),
         times in prop::collection::vec(0..4u64, 64),

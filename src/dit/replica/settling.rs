@@ -1,0 +1,202 @@
+//! What is forgotten, when, and what is not.
+
+use super::*;
+use crate::state::{Csn, EntryState, StableCut};
+use crate::storage::Table;
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn node() -> Replica {
+    let one = Replica::new(1, &Arc::new(Schema::builtin()));
+    one.suffix();
+    one.person(3, "Ann");
+    one
+}
+
+impl Replica {
+    fn state(&self, id: EntryId) -> Option<EntryState> {
+        self.write(|writing| writing.state(id).unwrap())
+    }
+
+    /// Settles all that is here of every origin, as if all members held it.
+    fn settle_all(&self) -> Settled {
+        let vector = self.dit.read().unwrap().view().update_vector().unwrap();
+        self.settle(&vector.iter().map(|(origin, position)| (origin, position.sequence)).collect())
+    }
+
+    fn settle(&self, cut: &StableCut) -> Settled {
+        let mut sum = Settled::default();
+        loop {
+            let settled = self.write(|writing| writing.settle(cut, 10).unwrap());
+            sum.forgotten += settled.forgotten;
+            sum.purged += settled.purged;
+            if !settled.more {
+                return sum;
+            }
+        }
+    }
+
+    /// How many cells and clears say that something is gone, of the entry's own record.
+    fn absences(&self, id: EntryId) -> usize {
+        let attributes = self.state(id).map(|state| state.attributes).unwrap_or_default();
+        let count = |held: &crate::state::AttributeState| {
+            held.cells.values().filter(|cell| !cell.present).count() + usize::from(held.clear.is_some())
+        };
+        attributes.values().map(count).sum()
+    }
+
+    fn count(&self, table: Table) -> u64 {
+        self.dit.read().unwrap().view().reader().count(table).unwrap()
+    }
+}
+
+const ANN: EntryId = EntryId(2);
+
+#[test]
+fn absence_that_all_hold_is_forgotten_and_nothing_else_changes() {
+    let one = node();
+    one.set(3, "mail", "a@x", true);
+    one.set(3, "mail", "a@x", false);
+    one.change(3, |writing| vec![Delta::Clear(attribute(writing, "o"))]);
+    one.set(1, "o", "tick", true);
+    let newest = one.state(ANN).unwrap().max_stamp();
+    let digest = one.dit.read().unwrap().view().digest().unwrap();
+    assert_eq!(one.absences(ANN), 2);
+    assert_eq!(one.settle(&[(OriginId(1), 3)].into()), Settled::default(), "not all hold it");
+    assert_eq!(one.settle_all().forgotten, 1);
+    assert_eq!(one.absences(ANN), 0);
+    assert_eq!(one.state(ANN).unwrap().max_stamp(), newest, "the time of the last change stays");
+    assert_eq!(one.dit.read().unwrap().view().digest().unwrap(), digest);
+    one.assert_sound();
+    assert_eq!(one.settle_all(), Settled::default());
+}
+
+#[test]
+fn absence_whose_stamp_is_not_older_than_the_clock_waits() {
+    let (one, two) = (node(), Replica::new(2, &Arc::new(Schema::builtin())));
+    two.follow(&one);
+    two.clock.advance(Duration::from_secs(3600));
+    two.set(3, "mail", "a@x", false);
+    one.follow(&two);
+    assert_eq!(one.settle_all().forgotten, 0);
+    assert_eq!((one.absences(ANN), one.count(Table::Unsettled)), (1, 1));
+    one.clock.advance(Duration::from_secs(3601));
+    one.set(1, "o", "tick", true);
+    let one = one.reopen();
+    assert_eq!(one.settle_all().forgotten, 1);
+    assert_eq!((one.absences(ANN), one.count(Table::Unsettled)), (0, 0));
+    one.assert_sound();
+}
+
+#[test]
+fn absence_whose_record_was_trimmed_or_never_came_is_forgotten_too() {
+    let (one, two) = (node(), Replica::new(2, &Arc::new(Schema::builtin())));
+    one.set(3, "mail", "a@x", false);
+    one.set(1, "o", "tick", true);
+    let (entries, _) = one.dit.read().unwrap().view().portable_entries(None, 1 << 20).unwrap();
+    let vector = one.dit.read().unwrap().view().update_vector().unwrap();
+    two.write(|writing| {
+        writing.follow_clock(Csn::new(1_700_000_000_000, 100, OriginId(1)));
+        entries.iter().for_each(|entry| _ = writing.merge_entry(entry).unwrap());
+        writing.take_vector(&vector).unwrap();
+    });
+    two.set(1, "o", "tick", true);
+    one.write(|writing| writing.drop_log_below(OriginId(1), 9, 10).unwrap());
+    for node in [&one, &two] {
+        assert_eq!((node.absences(ANN), node.count(Table::Unsettled)), (1, 1));
+        assert_eq!(node.settle_all().forgotten, 1);
+        assert_eq!((node.absences(ANN), node.count(Table::Unsettled)), (0, 0));
+        node.assert_sound();
+    }
+}
+
+#[test]
+fn cells_of_a_spilled_attribute_are_forgotten_one_by_one_until_nothing_is_left_of_it() {
+    let one = node();
+    one.add(5, "cn=group,dc=example,dc=com", &[("objectClass", &["groupOfNames"]), ("cn", &["group"])]);
+    let texts: Vec<String> = (0..70).map(|number| format!("cn=p{number},dc=example,dc=com")).collect();
+    one.change(5, |writing| texts.iter().map(|text| cell(writing, "member", text, true)).collect());
+    one.change(5, |writing| texts[..20].iter().map(|text| cell(writing, "member", text, false)).collect());
+    one.set(1, "o", "tick", true);
+    assert_eq!(one.count(Table::BigValues), 70);
+    one.settle_all();
+    assert_eq!(one.count(Table::BigValues), 50);
+    one.assert_sound();
+    one.change(5, |writing| texts[20..].iter().map(|text| cell(writing, "member", text, false)).collect());
+    one.set(1, "o", "tock", true);
+    assert_eq!(one.settle_all().forgotten, 1);
+    assert_eq!(one.count(Table::BigValues), 0);
+    let state = one.state(EntryId(3)).unwrap();
+    assert!(state.attributes.values().all(|held| held.spilled.is_none()));
+    one.assert_sound();
+}
+
+#[test]
+fn deleted_entry_is_kept_whole_for_its_time_and_then_does_not_come_back() {
+    let (one, two) = (node(), Replica::new(2, &Arc::new(Schema::builtin())));
+    two.follow(&one);
+    let before = two.dit.read().unwrap().view().portable_entries(None, 1 << 20).unwrap().0;
+    one.change(3, |_| vec![Delta::Dead]);
+    one.clock.advance(29 * DAY);
+    one.set(1, "o", "tick", true);
+    assert_eq!(one.settle_all().purged, 0);
+    assert!(one.state(ANN).unwrap().attributes.len() > 2, "the body is there");
+    one.clock.advance(2 * DAY);
+    one.set(1, "o", "tock", true);
+    assert_eq!(one.settle(&[(OriginId(1), 2)].into()).purged, 0, "not all know of it");
+    assert_eq!(one.settle_all().purged, 1);
+    assert_eq!(one.state(ANN), None);
+    assert_eq!((one.count(Table::Deleted), one.count(Table::Uuid2Id)), (0, 1));
+    one.assert_sound();
+    two.set(3, "mail", "late@x", true);
+    one.follow(&two);
+    let ann = before.iter().find(|entry| entry.uuid == EntryUuid([3; 16])).unwrap();
+    assert_eq!(one.write(|writing| writing.merge_entry(ann).unwrap()), Merged::Deleted);
+    assert_eq!(one.state(ANN), None);
+    one.assert_sound();
+}
+
+#[test]
+fn log_is_trimmed_below_its_floors_but_for_the_newest_records() {
+    let one = node();
+    for number in 0..20 {
+        one.set(3, "description", &format!("{number}"), true);
+    }
+    let Replica { dit, clock, folder, schema } = one;
+    drop(dit);
+    let options = Options { log_records_min: 5, ..options(&folder) };
+    let dit = Dit::open(options, Arc::clone(&schema), clock.clone()).unwrap();
+    let one = Replica { dit, clock, folder, schema };
+    let floor = |one: &Replica| one.dit.read().unwrap().view().log_floors().unwrap()[&OriginId(1)];
+    let last = one.sequence(OriginId(1));
+    assert_eq!(one.write(|writing| writing.trim_log(&[(OriginId(1), 10)].into(), 4).unwrap()), 4);
+    assert_eq!(floor(&one), 5);
+    one.write(|writing| writing.trim_log(&[(OriginId(1), 10)].into(), 100).unwrap());
+    assert_eq!(floor(&one), 10);
+    one.assert_sound();
+    one.write(|writing| writing.trim_log(&[(OriginId(1), u64::MAX)].into(), 100).unwrap());
+    assert_eq!(floor(&one), last - 4);
+    one.assert_sound();
+}
+
+#[test]
+fn log_over_its_limit_loses_the_oldest_records_of_the_longest() {
+    let one = node();
+    let Replica { dit, clock, folder, schema } = one;
+    drop(dit);
+    let options = Options { log_records_max: 10, ..options(&folder) };
+    let dit = Dit::open(options, Arc::clone(&schema), clock.clone()).unwrap();
+    let one = Replica { dit, clock, folder, schema };
+    for number in 0..20 {
+        one.set(3, "description", &format!("{number}"), number % 2 == 0);
+    }
+    assert_eq!(one.count(Table::Log), 10);
+    one.assert_sound();
+    assert_eq!(one.settle_all().forgotten, 1);
+    assert_eq!(one.absences(ANN), 1, "the last one is as new as the clock");
+    one.set(1, "o", "tick", true);
+    one.settle_all();
+    assert_eq!(one.absences(ANN), 0);
+    one.assert_sound();
+}
