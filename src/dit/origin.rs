@@ -5,10 +5,14 @@
 //! twice), begins a new one; the old one stays in vector and log like any other node's.
 
 use super::DitError;
-use super::log::Held;
-use super::writing::Writing;
-use crate::state::{HybridClock, OriginId};
-use crate::storage::MetaName;
+use super::log::{Held, chain_at, log_place, open_record};
+use super::values::value_of;
+use super::writing::{Writing, state_error};
+use crate::state::encoding::update::decode_update;
+use crate::state::view::ViewContent;
+use crate::state::{AttributeId, Csn, Delta, Dot, HybridClock, LogRecord, OriginId, OriginPosition, Stamp, Update};
+use crate::storage::{EntryId, MetaName, Table, log_key};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Random 48 bits, never zero.
@@ -36,5 +40,107 @@ impl Writing<'_> {
         Arc::make_mut(&mut self.catalog).intern_origin(&mut self.txn, new)?;
         self.txn.put_meta(MetaName::Origin, &new.0.to_be_bytes())?;
         Ok(new)
+    }
+
+    /// Writes an old origin's changes after number `after` again under this node's origin, and forgets them under the
+    /// old one: two copies of this node's data wrote under the same numbers, and none of it shall be lost. What is
+    /// written again stands just above the old stamp, so that it holds wherever the old change was seen. Returns how many
+    /// changes there were. Call [`Writing::rotate_origin`] first.
+    ///
+    /// A number that was incremented is written as the value that it has here now. Changes whose records are not kept
+    /// any more stay as they are, for an exchange of entries to spread.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`], [`DitError::State`]: the transaction is then to be dropped.
+    pub fn reissue_tail(&mut self, origin: OriginId, after: u64) -> Result<u64, DitError> {
+        let held = self.held(origin)?;
+        if origin == self.origin() || after >= held.position.sequence {
+            return Ok(0);
+        }
+        let chain = chain_at(self.txn.reader(), origin, &held, after)?.unwrap_or_default();
+        let tail = self.tail(origin, after)?;
+        let mut births: BTreeMap<Dot, Stamp> = BTreeMap::new();
+        for record in &tail {
+            let update = decode_update(&record.bytes, |key| self.catalog.find_key(key))
+                .map_err(|error| state_error(EntryId::NONE, &error))?;
+            self.reissue(update, &mut births)?;
+        }
+        for record in &tail {
+            self.txn.delete(Table::Log, &log_key(origin, record.sequence), None)?;
+        }
+        let position = OriginPosition { sequence: after, chain, closed: held.position.closed };
+        let floor = held.floor.min(after + 1);
+        self.set_held(origin, Held { position, floor, settled: held.settled.min(after) });
+        Ok(tail.len() as u64)
+    }
+
+    fn tail(&self, origin: OriginId, after: u64) -> Result<Vec<LogRecord>, DitError> {
+        let mut tail = Vec::new();
+        let mut cursor = self.txn.reader().cursor(Table::Log)?;
+        let mut item = cursor.seek(&log_key(origin, after + 1))?;
+        while let Some((key, value)) = item.filter(|(key, _)| log_place(key).0 == origin) {
+            tail.push(open_record(key, value)?);
+            item = cursor.next()?;
+        }
+        Ok(tail)
+    }
+
+    /// Writes one change again. `births` leads from the births that were written again to their new stamps.
+    fn reissue(&mut self, update: Update, births: &mut BTreeMap<Dot, Stamp>) -> Result<(), DitError> {
+        if update.is_birth() {
+            // An incarnation is its birth: the old one ends, another begins.
+            let end = self.above(&update);
+            let dead = Update::new(end, update.uuid, update.birth, update.requester.clone(), vec![Delta::Dead]);
+            self.write_again(&dead)?;
+        }
+        let stamp = self.above(&update);
+        if update.is_birth() {
+            births.insert(update.birth.dot(), stamp);
+        }
+        let birth = births.get(&update.birth.dot()).copied().unwrap_or(update.birth);
+        let mut deltas = Vec::with_capacity(update.deltas.len());
+        for delta in &update.deltas {
+            match delta {
+                Delta::Count { attribute, .. } => deltas.extend(self.count_as_value(&update, *attribute)?),
+                delta => deltas.push(delta.clone()),
+            }
+        }
+        let again = Update { stamp, birth, deltas, replaced: Vec::new(), known: Vec::new(), ..update };
+        self.write_again(&again)
+    }
+
+    /// A stamp of this node's origin just above that of `update`.
+    fn above(&mut self, update: &Update) -> Stamp {
+        let csn = self.clock.bump(Csn::NONE, update.stamp.csn);
+        Stamp { csn, sequence: self.own.position.sequence + 1 }
+    }
+
+    fn write_again(&mut self, update: &Update) -> Result<(), DitError> {
+        self.intern_origin(update.birth)?;
+        self.record(update)?;
+        let id = match self.id_of(update.uuid, update.birth)? {
+            Some(id) => id,
+            None => self.number(update.uuid, update.birth)?,
+        };
+        let state = self.state(id)?;
+        self.join(id, state, update)
+    }
+
+    /// The number that an attribute shows now, as a value.
+    fn count_as_value(&self, update: &Update, attribute: AttributeId) -> Result<Vec<Delta>, DitError> {
+        let Some(id) = self.id_of(update.uuid, update.birth)? else { return Ok(Vec::new()) };
+        let (Some(state), Some(info)) = (self.state(id)?, self.catalog.attribute(attribute)) else {
+            return Ok(Vec::new());
+        };
+        let shown = state.view_cells(attribute, info.single_value);
+        let Some(ViewContent::Text(text)) = shown.into_iter().next().map(|value| value.content) else {
+            return Ok(Vec::new());
+        };
+        Ok(match value_of(&self.view(), info, &text) {
+            Ok((key, value)) => {
+                vec![Delta::Clear(attribute), Delta::Cell { attribute, key, order: 0, present: true, value }]
+            }
+            Err(_) => Vec::new(),
+        })
     }
 }

@@ -235,7 +235,7 @@ impl<'d> Writing<'d> {
     }
 
     /// Writes the change into log and vector.
-    fn record(&mut self, update: &Update) -> Result<(), DitError> {
+    pub(super) fn record(&mut self, update: &Update) -> Result<(), DitError> {
         let origin = update.stamp.csn.origin();
         self.intern_origin(update.stamp)?;
         assert_eq!(update.stamp.sequence, self.own.position.sequence + 1, "vector-no-holes");

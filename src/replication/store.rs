@@ -119,7 +119,7 @@ pub fn write(writing: &mut Writing<'_>, request: &WriteRequest) -> Result<Answer
         }
         WriteRequest::ReissueTail { origin, after, clock } => {
             writing.follow_clock(*clock);
-            let _ = (origin, after);
+            writing.reissue_tail(*origin, *after)?;
         }
         WriteRequest::RotateOrigin => {
             writing.rotate_origin()?;
@@ -165,11 +165,10 @@ fn apply(writing: &mut Writing<'_>, records: &[LogRecord]) -> Result<Applied, Di
 }
 
 fn settle(writing: &mut Writing<'_>, cut: &StableCut) -> Result<Answer, DitError> {
-    let _ = (writing, cut, SETTLE_WORK);
-    Ok(Answer::Done { more: false })
+    Ok(Answer::Done { more: writing.settle(cut, SETTLE_WORK)?.more })
 }
 
 fn trim(writing: &mut Writing<'_>, floors: &BTreeMap<OriginId, u64>) -> Result<Answer, DitError> {
-    let _ = (writing, floors, TRIM_WORK);
-    Ok(Answer::Done { more: false })
+    let dropped = writing.trim_log(floors, TRIM_WORK)?;
+    Ok(Answer::Done { more: dropped >= TRIM_WORK as u64 })
 }

@@ -1,0 +1,128 @@
+//! An origin's numbers are never given twice: old copies of a data folder, and copies that run at the same time.
+
+use super::*;
+use crate::state::Csn;
+
+impl Replica {
+    /// A copy of the folder, opened as another node would be that was given it.
+    fn copied(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        self.dit.environment().sync().unwrap();
+        std::fs::copy(self.dit.environment().data_file(), folder.path().join("data.mdb")).unwrap();
+        let dit = Dit::open(options(&folder), Arc::clone(&self.schema), self.clock.clone()).unwrap();
+        Self { dit, clock: self.clock.clone(), folder, schema: Arc::clone(&self.schema) }
+    }
+
+    /// Takes whatever `other` has in its log and is the next here.
+    fn take_all(&self, other: &Self) {
+        let vector = other.dit.read().unwrap().view().update_vector().unwrap();
+        for (origin, _) in vector.iter().filter(|(origin, _)| *origin != self.origin()) {
+            for record in other.records(origin, self.sequence(origin)) {
+                let receipt = self.receive(&record);
+                assert!(matches!(receipt, Receipt::Applied { .. }), "{receipt:?}");
+            }
+        }
+    }
+}
+
+fn digest(replica: &Replica) -> crate::state::BucketSum {
+    replica.assert_sound();
+    replica.dit.read().unwrap().view().digest().unwrap()
+}
+
+#[test]
+fn old_copy_goes_on_under_a_new_origin_and_takes_its_own_changes_back() {
+    let schema = Arc::new(Schema::builtin());
+    let (one, two) = (Replica::new(1, &schema), Replica::new(2, &schema));
+    one.suffix();
+    let old = one.copied();
+    one.set(1, "description", "after the backup", true);
+    two.take_all(&one);
+    let new = old.write(|writing| writing.rotate_origin().unwrap());
+    assert_ne!(new, OriginId(1));
+    old.take_all(&two);
+    old.set(1, "o", "after the restore", true);
+    two.take_all(&old);
+    assert_eq!(two.values(1, "description"), ["after the backup"]);
+    assert_eq!(two.values(1, "o"), ["after the restore"]);
+    assert_eq!(digest(&old), digest(&two));
+    let old = old.reopen();
+    assert_eq!((old.origin(), old.sequence(new), old.sequence(OriginId(1))), (new, 1, 2));
+}
+
+#[test]
+fn two_running_copies_lose_nothing_of_what_either_wrote() {
+    let schema = Arc::new(Schema::builtin());
+    let (one, three) = (Replica::new(1, &schema), Replica::new(3, &schema));
+    one.suffix();
+    one.person(3, "Ann");
+    one.set(3, "employeeNumber", "7", true);
+    three.take_all(&one);
+    let copy = one.copied();
+    let same = one.sequence(OriginId(1));
+    one.set(3, "mail", "one@x", true);
+    one.person(4, "Bob");
+    one.set(4, "mail", "bob@x", true);
+    copy.set(3, "mail", "copy@x", true);
+    copy.person(5, "Cid");
+    copy.set(5, "mail", "cid@x", true);
+    copy.change(3, |writing| vec![Delta::Clear(attribute(writing, "employeeNumber"))]);
+    three.take_all(&one);
+    let record = copy.records(OriginId(1), same).remove(0);
+    assert_eq!(three.receive(&record), Receipt::Fork);
+    for node in [&one, &copy] {
+        let count = node.write(|writing| {
+            assert_eq!(writing.reissue_tail(OriginId(1), same).unwrap(), 0, "not under the running origin");
+            writing.rotate_origin().unwrap();
+            writing.reissue_tail(OriginId(1), same).unwrap()
+        });
+        assert!(count >= 3);
+        assert_eq!(node.sequence(OriginId(1)), same);
+        node.assert_sound();
+    }
+    for _ in 0..2 {
+        for (to, from) in [(&three, &one), (&three, &copy), (&one, &three), (&copy, &three)] {
+            to.take_all(from);
+        }
+    }
+    for node in [&one, &copy, &three] {
+        assert_eq!(node.values(3, "mail"), ["one@x", "copy@x"]);
+        assert_eq!(node.values(4, "mail"), ["bob@x"]);
+        assert_eq!(node.values(5, "mail"), ["cid@x"]);
+        assert!(node.values(3, "employeeNumber").is_empty());
+        assert_eq!(digest(node), digest(&three));
+        assert_eq!(
+            node.dit
+                .read()
+                .unwrap()
+                .view()
+                .update_vector()
+                .unwrap()
+                .compare(&three.dit.read().unwrap().view().update_vector().unwrap()),
+            crate::state::Verdict::Equal
+        );
+    }
+}
+
+#[test]
+fn what_is_written_again_is_a_little_newer_and_not_as_of_now() {
+    let schema = Arc::new(Schema::builtin());
+    let one = Replica::new(1, &schema);
+    one.suffix();
+    one.set(1, "o", "x", true);
+    let csn = |one: &Replica| -> Csn {
+        one.write(|writing| {
+            let attribute = attribute(writing, "o");
+            writing.state(EntryId(1)).unwrap().unwrap().attribute(attribute).unwrap().newest().csn
+        })
+    };
+    let before = csn(&one);
+    one.clock.advance(std::time::Duration::from_secs(3600));
+    one.write(|writing| {
+        writing.rotate_origin().unwrap();
+        writing.reissue_tail(OriginId(1), 1).unwrap();
+    });
+    assert!(csn(&one) > before && csn(&one).ms() == before.ms());
+    one.set(1, "o", "y", true);
+    one.reopen().assert_sound();
+}
