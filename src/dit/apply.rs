@@ -10,18 +10,20 @@
 
 use super::DitError;
 use super::catalog::Catalog;
-use super::derive::{derive, name_key};
 use super::digest_table::{digest_of, stored_digest};
-use super::index_keys::{KeySet, keys_of_attribute, link_key};
+use super::index_keys::{KeySet, keys_of_attribute, link_key, text_link_key};
+use super::links::dn_of;
+use super::shape::{Adoption, Edges, Move};
 use super::spill::{self, Naming, Touched};
 use super::writing::{Writing, state_error};
-use crate::model::EntryUuid;
+use crate::model::{Dn, EntryUuid};
 use crate::schema::time::format_generalized_time;
-use crate::state::{AttributeId, AttributeState, Delta, Effect, EntryState, Spilled, Update, ValueKey};
+use crate::state::{AttributeId, AttributeState, Delta, Effect, EntryState, Spilled, Stamp, Update, ValueKey};
 use crate::storage::{
-    AttributeSlice, ENTRY_HAS_ACI, EntryId, IndexKind, Postings, PutMode, Reader, Table, VALUE_SPILLED, ViewRecord,
+    AttributeSlice, ENTRY_PHANTOM, EntryId, IndexKind, Postings, PutMode, Reader, Table, VALUE_SPILLED, ViewRecord,
     bigvalue_key, index_key, sealed_id,
 };
+use std::sync::Arc;
 
 /// Referrers whose view is rewritten at once when a name changes; more are rendered afresh when read.
 const REFERRERS_AT_ONCE_MAX: u64 = 256;
@@ -56,43 +58,95 @@ impl Writing<'_> {
     ) -> Result<(), DitError> {
         let (is_new, ended) = (state.is_none(), state.as_ref().and_then(|state| state.dead));
         let mut state = state.unwrap_or_else(|| EntryState::unborn(update.uuid, update.birth));
-        let effect = state.apply(update);
+        let edge = state.parent;
+        let mut effect = state.apply(update);
+        let moved = self.edges_after(id, &mut state, edge, &effect, update)?;
+        effect.parent = state.parent != edge;
         if effect.dead {
             self.list_deleted(id, ended, state.dead)?;
         }
-        self.follow_effect(id, state, touched, &effect, is_new)
+        self.follow_effect(id, state, touched, (&effect, is_new), &moved)
     }
 
-    /// Joins another state of the incarnation, or a part of one, into `state` (the entry's, or none). Returns whether
-    /// that changed anything.
+    /// Joins another state of the incarnation, or a part of one, into `state` (the entry's, or none). `edges`: what the
+    /// other node knows of its superiors, if the part says that. Returns whether that changed anything.
     pub(super) fn join_state(
         &mut self,
         id: EntryId,
         state: Option<EntryState>,
         other: &EntryState,
+        edges: Option<&Edges>,
     ) -> Result<bool, DitError> {
         let (is_new, ended) = (state.is_none(), state.as_ref().and_then(|state| state.dead));
         let mut state = state.unwrap_or_else(|| EntryState::unborn(other.uuid, other.birth));
         let touched = Touched::load_state(self.txn.reader(), &self.catalog, id, &mut state, other)?;
-        let effect = state.join(other);
-        let changed = is_new || effect.is_change();
+        let edge = state.parent;
+        let mut effect = state.join(other);
+        state.parent = edge;
+        let moved = match edges {
+            Some(edges) => self.edges_merged(&mut state, edges)?,
+            None => Vec::new(),
+        };
+        effect.parent = state.parent != edge;
+        let changed = is_new || effect.is_change() || !moved.is_empty();
         if effect.dead {
             self.list_deleted(id, ended, state.dead)?;
         }
-        self.follow_effect(id, state, touched, &effect, is_new)?;
+        self.follow_effect(id, state, touched, (&effect, is_new), &moved)?;
         Ok(changed)
     }
 
-    /// Lets everything that follows from a join follow.
+    /// What a birth or a move in `update` makes of superiors: `state` gets its own, the others are returned.
+    fn edges_after(
+        &mut self,
+        id: EntryId,
+        state: &mut EntryState,
+        edge: (Stamp, EntryUuid),
+        effect: &Effect,
+        update: &Update,
+    ) -> Result<Vec<(EntryUuid, (Stamp, EntryUuid))>, DitError> {
+        let mut changed = Vec::new();
+        // What the register of the state says of moves does not count; a late one counts too.
+        state.parent = edge;
+        for delta in &update.deltas {
+            match delta {
+                Delta::Birth { parent, .. } if effect.born => {
+                    let held = if self.is_bulk { None } else { self.edge_of_others(id, state.uuid)? };
+                    changed = self.born_below(state, (update.stamp, *parent), held)?;
+                }
+                Delta::Parent(parent) => {
+                    changed = self.moved(Move { stamp: update.stamp, uuid: state.uuid, parent: *parent })?;
+                    if let Some((_, edge)) = changed.iter().find(|(uuid, _)| *uuid == state.uuid) {
+                        state.parent = *edge;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(changed)
+    }
+
+    /// The superior that other incarnations of the entry have.
+    fn edge_of_others(&self, id: EntryId, uuid: EntryUuid) -> Result<Option<(Stamp, EntryUuid)>, DitError> {
+        for other in self.view().incarnations(uuid)?.into_iter().filter(|other| *other != id) {
+            if let Some(state) = self.state(other)?.filter(|state| state.born) {
+                return Ok(Some(state.parent));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Stores a state that a join has changed, and lets view, index, tree and whatever else is concerned follow. `moved`:
+    /// the superiors that changed with it ([`Writing::moved`], [`Writing::born_below`]).
     fn follow_effect(
         &mut self,
         id: EntryId,
         mut state: EntryState,
         mut touched: Touched,
-        effect: &Effect,
-        is_new: bool,
+        (effect, is_new): (&Effect, bool),
+        moved: &[(EntryUuid, (Stamp, EntryUuid))],
     ) -> Result<(), DitError> {
-        if !effect.is_change() && !is_new {
+        if !effect.is_change() && !is_new && moved.is_empty() {
             return Ok(());
         }
         let renamed = !is_new && (effect.rdn || effect.parent);
@@ -101,14 +155,23 @@ impl Writing<'_> {
             .iter()
             .any(|id| self.catalog.attribute(*id).is_some_and(|info| info.links || info.membership));
         self.rules_changed |= members || renamed || effect.dead;
-        let naming = self.naming();
+        let adoption = Arc::clone(&self.adoption);
+        let naming = self.naming(&adoption);
         touched.store(&mut self.txn, &self.catalog, naming, id, &mut state)?;
         self.put_state(id, &state)?;
-        self.refresh(id, &state, &touched)?;
-        if renamed || effect.dead {
-            self.refresh_referrers(id, state.uuid, effect.dead)?;
+        if moved.iter().any(|(uuid, _)| *uuid == state.uuid) {
+            self.follow_edges(moved, Some((id, &state, &touched)), effect.born)?;
+        } else {
+            self.refresh(id, &state, &touched)?;
+            self.follow_edges(moved, None, false)?;
         }
-        Ok(())
+        if effect.born || effect.dead {
+            self.follow_incarnations(id, state.uuid)?;
+        }
+        if renamed {
+            self.renamed(state.uuid)?;
+        }
+        self.settle_shape()
     }
 
     pub(super) fn put_state(&mut self, id: EntryId, state: &EntryState) -> Result<(), DitError> {
@@ -124,99 +187,8 @@ impl Writing<'_> {
         Ok(self.txn.put(Table::Id2State, &id.to_key(), &sealed_id(id, record), mode)?)
     }
 
-    /// Derives the view anew and changes index and tree by the difference.
-    pub(super) fn refresh(&mut self, id: EntryId, state: &EntryState, touched: &Touched) -> Result<(), DitError> {
-        let old = self.txn.reader().get(Table::Id2Entry, &id.to_key())?.map(<[u8]>::to_vec);
-        let old = match &old {
-            Some(bytes) => Some(ViewRecord::open(id, bytes)?),
-            None => None,
-        };
-        let new = if state.is_live() {
-            let parent = self.parent_of(state)?;
-            Some(sealed_id(id, derive(&self.view(), state, parent)?))
-        } else {
-            None
-        };
-        let new_record = match &new {
-            Some(bytes) => Some(ViewRecord::open(id, bytes)?),
-            None => None,
-        };
-        let aci = |record: &Option<ViewRecord<'_>>| record.is_some_and(|record| record.flags() & ENTRY_HAS_ACI != 0);
-        self.rules_changed |= aci(&old) || aci(&new_record);
-        self.place(id, old.as_ref(), new_record.as_ref())?;
-        self.index(id, old.as_ref(), new_record.as_ref(), touched)?;
-        match new {
-            Some(bytes) => {
-                let append = self.is_bulk && old.is_none() && id.0 == self.last_id;
-                let mode = if append { PutMode::Append } else { PutMode::Upsert };
-                self.txn.put(Table::Id2Entry, &id.to_key(), &bytes, mode)?;
-            }
-            None => {
-                self.txn.delete(Table::Id2Entry, &id.to_key(), None)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn parent_of(&self, state: &EntryState) -> Result<EntryId, DitError> {
-        if state.parent.1 == EntryUuid::NIL {
-            return Ok(EntryId::NONE);
-        }
-        self.view().by_uuid(state.parent.1)?.ok_or(DitError::NoSuchEntry(state.parent.1))
-    }
-
-    /// The tree table and the counts of subordinates.
-    fn place(
-        &mut self,
-        id: EntryId,
-        old: Option<&ViewRecord<'_>>,
-        new: Option<&ViewRecord<'_>>,
-    ) -> Result<(), DitError> {
-        let place = |catalog: &Catalog, record: &ViewRecord<'_>| {
-            let parent = record.parent();
-            (parent, name_key(catalog, parent, &String::from_utf8_lossy(record.rdn())))
-        };
-        if let (Some(old), Some(new)) = (old, new)
-            && old.parent() == new.parent()
-            && old.rdn() == new.rdn()
-        {
-            return Ok(());
-        }
-        let old = old.map(|record| place(&self.catalog, record));
-        let new = new.map(|record| place(&self.catalog, record));
-        if old == new {
-            return Ok(());
-        }
-        if let Some((parent, name)) = &old {
-            let removed =
-                self.txn.delete(Table::Dn2Id, &crate::storage::dn2id_key(*parent, name), Some(&id.to_key()))?;
-            assert!(removed, "tree-connected: a live entry has its record in the tree table");
-        }
-        if let Some((parent, name)) = &new {
-            self.txn.put(Table::Dn2Id, &crate::storage::dn2id_key(*parent, name), &id.to_key(), PutMode::Upsert)?;
-        }
-        let (from, to) = (old.map(|(parent, _)| parent), new.map(|(parent, _)| parent));
-        if from != to {
-            if let Some(parent) = from {
-                self.count_subordinate(parent, -1)?;
-            }
-            if let Some(parent) = to {
-                self.count_subordinate(parent, 1)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn count_subordinate(&mut self, parent: EntryId, by: i64) -> Result<(), DitError> {
-        if parent == EntryId::NONE {
-            return Ok(());
-        }
-        let count = self.view().subordinate_count(parent)?.saturating_add_signed(by);
-        Ok(self.txn.put(Table::Subordinates, &parent.to_key(), &count.to_ne_bytes(), PutMode::Upsert)?)
-    }
-
     /// Changes the index by the difference of the keys of two views.
-    fn index(
+    pub(super) fn index(
         &mut self,
         id: EntryId,
         old: Option<&ViewRecord<'_>>,
@@ -232,15 +204,14 @@ impl Writing<'_> {
         if let Some(new) = new {
             view_keys(&self.catalog, new, old, &mut new_keys);
         }
-        touched.keys(&self.catalog, (old.is_some(), new.is_some()), &mut old_keys, &mut new_keys);
-        if old.is_some() && new.is_none() {
-            spill::all_keys(self.txn.reader(), &self.catalog, id, &mut old_keys)?;
-        }
-        // Born after some of its values came.
-        if let (None, Some(new)) = (old, new)
-            && new.attributes().any(|slice| slice.flags & VALUE_SPILLED != 0)
-        {
-            spill::all_keys(self.txn.reader(), &self.catalog, id, &mut new_keys)?;
+        let shows = |record: Option<&ViewRecord<'_>>| record.is_some_and(|record| record.flags() & ENTRY_PHANTOM == 0);
+        touched.keys(&self.catalog, (shows(old), shows(new)), &mut old_keys, &mut new_keys);
+        match (shows(old), shows(new)) {
+            (true, false) => spill::all_keys(self.txn.reader(), &self.catalog, id, &mut old_keys)?,
+            (false, true) if new.is_some_and(has_spilled) => {
+                spill::all_keys(self.txn.reader(), &self.catalog, id, &mut new_keys)?;
+            }
+            _ => {}
         }
         if let (Some(old), Some(new)) = (old, new)
             && has_spilled_twins(&self.catalog, [old, new])
@@ -295,7 +266,8 @@ impl Writing<'_> {
         attribute: AttributeId,
         held: &mut AttributeState,
     ) -> Result<(), DitError> {
-        let naming = self.naming();
+        let adoption = Arc::clone(&self.adoption);
+        let naming = self.naming(&adoption);
         let cells = spill::read_cells(self.txn.reader(), &self.catalog, id, attribute)?;
         let mut linked = Vec::with_capacity(cells.len());
         for (key, cell) in cells {
@@ -309,19 +281,40 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// After a name changed or an entry went: the entries that link to it show it, at once if they are few, else when
-    /// they are next read.
-    fn refresh_referrers(&mut self, id: EntryId, uuid: EntryUuid, dead: bool) -> Result<(), DitError> {
-        let had_subordinates = self.txn.reader().get(Table::Subordinates, &id.to_key())?.is_some();
+    /// After an entry's name changed: what links to it, and to what is below it, shows the new one.
+    pub(super) fn renamed(&mut self, uuid: EntryUuid) -> Result<(), DitError> {
+        for id in self.view().incarnations(uuid)? {
+            if self.txn.reader().get(Table::Subordinates, &id.to_key())?.is_some() {
+                self.rules_changed = true;
+                self.naming_stamp += 1;
+                return Ok(());
+            }
+        }
+        self.follow.refer(uuid, false);
+        Ok(())
+    }
+
+    /// After an entry came, went or changed its name: the entries that link to it, or have its name as text, show it, at
+    /// once if they are few, else when they are next read. To a `fresh` entry nothing can link yet.
+    pub(super) fn refresh_referrers(&mut self, uuid: EntryUuid, fresh: bool) -> Result<(), DitError> {
+        let view = self.view();
+        let mut keys = Vec::with_capacity(2);
+        if !fresh {
+            keys.push(link_key(uuid));
+        }
+        let name = dn_of(&view, uuid)?.and_then(|text| Dn::parse_bytes(&text).ok());
+        keys.extend(name.map(|dn| text_link_key(self.catalog.schema(), &dn)));
         let mut referrers = Vec::new();
-        let mut many = (had_subordinates && !dead) || self.catalog.has_hidden_referrers();
+        let mut many = self.catalog.has_hidden_referrers() && !fresh;
         for attribute in self.catalog.link_attributes() {
-            let mut key = Vec::with_capacity(24);
-            index_key(*attribute, IndexKind::Equality, &link_key(uuid), &mut key);
-            if let Some(mut postings) = Postings::open(self.txn.reader(), &key)? {
-                many |= postings.count() > REFERRERS_AT_ONCE_MAX;
-                while let (false, Some(referrer)) = (many, postings.next()?) {
-                    referrers.push((referrer, *attribute));
+            for normal in &keys {
+                let mut key = Vec::with_capacity(24);
+                index_key(*attribute, IndexKind::Equality, normal, &mut key);
+                if let Some(mut postings) = Postings::open(self.txn.reader(), &key)? {
+                    many |= postings.count() > REFERRERS_AT_ONCE_MAX;
+                    while let (false, Some(referrer)) = (many, postings.next()?) {
+                        referrers.push((referrer, *attribute));
+                    }
                 }
             }
         }
@@ -331,7 +324,9 @@ impl Writing<'_> {
             return Ok(());
         }
         referrers.sort_unstable();
-        let (naming, key) = (self.naming(), ValueKey::link(uuid));
+        referrers.dedup();
+        let adoption = Arc::clone(&self.adoption);
+        let (naming, key) = (self.naming(&adoption), ValueKey::link(uuid));
         for (referrer, attribute) in &referrers {
             if let Some(cell) = self.spilled_cell(*referrer, *attribute, &key)? {
                 spill::write_cell(&mut self.txn, &self.catalog, naming, (*referrer, *attribute), &key, &cell)?;
@@ -339,15 +334,15 @@ impl Writing<'_> {
         }
         referrers.dedup_by_key(|(referrer, _)| *referrer);
         for (referrer, _) in referrers {
-            if referrer != id {
-                self.rewrite_view(referrer)?;
+            if let Some(state) = self.state(referrer)? {
+                self.refresh(referrer, &state, &Touched::default())?;
             }
         }
         Ok(())
     }
 
-    fn naming(&self) -> Naming {
-        Naming { stamp: self.naming_stamp, token: self.token }
+    pub(super) fn naming<'a>(&self, adoption: &'a Adoption) -> Naming<'a> {
+        Naming { stamp: self.naming_stamp, token: self.token, adoption }
     }
 
     /// Derives the view of an entry from its unchanged state: after names that it links to have changed.
@@ -356,7 +351,10 @@ impl Writing<'_> {
     /// [`DitError::Storage`]; [`DitError::State`].
     pub fn rewrite_view(&mut self, id: EntryId) -> Result<(), DitError> {
         match self.state(id)? {
-            Some(state) => self.refresh(id, &state, &Touched::default()),
+            Some(state) => {
+                self.refresh(id, &state, &Touched::default())?;
+                self.settle_shape()
+            }
             None => Ok(()),
         }
     }
@@ -366,12 +364,12 @@ impl Writing<'_> {
 fn view_keys(catalog: &Catalog, record: &ViewRecord<'_>, other: Option<&ViewRecord<'_>>, out: &mut KeySet) {
     let schema = catalog.schema();
     let twins = other.map_or_else(Vec::new, |other| changed_twins(catalog, record, other));
-    for slice in record.attributes() {
+    for slice in record.all_attributes() {
         if slice.flags & VALUE_SPILLED != 0 {
             continue;
         }
         let Some(info) = catalog.attribute(slice.id) else { continue };
-        let same = other.and_then(|other| other.attribute(slice.id));
+        let same = other.and_then(|other| other.any_attribute(slice.id));
         if same.is_some_and(|same| is_same(&same, &slice)) && !twins.contains(&info.base) {
             continue;
         }
@@ -401,13 +399,13 @@ fn is_same(one: &AttributeSlice<'_>, other: &AttributeSlice<'_>) -> bool {
 fn changed_twins(catalog: &Catalog, one: &ViewRecord<'_>, other: &ViewRecord<'_>) -> Vec<AttributeId> {
     let mut bases = Vec::new();
     for (left, right) in [(one, other), (other, one)] {
-        for slice in left.attributes() {
+        for slice in left.all_attributes() {
             let Some(info) = catalog.attribute(slice.id).filter(|info| info.base != slice.id) else { continue };
-            let base_differs = match (left.attribute(info.base), right.attribute(info.base)) {
+            let base_differs = match (left.any_attribute(info.base), right.any_attribute(info.base)) {
                 (Some(left), Some(right)) => !is_same(&left, &right),
                 (left, right) => left.is_some() != right.is_some(),
             };
-            let same = right.attribute(slice.id).is_some_and(|same| is_same(&same, &slice));
+            let same = right.any_attribute(slice.id).is_some_and(|same| is_same(&same, &slice));
             if (!same || base_differs) && !bases.contains(&info.base) {
                 bases.push(info.base);
             }
@@ -416,10 +414,14 @@ fn changed_twins(catalog: &Catalog, one: &ViewRecord<'_>, other: &ViewRecord<'_>
     bases
 }
 
+fn has_spilled(record: &ViewRecord<'_>) -> bool {
+    record.attributes().any(|slice| slice.flags & VALUE_SPILLED != 0)
+}
+
 /// Whether values of one type stand in a spilled description and in another one. Of a spilled one only the touched
 /// values are known here, so that what one loses and the other keeps is found only by looking at all.
 fn has_spilled_twins(catalog: &Catalog, views: [&ViewRecord<'_>; 2]) -> bool {
-    let slices = || views.into_iter().flat_map(ViewRecord::attributes);
+    let slices = || views.into_iter().flat_map(ViewRecord::all_attributes);
     let base = |id: AttributeId| catalog.attribute(id).map(|info| info.base);
     slices()
         .filter(|slice| slice.flags & VALUE_SPILLED != 0)
@@ -435,5 +437,8 @@ pub(super) fn all_view_keys(
     out: &mut KeySet,
 ) -> Result<(), DitError> {
     view_keys(catalog, record, None, out);
+    if record.flags() & ENTRY_PHANTOM != 0 {
+        return Ok(());
+    }
     spill::all_keys(reader, catalog, id, out)
 }

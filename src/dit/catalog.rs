@@ -29,7 +29,7 @@ const ATTRIBUTES_RECEIVED_MAX: usize = 1 << 24;
 const OPTIONS_MAX: usize = 256;
 
 /// Numbered first, so that entries come out in an order that a person would write.
-const WELL_KNOWN_NAMES: [&str; 30] = [
+const WELL_KNOWN_NAMES: [&str; 33] = [
     "objectClass",
     "cn",
     "sn",
@@ -60,6 +60,9 @@ const WELL_KNOWN_NAMES: [&str; 30] = [
     "creatorsName",
     "modifiersName",
     "contextName",
+    "replConflict",
+    "replState",
+    "replDeleteCSN",
 ];
 
 /// Which indexes the values of an attribute are kept in.
@@ -201,6 +204,12 @@ pub struct WellKnown {
     pub modifiers_name: AttributeId,
     /// contextName: the whole DN of a suffix entry
     pub context_name: AttributeId,
+    /// replConflict: what the entry lost
+    pub repl_conflict: AttributeId,
+    /// replState: that the entry is a phantom
+    pub repl_state: AttributeId,
+    /// replDeleteCSN: by which change the phantom was deleted
+    pub repl_delete_csn: AttributeId,
 }
 
 /// No attribute has this number.
@@ -216,6 +225,9 @@ impl Default for WellKnown {
             creators_name: NOT_NUMBERED,
             modifiers_name: NOT_NUMBERED,
             context_name: NOT_NUMBERED,
+            repl_conflict: NOT_NUMBERED,
+            repl_state: NOT_NUMBERED,
+            repl_delete_csn: NOT_NUMBERED,
         }
     }
 }
@@ -235,6 +247,9 @@ impl WellKnown {
             "2.5.18.3" => self.creators_name = id,
             "2.5.18.4" => self.modifiers_name = id,
             CONTEXT_NAME_OID => self.context_name = id,
+            REPL_CONFLICT_OID => self.repl_conflict = id,
+            REPL_STATE_OID => self.repl_state = id,
+            REPL_DELETE_CSN_OID => self.repl_delete_csn = id,
             _ => {}
         }
     }
@@ -242,6 +257,10 @@ impl WellKnown {
 
 /// The attribute that keeps the whole DN of a suffix entry (schema/entente.ldif).
 const CONTEXT_NAME_OID: &str = "2.25.226734431000227364254570923804739913085.1.4";
+/// What the view says of conflicts (schema/entente.ldif).
+const REPL_CONFLICT_OID: &str = "2.25.226734431000227364254570923804739913085.1.3";
+const REPL_STATE_OID: &str = "2.25.226734431000227364254570923804739913085.1.60";
+const REPL_DELETE_CSN_OID: &str = "2.25.226734431000227364254570923804739913085.1.61";
 
 /// See the module.
 #[derive(Clone)]

@@ -5,18 +5,19 @@
 
 use super::DitError;
 use super::apply::all_view_keys;
-use super::derive::{derive, name_key};
+use super::derive::{derive, derive_phantom, name_key};
 use super::digest_table::{digest_of, stored_digest};
 use super::index_keys::KeySet;
 use super::log::{all_held, log_place, open_record};
 use super::spill::read_cells;
+use super::shape::naming::claim_of;
 use super::tree::Dit;
 use super::view::View;
 use super::writing::read_state;
 use crate::model::EntryUuid;
 use crate::state::{BUCKETS, BucketSum, EntryState, OriginId, OriginPosition, Spilled, bucket_of};
 use crate::storage::{
-    ENTRY_HAS_LINKS, EntryId, IndexCursor, MetaName, Postings, Reader, Table, ViewRecord, dn2id_key, sealed_id,
+    ENTRY_HAS_LINKS, ENTRY_PHANTOM, EntryId, IndexCursor, MetaName, Postings, Reader, Table, ViewRecord, dn2id_key, sealed_id,
     uuid2id_key,
 };
 use std::collections::BTreeMap;
@@ -31,6 +32,12 @@ pub struct CheckReport {
     pub entries: u64,
     /// Deleted entries kept for replication.
     pub deleted: u64,
+    /// Deleted entries that are shown because of what is below them.
+    pub phantoms: u64,
+    /// Live entries that are not shown because something above them is not here yet.
+    pub waiting: u64,
+    /// Entries whose name another one has.
+    pub losers: u64,
     /// Index keys and ids compared.
     pub index_records: u64,
     /// Log records read.
@@ -93,6 +100,7 @@ pub fn check(dit: &Dit, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckRepor
     if IndexCursor::count_all(reader)? != report.index_records {
         extra_index_records(&view, &mut report)?;
     }
+    names(&view, &mut report)?;
     views_without_state(reader, &mut report)?;
     digest_sums(&view, &sums, &mut report)?;
     log(reader, &mut report)?;
@@ -114,26 +122,42 @@ fn entry(
         report.tell(format!("uuid2id: entryUUID {} does not lead to entry number {}", state.uuid, id.0));
     }
     let stored = reader.get(Table::Id2Entry, &id.to_key())?;
-    if !state.is_live() {
+    let is_last = last_incarnation(view, state.uuid)?.is_none_or(|last| last == id);
+    let live = state.is_live() && is_last;
+    if !live {
         report.deleted += 1;
-        if stored.is_some() {
-            report.tell(format!("id2entry: entry number {} is deleted and still shown", id.0));
-        }
-        return Ok(None);
+    } else {
+        report.entries += 1;
     }
-    report.entries += 1;
     let Some(stored) = stored else {
-        report.tell(format!("id2entry: entry number {} (entryUUID {}) is live and not shown", id.0, state.uuid));
+        let waits = super::shape::waiting::missing_of(reader, id)?;
+        if !live {
+            return Ok(None);
+        }
+        match waits {
+            Some(missing) if view.incarnations(missing)?.into_iter().all(|id| !is_born(view, id)) => {
+                report.waiting += 1;
+            }
+            _ => report
+                .tell(format!("id2entry: entry number {} (entryUUID {}) is live and not shown", id.0, state.uuid)),
+        }
         return Ok(None);
     };
     let parent = match state.parent.1 {
         EntryUuid::NIL => Some(EntryId::NONE),
-        uuid => view.by_uuid(uuid)?,
+        uuid => shown_incarnation(view, uuid)?,
     };
     let Some(parent) = parent else {
         report.tell(format!("tree: the superior of entry number {} (entryUUID {}) is not there", id.0, state.uuid));
         return Ok(None);
     };
+    if !live {
+        report.phantoms += 1;
+        let is_phantom = ViewRecord::flags_of(stored) & ENTRY_PHANTOM != 0;
+        if !is_phantom || view.own_subordinate_count(id)? == 0 {
+            report.tell(format!("id2entry: entry number {} is deleted and still shown", id.0));
+        }
+    }
     let record = match ViewRecord::open(id, stored) {
         Ok(record) => record,
         Err(error) => {
@@ -143,8 +167,16 @@ fn entry(
     };
     // A record without links never has to follow a rename: it is compared as of the stamp that it has.
     if record.naming_stamp() == view.naming_stamp() || record.flags() & ENTRY_HAS_LINKS == 0 {
-        let then = View::new(view.reader(), view.catalog(), record.naming_stamp(), 0);
-        if sealed_id(id, derive(&then, state, parent)?) != stored {
+        let then = view.as_of(record.naming_stamp());
+        let winner = match view.adoption().get(id) {
+            Some(adopted) => view.entry(adopted.winner)?.map(|entry| entry.record.uuid()),
+            None => None,
+        };
+        let derived = match live {
+            true => derive(&then, state, parent, winner)?,
+            false => derive_phantom(&then, state, parent, winner),
+        };
+        if sealed_id(id, derived) != stored {
             report.tell(format!(
                 "id2entry: the view of entry number {} (entryUUID {}) differs from its state",
                 id.0, state.uuid
@@ -221,6 +253,85 @@ fn digest_sums(view: &View<'_>, sums: &[BucketSum], report: &mut CheckReport) ->
     }
     if view.digest()? != all {
         report.tell("digest: the sum of all is not that of the entries".to_owned());
+    }
+    Ok(())
+}
+
+fn is_born(view: &View<'_>, id: EntryId) -> bool {
+    read_state(view.reader(), view.catalog(), id).ok().flatten().is_some_and(|state| state.born)
+}
+
+/// The live incarnation of an entryUUID that was born last.
+fn last_incarnation(view: &View<'_>, uuid: EntryUuid) -> Result<Option<EntryId>, DitError> {
+    let incarnations = view.incarnations(uuid)?;
+    if incarnations.len() < 2 {
+        return Ok(None);
+    }
+    let mut last = None;
+    for id in incarnations {
+        if let Some(state) = read_state(view.reader(), view.catalog(), id)?.filter(EntryState::is_live)
+            && last.is_none_or(|(birth, _)| birth < state.birth)
+        {
+            last = Some((state.birth, id));
+        }
+    }
+    Ok(last.map(|(_, id)| id))
+}
+
+/// The incarnation of an entryUUID that stands in the tree, live or phantom.
+fn shown_incarnation(view: &View<'_>, uuid: EntryUuid) -> Result<Option<EntryId>, DitError> {
+    for id in view.incarnations(uuid)? {
+        if view.entry(id)?.is_some() {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}
+
+/// Who has which name, decided anew, against the table.
+fn names(view: &View<'_>, report: &mut CheckReport) -> Result<(), DitError> {
+    let adoption = view.adoption();
+    let mut groups: BTreeMap<(EntryId, Vec<u8>), Vec<(EntryId, EntryId)>> = BTreeMap::new();
+    let mut cursor = view.reader().cursor(Table::Dn2Id)?;
+    let mut item = cursor.first()?;
+    while let Some((key, _)) = item {
+        let Some((parent, name)) = key.split_first_chunk::<8>() else { break };
+        let parent = EntryId(u64::from_be_bytes(*parent));
+        if cursor.duplicate_count()? > 1 || adoption.is_adopted(parent) || adoption.has_losers(parent) {
+            let group = groups.entry((adoption.host(parent), name.to_vec())).or_default();
+            while let Some((_, id)) = item {
+                group.push((parent, EntryId::from_key(id)));
+                item = cursor.next_duplicate()?;
+            }
+        }
+        item = cursor.next_key()?;
+    }
+    let mut decided = BTreeMap::new();
+    for group in groups.values() {
+        let mut claims = Vec::with_capacity(group.len());
+        for (_, id) in group {
+            if let Some(state) = read_state(view.reader(), view.catalog(), *id)? {
+                let phantom = view.entry(*id)?.is_some_and(|entry| entry.record.flags() & ENTRY_PHANTOM != 0);
+                claims.push((claim_of(&state, phantom), *id));
+            }
+        }
+        claims.sort_unstable();
+        let mut claims = claims.into_iter();
+        if let Some((_, winner)) = claims.next() {
+            decided.extend(claims.map(|(_, loser)| (loser, winner)));
+        }
+    }
+    report.losers = decided.len() as u64;
+    let stored: BTreeMap<EntryId, EntryId> = adoption.iter().collect();
+    for id in decided.keys().chain(stored.keys()).collect::<std::collections::BTreeSet<_>>() {
+        if decided.get(id) != stored.get(id) {
+            report.tell(format!(
+                "adopted: the name of entry number {} has {:?}, and the table says {:?}",
+                id.0,
+                decided.get(id),
+                stored.get(id)
+            ));
+        }
     }
     Ok(())
 }

@@ -7,17 +7,23 @@ use super::DitError;
 use super::catalog::Catalog;
 use super::links::dn_of;
 use super::view::View;
-use crate::model::{Ava, Dn, Rdn};
+use crate::model::{Ava, Dn, EntryUuid, Rdn};
 use crate::schema::time::parse_generalized_time;
 use crate::state::view::ViewContent;
 use crate::state::{AttributeId, CellValue, EntryState, RdnState};
 use crate::storage::{
-    ENTRY_ALIAS, ENTRY_HAS_ACI, ENTRY_HAS_LINKS, ENTRY_REFERRAL, ENTRY_SUBENTRY, EntryId, VALUE_LINKS,
-    VALUE_OPERATIONAL, VALUE_SECRET, VALUE_SPILLED, ViewHeader, ViewRecordBuilder,
+    ENTRY_ALIAS, ENTRY_HAS_ACI, ENTRY_HAS_LINKS, ENTRY_LOSER, ENTRY_PHANTOM, ENTRY_REFERRAL, ENTRY_SUBENTRY, EntryId,
+    VALUE_DANGLING, VALUE_LINKS, VALUE_OPERATIONAL, VALUE_SECRET, VALUE_SPILLED, ViewHeader, ViewRecordBuilder,
 };
+use std::collections::BTreeMap;
 
-/// The view record of a live entry, checksum still open.
-pub(super) fn derive(view: &View<'_>, state: &EntryState, parent: EntryId) -> Result<Vec<u8>, DitError> {
+/// The view record of a live entry, checksum still open. `winner`: another entry that has the name.
+pub(super) fn derive(
+    view: &View<'_>,
+    state: &EntryState,
+    parent: EntryId,
+    winner: Option<EntryUuid>,
+) -> Result<Vec<u8>, DitError> {
     let catalog = view.catalog();
     let known = catalog.well_known();
     let newest = state.max_stamp();
@@ -34,7 +40,12 @@ pub(super) fn derive(view: &View<'_>, state: &EntryState, parent: EntryId) -> Re
         flags: 0,
     };
     let mut builder = ViewRecordBuilder::new(header, &rdn_text(catalog, state));
-    for attribute in state.view_attributes() {
+    let mut attributes = state.view_attributes();
+    if winner.is_some() {
+        attributes.insert(known.repl_conflict);
+        builder.flags(ENTRY_LOSER);
+    }
+    for attribute in attributes {
         if known.is_hidden(attribute) {
             continue;
         }
@@ -57,7 +68,9 @@ pub(super) fn derive(view: &View<'_>, state: &EntryState, parent: EntryId) -> Re
             }
             continue;
         }
-        let texts: Vec<&[u8]> = values.iter().filter_map(|value| value.as_text()).collect();
+        let mut texts: Vec<&[u8]> = values.iter().filter_map(|value| value.as_text()).collect();
+        let conflict = winner.filter(|_| attribute == known.repl_conflict).map(lost_name);
+        texts.extend(conflict.as_deref().map(str::as_bytes));
         if attribute == known.object_class {
             builder.flags(class_flags(&texts));
         }
@@ -71,6 +84,47 @@ pub(super) fn derive(view: &View<'_>, state: &EntryState, parent: EntryId) -> Re
     Ok(builder.finish())
 }
 
+/// The view record of a deleted entry with live ones below it: its name and what it is, and none of what it had.
+pub(super) fn derive_phantom(
+    view: &View<'_>,
+    state: &EntryState,
+    parent: EntryId,
+    winner: Option<EntryUuid>,
+) -> Vec<u8> {
+    let catalog = view.catalog();
+    let known = catalog.well_known();
+    let deleted = state.dead.unwrap_or(state.birth);
+    let header = ViewHeader {
+        parent,
+        naming_stamp: view.naming_stamp(),
+        uuid: state.uuid,
+        csn: deleted.csn,
+        created_ms: ms(state.birth.csn.ms()),
+        modified_ms: ms(deleted.csn.ms()),
+        flags: ENTRY_PHANTOM | if winner.is_some() { ENTRY_LOSER } else { 0 },
+    };
+    let mut builder = ViewRecordBuilder::new(header, &rdn_text(catalog, state));
+    let deleting = deleted.csn.openldap_text(0);
+    let mut shown: BTreeMap<AttributeId, (u8, Vec<&[u8]>)> = BTreeMap::new();
+    for ava in &state.rdn.1.avas {
+        shown.entry(ava.attribute).or_default().1.push(&ava.value);
+    }
+    shown.insert(known.object_class, (0, vec![b"top", b"extensibleObject"]));
+    shown.insert(known.repl_state, (VALUE_OPERATIONAL, vec![b"phantom"]));
+    shown.insert(known.repl_delete_csn, (VALUE_OPERATIONAL, vec![deleting.as_bytes()]));
+    for (attribute, (flags, values)) in shown {
+        builder.attribute(attribute, flags, &values, &[]);
+    }
+    builder.finish()
+}
+
+/// What `replConflict` says of an entry whose name another one has.
+fn lost_name(winner: EntryUuid) -> String {
+    format!("name winner={winner}")
+}
+
+/// Adds an attribute of links. A text that names a live entry is shown as a link to it, and an entry only once; links to
+/// what is not there are kept behind the values, so that the index still leads here when it comes.
 fn add_links(
     view: &View<'_>,
     builder: &mut ViewRecordBuilder,
@@ -79,26 +133,55 @@ fn add_links(
     values: &[crate::state::ViewValue<'_>],
 ) -> Result<bool, DitError> {
     let mut texts: Vec<Vec<u8>> = Vec::with_capacity(values.len());
-    let mut targets = Vec::with_capacity(values.len() * 16);
+    let mut targets: Vec<EntryUuid> = Vec::with_capacity(values.len());
+    let mut dangling = Vec::new();
+    let links: Vec<EntryUuid> = values
+        .iter()
+        .filter_map(|value| match value.content {
+            ViewContent::Link(target) => Some(target),
+            ViewContent::Text(_) => None,
+        })
+        .collect();
     for value in values {
         match &value.content {
             ViewContent::Text(text) => {
-                texts.push(text.to_vec());
-                targets.extend_from_slice(&[0; 16]);
-            }
-            ViewContent::Link(target) => {
-                if let Some(text) = dn_of(view, *target)? {
-                    texts.push(text);
-                    targets.extend_from_slice(&target.0);
+                let named = if flags & VALUE_OPERATIONAL == 0 { named_entry(view, text)? } else { None };
+                match named {
+                    Some(target) if links.contains(&target) || targets.contains(&target) => {}
+                    Some(target) => {
+                        texts.extend(dn_of(view, target)?);
+                        targets.push(target);
+                    }
+                    None => {
+                        texts.push(text.to_vec());
+                        targets.push(EntryUuid::NIL);
+                    }
                 }
             }
+            ViewContent::Link(target) => match dn_of(view, *target)? {
+                Some(text) => {
+                    texts.push(text);
+                    targets.push(*target);
+                }
+                None => dangling.push(*target),
+            },
         }
     }
-    if !texts.is_empty() {
+    if !values.is_empty() {
         let slices: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
-        builder.attribute(attribute, flags | VALUE_LINKS, &slices, &targets);
+        let bytes: Vec<u8> = targets.iter().chain(&dangling).flat_map(|target| target.0).collect();
+        let hidden = if texts.is_empty() { VALUE_DANGLING } else { 0 };
+        builder.attribute(attribute, flags | VALUE_LINKS | hidden, &slices, &bytes);
     }
     Ok(!values.is_empty())
+}
+
+/// The live entry that a text names.
+pub(super) fn named_entry(view: &View<'_>, text: &[u8]) -> Result<Option<EntryUuid>, DitError> {
+    let Ok(dn) = Dn::parse_bytes(text) else { return Ok(None) };
+    let Some(id) = view.resolve(&dn)?.entry else { return Ok(None) };
+    let entry = view.entry(id)?.filter(|entry| entry.record.flags() & ENTRY_PHANTOM == 0);
+    Ok(entry.map(|entry| entry.record.uuid()))
 }
 
 /// The RDN as written; for a suffix its whole DN.

@@ -14,11 +14,12 @@
 
 use super::DitError;
 use super::log::Held;
+use super::shape::Edges;
 use super::spill;
 use super::view::View;
 use super::writing::{Writing, read_state, state_error};
 use crate::model::EntryUuid;
-use crate::state::portable::{decode_portable, encode_portable};
+use crate::state::portable::{PortableMove, decode_portable, encode_portable};
 use crate::state::{
     AttributeId, AttributeState, Cell, Csn, Dot, EntryState, PortableEntry, Stamp, StateError, UpdateVector, ValueKey,
 };
@@ -139,9 +140,12 @@ impl View<'_> {
     ) -> Result<Option<(PortableEntry, Option<(AttributeId, ValueKey)>)>, DitError> {
         let Some(mut state) = read_state(self.reader(), self.catalog(), id)? else { return Ok(None) };
         let mut part = EntryState::unborn(state.uuid, state.birth);
+        let mut moves: Vec<PortableMove> = Vec::new();
         let mut bytes = 0;
         if within.is_none() {
-            part = EntryState { attributes: std::collections::BTreeMap::new(), ..state.clone() };
+            let edges = self.edges_of(state.uuid)?;
+            part = EntryState { attributes: std::collections::BTreeMap::new(), parent: edges.base, ..state.clone() };
+            moves = edges.moves.iter().map(|of| (of.stamp, of.parent)).collect();
             for (attribute, held) in &mut state.attributes {
                 let (clear, counter) = (held.clear, held.counter.take());
                 bytes += 64;
@@ -184,7 +188,7 @@ impl View<'_> {
         let mut record = Vec::with_capacity(budget.bytes + 128);
         let catalog = self.catalog();
         let name_of = |attribute| catalog.attribute(attribute).map(|info| info.key.as_str());
-        encode_portable(&part, &[], name_of, &mut record).map_err(|error| state_error(id, &error))?;
+        encode_portable(&part, &moves, name_of, &mut record).map_err(|error| state_error(id, &error))?;
         Ok(Some((PortableEntry { uuid: state.uuid, birth: state.birth.dot(), bytes: record }, next)))
     }
 }
@@ -231,8 +235,8 @@ impl Writing<'_> {
         if let Some(error) = failure {
             return Err(error);
         }
-        let other = match decoded {
-            Ok((other, _)) => other,
+        let (other, moves) = match decoded {
+            Ok(decoded) => decoded,
             Err(error) => return Ok(Merged::Undecodable(error)),
         };
         let (id, state) = match self.id_of(other.uuid, other.birth)? {
@@ -241,7 +245,11 @@ impl Writing<'_> {
             None => (self.number(other.uuid, other.birth)?, None),
         };
         other.stamps().try_for_each(|stamp| self.intern_origin(stamp))?;
-        let changed = self.join_state(id, state, &other)?;
+        let edges = Edges::of(other.uuid, other.parent, &moves);
+        for of in &edges.moves {
+            self.intern_origin(of.stamp)?;
+        }
+        let changed = self.join_state(id, state, &other, Some(&edges))?;
         if changed {
             self.note_absence_of(id, &other)?;
         }
@@ -267,7 +275,7 @@ impl Writing<'_> {
         // Not forgotten at once: its birth may still be on the way to this node, and entries may be below it. Which
         // change deleted it, nobody knows any more; it cannot be older than the birth.
         let dead = EntryState { dead: Some(state.birth), ..EntryState::unborn(uuid, state.birth) };
-        self.join_state(id, Some(state), &dead)
+        self.join_state(id, Some(state), &dead, None)
     }
 
     /// Stamps later local changes above `clock`, the hybrid clock of a node whose states are joined here: it may have

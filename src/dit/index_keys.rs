@@ -92,7 +92,8 @@ pub(super) fn keys_of_attribute<'v>(
     out: &mut KeySet,
 ) {
     let Some(attribute_type) = info.attribute_type.map(|index| schema.attribute_type_at(index)) else { return };
-    if info.indexed.presence {
+    let mut values = values.peekable();
+    if info.indexed.presence && values.peek().is_some() {
         index_key(info.base, IndexKind::Presence, &[], out.buffer());
         out.end();
     }
@@ -125,6 +126,10 @@ pub(super) fn keys_of_attribute<'v>(
                 out.end();
             }
         }
+    }
+    for target in targets.filter(|_| info.links && info.indexed.equality) {
+        index_key(info.base, IndexKind::Equality, &link_key(EntryUuid(*target)), out.buffer());
+        out.end();
     }
 }
 

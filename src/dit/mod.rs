@@ -21,6 +21,7 @@ mod log;
 mod origin;
 mod receive;
 mod settle;
+mod shape;
 mod sorter;
 mod spill;
 mod tree;
@@ -37,6 +38,7 @@ pub use conflict::{CONFLICTS_MAX, Conflict, ConflictPlace, ConflictState, KEPT_M
 pub use digest_table::EntryHead;
 pub use exchange::{EntryMark, Merged};
 pub use feed::Feed;
+pub use shape::{Adoption, Edges, Move, MoveOutcome};
 pub use index_keys::{Gram, LONG_PIECE, grams_of, grams_of_part, keys_of_value, link_key, text_link_key};
 pub use log::LogRange;
 pub use receive::Receipt;

@@ -53,6 +53,9 @@ impl Writing<'_> {
             self.settle_log(*origin, cut, work_max, &mut settled)?;
             self.settle_noted(*origin, cut, work_max, &mut settled)?;
         }
+        let clock = self.clock.last();
+        let left = work_max.saturating_sub(settled.looked_at) as usize;
+        settled.looked_at += self.prune_moves(|stamp| is_settled(cut, clock, stamp), left)? as u64;
         self.purge_deleted(cut, work_max, &mut settled)?;
         settled.more = settled.looked_at >= work_max;
         Ok(settled)
@@ -197,7 +200,7 @@ impl Writing<'_> {
             let Some(state) = self.state(id)? else { continue };
             let is_kept_for_others = !state.dead.is_some_and(|dead| is_settled(cut, clock, dead))
                 || !self.covers(state.birth)?
-                || self.view().subordinate_count(id)? > 0;
+                || self.view().own_subordinate_count(id)? > 0;
             if !is_kept_for_others {
                 self.purge(id, &state)?;
                 settled.purged += 1;

@@ -12,6 +12,7 @@ use super::DitError;
 use super::catalog::Catalog;
 use super::index_keys::{KeySet, keys_of_attribute};
 use super::links::dn_of;
+use super::shape::Adoption;
 use super::view::View;
 use super::writing::state_error;
 use crate::model::EntryUuid;
@@ -110,7 +111,7 @@ impl Touched {
         &mut self,
         txn: &mut WriteTransaction<'_>,
         catalog: &Catalog,
-        naming: Naming,
+        naming: Naming<'_>,
         id: EntryId,
         state: &mut EntryState,
     ) -> Result<(), DitError> {
@@ -334,9 +335,10 @@ pub(super) fn wrong_text(view: &View<'_>, id: EntryId) -> Result<Option<String>,
 
 /// As of which names the texts of links are rendered, and who remembers superiors (see `View`).
 #[derive(Clone, Copy)]
-pub(super) struct Naming {
+pub(super) struct Naming<'a> {
     pub(super) stamp: u64,
     pub(super) token: u64,
+    pub(super) adoption: &'a Adoption,
 }
 
 /// A record taken apart.
@@ -360,7 +362,7 @@ fn split(id: EntryId, body: &[u8]) -> Result<Parts<'_>, DitError> {
 pub(super) fn write_cell(
     txn: &mut WriteTransaction<'_>,
     catalog: &Catalog,
-    naming: Naming,
+    naming: Naming<'_>,
     (id, attribute): (EntryId, AttributeId),
     key: &ValueKey,
     cell: &Cell,
@@ -368,7 +370,7 @@ pub(super) fn write_cell(
     let place = bigvalue_key(id, attribute, key);
     let text = match cell.value {
         CellValue::Link(target) if cell.present => {
-            dn_of(&View::new(txn.reader(), catalog, naming.stamp, naming.token), target)?
+            dn_of(&View::new(txn.reader(), catalog, naming.adoption, naming.stamp, naming.token), target)?
         }
         _ => None,
     };

@@ -3,6 +3,7 @@
 use super::DitError;
 use super::catalog::{Catalog, IndexOptions};
 use super::feed::Feed;
+use super::shape::Adoption;
 use super::view::View;
 use crate::clock::Clock;
 use crate::schema::Schema;
@@ -60,6 +61,7 @@ impl Options {
 pub struct Dit {
     environment: Environment,
     catalog: ArcSwap<Catalog>,
+    adoption: ArcSwap<Adoption>,
     feed: Feed,
     clock: Clock,
     token: u64,
@@ -75,6 +77,7 @@ pub struct Dit {
 pub struct Snapshot<'d> {
     transaction: ReadTransaction<'d>,
     catalog: arc_swap::Guard<Arc<Catalog>>,
+    adoption: arc_swap::Guard<Arc<Adoption>>,
     naming_stamp: u64,
     token: u64,
 }
@@ -82,7 +85,7 @@ pub struct Snapshot<'d> {
 impl Snapshot<'_> {
     /// The look into it.
     pub fn view(&self) -> View<'_> {
-        View::new(self.transaction.reader(), &self.catalog, self.naming_stamp, self.token)
+        View::new(self.transaction.reader(), &self.catalog, &self.adoption, self.naming_stamp, self.token)
     }
 }
 
@@ -129,11 +132,13 @@ impl Dit {
         }
         let read = environment.read()?;
         let catalog = Catalog::load(read.reader(), schema, Arc::clone(&index))?;
+        let adoption = Adoption::load(read.reader())?;
         let recorded = read.reader().meta(MetaName::IndexConfiguration)?.map(<[u8]>::to_vec);
         drop(read);
         let dit = Self {
             environment,
             catalog: ArcSwap::from_pointee(catalog),
+            adoption: ArcSwap::from_pointee(adoption),
             feed: Feed::default(),
             clock,
             token: TOKENS.fetch_add(1, Ordering::Relaxed),
@@ -158,8 +163,13 @@ impl Dit {
     pub fn read(&self) -> Result<Snapshot<'_>, DitError> {
         // The transaction first: a catalog that is newer than the snapshot only knows more.
         let transaction = self.environment.read()?;
-        let naming_stamp = transaction.reader().meta_u64(MetaName::NamingStamp)?;
-        Ok(Snapshot { transaction, catalog: self.catalog.load(), naming_stamp, token: self.token })
+        let (naming_stamp, adopted) = transaction.reader().naming()?;
+        let mut adoption = self.adoption.load();
+        if adoption.stamp() != adopted {
+            // A commit is being published just now.
+            adoption = arc_swap::Guard::from_inner(Arc::new(Adoption::load(transaction.reader())?));
+        }
+        Ok(Snapshot { transaction, catalog: self.catalog.load(), adoption, naming_stamp, token: self.token })
     }
 
     /// The environment, for offline work, backup and the monitor.
@@ -187,7 +197,20 @@ impl Dit {
         self.rules_generation.load(Ordering::Acquire)
     }
 
-    pub(super) fn publish(&self, catalog: Option<Arc<Catalog>>, rules_changed: bool) {
+    /// The map of names that several entries have, as of the last commit.
+    pub fn adoption(&self) -> Arc<Adoption> {
+        self.adoption.load_full()
+    }
+
+    pub(super) fn publish(
+        &self,
+        catalog: Option<Arc<Catalog>>,
+        adoption: Option<Arc<Adoption>>,
+        rules_changed: bool,
+    ) {
+        if let Some(adoption) = adoption {
+            self.adoption.store(adoption);
+        }
         if let Some(catalog) = catalog {
             self.catalog.store(catalog);
         }

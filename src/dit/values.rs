@@ -5,6 +5,7 @@
 
 use super::DitError;
 use super::catalog::AttributeInfo;
+use super::derive::named_entry;
 use super::index_keys::keys_of_value;
 use super::view::View;
 use super::writing::Writing;
@@ -39,7 +40,7 @@ pub fn value_of(view: &View<'_>, info: &AttributeInfo, value: &[u8]) -> Result<(
     if info.links {
         let dn = Dn::parse_bytes(value)
             .map_err(|error| ValueError::Invalid { attribute: info.name.clone(), detail: error.to_string() })?;
-        if let Some(target) = link_target(view, &dn)? {
+        if let Some(target) = named_entry(view, value)? {
             return Ok((ValueKey::link(target), CellValue::Link(target)));
         }
         return Ok((ValueKey::of_normal(&schema.dn_key(&dn)), CellValue::Text(value.to_vec())));
@@ -59,12 +60,6 @@ pub fn value_of(view: &View<'_>, info: &AttributeInfo, value: &[u8]) -> Result<(
         normal.extend_from_slice(value);
     }
     Ok((ValueKey::of_normal(&normal), CellValue::Text(value.to_vec())))
-}
-
-/// The entry that a DN names, for a link to it.
-fn link_target(view: &View<'_>, dn: &Dn) -> Result<Option<EntryUuid>, DitError> {
-    let Some(id) = view.resolve(dn)?.entry else { return Ok(None) };
-    Ok(view.entry(id)?.map(|entry| entry.record.uuid()))
 }
 
 /// The state of an RDN; its attribute types are numbered if they are new.

@@ -6,9 +6,11 @@
 use super::DitError;
 use super::catalog::Catalog;
 use super::links;
+use super::shape::Adoption;
 use crate::model::{Dn, EntryUuid, Rdn};
 use crate::storage::{
-    AttributeSlice, Cursor, EntryId, Reader, Table, VALUE_LINKS, VALUE_SPILLED, ViewRecord, dn2id_key, uuid2id_key,
+    AttributeSlice, Cursor, ENTRY_LOSER, ENTRY_PHANTOM, EntryId, Reader, Table, VALUE_LINKS, VALUE_SPILLED, ViewRecord,
+    dn2id_key, uuid2id_key,
 };
 use hashbrown::HashMap;
 use std::cell::RefCell;
@@ -24,6 +26,7 @@ const SUPERIORS_CACHED_MAX: usize = 8192;
 pub struct View<'t> {
     reader: Reader<'t>,
     catalog: &'t Catalog,
+    adoption: &'t Adoption,
     naming_stamp: u64,
     /// Which tree this is, for the per-thread memory; 0 inside the writer, which remembers nothing.
     token: u64,
@@ -50,8 +53,24 @@ pub struct Resolution {
 }
 
 impl<'t> View<'t> {
-    pub(super) fn new(reader: Reader<'t>, catalog: &'t Catalog, naming_stamp: u64, token: u64) -> Self {
-        Self { reader, catalog, naming_stamp, token }
+    pub(super) fn new(
+        reader: Reader<'t>,
+        catalog: &'t Catalog,
+        adoption: &'t Adoption,
+        naming_stamp: u64,
+        token: u64,
+    ) -> Self {
+        Self { reader, catalog, adoption, naming_stamp, token }
+    }
+
+    /// The same look with the texts of links as of another stamp, and nothing remembered.
+    pub(super) fn as_of(&self, naming_stamp: u64) -> Self {
+        Self { naming_stamp, token: 0, ..*self }
+    }
+
+    /// Which entries have their name held by another one.
+    pub fn adoption(&self) -> &'t Adoption {
+        self.adoption
     }
 
     /// The tables.
@@ -78,7 +97,11 @@ impl<'t> View<'t> {
         for start in (0..rdns.len()).rev() {
             let Some(suffix) = rdns.get(start..) else { break };
             let key = self.catalog.schema().dn_key(&Dn::from_rdns(suffix.to_vec()));
-            if let Some(id) = self.child_by_key(EntryId::NONE, &key)? {
+            let found = match self.child_by_key(EntryId::NONE, &key)? {
+                None if !self.adoption.is_empty() => self.losing_suffix(suffix)?,
+                found => found,
+            };
+            if let Some(id) = found {
                 return self.descend(id, rdns.get(..start).unwrap_or_default());
             }
         }
@@ -88,7 +111,11 @@ impl<'t> View<'t> {
     fn descend(&self, suffix: EntryId, below: &[Rdn]) -> Result<Resolution, DitError> {
         let mut at = suffix;
         for (missing, rdn) in below.iter().enumerate().rev() {
-            match self.child_by_key(at, &self.catalog.schema().rdn_key(rdn))? {
+            let found = match self.child_by_key(at, &self.catalog.schema().rdn_key(rdn))? {
+                None if !self.adoption.is_empty() => self.loser(at, rdn)?,
+                found => found,
+            };
+            match found {
                 Some(child) => at = child,
                 None => return Ok(Resolution { entry: None, matched: Some(at), missing: missing + 1 }),
             }
@@ -96,12 +123,68 @@ impl<'t> View<'t> {
         Ok(Resolution { entry: Some(at), matched: Some(at), missing: 0 })
     }
 
-    /// The entry directly below `parent` with a normalised RDN.
+    /// The entry directly below `parent` with a normalised RDN: of several the one that has the name.
     ///
     /// # Errors
     /// [`DitError::Storage`].
     pub fn child_by_key(&self, parent: EntryId, rdn_key: &[u8]) -> Result<Option<EntryId>, DitError> {
-        Ok(self.reader.get(Table::Dn2Id, &dn2id_key(parent, rdn_key))?.map(EntryId::from_key))
+        if self.adoption.is_empty() {
+            return Ok(self.reader.get(Table::Dn2Id, &dn2id_key(parent, rdn_key))?.map(EntryId::from_key));
+        }
+        let named = self.named(parent, rdn_key)?;
+        Ok(named.into_iter().find(|id| !self.adoption.is_adopted(*id)))
+    }
+
+    /// Every entry, shown or not, of one name below the entries that `parent` stands for.
+    pub(super) fn named(&self, parent: EntryId, rdn_key: &[u8]) -> Result<Vec<EntryId>, DitError> {
+        let mut found = Vec::new();
+        if self.adoption.is_adopted(parent) {
+            return Ok(found);
+        }
+        for parent in self.adoption.group(parent) {
+            let mut cursor = self.reader.cursor(Table::Dn2Id)?;
+            let mut item = cursor.seek_exact(&dn2id_key(parent, rdn_key))?;
+            while let Some((_, id)) = item {
+                found.push(EntryId::from_key(id));
+                item = cursor.next_duplicate()?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The entry below `parent` that another one's name is shown with an entryUUID for.
+    fn loser(&self, parent: EntryId, rdn: &Rdn) -> Result<Option<EntryId>, DitError> {
+        let Some((bare, uuid)) = without_uuid(rdn) else { return Ok(None) };
+        let named = self.named(parent, &self.catalog.schema().rdn_key(&bare))?;
+        self.loser_of(&named, uuid)
+    }
+
+    fn losing_suffix(&self, suffix: &[Rdn]) -> Result<Option<EntryId>, DitError> {
+        let Some((first, rest)) = suffix.split_first() else { return Ok(None) };
+        let Some((bare, uuid)) = without_uuid(first) else { return Ok(None) };
+        let bare = Dn::from_rdns(std::iter::once(bare).chain(rest.iter().cloned()).collect());
+        let named = self.named(EntryId::NONE, &self.catalog.schema().dn_key(&bare))?;
+        self.loser_of(&named, uuid)
+    }
+
+    fn loser_of(&self, named: &[EntryId], uuid: EntryUuid) -> Result<Option<EntryId>, DitError> {
+        for id in named {
+            if self.adoption.is_adopted(*id)
+                && self.entry(*id)?.is_some_and(|entry| {
+                    entry.record.uuid() == uuid && entry.record.flags() & ENTRY_PHANTOM == 0
+                })
+            {
+                return Ok(Some(*id));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The superior below which `entry` is shown; [`EntryId::NONE`] for a suffix.
+    #[inline]
+    pub fn superior(&self, entry: &Entry<'_>) -> EntryId {
+        let parent = entry.record.parent();
+        if self.adoption.is_empty() { parent } else { self.adoption.host(parent) }
     }
 
     /// The record of an entry; `None` when it is deleted or never was.
@@ -128,7 +211,8 @@ impl<'t> View<'t> {
                 break;
             }
             let id = EntryId::from_key(id);
-            if self.reader.get(Table::Id2Entry, &id.to_key())?.is_some() {
+            let record = self.reader.get(Table::Id2Entry, &id.to_key())?;
+            if record.is_some_and(|record| ViewRecord::flags_of(record) & ENTRY_PHANTOM == 0) {
                 return Ok(Some(id));
             }
             item = cursor.next()?;
@@ -136,15 +220,46 @@ impl<'t> View<'t> {
         Ok(None)
     }
 
-    /// The entries directly below `parent` ([`EntryId::NONE`]: the suffixes), ordered by normalised RDN.
+    /// Every incarnation of an entryUUID that is known here, live or not.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`].
+    pub fn incarnations(&self, uuid: EntryUuid) -> Result<smallvec::SmallVec<[EntryId; 2]>, DitError> {
+        let prefix = uuid2id_key(uuid, None);
+        let mut cursor = self.reader.cursor(Table::Uuid2Id)?;
+        let mut item = cursor.seek(&prefix)?;
+        let mut found = smallvec::SmallVec::new();
+        while let Some((_, id)) = item.filter(|(key, _)| key.starts_with(&prefix)) {
+            found.push(EntryId::from_key(id));
+            item = cursor.next()?;
+        }
+        Ok(found)
+    }
+
+    /// The entries directly below `parent` ([`EntryId::NONE`]: the suffixes), ordered by normalised RDN; those of entries
+    /// that `parent` stands for come after its own.
     ///
     /// # Errors
     /// [`DitError::Storage`].
     pub fn children(&self, parent: EntryId) -> Result<Children<'t>, DitError> {
-        let prefix = parent.0.to_be_bytes();
         let mut cursor = self.reader.cursor(Table::Dn2Id)?;
+        let mut more = Vec::new();
+        if !self.adoption.is_empty() {
+            if self.adoption.is_adopted(parent) {
+                return Ok(Children { cursor, prefix: [0; 8], next: None, more, adoption: self.adoption });
+            }
+            more.extend(self.adoption.group(parent).skip(1));
+            more.reverse();
+        }
+        let prefix = parent.0.to_be_bytes();
         let next = cursor.seek(&prefix)?;
-        Ok(Children { cursor, prefix, next })
+        Ok(Children { cursor, prefix, next, more, adoption: self.adoption })
+    }
+
+    /// The entries whose states name `parent` as superior, shown or not, in whichever name.
+    pub(super) fn own_children(&self, parent: EntryId) -> Result<Children<'t>, DitError> {
+        static NOBODY: std::sync::LazyLock<Adoption> = std::sync::LazyLock::new(Adoption::default);
+        Self { adoption: &NOBODY, ..*self }.children(parent)
     }
 
     /// How many entries are directly below `parent`. Cost: one look-up.
@@ -152,6 +267,19 @@ impl<'t> View<'t> {
     /// # Errors
     /// [`DitError::Storage`].
     pub fn subordinate_count(&self, parent: EntryId) -> Result<u64, DitError> {
+        if self.adoption.is_empty() {
+            return self.own_subordinate_count(parent);
+        }
+        if self.adoption.is_adopted(parent) {
+            return Ok(0);
+        }
+        self.adoption.group(parent).try_fold(0, |sum: u64, id| {
+            Ok((sum + self.own_subordinate_count(id)?).saturating_sub(self.adoption.hidden_below(id)))
+        })
+    }
+
+    /// How many entries, shown or not, stand directly below `parent` in the tree table.
+    pub(super) fn own_subordinate_count(&self, parent: EntryId) -> Result<u64, DitError> {
         let count = self.reader.get(Table::Subordinates, &parent.to_key())?;
         Ok(count.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_ne_bytes))
     }
@@ -161,8 +289,12 @@ impl<'t> View<'t> {
     /// # Errors
     /// [`DitError::Storage`]; [`DitError::State`] when the superiors do not end.
     pub fn write_dn(&self, entry: &Entry<'_>, out: &mut Vec<u8>) -> Result<(), DitError> {
-        out.extend_from_slice(entry.record.rdn());
-        let parent = entry.record.parent();
+        let parent = self.superior(entry);
+        if entry.record.flags() & ENTRY_LOSER == 0 {
+            out.extend_from_slice(entry.record.rdn());
+        } else {
+            write_losing_name(&entry.record, out);
+        }
         if parent != EntryId::NONE {
             out.push(b',');
             out.extend_from_slice(&self.superior_dn(parent, 0)?);
@@ -192,7 +324,7 @@ impl<'t> View<'t> {
                 return Ok(true);
             }
             match self.entry(at)? {
-                Some(entry) if entry.record.parent() != EntryId::NONE => at = entry.record.parent(),
+                Some(entry) if entry.record.parent() != EntryId::NONE => at = self.superior(&entry),
                 _ => return Ok(false),
             }
         }
@@ -205,13 +337,13 @@ impl<'t> View<'t> {
     /// As [`View::is_within`].
     pub fn superiors(&self, entry: &Entry<'_>) -> Result<Vec<EntryId>, DitError> {
         let mut superiors = Vec::with_capacity(4);
-        let mut at = entry.record.parent();
+        let mut at = self.superior(entry);
         while at != EntryId::NONE {
             if superiors.len() >= DEPTH_MAX {
                 return Err(endless(entry.id));
             }
             superiors.push(at);
-            at = self.entry(at)?.map_or(EntryId::NONE, |entry| entry.record.parent());
+            at = self.entry(at)?.map_or(EntryId::NONE, |entry| self.superior(&entry));
         }
         Ok(superiors)
     }
@@ -246,9 +378,10 @@ impl<'t> View<'t> {
             detail: "an entry names it as its superior, and it is not there; run: entente check".to_owned(),
         })?;
         let mut text = entry.record.rdn().to_vec();
-        if entry.record.parent() != EntryId::NONE {
+        let parent = self.superior(&entry);
+        if parent != EntryId::NONE {
             text.push(b',');
-            text.extend_from_slice(&self.superior_dn(entry.record.parent(), depth + 1)?);
+            text.extend_from_slice(&self.superior_dn(parent, depth + 1)?);
         }
         let text: Rc<[u8]> = text.into();
         self.remember(id, &text);
@@ -303,22 +436,59 @@ pub struct Children<'t> {
     cursor: Cursor<'t>,
     prefix: [u8; 8],
     next: Option<(&'t [u8], &'t [u8])>,
+    /// Entries whose children come after, the next one last.
+    more: Vec<EntryId>,
+    adoption: &'t Adoption,
 }
 
 impl Iterator for Children<'_> {
     type Item = Result<EntryId, DitError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (key, id) = self.next.take()?;
-        if !key.starts_with(&self.prefix) {
-            return None;
+        loop {
+            let Some((_, id)) = self.next.take().filter(|(key, _)| key.starts_with(&self.prefix)) else {
+                self.prefix = self.more.pop()?.0.to_be_bytes();
+                match self.cursor.seek(&self.prefix) {
+                    Ok(next) => self.next = next,
+                    Err(error) => return Some(Err(error.into())),
+                }
+                continue;
+            };
+            match self.cursor.next() {
+                Ok(next) => self.next = next,
+                Err(error) => return Some(Err(error.into())),
+            }
+            let id = EntryId::from_key(id);
+            if self.adoption.is_empty() || !self.adoption.is_hidden(id) {
+                return Some(Ok(id));
+            }
         }
-        match self.cursor.next() {
-            Ok(next) => self.next = next,
-            Err(error) => return Some(Err(error.into())),
-        }
-        Some(Ok(EntryId::from_key(id)))
     }
+}
+
+/// The name under which an entry is shown whose own name another one has: with its entryUUID in the first RDN.
+fn write_losing_name(record: &ViewRecord<'_>, out: &mut Vec<u8>) {
+    let rdn = record.rdn();
+    // Of a suffix the record has the whole DN.
+    let mut escaped = false;
+    let end = rdn.iter().position(|byte| {
+        let ends = *byte == b',' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        ends
+    });
+    let (first, rest) = rdn.split_at(end.unwrap_or(rdn.len()));
+    out.extend_from_slice(first);
+    out.extend_from_slice(b"+entryUUID=");
+    out.extend_from_slice(&record.uuid().to_text());
+    out.extend_from_slice(rest);
+}
+
+/// The RDN without the entryUUID that stands beside the name of a loser, and that.
+fn without_uuid(rdn: &Rdn) -> Option<(Rdn, EntryUuid)> {
+    let is_uuid = |name: &str| name.eq_ignore_ascii_case("entryUUID") || name == "1.3.6.1.1.16.4";
+    let (uuid, rest): (Vec<_>, Vec<_>) = rdn.avas().iter().cloned().partition(|ava| is_uuid(&ava.attribute));
+    let text = std::str::from_utf8(&uuid.first()?.value).ok()?;
+    Some((Rdn::new(rest)?, text.parse().ok()?))
 }
 
 fn endless(id: EntryId) -> DitError {

@@ -11,6 +11,8 @@ use super::catalog::{Catalog, IndexOptions};
 use super::digest_table::DigestChanges;
 use super::index_keys::KeySet;
 use super::log::{Held, log_value};
+use super::shape::Adoption;
+use super::shape::placing::Follow;
 use super::sorter::Sorter;
 use super::spill::{self, Touched};
 use super::tree::Dit;
@@ -54,6 +56,9 @@ pub struct Writing<'d> {
     pub(super) digest_changes: DigestChanges,
     pub(super) last_id: u64,
     pub(super) naming_stamp: u64,
+    pub(super) adoption: Arc<Adoption>,
+    /// What of the tree has still to follow from the change at hand.
+    pub(super) follow: Follow,
     pub(super) rules_changed: bool,
     /// Whether this node's origin wrote.
     pub(super) stamped: bool,
@@ -94,7 +99,11 @@ impl<'d> Writing<'d> {
         let [last, bumped]: [[u8; 16]; 2] = clock.unwrap_or_default();
         let own = Held::read(reader, origin)?;
         let last_id = reader.meta_u64(MetaName::LastEntryId)?;
-        let naming_stamp = reader.meta_u64(MetaName::NamingStamp)?;
+        let (naming_stamp, adopted) = reader.naming()?;
+        let mut adoption = dit.adoption();
+        if adoption.stamp() != adopted {
+            adoption = Arc::new(Adoption::load(reader)?);
+        }
         Ok(Self {
             dit,
             txn,
@@ -107,6 +116,8 @@ impl<'d> Writing<'d> {
             digest_changes: DigestChanges::default(),
             last_id,
             naming_stamp,
+            adoption,
+            follow: Follow::default(),
             rules_changed: false,
             stamped: false,
             clock_moved: false,
@@ -121,7 +132,7 @@ impl<'d> Writing<'d> {
 
     /// The tree as it is inside the transaction; valid until the next change.
     pub fn view(&self) -> View<'_> {
-        View::new(self.txn.reader(), &self.catalog, self.naming_stamp, self.token)
+        View::new(self.txn.reader(), &self.catalog, &self.adoption, self.naming_stamp, self.token)
     }
 
     /// This node's origin.
@@ -187,7 +198,10 @@ impl<'d> Writing<'d> {
             touched = self.load_touched(id, &mut held, &deltas)?;
             state = Some(held);
         }
-        let above = state.as_ref().map_or(Csn::NONE, |state| state.max_csn_touched(&deltas));
+        let mut above = state.as_ref().map_or(Csn::NONE, |state| state.max_csn_touched(&deltas));
+        if deltas.iter().any(|delta| matches!(delta, Delta::Parent(_))) {
+            above = above.max(self.newest_move()?);
+        }
         let ticked = self.clock.tick(self.now_ms());
         let stamp = Stamp { csn: self.clock.bump(ticked, above), sequence: self.own.position.sequence + 1 };
         let (uuid, birth) = match (&state, target) {
@@ -306,14 +320,17 @@ impl<'d> Writing<'d> {
         }
         self.write_digest()?;
         // Only what changed: a transaction that put nothing (every change was refused) commits without a flush.
-        for (name, number) in [(MetaName::LastEntryId, self.last_id), (MetaName::NamingStamp, self.naming_stamp)] {
-            if self.txn.reader().meta_u64(name)? != number {
-                self.txn.put_meta(name, &number.to_be_bytes())?;
-            }
+        if self.txn.reader().meta_u64(MetaName::LastEntryId)? != self.last_id {
+            self.txn.put_meta(MetaName::LastEntryId, &self.last_id.to_be_bytes())?;
+        }
+        let naming = (self.naming_stamp, self.adoption.stamp());
+        if self.txn.reader().naming()? != naming {
+            self.txn.put_naming(naming.0, naming.1)?;
         }
         self.txn.commit()?;
         let catalog = self.catalog_changed.then_some(self.catalog);
-        self.dit.publish(catalog, self.rules_changed);
+        let adoption = (self.dit.adoption().stamp() != naming.1).then_some(self.adoption);
+        self.dit.publish(catalog, adoption, self.rules_changed);
         Ok(())
     }
 }

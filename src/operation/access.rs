@@ -480,7 +480,7 @@ impl<'v> Access<'v> {
             if self.is_visible(&entry) {
                 return Ok(self.view.dn_text(at)?.unwrap_or_default());
             }
-            at = entry.record.parent();
+            at = self.view.superior(&entry);
         }
         Ok(String::new())
     }
@@ -549,7 +549,7 @@ impl<'v> Access<'v> {
         if entry.record.flags() & ENTRY_HAS_ACI != 0 && decided.book.rules.contains_key(&entry.id) {
             return decided.scope(self.view, entry.id);
         }
-        self.scope_of_superior(decided, entry.record.parent())
+        self.scope_of_superior(decided, self.view.superior(&entry))
     }
 
     fn scope_of_superior(&self, decided: &Decided, superior: EntryId) -> Outcome<Arc<RuleScope>> {
@@ -567,7 +567,7 @@ impl<'v> Access<'v> {
             None => {
                 let mut holder = superior;
                 while holder != EntryId::NONE && !decided.book.rules.contains_key(&holder) {
-                    holder = self.view.entry(holder)?.map_or(EntryId::NONE, |entry| entry.record.parent());
+                    holder = self.view.entry(holder)?.map_or(EntryId::NONE, |entry| self.view.superior(&entry));
                 }
                 decided.scope(self.view, holder)?
             }

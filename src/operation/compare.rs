@@ -64,7 +64,7 @@ impl Directory {
         };
         let Some(entry) = entry else { return Err(access.no_such_object(None)?) };
         if !access.is_visible(&entry) {
-            return Err(access.no_such_object(Some(entry.record.parent()))?);
+            return Err(access.no_such_object(Some(view.superior(&entry)))?);
         }
         assert_that(schema, controls.assertion.as_ref(), |filter| Ok(evaluate(filter, view, &entry, &access)?))?;
         let question = Question::new(schema, request)?;

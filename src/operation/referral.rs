@@ -28,7 +28,7 @@ pub fn instead(
 ) -> Outcome<OperationError> {
     let Some(entry) = view.entry(id)? else { return access.no_such_object(None) };
     if !access.is_visible(&entry) {
-        return access.no_such_object(Some(entry.record.parent()));
+        return access.no_such_object(Some(view.superior(&entry)));
     }
     let below = dn.rdns().get(..missing).unwrap_or_default();
     let urls = urls(view, &entry, below, scope)?;

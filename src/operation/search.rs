@@ -236,7 +236,7 @@ fn base_entry<'v>(view: View<'v>, access: &Access<'_>, dn: &Dn, scope: Scope, fo
     match found {
         Base::Entry(id) => match view.entry(id)? {
             Some(entry) if access.is_visible(&entry) => Ok(entry),
-            Some(entry) => Err(access.no_such_object(Some(entry.record.parent()))?),
+            Some(entry) => Err(access.no_such_object(Some(view.superior(&entry)))?),
             None => Err(access.no_such_object(None)?),
         },
         Base::Missing { matched } => Err(access.no_such_object(matched)?),

@@ -76,7 +76,7 @@ pub fn find_base_by(
         }
         if deref.derefs_finding_base() && entry.record.flags() & ENTRY_ALIAS != 0 {
             if !may_follow(&entry) {
-                return Ok(Base::Missing { matched: Some(entry.record.parent()) });
+                return Ok(Base::Missing { matched: Some(view.superior(&entry)) });
             }
             alias = Some(matched);
             let Some(target) = target_of(view, &entry) else { return Ok(Base::AliasProblem { alias: matched }) };

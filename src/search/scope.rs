@@ -71,12 +71,12 @@ impl Territory {
     pub(super) fn contains(&mut self, view: View<'_>, entry: &Entry<'_>) -> Result<bool, SearchError> {
         match self.scope {
             Scope::Base => Ok(entry.id == self.base),
-            Scope::OneLevel => Ok(entry.record.parent() == self.base || self.singles.contains(&entry.id)),
+            Scope::OneLevel => Ok(view.superior(entry) == self.base || self.singles.contains(&entry.id)),
             Scope::Subtree | Scope::Subordinate => {
                 if self.roots.contains(&entry.id) && (self.scope == Scope::Subtree || entry.id != self.base) {
                     return Ok(true);
                 }
-                self.is_below(view, entry.record.parent())
+                self.is_below(view, view.superior(entry))
             }
         }
     }
@@ -99,7 +99,7 @@ impl Territory {
                 return Err(endless(parent).into());
             }
             unknown.push(at);
-            at = view.entry(at)?.map_or(EntryId::NONE, |entry| entry.record.parent());
+            at = view.entry(at)?.map_or(EntryId::NONE, |entry| view.superior(&entry));
         };
         if !unknown.is_empty() {
             if self.memory.len() + unknown.len() > MEMORY_MAX {

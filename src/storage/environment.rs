@@ -145,7 +145,7 @@ impl Environment {
             .map_err(|error| lmdb_error(error, Table::Meta))?;
         let open = |table: Table| {
             let flags = match table {
-                Table::Id2Entry | Table::Id2State | Table::Subordinates => DatabaseFlags::INTEGER_KEY,
+                Table::Id2Entry | Table::Id2State | Table::Subordinates | Table::Adopted => DatabaseFlags::INTEGER_KEY,
                 Table::Index => DatabaseFlags::DUP_SORT | DatabaseFlags::DUP_FIXED | DatabaseFlags::INTEGER_DUP,
                 Table::Dn2Id => DatabaseFlags::DUP_SORT | DatabaseFlags::DUP_FIXED,
                 _ => DatabaseFlags::empty(),

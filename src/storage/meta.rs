@@ -24,7 +24,8 @@ pub enum MetaName {
     Clock,
     /// Last entry id used, u64.
     LastEntryId,
-    /// Naming stamp: changes whenever a rename, move or delete may have changed the text of a link, u64.
+    /// Naming stamp: changes whenever a rename, move or delete may have changed the text of a link, u64; behind it a u64
+    /// that changes with every change of the table `adopted`.
     NamingStamp,
     /// Key and certificate of this node as a member of its cluster; see `replication/identity.rs`.
     Member,
@@ -85,7 +86,29 @@ impl<'t> Reader<'t> {
     }
 }
 
+impl Reader<'_> {
+    /// The naming stamp and the stamp of the table `adopted`; zeros when they were never set.
+    ///
+    /// # Errors
+    /// LMDB's own.
+    pub fn naming(&self) -> Result<(u64, u64), StorageError> {
+        let Some(bytes) = self.meta(MetaName::NamingStamp)? else { return Ok((0, 0)) };
+        let number = |chunk: Option<&[u8; 8]>| chunk.map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        Ok((number(bytes.first_chunk::<8>()), number(bytes.get(8..).and_then(|rest| rest.first_chunk::<8>()))))
+    }
+}
+
 impl WriteTransaction<'_> {
+    /// Sets the naming stamp and the stamp of the table `adopted`.
+    ///
+    /// # Errors
+    /// As [`WriteTransaction::put`].
+    pub fn put_naming(&mut self, naming: u64, adopted: u64) -> Result<(), StorageError> {
+        let mut bytes = naming.to_be_bytes().to_vec();
+        bytes.extend_from_slice(&adopted.to_be_bytes());
+        self.put_meta(MetaName::NamingStamp, &bytes)
+    }
+
     /// Sets `name`.
     ///
     /// # Errors

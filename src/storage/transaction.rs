@@ -59,11 +59,17 @@ pub enum Table {
     Unsettled,
     /// CSN of the deletion ‖ entry -> nothing
     Deleted,
+    /// moves that some member may not hold yet, by time and by entry
+    Moves,
+    /// entryUUID that is not here ‖ entry -> nothing; and back
+    Waiting,
+    /// entry whose name another one has -> that one
+    Adopted,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::Meta,
         Self::Vector,
         Self::Attributes,
@@ -83,6 +89,9 @@ impl Table {
         Self::Conflicts,
         Self::Unsettled,
         Self::Deleted,
+        Self::Moves,
+        Self::Waiting,
+        Self::Adopted,
     ];
 
     /// The name in the file.
@@ -107,6 +116,9 @@ impl Table {
             Self::DigestJournal => "digest-journal",
             Self::Unsettled => "unsettled",
             Self::Deleted => "deleted",
+            Self::Moves => "moves",
+            Self::Waiting => "waiting",
+            Self::Adopted => "adopted",
         }
     }
 }

@@ -33,6 +33,10 @@ pub const ENTRY_HAS_ACI: u16 = 4;
 pub const ENTRY_HAS_LINKS: u16 = 8;
 /// The entry is a subentry (RFC 3672), which plain searches do not show.
 pub const ENTRY_SUBENTRY: u16 = 16;
+/// The entry is deleted, and stands for the live ones below it.
+pub const ENTRY_PHANTOM: u16 = 32;
+/// Another entry has the name of this one. With [`ENTRY_PHANTOM`] it is shown nowhere.
+pub const ENTRY_LOSER: u16 = 64;
 
 /// The attribute is operational.
 pub const VALUE_OPERATIONAL: u8 = 1;
@@ -42,6 +46,8 @@ pub const VALUE_LINKS: u8 = 2;
 pub const VALUE_SPILLED: u8 = 4;
 /// The attribute holds secrets (password hashes).
 pub const VALUE_SECRET: u8 = 8;
+/// The attribute shows nothing: all its links lead to entries that are not there.
+pub const VALUE_DANGLING: u8 = 16;
 
 const HEADER_BYTES: usize = 80;
 const SLOT_BYTES: usize = 8;
@@ -87,7 +93,8 @@ impl ViewRecordBuilder {
 
     /// Adds an attribute with its values.
     ///
-    /// `targets` are the links' targets, 16 bytes for each value, or empty for an attribute without links.
+    /// `targets` are the links' targets, 16 bytes for each value, or empty for an attribute without links. Targets
+    /// beyond the values are of links that are not shown, because the entries are not there.
     pub fn attribute(&mut self, id: AttributeId, flags: u8, values: &[&[u8]], targets: &[u8]) {
         debug_assert!(self.slots.last().is_none_or(|(last, _)| last & ID_MASK < id.0), "attributes ascend");
         self.slots.push(((u32::from(flags) << 24) | (id.0 & ID_MASK), self.sets.len() as u32));
@@ -136,7 +143,8 @@ pub struct AttributeSlice<'t> {
     pub flags: u8,
     /// The complete BER SET OF values.
     pub set: &'t [u8],
-    /// The links' targets, 16 bytes for each value (nil for plain text); empty for an attribute without links.
+    /// The links' targets, 16 bytes for each value (nil for plain text), then those of links that are not shown; empty
+    /// for an attribute without links.
     pub targets: &'t [u8],
 }
 
@@ -217,19 +225,34 @@ impl<'t> ViewRecord<'t> {
         field(self.bytes, 72).map_or(0, u16::from_le_bytes)
     }
 
+    /// The flags of a record whose checksum nobody looks at, for passing by entries that do not count.
+    pub fn flags_of(bytes: &[u8]) -> u16 {
+        field(bytes, 72).map_or(0, u16::from_le_bytes)
+    }
+
     /// The RDN's text (UTF-8).
     pub fn rdn(&self) -> &'t [u8] {
         self.rdn
     }
 
-    /// Every attribute, in ascending order of id.
+    /// Every attribute that shows values, in ascending order of id.
     pub fn attributes(&self) -> impl Iterator<Item = AttributeSlice<'t>> + use<'t> {
+        self.all_attributes().filter(|slice| slice.flags & VALUE_DANGLING == 0)
+    }
+
+    /// Every attribute, also those of which nothing is shown now.
+    pub fn all_attributes(&self) -> impl Iterator<Item = AttributeSlice<'t>> + use<'t> {
         let (bytes, slots) = (self.bytes, self.slots);
         slots.iter().enumerate().filter_map(move |(index, slot)| slice(bytes, slots, index, *slot))
     }
 
-    /// One attribute.
+    /// One attribute, if it shows values.
     pub fn attribute(&self, id: AttributeId) -> Option<AttributeSlice<'t>> {
+        self.any_attribute(id).filter(|slice| slice.flags & VALUE_DANGLING == 0)
+    }
+
+    /// One attribute, also one of which nothing is shown now.
+    pub fn any_attribute(&self, id: AttributeId) -> Option<AttributeSlice<'t>> {
         let index = self.slots.partition_point(|slot| slot_id(*slot) & ID_MASK < id.0);
         let slot = self.slots.get(index)?;
         (slot_id(*slot) & ID_MASK == id.0).then(|| slice(self.bytes, self.slots, index, *slot)).flatten()

@@ -52,7 +52,7 @@ impl EntryFacts for TreeEntry<'_> {
     }
 
     fn superior_uuid(&self) -> Option<EntryUuid> {
-        uuid_of(self.view, self.entry.record.parent())
+        uuid_of(self.view, self.view.superior(&self.entry))
     }
 
     fn dn_key(&self) -> Cow<'_, [u8]> {
@@ -141,7 +141,7 @@ fn values_above<'v>(
     see: &mut dyn FnMut(&[u8]),
 ) {
     for _ in 0..level {
-        entry = entry.and_then(|below| view.entry(below.record.parent()).ok().flatten());
+        entry = entry.and_then(|below| view.entry(view.superior(&below)).ok().flatten());
     }
     let Some(entry) = entry else { return };
     if let Ok(Some(values)) = computed_values(view, &entry, attribute.index) {

@@ -84,7 +84,7 @@ fn place(
                 "you may not add this entry here; ask the administrator for a rule that allows it",
             )
         } else {
-            absent_superior(access, Some(parent.record.parent()))?
+            absent_superior(access, Some(view.superior(&parent)))?
         });
     }
     check_superior(&parent)?;

@@ -45,7 +45,7 @@ pub(super) fn perform(
     target::check_assertion(context, &access, view, &entry)?;
     check_place(view, &entry, superior, renaming)?;
     reads::before(context, &access, view, &entry, &mut done)?;
-    let (id, moved_to) = (entry.id, (superior != entry.record.parent()).then_some(superior));
+    let (id, moved_to) = (entry.id, (superior != view.superior(&entry)).then_some(superior));
     let superior_uuid = match moved_to {
         Some(superior) => view.entry(superior)?.map(|entry| entry.record.uuid()),
         None => None,
@@ -75,13 +75,13 @@ fn find_superior(
     entry: &Entry<'_>,
     renaming: &Renaming<'_>,
 ) -> Outcome<EntryId> {
-    if entry.record.parent() == EntryId::NONE {
+    if view.superior(&entry) == EntryId::NONE {
         return Err(OperationError::new(
             ResultCode::UNWILLING_TO_PERFORM,
             "a suffix cannot be renamed; export it, change the name in the LDIF, and import that",
         ));
     }
-    let Some(dn) = renaming.new_superior else { return Ok(entry.record.parent()) };
+    let Some(dn) = renaming.new_superior else { return Ok(view.superior(&entry)) };
     let absent = |matched| -> Outcome<OperationError> {
         let mut error = access.no_such_object(matched)?;
         "there is no such new superior; add it first".clone_into(&mut error.diagnostic);
@@ -96,11 +96,11 @@ fn find_superior(
     match find_base(view, dn, DerefAliases::Never, context.controls.manage_dsa_it)? {
         Base::Entry(id) => match view.entry(id)? {
             Some(superior) if access.is_visible(&superior) => Ok(id),
-            Some(superior) => Err(absent(Some(superior.record.parent()))?),
+            Some(superior) => Err(absent(Some(view.superior(&superior)))?),
             None => Err(absent(None)?),
         },
         Base::Referral { entry, .. } => match view.entry(entry)? {
-            Some(referral) if !access.is_visible(&referral) => Err(absent(Some(referral.record.parent()))?),
+            Some(referral) if !access.is_visible(&referral) => Err(absent(Some(view.superior(&referral)))?),
             _ => Err(OperationError::new(
                 ResultCode::AFFECTS_MULTIPLE_DSAS,
                 "the new superior is kept by another server; add the entry there and delete it here",
@@ -141,7 +141,7 @@ fn check_access(
             }
         }
     }
-    if superior != entry.record.parent() {
+    if superior != view.superior(&entry) {
         let superior_dn = Dn::parse(&view.dn_text(superior)?.unwrap_or_default())?;
         let dn = superior_dn.child(renaming.new_rdn.clone());
         if !access.may_move(entry, &dn, superior, &attributes_of(view, entry)?) {
@@ -165,7 +165,7 @@ fn attributes_of(view: View<'_>, entry: &Entry<'_>) -> Outcome<Vec<Attribute>> {
 
 /// Whether the entry may stand below `superior` under the new name.
 fn check_place(view: View<'_>, entry: &Entry<'_>, superior: EntryId, renaming: &Renaming<'_>) -> Outcome<()> {
-    if superior != entry.record.parent() {
+    if superior != view.superior(&entry) {
         if view.is_within(superior, entry.id)? {
             return Err(OperationError::new(
                 ResultCode::UNWILLING_TO_PERFORM,
@@ -187,7 +187,7 @@ fn check_place(view: View<'_>, entry: &Entry<'_>, superior: EntryId, renaming: &
 /// Nobody could name what is deeper than a DN may be.
 fn check_depth(view: View<'_>, entry: &Entry<'_>, superior: EntryId) -> Outcome<()> {
     let rdns_of = |id| -> Outcome<usize> { Ok(Dn::parse(&view.dn_text(id)?.unwrap_or_default())?.rdns().len()) };
-    let (above_new, above_old) = (rdns_of(superior)?, rdns_of(entry.record.parent())?);
+    let (above_new, above_old) = (rdns_of(superior)?, rdns_of(view.superior(&entry))?);
     if above_new <= above_old {
         return Ok(());
     }
@@ -224,7 +224,7 @@ fn height(view: View<'_>, top: EntryId) -> Outcome<usize> {
                 if path.len() > 2 * RDN_COUNT_MAX {
                     break None;
                 }
-                at = view.entry(at)?.map_or(EntryId::NONE, |entry| entry.record.parent());
+                at = view.entry(at)?.map_or(EntryId::NONE, |entry| view.superior(&entry));
             };
             for (steps, id) in path.iter().rev().enumerate() {
                 distances.insert(*id, found.map(|distance| distance + steps + 1));

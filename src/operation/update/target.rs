@@ -17,7 +17,7 @@ pub(super) fn entry<'v>(context: &Context, access: &Access<'v>, view: View<'v>, 
     match find_base(view, dn, DerefAliases::Never, context.controls.manage_dsa_it)? {
         Base::Entry(id) => match view.entry(id)? {
             Some(entry) if access.is_visible(&entry) => Ok(entry),
-            Some(entry) => Err(access.no_such_object(Some(entry.record.parent()))?),
+            Some(entry) => Err(access.no_such_object(Some(view.superior(&entry)))?),
             None => Err(access.no_such_object(None)?),
         },
         Base::Referral { entry, missing } => Err(referral_instead(view, access, entry, dn, missing, None)?),

@@ -161,7 +161,7 @@ proptest! {
                         let entry = view.entry(id).unwrap().unwrap();
                         let inside = match scope {
                             Scope::Base => id == base,
-                            Scope::OneLevel => entry.record.parent() == base,
+                            Scope::OneLevel => view.superior(&entry) == base,
                             Scope::Subtree => view.is_within(id, base).unwrap(),
                             Scope::Subordinate => id != base && view.is_within(id, base).unwrap(),
                         };

@@ -1,0 +1,476 @@
+//! Moves: which superior each entry has, when masters moved entries at the same time.
+//!
+//! A move to another superior is kept as a record until every member holds it. The superiors are what comes of playing
+//! all records in the order of their stamps upon the superiors that entries were born below; a move whose new superior
+//! is the entry itself or stands below it *at that point* is skipped, so that no circle can come about and the entry
+//! stays where it was (Kleppmann, Mulligan, Gomes, Beresford: A highly-available move operation for replicated trees,
+//! 2021). A move to a superior that is not here yet is skipped until it is. What an entry was born below is no move:
+//! it is there from the beginning, whatever its stamp.
+//!
+//! A record keeps what the entry's superior was before it, so that a move that comes late is played by taking back those
+//! after it and playing them again; one that is newer than all, which is nearly every one, costs a look at the last.
+//! Superiors belong to the entryUUID: an entry that was born twice has one, and its second birth counts as a move.
+//!
+//! Invariants
+//! - same-updates-same-content: the superiors are a function of the set of births and moves.
+//! - No move makes a circle, and none takes an entry that is shown to where it would not be.
+
+use crate::dit::{DitError, View, Writing};
+use crate::model::EntryUuid;
+use crate::state::{Csn, EntryState, Stamp};
+use crate::storage::{PutMode, Reader, StorageError, Table};
+use hashbrown::{HashMap, HashSet};
+
+/// A superior and the change that made it so; [`EntryUuid::NIL`] for a suffix.
+pub(in crate::dit) type Edge = (Stamp, EntryUuid);
+
+/// By stamp: the move.
+const BY_STAMP: u8 = b't';
+/// By entry and stamp: nothing.
+const BY_ENTRY: u8 = b'e';
+/// An entryUUID that was missing when a move was judged: nothing.
+const MISSING: u8 = b'u';
+/// Superiors followed before the tree is taken for endless.
+const DEPTH_MAX: usize = 10_000;
+
+/// An entry got another superior.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Move {
+    /// The change.
+    pub stamp: Stamp,
+    /// The entry.
+    pub uuid: EntryUuid,
+    /// The new superior.
+    pub parent: EntryUuid,
+}
+
+/// All that is known of the superiors of one entry: what another node needs to come to the same.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Edges {
+    /// The superior before the moves; its stamp is [`Stamp::NONE`] when the entry's birth is not here.
+    pub base: (Stamp, EntryUuid),
+    /// The moves, oldest first.
+    pub moves: Vec<Move>,
+}
+
+impl Edges {
+    /// From what another node told.
+    pub(in crate::dit) fn of(uuid: EntryUuid, base: Edge, moves: &[(Stamp, EntryUuid)]) -> Self {
+        let moves = moves.iter().map(|(stamp, parent)| Move { stamp: *stamp, uuid, parent: *parent }).collect();
+        Self { base, moves }
+    }
+}
+
+/// What became of a move.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub enum Outcome {
+    /// The entry stood there from then on.
+    Made = 0,
+    /// The new superior was the entry itself, or below it.
+    Circle = 1,
+    /// The entry or something above the new superior is not here.
+    Waits = 2,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Kept {
+    of: Move,
+    before: Edge,
+    outcome: Outcome,
+}
+
+impl Kept {
+    fn key(&self) -> (Csn, EntryUuid) {
+        (self.of.stamp.csn, self.of.uuid)
+    }
+}
+
+/// The superiors while moves are taken back and played again.
+struct Replay<'w, 'd> {
+    writing: &'w Writing<'d>,
+    edges: HashMap<EntryUuid, Option<Edge>>,
+    missing: HashSet<EntryUuid>,
+}
+
+impl Replay<'_, '_> {
+    fn edge(&mut self, uuid: EntryUuid) -> Result<Option<Edge>, DitError> {
+        if let Some(known) = self.edges.get(&uuid) {
+            return Ok(*known);
+        }
+        let edge = self.writing.stored_edge(uuid)?;
+        self.edges.insert(uuid, edge);
+        Ok(edge)
+    }
+
+    fn judge(&mut self, of: &Move) -> Result<Outcome, DitError> {
+        if self.edge(of.uuid)?.is_none() {
+            return Ok(Outcome::Waits);
+        }
+        let mut at = of.parent;
+        for _ in 0..DEPTH_MAX {
+            if at == of.uuid {
+                return Ok(Outcome::Circle);
+            }
+            match self.edge(at)? {
+                None => {
+                    self.missing.insert(at);
+                    return Ok(Outcome::Waits);
+                }
+                Some((_, EntryUuid::NIL)) => return Ok(Outcome::Made),
+                Some((_, parent)) => at = parent,
+            }
+        }
+        Ok(Outcome::Circle)
+    }
+
+    fn depth(&mut self, uuid: EntryUuid) -> Result<usize, DitError> {
+        let (mut at, mut depth) = (uuid, 0);
+        while let (true, Some((_, parent))) = (depth < DEPTH_MAX && at != EntryUuid::NIL, self.edge(at)?) {
+            at = parent;
+            depth += 1;
+        }
+        Ok(depth)
+    }
+}
+
+impl Writing<'_> {
+    /// The superior of an entry as its stored states have it; `None` when its birth is not here.
+    fn stored_edge(&self, uuid: EntryUuid) -> Result<Option<Edge>, DitError> {
+        for id in self.view().incarnations(uuid)? {
+            if let Some(state) = self.state(id)?
+                && state.born
+                && state.parent.0 != Stamp::NONE
+            {
+                return Ok(Some(state.parent));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What a birth means for superiors. `held` is the superior that another incarnation of the entry has. Returns the
+    /// entries whose superior is another one now, those nearer to the top first; the born one is always among them.
+    pub(in crate::dit) fn born_below(
+        &mut self,
+        state: &mut EntryState,
+        birth: Edge,
+        held: Option<Edge>,
+    ) -> Result<Vec<(EntryUuid, Edge)>, DitError> {
+        state.parent = birth;
+        let only = vec![(state.uuid, birth)];
+        let reader = self.txn.reader();
+        if held.is_none() && (reader.count(Table::Moves)? == 0 || !self.awaits_birth(state.uuid)?) {
+            return Ok(only);
+        }
+        let held = match kept_of(reader, state.uuid)?.first() {
+            Some(first) if first.before.0 != Stamp::NONE => Some(first.before),
+            _ => held,
+        };
+        let mut changed = match held {
+            None => self.replay(&[], Some((state.uuid, birth)))?,
+            Some(held) if held.0 < birth.0 => {
+                self.replay(&[Move { stamp: birth.0, uuid: state.uuid, parent: birth.1 }], None)?
+            }
+            Some(held) if held.0 > birth.0 => {
+                let second = Move { stamp: held.0, uuid: state.uuid, parent: held.1 };
+                self.replay(&[second], Some((state.uuid, birth)))?
+            }
+            Some(_) => Vec::new(),
+        };
+        match changed.iter().find(|(uuid, _)| *uuid == state.uuid) {
+            Some((_, edge)) => state.parent = *edge,
+            None => {
+                state.parent = held.map_or(birth, |_| self.stored_edge(state.uuid).ok().flatten().unwrap_or(birth));
+                changed.insert(0, (state.uuid, state.parent));
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Whether some move was judged without this entry's birth.
+    fn awaits_birth(&self, uuid: EntryUuid) -> Result<bool, DitError> {
+        let reader = self.txn.reader();
+        Ok(reader.get(Table::Moves, &missing_key(uuid))?.is_some() || !kept_of(reader, uuid)?.is_empty())
+    }
+
+    /// Joins a move; one that is kept already changes nothing. Returns as [`Writing::born_below`].
+    pub(in crate::dit) fn moved(&mut self, of: Move) -> Result<Vec<(EntryUuid, Edge)>, DitError> {
+        if self.txn.reader().get(Table::Moves, &stamp_key(&of))?.is_some() {
+            return Ok(Vec::new());
+        }
+        self.replay(&[of], None)
+    }
+
+    /// The newest stamp of a move that is kept: a local one must be newer, so that what all members hold can be forgotten.
+    pub(in crate::dit) fn newest_move(&self) -> Result<Csn, DitError> {
+        let reader = self.txn.reader();
+        if reader.count(Table::Moves)? == 0 {
+            return Ok(Csn::NONE);
+        }
+        let mut cursor = reader.cursor(Table::Moves)?;
+        let item = match cursor.seek(&[MISSING])? {
+            Some(_) => cursor.previous()?,
+            None => cursor.last()?,
+        };
+        let csn = item.and_then(|(key, _)| key.strip_prefix(&[BY_STAMP])).and_then(|key| key.first_chunk::<16>());
+        Ok(csn.map_or(Csn::NONE, |csn| Csn::from_be_bytes(*csn)))
+    }
+
+    /// Plays moves that were not known, upon another birth where one is given: takes back what is newer, plays, plays
+    /// that again.
+    fn replay(
+        &mut self,
+        new: &[Move],
+        birth: Option<(EntryUuid, Edge)>,
+    ) -> Result<Vec<(EntryUuid, Edge)>, DitError> {
+        let first = new.iter().map(|of| (of.stamp.csn, of.uuid)).min();
+        let from = if birth.is_some() { None } else { first };
+        let mut kept = kept_from(self.txn.reader(), from)?;
+        let mut replay = Replay { writing: self, edges: HashMap::new(), missing: HashSet::new() };
+        for undone in kept.iter().rev().filter(|kept| kept.outcome == Outcome::Made) {
+            replay.edges.insert(undone.of.uuid, Some(undone.before));
+        }
+        let undone: HashSet<EntryUuid> = kept.iter().map(|kept| kept.of.uuid).collect();
+        if let Some((uuid, edge)) = birth {
+            replay.edges.insert(uuid, Some(edge));
+        }
+        for of in new {
+            if !kept.iter().any(|kept| kept.of == *of) {
+                kept.push(Kept { of: *of, before: (Stamp::NONE, EntryUuid::NIL), outcome: Outcome::Waits });
+            }
+        }
+        kept.sort_unstable_by_key(Kept::key);
+        let mut changed_records = Vec::new();
+        for at in &kept {
+            let outcome = replay.judge(&at.of)?;
+            let before = replay.edge(at.of.uuid)?.unwrap_or((Stamp::NONE, EntryUuid::NIL));
+            if outcome == Outcome::Made {
+                replay.edges.insert(at.of.uuid, Some((at.of.stamp, at.of.parent)));
+            }
+            let is_new = new.contains(&at.of);
+            if is_new || at.outcome != outcome || at.before != before {
+                changed_records.push((Kept { of: at.of, before, outcome }, is_new));
+            }
+        }
+        let concerned = undone.into_iter().chain(new.iter().map(|of| of.uuid)).chain(birth.map(|(uuid, _)| uuid));
+        let mut changed = Vec::new();
+        for uuid in concerned.collect::<HashSet<_>>() {
+            if let Some(edge) = replay.edge(uuid)?
+                && self.stored_edge(uuid)? != Some(edge)
+            {
+                changed.push((replay.depth(uuid)?, uuid, edge));
+            }
+        }
+        let missing = replay.missing;
+        for (kept, is_new) in &changed_records {
+            self.txn.put(Table::Moves, &stamp_key(&kept.of), &record_of(kept), PutMode::Upsert)?;
+            if *is_new {
+                self.txn.put(Table::Moves, &entry_key(&kept.of), &[], PutMode::Upsert)?;
+            }
+        }
+        for uuid in missing {
+            self.txn.put(Table::Moves, &missing_key(uuid), &[], PutMode::Upsert)?;
+        }
+        if let Some((uuid, _)) = birth {
+            self.txn.delete(Table::Moves, &missing_key(uuid), None)?;
+        }
+        changed.sort_unstable_by_key(|(depth, uuid, _)| (*depth, *uuid));
+        Ok(changed.into_iter().map(|(_, uuid, edge)| (uuid, edge)).collect())
+    }
+
+    /// Forgets the oldest moves, at most `work_max`, as far as `is_settled` says so: only those that every member holds
+    /// *and* that are older than the local clock. Returns how many.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`].
+    pub fn prune_moves(
+        &mut self,
+        mut is_settled: impl FnMut(Stamp) -> bool,
+        work_max: usize,
+    ) -> Result<usize, DitError> {
+        let reader = self.txn.reader();
+        if reader.count(Table::Moves)? == 0 {
+            return Ok(0);
+        }
+        let mut settled = Vec::new();
+        let mut cursor = reader.cursor(Table::Moves)?;
+        let mut item = cursor.seek(&[BY_STAMP])?;
+        while let (true, Some((key, record))) = (settled.len() < work_max, item) {
+            let Some(kept) = kept(key, record)?.filter(|kept| is_settled(kept.of.stamp)) else { break };
+            settled.push(kept.of);
+            item = cursor.next()?;
+        }
+        drop(cursor);
+        for of in &settled {
+            self.txn.delete(Table::Moves, &stamp_key(of), None)?;
+            self.txn.delete(Table::Moves, &entry_key(of), None)?;
+        }
+        if !settled.is_empty() && self.newest_move()? == Csn::NONE {
+            // No move is left that could have missed anything.
+            self.txn.clear(Table::Moves)?;
+        }
+        Ok(settled.len())
+    }
+
+    /// Joins what another node knows of an entry's superiors; `state` gets its own. What the own vector covers and is not
+    /// kept any more was settled here. Returns as [`Writing::born_below`].
+    pub(in crate::dit) fn edges_merged(
+        &mut self,
+        state: &mut EntryState,
+        theirs: &Edges,
+    ) -> Result<Vec<(EntryUuid, Edge)>, DitError> {
+        let uuid = state.uuid;
+        if theirs.base.0 == Stamp::NONE {
+            return Ok(Vec::new());
+        }
+        let ours = self.view().edges_of(uuid)?;
+        let mut new: Vec<Move> = Vec::new();
+        for of in theirs.moves.iter().filter(|of| !ours.moves.contains(of)) {
+            if !self.covers(of.stamp)? {
+                new.push(*of);
+            }
+        }
+        let unborn = ours.base.0 == Stamp::NONE;
+        let changed = if unborn && ours.moves.is_empty() && new.is_empty() && !self.awaits_birth(uuid)? {
+            vec![(uuid, theirs.base)]
+        } else if unborn
+            || (theirs.base.0 > ours.base.0
+                && !ours.moves.iter().any(|of| of.stamp == theirs.base.0)
+                && !self.covers(theirs.base.0)?)
+        {
+            // They have settled moves of which nothing is known here.
+            for of in ours.moves.iter().filter(|of| of.stamp <= theirs.base.0) {
+                self.txn.delete(Table::Moves, &stamp_key(of), None)?;
+                self.txn.delete(Table::Moves, &entry_key(of), None)?;
+            }
+            self.replay(&new, Some((uuid, theirs.base)))?
+        } else if new.is_empty() {
+            Vec::new()
+        } else {
+            self.replay(&new, None)?
+        };
+        let own = changed.iter().find(|(changed, _)| *changed == uuid).map(|(_, edge)| *edge);
+        if let Some(edge) = own.or(if state.parent.0 == Stamp::NONE { self.stored_edge(uuid)? } else { None }) {
+            state.parent = edge;
+        }
+        Ok(changed)
+    }
+}
+
+impl View<'_> {
+    /// What is known of the superiors of an entry.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`]; [`DitError::State`].
+    pub fn edges_of(&self, uuid: EntryUuid) -> Result<Edges, DitError> {
+        let kept = if self.reader().count(Table::Moves)? == 0 { Vec::new() } else { kept_of(self.reader(), uuid)? };
+        let mut base = kept.first().map_or((Stamp::NONE, EntryUuid::NIL), |first| first.before);
+        if kept.is_empty() {
+            for id in self.incarnations(uuid)? {
+                let state = crate::dit::writing::read_state(self.reader(), self.catalog(), id)?;
+                base = base.max(state.map_or(base, |state| state.parent));
+            }
+        }
+        Ok(Edges { base, moves: kept.into_iter().map(|kept| kept.of).collect() })
+    }
+
+    /// The moves that are kept, oldest first, and what became of each. Cost: O(moves that are not settled).
+    ///
+    /// # Errors
+    /// [`DitError::Storage`].
+    pub fn moves(&self) -> Result<Vec<(Move, Outcome)>, DitError> {
+        Ok(kept_from(self.reader(), None)?.into_iter().map(|kept| (kept.of, kept.outcome)).collect())
+    }
+}
+
+/// The moves at and after a key, oldest first.
+fn kept_from(reader: Reader<'_>, from: Option<(Csn, EntryUuid)>) -> Result<Vec<Kept>, DitError> {
+    let mut found = Vec::new();
+    if reader.count(Table::Moves)? == 0 {
+        return Ok(found);
+    }
+    let start = match from {
+        Some((csn, uuid)) => key_of(BY_STAMP, &csn.to_be_bytes(), &uuid.0),
+        None => vec![BY_STAMP],
+    };
+    let mut cursor = reader.cursor(Table::Moves)?;
+    let mut item = cursor.seek(&start)?;
+    while let Some((key, record)) = item {
+        let Some(kept) = kept(key, record)? else { break };
+        found.push(kept);
+        item = cursor.next()?;
+    }
+    Ok(found)
+}
+
+/// The moves of one entry, oldest first.
+fn kept_of(reader: Reader<'_>, uuid: EntryUuid) -> Result<Vec<Kept>, DitError> {
+    let mut prefix = vec![BY_ENTRY];
+    prefix.extend_from_slice(&uuid.0);
+    let mut cursor = reader.cursor(Table::Moves)?;
+    let mut item = cursor.seek(&prefix)?;
+    let mut found = Vec::new();
+    while let Some(csn) = item.and_then(|(key, _)| key.strip_prefix(prefix.as_slice())) {
+        let key = key_of(BY_STAMP, csn, &uuid.0);
+        let record = reader.get(Table::Moves, &key)?;
+        found.extend(record.map(|record| kept(&key, record)).transpose()?.flatten());
+        item = cursor.next()?;
+    }
+    Ok(found)
+}
+
+fn key_of(kind: u8, first: &[u8], second: &[u8]) -> Vec<u8> {
+    [&[kind], first, second].concat()
+}
+
+fn stamp_key(of: &Move) -> Vec<u8> {
+    key_of(BY_STAMP, &of.stamp.csn.to_be_bytes(), &of.uuid.0)
+}
+
+fn entry_key(of: &Move) -> Vec<u8> {
+    key_of(BY_ENTRY, &of.uuid.0, &of.stamp.csn.to_be_bytes())
+}
+
+fn missing_key(uuid: EntryUuid) -> Vec<u8> {
+    key_of(MISSING, &uuid.0, &[])
+}
+
+/// sequence u64, new superior 16; superior before: CSN 16, sequence u64, entryUUID 16; outcome u8.
+fn record_of(kept: &Kept) -> Vec<u8> {
+    let mut out = kept.of.stamp.sequence.to_be_bytes().to_vec();
+    out.extend_from_slice(&kept.of.parent.0);
+    out.extend_from_slice(&kept.before.0.csn.to_be_bytes());
+    out.extend_from_slice(&kept.before.0.sequence.to_be_bytes());
+    out.extend_from_slice(&kept.before.1.0);
+    out.push(kept.outcome as u8);
+    out
+}
+
+/// A record by stamp; `None` for a key of another kind.
+fn kept(key: &[u8], record: &[u8]) -> Result<Option<Kept>, DitError> {
+    let Some(key) = key.strip_prefix(&[BY_STAMP]) else { return Ok(None) };
+    let read = || {
+        let (csn, uuid) = key.split_first_chunk::<16>()?;
+        let (sequence, rest) = record.split_first_chunk::<8>()?;
+        let (parent, rest) = rest.split_first_chunk::<16>()?;
+        let (before_csn, rest) = rest.split_first_chunk::<16>()?;
+        let (before_sequence, rest) = rest.split_first_chunk::<8>()?;
+        let (before, rest) = rest.split_first_chunk::<16>()?;
+        let outcome = match rest.first()? {
+            0 => Outcome::Made,
+            1 => Outcome::Circle,
+            2 => Outcome::Waits,
+            _ => return None,
+        };
+        let stamp = |csn: &[u8; 16], sequence: &[u8; 8]| Stamp {
+            csn: Csn::from_be_bytes(*csn),
+            sequence: u64::from_be_bytes(*sequence),
+        };
+        let of = Move { stamp: stamp(csn, sequence), uuid: EntryUuid(uuid.try_into().ok()?), parent: EntryUuid(*parent) };
+        Some(Kept { of, before: (stamp(before_csn, before_sequence), EntryUuid(*before)), outcome })
+    };
+    read().map(Some).ok_or_else(|| {
+        let detail = "the record of a move is cut short".to_owned();
+        StorageError::Corrupted { table: "moves", detail }.into()
+    })
+}
