@@ -11,7 +11,6 @@
 
 use super::adoption::Adopted;
 use crate::dit::derive::name_key;
-use crate::dit::spill::Touched;
 use crate::dit::{DitError, Writing};
 use crate::model::EntryUuid;
 use crate::state::{Csn, EntryState, Stamp};
@@ -119,7 +118,7 @@ impl Writing<'_> {
         self.spell_anew(&group.iter().copied().collect::<Vec<_>>())?;
         for claimant in &claimants {
             if let Some(state) = self.state(claimant.id)? {
-                self.refresh(claimant.id, &state, &Touched::default())?;
+                self.show_again(claimant.id, &state)?;
                 self.follow.refer(state.uuid, false);
             }
         }

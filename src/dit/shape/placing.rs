@@ -180,6 +180,15 @@ impl Writing<'_> {
         Ok(Ok(shown))
     }
 
+    /// Derives the view anew of an entry that stays where it is, and what it is.
+    pub(super) fn show_again(&mut self, id: EntryId, state: &EntryState) -> Result<(), DitError> {
+        let place = self.view().entry(id)?.map(|entry| Place {
+            parent: entry.record.parent(),
+            live: entry.record.flags() & ENTRY_PHANTOM == 0,
+        });
+        if place.is_some() { self.show(id, state, &Touched::default(), place) } else { Ok(()) }
+    }
+
     /// Writes the view that `place` calls for, and tree and index with it.
     fn show(
         &mut self,
