@@ -9,16 +9,16 @@ use super::derive::{derive, derive_phantom, name_key};
 use super::digest_table::{digest_of, stored_digest};
 use super::index_keys::KeySet;
 use super::log::{all_held, log_place, open_record};
-use super::spill::read_cells;
 use super::shape::naming::claim_of;
+use super::spill::read_cells;
 use super::tree::Dit;
 use super::view::View;
 use super::writing::read_state;
 use crate::model::EntryUuid;
 use crate::state::{BUCKETS, BucketSum, EntryState, OriginId, OriginPosition, Spilled, bucket_of};
 use crate::storage::{
-    ENTRY_HAS_LINKS, ENTRY_PHANTOM, EntryId, IndexCursor, MetaName, Postings, Reader, Table, ViewRecord, dn2id_key, sealed_id,
-    uuid2id_key,
+    ENTRY_HAS_LINKS, ENTRY_PHANTOM, EntryId, IndexCursor, MetaName, Postings, Reader, Table, ViewRecord, dn2id_key,
+    sealed_id, uuid2id_key,
 };
 use std::collections::BTreeMap;
 
@@ -138,8 +138,9 @@ fn entry(
             Some(missing) if view.incarnations(missing)?.into_iter().all(|id| !is_born(view, id)) => {
                 report.waiting += 1;
             }
-            _ => report
-                .tell(format!("id2entry: entry number {} (entryUUID {}) is live and not shown", id.0, state.uuid)),
+            _ => {
+                report.tell(format!("id2entry: entry number {} (entryUUID {}) is live and not shown", id.0, state.uuid))
+            }
         }
         return Ok(None);
     };

@@ -93,7 +93,8 @@ pub(super) fn keys_of_attribute<'v>(
 ) {
     let Some(attribute_type) = info.attribute_type.map(|index| schema.attribute_type_at(index)) else { return };
     let mut values = values.peekable();
-    if info.indexed.presence && values.peek().is_some() {
+    // Links of which none is shown are no presence.
+    if info.indexed.presence && (targets.is_empty() || values.peek().is_some()) {
         index_key(info.base, IndexKind::Presence, &[], out.buffer());
         out.end();
     }

@@ -38,11 +38,11 @@ pub use conflict::{CONFLICTS_MAX, Conflict, ConflictPlace, ConflictState, KEPT_M
 pub use digest_table::EntryHead;
 pub use exchange::{EntryMark, Merged};
 pub use feed::Feed;
-pub use shape::{Adoption, Edges, Move, MoveOutcome};
 pub use index_keys::{Gram, LONG_PIECE, grams_of, grams_of_part, keys_of_value, link_key, text_link_key};
 pub use log::LogRange;
 pub use receive::Receipt;
 pub use settle::Settled;
+pub use shape::{Adoption, Edges, Move, MoveOutcome};
 pub use tree::{Dit, Options, Snapshot};
 pub use values::{ValueError, birth_deltas, rdn_state, value_of};
 pub use view::{Children, Entry, Resolution, View};

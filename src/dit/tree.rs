@@ -202,12 +202,7 @@ impl Dit {
         self.adoption.load_full()
     }
 
-    pub(super) fn publish(
-        &self,
-        catalog: Option<Arc<Catalog>>,
-        adoption: Option<Arc<Adoption>>,
-        rules_changed: bool,
-    ) {
+    pub(super) fn publish(&self, catalog: Option<Arc<Catalog>>, adoption: Option<Arc<Adoption>>, rules_changed: bool) {
         if let Some(adoption) = adoption {
             self.adoption.store(adoption);
         }

@@ -170,9 +170,9 @@ impl<'t> View<'t> {
     fn loser_of(&self, named: &[EntryId], uuid: EntryUuid) -> Result<Option<EntryId>, DitError> {
         for id in named {
             if self.adoption.is_adopted(*id)
-                && self.entry(*id)?.is_some_and(|entry| {
-                    entry.record.uuid() == uuid && entry.record.flags() & ENTRY_PHANTOM == 0
-                })
+                && self
+                    .entry(*id)?
+                    .is_some_and(|entry| entry.record.uuid() == uuid && entry.record.flags() & ENTRY_PHANTOM == 0)
             {
                 return Ok(Some(*id));
             }

@@ -218,11 +218,7 @@ impl Writing<'_> {
 
     /// Plays moves that were not known, upon another birth where one is given: takes back what is newer, plays, plays
     /// that again.
-    fn replay(
-        &mut self,
-        new: &[Move],
-        birth: Option<(EntryUuid, Edge)>,
-    ) -> Result<Vec<(EntryUuid, Edge)>, DitError> {
+    fn replay(&mut self, new: &[Move], birth: Option<(EntryUuid, Edge)>) -> Result<Vec<(EntryUuid, Edge)>, DitError> {
         let first = new.iter().map(|of| (of.stamp.csn, of.uuid)).min();
         let from = if birth.is_some() { None } else { first };
         let mut kept = kept_from(self.txn.reader(), from)?;
@@ -466,7 +462,8 @@ fn kept(key: &[u8], record: &[u8]) -> Result<Option<Kept>, DitError> {
             csn: Csn::from_be_bytes(*csn),
             sequence: u64::from_be_bytes(*sequence),
         };
-        let of = Move { stamp: stamp(csn, sequence), uuid: EntryUuid(uuid.try_into().ok()?), parent: EntryUuid(*parent) };
+        let of =
+            Move { stamp: stamp(csn, sequence), uuid: EntryUuid(uuid.try_into().ok()?), parent: EntryUuid(*parent) };
         Some(Kept { of, before: (stamp(before_csn, before_sequence), EntryUuid(*before)), outcome })
     };
     read().map(Some).ok_or_else(|| {

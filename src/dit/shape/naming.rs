@@ -100,8 +100,7 @@ impl Writing<'_> {
         let Some(winner) = claimants.first().map(|first| first.id) else { return Ok(()) };
         let mut changed = Vec::new();
         for Claimant { claim, id, parent } in &claimants {
-            let adopted =
-                (*id != winner).then_some(Adopted { winner, hidden_below: claim.0.then_some(*parent) });
+            let adopted = (*id != winner).then_some(Adopted { winner, hidden_below: claim.0.then_some(*parent) });
             if self.adoption.get(*id) != adopted {
                 changed.push((*id, adopted));
             }

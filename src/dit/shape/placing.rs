@@ -12,9 +12,7 @@ use crate::dit::spill::Touched;
 use crate::dit::{DitError, Writing};
 use crate::model::EntryUuid;
 use crate::state::{EntryState, Stamp};
-use crate::storage::{
-    ENTRY_HAS_ACI, ENTRY_PHANTOM, EntryId, PutMode, Table, ViewRecord, dn2id_key, sealed_id,
-};
+use crate::storage::{ENTRY_HAS_ACI, ENTRY_PHANTOM, EntryId, PutMode, Table, ViewRecord, dn2id_key, sealed_id};
 use std::collections::VecDeque;
 
 /// Superiors that are not shown, one above the other, that are looked through before an entry waits.
@@ -182,10 +180,10 @@ impl Writing<'_> {
 
     /// Derives the view anew of an entry that stays where it is, and what it is.
     pub(super) fn show_again(&mut self, id: EntryId, state: &EntryState) -> Result<(), DitError> {
-        let place = self.view().entry(id)?.map(|entry| Place {
-            parent: entry.record.parent(),
-            live: entry.record.flags() & ENTRY_PHANTOM == 0,
-        });
+        let place = self
+            .view()
+            .entry(id)?
+            .map(|entry| Place { parent: entry.record.parent(), live: entry.record.flags() & ENTRY_PHANTOM == 0 });
         if place.is_some() { self.show(id, state, &Touched::default(), place) } else { Ok(()) }
     }
 

@@ -7,9 +7,7 @@ use crate::clock::Clock;
 use crate::dit::{Dit, Options, Writing, check};
 use crate::model::{AttributeDescription, EntryUuid};
 use crate::schema::Schema;
-use crate::state::{
-    AttributeId, CellValue, Csn, Delta, EntryState, OriginId, Stamp, Update, ValueKey,
-};
+use crate::state::{AttributeId, CellValue, Csn, Delta, EntryState, OriginId, Stamp, Update, ValueKey};
 use crate::storage::{ENTRY_LOSER, ENTRY_PHANTOM, EntryId, Table, uuid2id_key};
 use model::{Kind, Op, What, naive_view};
 use proptest::prelude::*;
@@ -114,9 +112,14 @@ impl Tree {
             let superior = view.superior(&entry);
             let siblings: Vec<EntryId> = view.children(superior).unwrap().map(Result::unwrap).collect();
             assert!(siblings.contains(&id), "{name} is among the children of its superior");
-            assert_eq!(siblings.len() as u64, if superior == EntryId::NONE { siblings.len() as u64 } else {
-                view.subordinate_count(superior).unwrap()
-            });
+            assert_eq!(
+                siblings.len() as u64,
+                if superior == EntryId::NONE {
+                    siblings.len() as u64
+                } else {
+                    view.subordinate_count(superior).unwrap()
+                }
+            );
             assert_eq!(shown.insert(name.clone(), (entry.record.uuid(), kind)), None, "{name} is shown once");
         }
         shown
@@ -161,8 +164,7 @@ fn history() -> impl Strategy<Value = Vec<Op>> {
             let mut born = vec![stamp(1, 1)];
             for (at, (parent, name, time)) in births.iter().enumerate() {
                 let stamp = stamp(*time, at as u64 + 2);
-                let what =
-                    What::Birth { parent: uuid(parent.index(at + 1)), name: names[*name].to_owned() };
+                let what = What::Birth { parent: uuid(parent.index(at + 1)), name: names[*name].to_owned() };
                 ops.push(Op { stamp, uuid: uuid(at + 1), birth: stamp, what });
                 born.push(stamp);
             }
