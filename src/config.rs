@@ -31,7 +31,7 @@ pub use index_selection::IndexSelection;
 pub use open::SchemaLoadError;
 pub use reader::{ConfigError, Problem};
 use value::Value;
-pub use value::{LogFormat, LogLevel, TlsVersion};
+pub use value::{Compression, LogFormat, LogLevel, TlsVersion};
 
 /// One setting as the table declares it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,6 +252,25 @@ sections! {
         map_size_bytes: u64 = 1 << 40, "1048576 to 70368744177664 bytes", restart, in (1_048_576..=70_368_744_177_664);
         /// Read transactions at one time.
         readers: u32 = 512, "16 to 65536 readers", restart, in (16..=65_536);
+    }
+    /// Other members of the cluster.
+    replication: Replication {
+        /// Where members come in; opened once there is an invitation or another member.
+        listen: String = "*".to_owned(),
+            "HOST or HOST:PORT; HOST * means every address, without PORT the one used last, 7636 or any free one",
+            restart;
+        /// What other members are told to dial; empty: what this machine finds out by itself.
+        advertise: Vec<String> = Vec::new(), "a list of HOST or HOST:PORT", restart;
+        /// What people call this member; empty: the machine's name.
+        name: String = String::new(), "a text, or \"\" for the machine's name", restart;
+        /// Whether what goes to members is compressed.
+        compression: Compression = Compression::Auto, "\"auto\", \"always\" or \"never\"", restart;
+        /// Silence after which a majority suspends a member.
+        offline_days: u32 = 14, "1 to 3650 days", restart, in (1..=3_650);
+        /// Changes kept in the log of each origin though every member has them.
+        log_records: u64 = 100_000, "0 to 1000000000 changes", restart, in (0..=1_000_000_000);
+        /// How long deleted entries can be brought back.
+        recycle_days: u32 = 30, "0 to 3650 days", restart, in (0..=3_650);
     }
     /// Schema beyond what the program carries inside.
     schema: SchemaFiles {

@@ -10,6 +10,7 @@
 //! - A reload takes all of the new settings that can be taken, or, when one of them is wrong, none.
 
 mod background;
+mod replication;
 mod settings;
 
 use std::path::PathBuf;
@@ -24,12 +25,14 @@ use crate::config::{Config, ConfigError, SchemaLoadError, Severity};
 use crate::dit::{Dit, DitError, Writer};
 use crate::metrics::Metrics;
 use crate::operation::{Directory, MonitorEntry, MonitorProvider};
+use crate::replication::service::{self, Service, ServiceError};
 use crate::schema::time::format_generalized_time;
 use crate::server::{HashingPool, Parts, Server};
-use crate::storage::{DataLock, LockError, LockUse};
+use crate::storage::{DataLock, LockError, LockUse, MetaName};
 use crate::telemetry::{Telemetry, count_panics};
 use crate::transport::{Admission, ListenOptions, ListenUrl, Listener, Shutdown, Tls, TransportError};
 
+pub use replication::{INVITE_VALID_S, host_name, service_options};
 pub use settings::{SettingsSource, own_socket};
 
 /// Why a node cannot start.
@@ -45,9 +48,18 @@ pub enum NodeError {
     /// Another process has the data, or the folder cannot be used.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// This node's part in its cluster.
+    #[error(transparent)]
+    Replication(#[from] ServiceError),
     /// There is nothing to serve.
     #[error("{} holds no directory yet; make one with: entente init --data {} --suffix dc=example,dc=com", path.display(), path.display())]
     NotInitialised {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A join was begun and is not finished.
+    #[error("the content of {} is not whole yet; run `entente join` with the same token again", path.display())]
+    NotJoined {
         /// The folder.
         path: PathBuf,
     },
@@ -80,6 +92,8 @@ pub struct Node {
     admission: Admission,
     tls: Option<Tls>,
     directory: Arc<Directory>,
+    service: Service,
+    replicating: tokio::task::JoinHandle<()>,
     writer: Writer,
     writer_thread: std::thread::JoinHandle<()>,
     background: tokio::task::JoinHandle<()>,
@@ -138,6 +152,16 @@ impl Node {
         count_panics(Arc::clone(&metrics));
         let tree = crate::dit::Options { must_exist: true, ..config.dit_options() };
         let dit = Arc::new(Dit::open(tree, schema, clock.clone())?);
+        if dit
+            .read()?
+            .view()
+            .reader()
+            .meta(MetaName::Join)
+            .map_err(DitError::from)?
+            .is_some_and(|join| !join.is_empty())
+        {
+            return Err(NodeError::NotJoined { path: data_dir.clone() });
+        }
         if dit.administrator().map_err(DitError::from)?.is_none() {
             return Err(NodeError::NotInitialised { path: data_dir.clone() });
         }
@@ -149,6 +173,14 @@ impl Node {
             Arc::clone(&metrics),
         );
         directory.add_monitor(monitor(&urls, tls.clone()));
+        let (service, replicating) = Service::start(service::Parts {
+            dit: Arc::clone(&dit),
+            writer: writer.clone(),
+            options: service_options(&config, &urls),
+            gate: replication::gate(&directory),
+        })
+        .await?;
+        replication::attach(&directory, &service);
         let hashing = HashingPool::start(settings::hashing_threads(&config), config.password.hashing_queue)
             .map_err(|source| NodeError::System { what: "the hashing threads", source })?;
         let admission = Admission::new(settings::admission_limits(&config.limits));
@@ -183,6 +215,8 @@ impl Node {
             admission,
             tls,
             directory,
+            service,
+            replicating,
             writer,
             writer_thread,
             background,
@@ -261,6 +295,8 @@ impl Node {
         if cut > 0 {
             tracing::warn!(connections = cut, "still at work after server.drain_s, and cut");
         }
+        self.service.stop().await;
+        let _ = self.replicating.await;
         // It looks at nothing but the store, and ends between two pieces of work.
         let _ = self.background.await;
         let (writer, thread) = (self.writer, self.writer_thread);

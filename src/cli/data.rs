@@ -5,7 +5,16 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::dit::Dit;
 use crate::storage::{DataLock, LockUse};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// Settings that a data directory carries in itself; read where no other file is named.
+pub const SETTINGS_FILE: &str = "entente.toml";
+
+/// The settings file: the one named, else the one in the data directory, if there is one.
+pub fn settings_file(config: Option<&Path>, data: Option<&Path>) -> Option<PathBuf> {
+    let own = || data.map(|data| data.join(SETTINGS_FILE)).filter(|file| file.is_file());
+    config.map(Path::to_owned).or_else(own)
+}
 
 /// Which data directory, with which settings.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -30,7 +39,8 @@ impl DataArgs {
         if self.data.is_none() && self.config.is_none() && self.sets.is_empty() {
             return Err(CliError::new("say where the data is: --data DIR, or --config FILE"));
         }
-        let mut config = Config::load(self.config.as_deref(), &self.sets)?;
+        let file = settings_file(self.config.as_deref(), self.data.as_deref());
+        let mut config = Config::load(file.as_deref(), &self.sets)?;
         if let Some(data) = &self.data {
             config.server.data_dir.clone_from(data);
         }

@@ -14,11 +14,15 @@ pub mod demo;
 pub mod export;
 pub mod import;
 pub mod init;
+pub mod invite;
+pub mod join;
 pub mod modify;
+pub mod order;
 pub mod output;
 pub mod passwd;
 pub mod progress;
 pub mod reindex;
+pub mod replica;
 pub mod restore;
 pub mod search;
 pub mod serve;
@@ -63,6 +67,10 @@ pub enum Command {
     Import(import::ImportArgs),
     /// Make a new directory
     Init(init::InitArgs),
+    /// Make a token with which one new member can join
+    Invite(invite::InviteArgs),
+    /// Become a member of a cluster by a token
+    Join(join::JoinArgs),
     /// Write the man pages into a folder
     Man(shell::ManArgs),
     /// Apply the changes of an LDIF file, over LDAP
@@ -71,6 +79,8 @@ pub enum Command {
     Passwd(passwd::PasswdArgs),
     /// Build the index anew, also while serving
     Reindex(reindex::ReindexArgs),
+    /// Look at the members of the cluster, and manage them
+    Replica(replica::ReplicaArgs),
     /// Make a data directory from a backup
     Restore(restore::RestoreArgs),
     /// Find entries, over LDAP
@@ -99,10 +109,13 @@ fn dispatch(command: Command, output: &Output) -> Result<ExitCode, CliError> {
         Command::Export(args) => export::run(args, output),
         Command::Import(args) => import::run(args, output),
         Command::Init(args) => init::run(args, output),
+        Command::Invite(args) => invite::run(&args, output),
+        Command::Join(args) => join::run(args, output),
         Command::Man(args) => shell::man(&args, output),
         Command::Modify(args) => modify::run(&args, output),
         Command::Passwd(args) => passwd::run(args, output),
         Command::Reindex(args) => reindex::run(&args, output),
+        Command::Replica(args) => replica::run(&args, output),
         Command::Restore(args) => restore::run(args, output),
         Command::Search(args) => search::run(args, output),
         Command::Serve(args) => serve::run(args, output),

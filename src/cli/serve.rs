@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::data::DataArgs;
+use super::data::{DataArgs, settings_file};
 use super::output::{CliError, Output};
 use crate::node::{Node, NodeError, SettingsSource};
 use crate::telemetry::Telemetry;
@@ -31,7 +31,8 @@ pub struct ServeArgs {
 pub fn run(args: ServeArgs, output: &Output) -> Result<ExitCode, CliError> {
     args.data.config()?;
     let DataArgs { data, config, sets } = args.data;
-    let source = SettingsSource { file: config, sets, data_dir: data, listen: args.listen };
+    let file = settings_file(config.as_deref(), data.as_deref());
+    let source = SettingsSource { file, sets, data_dir: data, listen: args.listen };
     serve(source, |urls| output.report(&json!({ "ready": urls }), || format!("ready {}", urls.join(" "))))
 }
 

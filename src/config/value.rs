@@ -117,6 +117,16 @@ impl Value for Vec<PathBuf> {
     }
 }
 
+impl Value for Vec<String> {
+    fn read(value: &DeValue<'_>, _: &Path) -> Option<Self> {
+        Some(strings(value)?.into_iter().map(ToOwned::to_owned).collect())
+    }
+
+    fn to_toml(&self) -> String {
+        quoted_list(self.iter().map(String::as_str))
+    }
+}
+
 impl Value for Vec<ListenUrl> {
     fn read(value: &DeValue<'_>, _: &Path) -> Option<Self> {
         strings(value)?.into_iter().map(|text| text.parse().ok()).collect()
@@ -168,6 +178,15 @@ macro_rules! choices {
 }
 
 choices! {
+    /// Whether what goes to members is compressed.
+    Compression {
+        /// To those that are far away.
+        Auto = "auto",
+        /// To all.
+        Always = "always",
+        /// To none.
+        Never = "never",
+    }
     /// How log lines look.
     LogFormat {
         /// One JSON object a line.

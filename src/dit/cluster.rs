@@ -15,7 +15,7 @@ use super::view::{Entry, View};
 use super::writing::{Target, Writing};
 use crate::model::{AttributeDescription, Dn, EntryUuid};
 use crate::state::{AttributeId, Delta};
-use crate::storage::{EntryId, StorageError};
+use crate::storage::{EntryId, MetaName, StorageError};
 
 /// The suffix.
 pub const CLUSTER_DN: &str = "cn=cluster";
@@ -173,6 +173,14 @@ impl Writing<'_> {
     /// [`DitError::Storage`]: the transaction is then to be dropped.
     pub fn set_administrator_password(&mut self, hash: &[u8]) -> Result<(), DitError> {
         self.put_entry(CLUSTER_DN, &[("administratorPassword", vec![hash.to_vec()])]).map(|_| ())
+    }
+
+    /// Sets a value of this node alone: not logged, not replicated. Empty bytes count as not set.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`]: the transaction is then to be dropped.
+    pub fn put_meta(&mut self, name: MetaName, value: &[u8]) -> Result<(), DitError> {
+        Ok(self.txn.put_meta(name, value)?)
     }
 
     /// Makes the entry, or gives the one that is there these values of the attributes named; others stay.
@@ -337,7 +345,7 @@ mod tests {
     fn writing_what_is_there_already_is_no_change() {
         let (dit, _folder) = tree();
         dit.set_administrator("cn=admin,dc=example", b"{X}1").unwrap();
-        let sequence = || dit.read().unwrap().view().reader().meta_u64(crate::storage::MetaName::Sequence).unwrap();
+        let sequence = || dit.read().unwrap().view().reader().meta_u64(MetaName::Sequence).unwrap();
         let before = sequence();
         dit.set_administrator("cn=admin,dc=example", b"{X}1").unwrap();
         assert_eq!(sequence(), before);

@@ -8,6 +8,7 @@
 //! search, compare      find and compare entries          selection   which attributes are sent, how they are named
 //! access               who may see and do what           control     controls of a request
 //! referral             what is told instead of entries elsewhere   paged   searches that wait for the next page
+//! cluster_order        orders about the cluster, and the gate for changes
 //! virtual_entry: root_dse, subschema_entry, monitor                      entries that are not in the tree
 //! outcome              inner errors as LDAP result codes
 //! ```
@@ -18,6 +19,7 @@
 
 pub mod access;
 pub mod bind;
+mod cluster_order;
 mod compare;
 pub mod control;
 pub mod extended;
@@ -35,6 +37,7 @@ mod virtual_entry;
 
 pub use access::{Access, Granted};
 pub use bind::{BindOutcome, BindStep};
+pub use cluster_order::{Operator, OrderReply, WriteGate};
 pub use control::{RequestControls, RequestKind};
 pub use monitor::{MonitorEntry, MonitorProvider};
 pub use outcome::{OperationError, Outcome};
@@ -93,6 +96,8 @@ pub struct Directory {
     metrics: Arc<Metrics>,
     subschema: subschema_entry::Published,
     monitors: Mutex<Vec<MonitorProvider>>,
+    operator: Mutex<Option<Arc<Operator>>>,
+    write_gate: ArcSwap<WriteGate>,
     started_ms: i64,
 }
 
@@ -108,6 +113,8 @@ impl Directory {
             metrics,
             subschema: subschema_entry::Published::default(),
             monitors: Mutex::new(Vec::new()),
+            operator: Mutex::new(None),
+            write_gate: ArcSwap::default(),
             started_ms,
         })
     }

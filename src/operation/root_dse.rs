@@ -31,6 +31,7 @@ pub(super) fn entry(directory: &Directory, session: &Session, view: View<'_>) ->
     }
     if session.requester.is_administrator() {
         extensions.push(extended::REINDEX);
+        extensions.push(extended::CLUSTER_ORDER);
     }
     let monitor = session.requester.is_administrator().then_some(monitor::DN);
     let attributes = [

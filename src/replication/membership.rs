@@ -120,6 +120,17 @@ pub fn supplier_urls(view: View<'_>, own: NodeId) -> Result<Vec<String>, DitErro
     Ok(urls)
 }
 
+/// Where LDAP clients reach one member.
+///
+/// # Errors
+/// [`DitError::Storage`].
+pub fn urls_of(view: View<'_>, node: NodeId) -> Result<Vec<String>, DitError> {
+    match view.entry_named(&member_dn(node))? {
+        Some(entry) => texts(view, &entry, "memberLdapUrl"),
+        None => Ok(Vec::new()),
+    }
+}
+
 fn read_member(view: View<'_>, entry: &Entry<'_>) -> Result<Option<Member>, DitError> {
     let one = |name| Ok::<_, DitError>(texts(view, entry, name)?.into_iter().next().unwrap_or_default());
     let Some(node) = node_of(&one("cn")?) else { return Ok(None) };

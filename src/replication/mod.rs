@@ -19,12 +19,19 @@
 //! Not here: joins (`state`), applying (`dit`), sockets and certificates (the driver).
 
 pub mod codec;
+pub mod dial;
+pub mod door;
+mod engine;
 pub mod identity;
 pub mod invite;
+pub mod joining;
 pub mod member;
 pub mod membership;
 pub mod message;
 pub mod replicator;
+pub mod service;
+pub mod session;
+pub mod status;
 pub mod store;
 pub mod trust;
 

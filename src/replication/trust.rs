@@ -92,34 +92,30 @@ impl Trust {
     /// # Errors
     /// The own certificate cannot be used.
     pub fn server_config(self: &Arc<Self>) -> Result<Arc<ServerConfig>, TlsError> {
-        let identity = self.identity.load();
-        let provider = provider();
-        let inner = WebPkiClientVerifier::builder_with_provider(roots(identity.authority())?, Arc::clone(&provider))
-            .build()
-            .map_err(|error| TlsError::General(error.to_string()))?;
-        let verifier =
-            Arc::new(MemberVerifier { client: Some(inner), server: None, trust: Arc::clone(self), wanted: None });
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_client_cert_verifier(verifier)
-            .with_single_cert(identity.chain(), identity.private_key())?;
-        config.alpn_protocols = vec![REPLICATION_PROTOCOL.to_vec()];
-        // Every session is a full handshake: whoever was a member yesterday is asked again.
-        config.send_tls13_tickets = 0;
-        Ok(Arc::new(config))
+        self.server_config_for(REPLICATION_PROTOCOL, true)
     }
 
-    /// For connections of those who want to become members.
+    /// For connections of those who want to become members: without a certificate, or with a member's.
     ///
     /// # Errors
     /// The own certificate cannot be used.
-    pub fn join_server_config(&self) -> Result<Arc<ServerConfig>, TlsError> {
+    pub fn join_server_config(self: &Arc<Self>) -> Result<Arc<ServerConfig>, TlsError> {
+        self.server_config_for(JOIN_PROTOCOL, false)
+    }
+
+    fn server_config_for(self: &Arc<Self>, protocol: &[u8], mandatory: bool) -> Result<Arc<ServerConfig>, TlsError> {
         let identity = self.identity.load();
+        let inner = WebPkiClientVerifier::builder_with_provider(roots(identity.authority())?, provider())
+            .build()
+            .map_err(|error| TlsError::General(error.to_string()))?;
+        let verifier =
+            MemberVerifier { client: Some(inner), server: None, trust: Arc::clone(self), wanted: None, mandatory };
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_no_client_auth()
+            .with_client_cert_verifier(Arc::new(verifier))
             .with_single_cert(identity.chain(), identity.private_key())?;
-        config.alpn_protocols = vec![JOIN_PROTOCOL.to_vec()];
+        config.alpn_protocols = vec![protocol.to_vec()];
+        // Every session is a full handshake: whoever was a member yesterday is asked again.
         config.send_tls13_tickets = 0;
         Ok(Arc::new(config))
     }
@@ -133,8 +129,13 @@ impl Trust {
         let inner = WebPkiServerVerifier::builder_with_provider(roots(identity.authority())?, provider())
             .build()
             .map_err(|error| TlsError::General(error.to_string()))?;
-        let verifier =
-            MemberVerifier { client: None, server: Some(inner), trust: Arc::clone(self), wanted: Some(wanted) };
+        let verifier = MemberVerifier {
+            client: None,
+            server: Some(inner),
+            trust: Arc::clone(self),
+            wanted: Some(wanted),
+            mandatory: true,
+        };
         let mut config = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .dangerous()
@@ -146,16 +147,20 @@ impl Trust {
     }
 }
 
-/// To dial the node that invited: its chain must lead to the authority with this fingerprint.
+/// To dial a node on the protocol of joining: its chain must lead to the authority with this fingerprint. `own`: the
+/// certificate to show, of who is a member already.
 ///
 /// # Errors
-/// TLS 1.3 is not there.
-pub fn join_client_config(authority: [u8; 32]) -> Result<Arc<ClientConfig>, TlsError> {
-    let mut config = ClientConfig::builder_with_provider(provider())
+/// TLS 1.3 is not there; the certificate cannot be used.
+pub fn join_client_config(authority: [u8; 32], own: Option<&Identity>) -> Result<Arc<ClientConfig>, TlsError> {
+    let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AuthorityVerifier { authority, provider: provider() }))
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(Arc::new(AuthorityVerifier { authority, provider: provider() }));
+    let mut config = match own {
+        Some(own) => builder.with_client_auth_cert(own.chain(), own.private_key())?,
+        None => builder.with_no_client_auth(),
+    };
     config.alpn_protocols = vec![JOIN_PROTOCOL.to_vec()];
     config.resumption = rustls::client::Resumption::disabled();
     Ok(Arc::new(config))
@@ -186,6 +191,7 @@ struct MemberVerifier {
     server: Option<Arc<WebPkiServerVerifier>>,
     trust: Arc<Trust>,
     wanted: Option<NodeId>,
+    mandatory: bool,
 }
 
 impl MemberVerifier {
@@ -211,6 +217,10 @@ impl MemberVerifier {
 }
 
 impl ClientCertVerifier for MemberVerifier {
+    fn client_auth_mandatory(&self) -> bool {
+        self.mandatory
+    }
+
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         self.client.as_ref().map_or(&[], |inner| inner.root_hint_subjects())
     }

@@ -133,6 +133,11 @@ impl Connection {
                         }
                         self.refuse_clear_text(message);
                     }
+                    extended::CLUSTER_ORDER => {
+                        let reply = self.reply(message, started);
+                        let (value, controls) = (request.value, &message.controls);
+                        return self.door.directory.cluster_order(&self.session, id, value, controls, reply);
+                    }
                     extended::REINDEX => {
                         let reply = self.reply(message, started);
                         let (value, controls) = (request.value, &message.controls);

@@ -180,6 +180,22 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | InvalidInput | NotConnected)
 }
 
+/// Binds every TCP address that `host` stands for (`*`: every one of the machine), for doors that are not LDAP's. With
+/// port 0 all get the port that the system chose for the first.
+///
+/// # Errors
+/// The operating system's; none stays bound.
+pub async fn bind_sockets(host: &str, port: u16, options: ListenOptions) -> io::Result<Vec<TcpListener>> {
+    let mut port = port;
+    let mut listeners = Vec::new();
+    for address in addresses(host, port).await? {
+        let listener = bind_tcp(SocketAddr::new(address.ip(), port), options)?;
+        port = listener.local_addr()?.port();
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
 async fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if host == "*" {
         // One IPv6 socket serves both families; a machine without IPv6 gets an IPv4 one.

@@ -26,7 +26,7 @@ use std::path::PathBuf;
 pub use admission::{Admission, AdmissionLimits, Ticket};
 pub use certificate::ClientCertificate;
 pub use listen_url::{LDAP_PORT, LDAPS_PORT, ListenUrl, ListenUrlError};
-pub use listener::{Accepted, ListenOptions, Listener};
+pub use listener::{Accepted, ListenOptions, Listener, bind_sockets};
 pub use self_signed::{SelfSigned, ensure_self_signed};
 pub use shutdown::{Drained, Shutdown, ShutdownGuard};
 pub use stream::{Peer, PeerAddress, Stream, TlsFacts, UnixPeer};

@@ -8,6 +8,8 @@ use super::request::{Hidden, abandon_id};
 
 /// Cancel: abandon with an answer (RFC 3909).
 pub const CANCEL: &str = "1.3.6.1.1.8";
+/// An order about the cluster, our own: JSON in, JSON out; for the administrator.
+pub const CLUSTER_ORDER: &str = "2.25.226734431000227364254570923804739913085.4.102";
 /// Notice of disconnection, the unsolicited notification (RFC 4511 4.4.1).
 pub const NOTICE_OF_DISCONNECTION: &str = "1.3.6.1.4.1.1466.20036";
 /// Password modify (RFC 3062).

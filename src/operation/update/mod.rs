@@ -204,6 +204,7 @@ impl Directory {
         };
         let answer = Answer::new(reply, id, response);
         let prepared = RequestControls::read(controls, kind).and_then(|controls| {
+            self.check_gate()?;
             let change = intake::read(self.dit().catalog().schema(), &session.requester, request)?;
             Ok((self.context(session, controls), change))
         });

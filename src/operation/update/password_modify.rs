@@ -49,6 +49,7 @@ impl Directory {
         let mut answer = Answer::new(reply, id, ResponseKind::Extended);
         let prepared = RequestControls::read(controls, RequestKind::Extended).and_then(|controls| {
             check_confidential(self, session)?;
+            self.check_gate()?;
             let wanted = wanted(self, session, PasswordModify::decode(value)?)?;
             Ok((self.context(session, controls), wanted))
         });

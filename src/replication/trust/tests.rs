@@ -117,9 +117,9 @@ fn a_certificate_of_the_authority_that_is_no_members_is_refused() {
 fn a_joiner_believes_the_authority_of_its_token_alone() {
     let (a, _, authority) = pair();
     let fingerprint: [u8; 32] = Sha256::digest(authority.certificate()).into();
-    let server = shake(a.join_server_config().unwrap(), join_client_config(fingerprint).unwrap(), A).unwrap();
+    let server = shake(a.join_server_config().unwrap(), join_client_config(fingerprint, None).unwrap(), A).unwrap();
     assert_eq!(server.alpn_protocol(), Some(JOIN_PROTOCOL));
-    assert!(shake(a.join_server_config().unwrap(), join_client_config([0; 32]).unwrap(), A).is_err());
+    assert!(shake(a.join_server_config().unwrap(), join_client_config([0; 32], None).unwrap(), A).is_err());
     // Without a certificate nobody gets to where members talk.
-    assert!(shake(a.server_config().unwrap(), join_client_config(fingerprint).unwrap(), A).is_err());
+    assert!(shake(a.server_config().unwrap(), join_client_config(fingerprint, None).unwrap(), A).is_err());
 }

@@ -1,0 +1,257 @@
+//! `entente replica`: how the members of a cluster stand to each other, and what becomes of one.
+
+use super::data::DataArgs;
+use super::order::order;
+use super::output::{CliError, Output};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+/// Look at the members of the cluster, and manage them.
+#[derive(clap::Args, Clone, Debug)]
+pub struct ReplicaArgs {
+    #[command(subcommand)]
+    command: ReplicaCommand,
+}
+
+#[derive(clap::Subcommand, Clone, Debug)]
+enum ReplicaCommand {
+    /// Tell who is connected, what is on its way, who holds back what
+    #[command(after_help = "Example:\n  entente replica status --data /var/lib/entente")]
+    Status(DataArgs),
+    /// Prove that the members hold the same: exit status 0 equal, 1 catching up, 2 different
+    #[command(after_help = "Example:\n  entente replica verify --data /var/lib/entente")]
+    Verify {
+        #[command(flatten)]
+        data: DataArgs,
+        /// Seconds to wait for members that are catching up
+        #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+        wait: u64,
+    },
+    /// Have a member leave for good; its changes stay
+    #[command(after_help = "Example:\n  entente replica retire --data /var/lib/entente ldap3")]
+    Retire(MemberArgs),
+    /// Wait for a member no longer; it may come back with `resume`
+    #[command(after_help = "Example:\n  entente replica suspend --data /var/lib/entente ldap3")]
+    Suspend(MemberArgs),
+    /// Take a suspended member back
+    #[command(after_help = "Example:\n  entente replica resume --data /var/lib/entente ldap3")]
+    Resume(MemberArgs),
+    /// Make a member a supplier, a consumer (only reads) or a hub (only reads, and sends on)
+    #[command(after_help = "Example:\n  entente replica set-role --data /var/lib/entente ldap3 consumer")]
+    SetRole {
+        #[command(flatten)]
+        member: MemberArgs,
+        /// The role
+        #[arg(value_name = "ROLE", value_parser = ["supplier", "consumer", "hub"])]
+        role: String,
+    },
+}
+
+#[derive(clap::Args, Clone, Debug)]
+struct MemberArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    /// Its name, its node id, or the beginning of that
+    #[arg(value_name = "MEMBER")]
+    member: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// No node serves the data, or it refused.
+pub fn run(args: &ReplicaArgs, output: &Output) -> Result<ExitCode, CliError> {
+    match &args.command {
+        ReplicaCommand::Status(data) => {
+            let answer = order(&data.config()?, &json!({ "order": "status" }))?;
+            output.report(&answer, || status_text(&answer))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ReplicaCommand::Verify { data, wait } => {
+            let wait_ms = wait.saturating_mul(1000);
+            let answer = order(&data.config()?, &json!({ "order": "verify", "wait_ms": wait_ms }))?;
+            output.report(&answer, || verify_text(&answer))?;
+            Ok(match text(&answer, "verdict") {
+                "EQUAL" => ExitCode::SUCCESS,
+                "DIFFERENT" => ExitCode::from(2),
+                _ => ExitCode::from(1),
+            })
+        }
+        ReplicaCommand::Retire(member) => set_state(member, "retired", output),
+        ReplicaCommand::Suspend(member) => set_state(member, "suspended", output),
+        ReplicaCommand::Resume(member) => set_state(member, "active", output),
+        ReplicaCommand::SetRole { member, role } => {
+            let asked = json!({ "order": "set-role", "member": member.member, "role": role });
+            let answer = order(&member.data.config()?, &asked)?;
+            output.report(&answer, || format!("{} is a {role} now", member.member))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn set_state(member: &MemberArgs, state: &str, output: &Output) -> Result<ExitCode, CliError> {
+    let asked = json!({ "order": "set-state", "member": member.member, "state": state });
+    let answer = order(&member.data.config()?, &asked)?;
+    output.report(&answer, || match state {
+        "active" => format!("{} takes part again", member.member),
+        state => format!("{} is being {state}: the others agree on its last change", member.member),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text<'v>(value: &'v Value, name: &str) -> &'v str {
+    value.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn number(value: &Value, name: &str) -> Option<u64> {
+    value.get(name).and_then(Value::as_u64)
+}
+
+fn list<'v>(value: &'v Value, name: &str) -> &'v [Value] {
+    value.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// One line a suffix and member.
+fn verify_text(answer: &Value) -> String {
+    let mut lines = Vec::new();
+    let members = list(answer, "members");
+    for suffix in list(answer, "suffixes") {
+        let suffix = suffix.as_str().unwrap_or_default();
+        for member in members {
+            let mut line = format!("{} {suffix} {}", text(member, "verdict"), named(member));
+            match text(member, "verdict") {
+                "CATCHING UP" if member.get("connected") == Some(&Value::Bool(false)) => {
+                    line.push_str(" (not connected)")
+                }
+                "CATCHING UP" => {
+                    let lacks = (number(member, "backlog").unwrap_or(0), number(member, "missing").unwrap_or(0));
+                    let _ = write!(line, " ({} changes on their way there, {} here", lacks.0, lacks.1);
+                    if let Some(age) = number(member, "backlog_age_ms") {
+                        let _ = write!(line, ", the oldest {}", age_text(age));
+                    }
+                    line.push(')');
+                }
+                _ => {}
+            }
+            lines.push(line);
+        }
+        if members.is_empty() {
+            lines.push(format!("EQUAL {suffix} (there is no other member)"));
+        }
+    }
+    lines.join("\n")
+}
+
+fn named(member: &Value) -> String {
+    let id: String = text(member, "node").chars().take(8).collect();
+    match text(member, "name") {
+        "" => id,
+        name => format!("{name} ({id})"),
+    }
+}
+
+fn age_text(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..120_000 => format!("{:.1} s", ms as f64 / 1000.0),
+        120_000..7_200_000 => format!("{} min", ms / 60_000),
+        7_200_000..172_800_000 => format!("{} h", ms / 3_600_000),
+        _ => format!("{} d", ms / 86_400_000),
+    }
+}
+
+fn status_text(answer: &Value) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "this node: {}, {} {}", named(answer), text(answer, "state"), text(answer, "role"));
+    let _ = writeln!(out, "  writes: {}   origin: {}", text(answer, "writes"), text(answer, "origin"));
+    let entries = number(answer, "entries").unwrap_or(0);
+    let _ = writeln!(out, "  entries: {entries}   digest: {}", text(answer, "digest"));
+    let holders: Vec<_> = list(answer, "cut_held_by").iter().filter_map(Value::as_str).collect();
+    if !holders.is_empty() {
+        let _ = writeln!(out, "  the stable cut waits for: {}", holders.join(", "));
+    }
+    if let Some(exchange) = answer.get("exchange").filter(|exchange| !exchange.is_null()) {
+        let total = number(exchange, "entries_total").map_or_else(|| "?".to_owned(), |total| total.to_string());
+        let entries = number(exchange, "entries").unwrap_or(0);
+        let _ = writeln!(out, "  exchanging whole states with {}: {entries} of {total}", text(exchange, "with"));
+    }
+    for member in list(answer, "members") {
+        member_text(member, &mut out);
+    }
+    for alarm in list(answer, "alarms") {
+        let _ = writeln!(out, "alarm: {}", text(alarm, "text"));
+    }
+    out.trim_end().to_owned()
+}
+
+fn member_text(member: &Value, out: &mut String) {
+    let _ = writeln!(
+        out,
+        "\n{}: {} {}, {}",
+        named(member),
+        text(member, "state"),
+        text(member, "role"),
+        text(member, "verdict")
+    );
+    match number(member, "connected_ms") {
+        Some(since) => {
+            let _ = write!(out, "  connected for {}", age_text(since));
+            if let Some(round_trip) = number(member, "round_trip_ms") {
+                let _ = write!(out, ", round trip {round_trip} ms");
+            }
+            if let Some(offset) = member.get("clock_offset_ms").and_then(Value::as_i64) {
+                let _ = write!(out, ", its clock {offset:+} ms");
+            }
+            if let Some(rate) = member.get("apply_rate").and_then(Value::as_f64) {
+                let _ = write!(out, ", {rate} changes/s from it");
+            }
+            out.push('\n');
+        }
+        None => {
+            let why = match text(member, "unreachable") {
+                "" => String::new(),
+                why => format!(": {why}"),
+            };
+            let heard =
+                number(member, "heard_ms_ago").map_or_else(String::new, |ago| format!(", heard {} ago", age_text(ago)));
+            let _ = writeln!(out, "  not connected{heard}{why}");
+        }
+    }
+    for (name, what) in [("backlog", "it lacks"), ("missing", "lacking here")] {
+        let Some(counts) = member.get(name).and_then(Value::as_object).filter(|counts| !counts.is_empty()) else {
+            continue;
+        };
+        let counts: Vec<String> = counts.iter().map(|(origin, count)| format!("{count} of origin {origin}")).collect();
+        let _ = write!(out, "  {what}: {}", counts.join(", "));
+        if let Some(age) = number(member, "backlog_age_ms").filter(|_| name == "backlog") {
+            let _ = write!(out, "; the oldest for {}", age_text(age));
+        }
+        out.push('\n');
+    }
+    if member.get("holds_cut") == Some(&Value::Bool(true)) {
+        let _ = writeln!(out, "  holds back the stable cut");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_are_one_line_a_suffix_and_member() {
+        let answer = json!({
+            "verdict": "CATCHING UP",
+            "suffixes": ["dc=a", "dc=b"],
+            "members": [
+                { "node": "0123456789abcdef", "name": "b", "verdict": "EQUAL", "connected": true },
+                { "node": "fedcba9876543210", "name": "", "verdict": "CATCHING UP", "connected": true, "backlog": 3, "backlog_age_ms": 1500 },
+            ],
+        });
+        assert_eq!(
+            verify_text(&answer),
+            "EQUAL dc=a b (01234567)\nCATCHING UP dc=a fedcba98 (3 changes on their way there, 0 here, the oldest 1.5 s)\n\
+             EQUAL dc=b b (01234567)\nCATCHING UP dc=b fedcba98 (3 changes on their way there, 0 here, the oldest 1.5 s)"
+        );
+    }
+}

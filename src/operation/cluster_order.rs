@@ -1,0 +1,109 @@
+//! What this floor lets the cluster do: orders of the administrator are handed on, and changes wait at a gate.
+//!
+//! Orders about members (invite, retire, status) come as an extended operation of our own; what they mean is known to
+//! whoever handed in the [`Operator`]. The gate says whether changes of clients are taken at all: a member that only
+//! reads, or one that has just come back from an old copy, takes none and says where else to go.
+
+use super::control::{RequestControls, RequestKind};
+use super::outcome::{OperationError, Outcome};
+use super::update::Reply;
+use super::{Directory, Session};
+use crate::model::ResultCode;
+use crate::wire::{Controls, LdapResult, response};
+use std::sync::Arc;
+
+/// Takes an order (JSON) and calls back with the answer (JSON), or with a text that says why not. Must not block.
+pub type Operator = Box<dyn Fn(Vec<u8>, OrderReply) + Send + Sync>;
+/// See [`Operator`].
+pub type OrderReply = Box<dyn FnOnce(Result<Vec<u8>, String>) + Send>;
+
+/// Whether changes of clients are taken.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum WriteGate {
+    /// They are.
+    #[default]
+    Open,
+    /// They are not.
+    Closed {
+        /// The result code where no other server is named.
+        code: ResultCode,
+        /// Why, and what to do.
+        text: String,
+        /// LDAP URLs of servers that take them.
+        elsewhere: Vec<String>,
+    },
+}
+
+impl Directory {
+    /// Hands in who carries out orders.
+    pub fn set_operator(&self, operator: Operator) {
+        *self.operator.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Arc::new(operator));
+    }
+
+    /// Opens or closes the gate for changes to come.
+    pub fn set_write_gate(&self, gate: WriteGate) {
+        self.write_gate.store(Arc::new(gate));
+    }
+
+    /// Whether the gate is open.
+    ///
+    /// # Errors
+    /// referral, or the gate's own code.
+    pub(super) fn check_gate(&self) -> Outcome<()> {
+        match &**self.write_gate.load() {
+            WriteGate::Open => Ok(()),
+            WriteGate::Closed { code, text, elsewhere } if elsewhere.is_empty() => {
+                Err(OperationError::new(*code, text.clone()))
+            }
+            WriteGate::Closed { text, elsewhere, .. } => {
+                let mut error = OperationError::referral(elsewhere.clone());
+                error.diagnostic.clone_from(text);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes an order about the cluster; `reply` gets its response.
+    pub fn cluster_order(
+        &self,
+        session: &Session,
+        id: i32,
+        value: Option<&[u8]>,
+        controls: &Controls<'_>,
+        reply: Reply,
+    ) {
+        let operator = self.operator.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let prepared = RequestControls::read(controls, RequestKind::Extended).and_then(|_| {
+            if !session.requester.is_administrator() {
+                let text = "only the administrator gives orders about the cluster";
+                return Err(OperationError::new(ResultCode::INSUFFICIENT_ACCESS_RIGHTS, text));
+            }
+            let order = value.ok_or_else(|| OperationError::new(ResultCode::PROTOCOL_ERROR, "an order has a value"))?;
+            let operator = operator.ok_or_else(|| {
+                OperationError::new(ResultCode::UNWILLING_TO_PERFORM, "this server does not replicate")
+            })?;
+            Ok((operator, order.to_vec()))
+        });
+        match prepared {
+            Err(error) => answer(id, reply, Err(error)),
+            Ok((operator, order)) => operator(
+                order,
+                Box::new(move |outcome| {
+                    let refused = |text| OperationError::new(ResultCode::UNWILLING_TO_PERFORM, text);
+                    answer(id, reply, outcome.map_err(refused));
+                }),
+            ),
+        }
+    }
+}
+
+fn answer(id: i32, reply: Reply, outcome: Outcome<Vec<u8>>) {
+    let mut out = Vec::new();
+    match outcome {
+        Ok(value) => {
+            response::extended(&mut out, id, &LdapResult::plain(ResultCode::SUCCESS), None, Some(&value), &[]);
+        }
+        Err(error) => response::extended(&mut out, id, &error.as_result(), None, None, &[]),
+    }
+    reply(out);
+}

@@ -1,0 +1,181 @@
+//! Where other nodes come in: a listener of its own, apart from that of LDAP.
+//!
+//! Several nodes may run on one machine, and nobody types port numbers: the port is the one that the settings name, else
+//! the one used last time, else [`DEFAULT_PORT`], else any that is free. Which it became stands in the member's entry.
+//!
+//! Invariants
+//! - Nobody costs more than one handshake's time and memory before the peer has proved itself.
+//! - The listener is closed while there is nobody who could come.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::dial::{HANDSHAKE_TIME_MAX, tune};
+use super::session::SessionEvent;
+use super::trust::{JOIN_PROTOCOL, REPLICATION_PROTOCOL, Trust};
+use super::{NodeId, joining};
+use crate::dit::{Dit, Writer};
+use crate::transport::{ListenOptions, bind_sockets};
+
+/// The port where nothing else is said.
+pub const DEFAULT_PORT: u16 = 7636;
+/// Handshakes at one time; more wait in the kernel.
+const HANDSHAKES_MAX: usize = 32;
+
+/// Why members cannot come in.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen for other members on {address}: {source}; change replication.listen")]
+pub struct DoorError {
+    address: String,
+    source: io::Error,
+}
+
+/// What the door needs of its node.
+#[derive(Clone)]
+pub struct Hall {
+    /// Whom to believe.
+    pub trust: Arc<Trust>,
+    /// The tree.
+    pub dit: Arc<Dit>,
+    /// Its writer.
+    pub writer: Writer,
+    /// Where sessions go.
+    pub events: mpsc::Sender<SessionEvent>,
+    /// Told when somebody became a member; acknowledged once it is believed.
+    pub admitted: mpsc::Sender<tokio::sync::oneshot::Sender<()>>,
+}
+
+/// An open listener; dropping it closes it, sessions stay.
+pub struct Door {
+    port: u16,
+    _tasks: JoinSet<()>,
+}
+
+impl Door {
+    /// Opens it on `host` (`*`: every address). `port`: the one that must be, else the one that was last.
+    ///
+    /// # Errors
+    /// [`DoorError`].
+    pub async fn open(host: &str, port: Option<u16>, last: Option<u16>, hall: Hall) -> Result<Self, DoorError> {
+        let candidates = match port {
+            Some(port) => vec![port],
+            None => last.into_iter().chain([DEFAULT_PORT, 0]).collect(),
+        };
+        let mut failure = None;
+        for candidate in candidates {
+            match bind_sockets(host, candidate, ListenOptions { backlog: 128, ..ListenOptions::default() }).await {
+                Ok(listeners) => return Ok(Self::serve(listeners, &hall)),
+                Err(source) => failure = Some(DoorError { address: format!("{host}:{candidate}"), source }),
+            }
+        }
+        Err(failure.unwrap_or_else(|| DoorError { address: host.to_owned(), source: io::Error::other("no port") }))
+    }
+
+    fn serve(listeners: Vec<TcpListener>, hall: &Hall) -> Self {
+        let mut tasks = JoinSet::new();
+        let mut port = 0;
+        let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+        for listener in listeners {
+            port = listener.local_addr().map_or(port, |address| address.port());
+            tasks.spawn(accept(listener, hall.clone(), Arc::clone(&handshakes)));
+        }
+        Self { port, _tasks: tasks }
+    }
+
+    /// The port that it became.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+async fn accept(listener: TcpListener, hall: Hall, handshakes: Arc<Semaphore>) {
+    loop {
+        let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else { return };
+        let (stream, from) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections of other members");
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let hall = hall.clone();
+        tokio::spawn(async move {
+            let welcomed = welcome(stream, &hall).await;
+            drop(permit);
+            if let Err(error) = welcomed {
+                tracing::warn!(%from, %error, "a connection to where members come in was refused");
+            }
+        });
+    }
+}
+
+/// The handshake, and then what was asked for.
+async fn welcome(stream: TcpStream, hall: &Hall) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    tune(&stream)?;
+    let (wire, is_join) = tokio::time::timeout(HANDSHAKE_TIME_MAX, handshake(stream, &hall.trust))
+        .await
+        .map_err(|_| "the handshake took too long")??;
+    let peer = hall.trust.peer(wire.get_ref().1.peer_certificates());
+    if is_join {
+        return Ok(admit(wire, peer, hall).await?);
+    }
+    let peer = peer.ok_or("it is no member")?;
+    let opened = SessionEvent::Opened { wire: Box::new(wire), peer, dialled: false };
+    // An error: the node is stopping.
+    let _ = hall.events.send(opened).await;
+    Ok(())
+}
+
+async fn handshake(
+    stream: TcpStream,
+    trust: &Arc<Trust>,
+) -> Result<(TlsStream<TcpStream>, bool), Box<dyn std::error::Error + Send + Sync>> {
+    let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
+    let offered: Vec<Vec<u8>> = start.client_hello().alpn().into_iter().flatten().map(<[u8]>::to_vec).collect();
+    let offers = |protocol: &[u8]| offered.iter().any(|offer| offer == protocol);
+    let is_join = offers(JOIN_PROTOCOL);
+    let config = match is_join {
+        true => trust.join_server_config()?,
+        false if offers(REPLICATION_PROTOCOL) => trust.server_config()?,
+        false => return Err("it speaks another protocol".into()),
+    };
+    Ok((start.into_stream(config).await?, is_join))
+}
+
+async fn admit(wire: TlsStream<TcpStream>, member: Option<NodeId>, hall: &Hall) -> Result<(), joining::JoinError> {
+    let admitted = joining::admit(wire, member, &hall.dit, &hall.writer).await?;
+    tracing::info!(node = %admitted.node, "a new member joins this cluster");
+    let (believed, when) = tokio::sync::oneshot::channel();
+    if hall.admitted.send(believed).await.is_ok() {
+        // An error: the node is stopping; the joiner asks again.
+        let _ = when.await;
+    }
+    admitted.answer().await
+}
+
+/// Where this machine is likely reached from others: the addresses that it would send from, else loopback.
+pub fn own_addresses() -> Vec<IpAddr> {
+    // Nothing is sent: connecting a UDP socket only asks the routing table.
+    let asked: [(SocketAddr, SocketAddr); 2] = [
+        ((Ipv4Addr::UNSPECIFIED, 0).into(), (Ipv4Addr::new(198, 51, 100, 1), 9).into()),
+        ((Ipv6Addr::UNSPECIFIED, 0).into(), (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 9).into()),
+    ];
+    let source = |(from, to): (SocketAddr, SocketAddr)| {
+        let socket = UdpSocket::bind(from).ok()?;
+        socket.connect(to).ok()?;
+        Some(socket.local_addr().ok()?.ip()).filter(|address| !address.is_loopback() && !address.is_unspecified())
+    };
+    let mut found: Vec<IpAddr> = asked.into_iter().filter_map(source).collect();
+    if found.is_empty() {
+        found.push(Ipv4Addr::LOCALHOST.into());
+    }
+    found
+}

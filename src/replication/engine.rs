@@ -1,0 +1,475 @@
+//! The one task that owns a node's [`Replicator`]: everything that happens goes in, everything wanted is carried out.
+//!
+//! Reads of the tree run on blocking threads, writes on the writer's, dialling and sessions in tasks of their own; what
+//! comes of them returns through channels, so that this task never waits for a disk or a peer, but for the few moments
+//! of an operator's command.
+//!
+//! Invariants
+//! - After a write, the commit is told before the answer.
+//! - Writes reach the writer in the order in which they were wanted; a full queue delays them, and loses none.
+//! - A member is dialled only while no session with it is open.
+
+mod dialling;
+mod identity_change;
+mod operator;
+
+pub(super) use operator::name_of;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+
+use super::dial::DialError;
+use super::door::{Door, Hall};
+use super::joining::decode_members;
+use super::membership;
+use super::service::{Command, Compression, Durable, Parts, Report, ServiceError};
+use super::session::{Budget, Session, SessionEvent};
+use super::trust::Trust;
+use super::{
+    Answer, Input, Local, LocalWrites, Member, MemberState, NodeId, Now, Output, ReadRequest, Replicator, RequestId,
+    SessionId, Ticket, WriteRequest, store,
+};
+use crate::dit::{Completion, Dit, Job, View};
+use crate::storage::{FORMAT_VERSION, MetaName};
+
+/// Events of sessions that wait.
+const EVENTS_MAX: usize = 256;
+/// How often time is told.
+const TICK: Duration = Duration::from_millis(100);
+/// Ticks between looks at certificates, status, compression.
+const TICKS_SLOW: u64 = 10;
+/// A full writer's queue is tried again after this.
+const WRITE_RETRY: Duration = Duration::from_millis(5);
+/// Round trip from which compressing pays.
+const COMPRESS_ROUND_TRIP_MS: u64 = 5;
+/// Alarms remembered for the operator.
+const ALARMS_MAX: usize = 32;
+
+/// See the module.
+pub(super) struct Engine {
+    pub(super) parts: Parts,
+    replicator: Replicator,
+    trust: Arc<Trust>,
+    node: NodeId,
+    members: Vec<Member>,
+    /// Members as the invitation told them, until the content does.
+    bootstrap: Vec<Member>,
+    sessions: HashMap<SessionId, Session>,
+    session_last: u64,
+    dials: JoinSet<(NodeId, Result<(), DialError>)>,
+    dialling: BTreeMap<NodeId, dialling::Attempts>,
+    door: Option<Door>,
+    door_wanted_until_ms: u64,
+    hall: Hall,
+    budget: Budget,
+    events: mpsc::Receiver<SessionEvent>,
+    admitted: mpsc::Receiver<oneshot::Sender<()>>,
+    commands: mpsc::Receiver<Command>,
+    answers: mpsc::UnboundedReceiver<(RequestId, Answer)>,
+    answered: mpsc::UnboundedSender<(RequestId, Answer)>,
+    commits: watch::Receiver<u64>,
+    pending_writes: VecDeque<(RequestId, WriteRequest)>,
+    waiting: HashMap<Ticket, oneshot::Sender<Durable>>,
+    ticket_last: u64,
+    local_writes: LocalWrites,
+    wants_identity: bool,
+    members_stale: bool,
+    ticks: u64,
+    alarms: VecDeque<(u64, String)>,
+    published: Arc<ArcSwapOption<Report>>,
+    out: Vec<Output>,
+}
+
+impl Engine {
+    /// Founds the cluster if there is none, and gets ready.
+    pub(super) async fn start(
+        parts: Parts,
+        commands: mpsc::Receiver<Command>,
+        published: Arc<ArcSwapOption<Report>>,
+    ) -> Result<Self, ServiceError> {
+        let identity = identity_change::prepare(&parts).await?;
+        let commits = parts.dit.feed().follow();
+        let snapshot = parts.dit.read()?;
+        let view = snapshot.view();
+        let node = membership::node_id(view)?;
+        let bootstrap = bootstrap_members(view)?;
+        let members = current_members(view, node, &bootstrap)?;
+        let trust = Trust::new(node, identity);
+        trust.set_members(&members);
+        drop(snapshot);
+        let local = local(&parts.dit, &members, bootstrap.is_empty())?;
+        let (events_to, events) = mpsc::channel(EVENTS_MAX);
+        let (admitted_to, admitted) = mpsc::channel(16);
+        let (answered, answers) = mpsc::unbounded_channel();
+        let hall = Hall {
+            trust: Arc::clone(&trust),
+            dit: Arc::clone(&parts.dit),
+            writer: parts.writer.clone(),
+            events: events_to,
+            admitted: admitted_to,
+        };
+        let replicator = Replicator::new(local, parts.options.limits.clone());
+        let mut engine = Self {
+            parts,
+            replicator,
+            trust,
+            node,
+            members: members.clone(),
+            bootstrap,
+            sessions: HashMap::new(),
+            session_last: 0,
+            dials: JoinSet::new(),
+            dialling: BTreeMap::new(),
+            door: None,
+            door_wanted_until_ms: 0,
+            hall,
+            budget: Budget::default(),
+            events,
+            admitted,
+            commands,
+            answers,
+            answered,
+            commits,
+            pending_writes: VecDeque::new(),
+            waiting: HashMap::new(),
+            ticket_last: 0,
+            local_writes: LocalWrites::Starting,
+            wants_identity: false,
+            members_stale: true,
+            ticks: 0,
+            alarms: VecDeque::new(),
+            published,
+            out: Vec::new(),
+        };
+        engine.tell_gate();
+        engine.handle(Input::Members(members));
+        engine.handle(Input::Tick);
+        engine.open_door_if_wanted().await?;
+        engine.publish();
+        Ok(engine)
+    }
+
+    /// Runs until nobody holds the service any more.
+    pub(super) async fn run(mut self) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    Some(Command::Stop) | None => return,
+                    Some(command) => self.obey(command).await,
+                },
+                Some(event) = self.events.recv() => self.session_event(event),
+                Some((request, answer)) = self.answers.recv() => {
+                    self.tell_commit();
+                    self.handle(Input::Answered { request, answer });
+                }
+                changed = self.commits.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    self.tell_commit();
+                }
+                Some(believed) = self.admitted.recv() => {
+                    self.refresh_members();
+                    // The joiner is gone; it may ask again.
+                    let _ = believed.send(());
+                }
+                Some(dialled) = self.dials.join_next(), if !self.dials.is_empty() => self.dialled(dialled),
+                () = tokio::time::sleep(WRITE_RETRY), if !self.pending_writes.is_empty() => self.submit_writes(),
+                _ = ticks.tick() => self.tick().await,
+            }
+            if self.wants_identity {
+                self.take_new_identity().await;
+            }
+        }
+    }
+
+    fn now(&self) -> Now {
+        let clock = self.parts.dit.clock();
+        Now { wall_ms: clock.wall_ms(), monotonic_ms: u64::try_from(clock.monotonic().as_millis()).unwrap_or(u64::MAX) }
+    }
+
+    fn handle(&mut self, input: Input) {
+        let now = self.now();
+        self.replicator.handle(now, input, &mut self.out);
+        // What is wanted may fail at once, which is told in turn.
+        while !self.out.is_empty() {
+            for output in std::mem::take(&mut self.out) {
+                self.perform(output);
+            }
+        }
+    }
+
+    fn perform(&mut self, output: Output) {
+        match output {
+            Output::Alarm(alarm) => self.alarm(operator::alarm_text(&alarm, &self.members)),
+            Output::Close { session, reason } => {
+                if let Some(closed) = self.sessions.remove(&session) {
+                    let peer = self.name_of(closed.peer);
+                    tracing::info!(peer, reason = %operator::close_text(&reason), "a session with a member is closed");
+                }
+            }
+            Output::Durable { ticket, acknowledged, wanted, met } => {
+                if let Some(reply) = self.waiting.remove(&ticket) {
+                    // The client has gone.
+                    let _ = reply.send(Durable { acknowledged, wanted, met });
+                }
+            }
+            Output::LocalWrites(writes) => {
+                self.local_writes = writes;
+                self.tell_gate();
+            }
+            Output::Read { request, read } => self.read(request, read),
+            Output::Send { session, message } => self.send(session, message),
+            Output::SetMember { node, state, finals } => self.spawn_change(move |writing| {
+                membership::put_state(writing, node, state, &finals)?;
+                Ok(())
+            }),
+            Output::TakeNewIdentity => self.wants_identity = true,
+            Output::Write { request, write } => {
+                self.pending_writes.push_back((request, write));
+                self.submit_writes();
+            }
+        }
+    }
+
+    fn send(&mut self, session: SessionId, message: super::Message) {
+        let is_full = self.sessions.get(&session).is_some_and(|open| !open.send(message));
+        if is_full && let Some(closed) = self.sessions.remove(&session) {
+            tracing::warn!(peer = self.name_of(closed.peer), "a member does not read what it is sent; cut off");
+            let now = self.now();
+            self.replicator.handle(now, Input::Disconnected { session }, &mut self.out);
+        }
+    }
+
+    fn read(&self, request: RequestId, read: ReadRequest) {
+        let (dit, answered) = (Arc::clone(&self.parts.dit), self.answered.clone());
+        tokio::task::spawn_blocking(move || {
+            let answer = store::read(&dit, &read);
+            // The engine has ended.
+            let _ = answered.send((request, answer));
+        });
+    }
+
+    /// Hands on as many writes as the writer takes.
+    fn submit_writes(&mut self) {
+        while let Some((request, write)) = self.pending_writes.pop_front() {
+            let place = Arc::new(Mutex::new(Some(write)));
+            let job = write_job(request, Arc::clone(&place), self.answered.clone());
+            if let Err(error) = self.parts.writer.submit(job) {
+                let back = place.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if self.parts.writer.is_poisoned() {
+                    let _ = self.answered.send((request, Answer::Failed(error.to_string())));
+                } else if let Some(write) = back {
+                    self.pending_writes.push_front((request, write));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn tell_commit(&mut self) {
+        self.commits.mark_unchanged();
+        self.members_stale = true;
+        match store::holding(&self.parts.dit) {
+            Ok(holding) => self.handle(Input::Committed(Box::new(holding))),
+            Err(error) => tracing::error!(%error, "what is held cannot be read"),
+        }
+    }
+
+    fn session_event(&mut self, event: SessionEvent) {
+        match event {
+            SessionEvent::Opened { wire, peer, dialled } => {
+                self.session_last += 1;
+                let id = SessionId(self.session_last);
+                let session = Session::start(id, wire, (peer, dialled), self.hall.events.clone(), self.budget.clone());
+                session.set_compress(self.parts.options.compression == Compression::Always);
+                self.sessions.insert(id, session);
+                self.dialling.remove(&peer);
+                tracing::info!(peer = self.name_of(peer), dialled, "connected to a member");
+                self.handle(Input::Connected { session: id, peer, dialled });
+            }
+            SessionEvent::Message { session, message, permit } => {
+                if self.sessions.contains_key(&session) {
+                    self.handle(Input::Received { session, message });
+                }
+                drop(permit);
+            }
+            SessionEvent::Closed { session, reason } => {
+                if let Some(closed) = self.sessions.remove(&session) {
+                    tracing::info!(peer = self.name_of(closed.peer), reason, "the session with a member has ended");
+                    self.handle(Input::Disconnected { session });
+                }
+            }
+        }
+    }
+
+    async fn tick(&mut self) {
+        self.ticks += 1;
+        self.handle(Input::Tick);
+        if self.members_stale {
+            self.refresh_members();
+        }
+        self.dial_due();
+        if self.ticks.is_multiple_of(TICKS_SLOW) {
+            if let Err(error) = self.open_door_if_wanted().await
+                && self.ticks.is_multiple_of(TICKS_SLOW * 10)
+            {
+                self.alarm(error.to_string());
+            }
+            self.renew_if_wanted();
+            self.appear().await;
+            self.publish();
+            self.choose_compression();
+        }
+    }
+
+    fn choose_compression(&self) {
+        if self.parts.options.compression != Compression::Auto {
+            return;
+        }
+        let Some(report) = self.published.load_full() else { return };
+        for peer in report.status.members.iter().filter_map(|member| member.peer.as_ref()) {
+            if let (Some(session), Some(round_trip)) = (self.sessions.get(&peer.session), peer.round_trip_ms) {
+                session.set_compress(round_trip >= COMPRESS_ROUND_TRIP_MS);
+            }
+        }
+    }
+
+    /// Reads the list of members again and has it believed.
+    fn refresh_members(&mut self) {
+        self.members_stale = false;
+        let read = self.parts.dit.read().map_err(ServiceError::from).and_then(|snapshot| {
+            let view = snapshot.view();
+            self.bootstrap = bootstrap_members(view)?;
+            current_members(view, self.node, &self.bootstrap)
+        });
+        match read {
+            Ok(members) if members != self.members => {
+                self.trust.set_members(&members);
+                self.members.clone_from(&members);
+                self.handle(Input::Members(members));
+                self.tell_gate();
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "the members cannot be read"),
+        }
+    }
+
+    fn tell_gate(&self) {
+        let urls = self.parts.dit.read().and_then(|snapshot| membership::supplier_urls(snapshot.view(), self.node));
+        // Nobody else is there who could know better.
+        let alone = self.bootstrap.is_empty() && !self.members.iter().any(|member| member.node != self.node);
+        let writes = match self.local_writes {
+            LocalWrites::Starting if alone => LocalWrites::Open,
+            writes => writes,
+        };
+        (self.parts.gate)(writes, urls.unwrap_or_default());
+    }
+
+    fn alarm(&mut self, text: String) {
+        tracing::warn!("replication: {text}");
+        if self.alarms.len() >= ALARMS_MAX {
+            self.alarms.pop_front();
+        }
+        self.alarms.push_back((self.now().wall_ms, text));
+    }
+
+    fn name_of(&self, node: NodeId) -> String {
+        name_of(node, &self.members)
+    }
+
+    fn publish(&self) {
+        self.published.store(Some(Arc::new(self.report())));
+    }
+
+    fn report(&self) -> Report {
+        Report {
+            own: self.members.iter().find(|member| member.node == self.node).cloned(),
+            status: self.replicator.status(self.now()),
+            alarms: self.alarms.iter().cloned().collect(),
+            port: self.door.as_ref().map(Door::port),
+            unreachable: self.unreachable(),
+            certificate_ends_s: self.trust.identity().expires_s(),
+        }
+    }
+}
+
+fn write_job(
+    request: RequestId,
+    place: Arc<Mutex<Option<WriteRequest>>>,
+    answered: mpsc::UnboundedSender<(RequestId, Answer)>,
+) -> Job {
+    Box::new(move |writing| {
+        let write = place.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let outcome = match write {
+            Some(write) => store::write(writing, &write),
+            None => Ok(Answer::Failed("taken back".to_owned())),
+        };
+        match outcome {
+            Ok(answer) => {
+                let completion: Completion = Box::new(move |committed| {
+                    let answer = committed.map_or_else(|error| Answer::Failed(error.to_string()), |()| answer);
+                    // The engine has ended.
+                    let _ = answered.send((request, answer));
+                });
+                Ok(completion)
+            }
+            Err(error) => {
+                let text = error.to_string();
+                let completion: Completion = Box::new(move |_| {
+                    let _ = answered.send((request, Answer::Failed(text)));
+                });
+                Err((error, completion))
+            }
+        }
+    })
+}
+
+/// Members as an invitation told them; empty once the content is complete.
+fn bootstrap_members(view: View<'_>) -> Result<Vec<Member>, ServiceError> {
+    let bytes = view.reader().meta(MetaName::Join).map_err(crate::dit::DitError::from)?;
+    Ok(bytes.filter(|bytes| !bytes.is_empty()).map(decode_members).unwrap_or_default())
+}
+
+/// The content's members; while it is not complete, those of the invitation that it does not know yet too.
+fn current_members(view: View<'_>, own: NodeId, bootstrap: &[Member]) -> Result<Vec<Member>, ServiceError> {
+    let mut members = membership::members(view)?;
+    for member in bootstrap {
+        if !members.iter().any(|known| known.node == member.node) {
+            members.push(member.clone());
+        }
+    }
+    members.sort_by_key(|member| (member.node != own, member.node));
+    Ok(members)
+}
+
+fn local(dit: &Dit, members: &[Member], joined: bool) -> Result<Local, ServiceError> {
+    let mut random = [0; 2];
+    getrandom::fill(&mut random).map_err(|_| ServiceError::Random)?;
+    // Later starts have larger numbers, so that of two copies the one that came later takes another identity.
+    let boot = dit.clock().wall_ms() << 16 | u64::from(u16::from_be_bytes(random));
+    let snapshot = dit.read()?;
+    let view = snapshot.view();
+    let node = membership::node_id(view)?;
+    let holding = store::holding(dit)?;
+    let own = members.iter().find(|member| member.node == node);
+    let origins_before = own.map(|own| own.origins.clone()).unwrap_or_default();
+    Ok(Local {
+        cluster: membership::cluster_id(view)?,
+        node,
+        origins_before: origins_before.into_iter().filter(|origin| *origin != holding.origin).collect(),
+        boot,
+        format_level: FORMAT_VERSION,
+        joined,
+        holding,
+        members: members.to_vec(),
+    })
+}

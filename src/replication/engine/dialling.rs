@@ -1,0 +1,84 @@
+//! Which members are dialled and when: those without a session, ever more seldom while nobody answers.
+
+use super::{DialError, Engine, Member, MemberState, NodeId, SessionEvent};
+use crate::replication::dial;
+
+/// First pause after a failure, milliseconds; doubles up to [`PAUSE_MS_MAX`].
+const PAUSE_MS_MIN: u64 = 100;
+/// Longest pause.
+const PAUSE_MS_MAX: u64 = 5_000;
+
+/// What became of dialling one member.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Attempts {
+    running: bool,
+    failed: u32,
+    next_ms: u64,
+    error: String,
+}
+
+impl Engine {
+    /// Dials whoever is due.
+    pub(super) fn dial_due(&mut self) {
+        let now = self.now().monotonic_ms;
+        let due: Vec<Member> = self
+            .members
+            .iter()
+            .filter(|member| member.node != self.node && member.state != MemberState::Retired)
+            .filter(|member| !member.addresses.is_empty())
+            .filter(|member| !self.sessions.values().any(|session| session.peer == member.node))
+            .filter(|member| {
+                self.dialling.get(&member.node).is_none_or(|attempts| !attempts.running && attempts.next_ms <= now)
+            })
+            .cloned()
+            .collect();
+        for member in due {
+            self.dialling.entry(member.node).or_default().running = true;
+            let (trust, events) = (self.trust.clone(), self.hall.events.clone());
+            self.dials.spawn(async move {
+                let reached = dial::member(&trust, member.node, &member.addresses).await;
+                let outcome = match reached {
+                    Ok(stream) => {
+                        let opened = SessionEvent::Opened { wire: Box::new(stream), peer: member.node, dialled: true };
+                        // The engine has ended.
+                        let _ = events.send(opened).await;
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                };
+                (member.node, outcome)
+            });
+        }
+        let members = &self.members;
+        self.dialling.retain(|node, _| members.iter().any(|member| member.node == *node));
+    }
+
+    pub(super) fn dialled(&mut self, outcome: Result<(NodeId, Result<(), DialError>), tokio::task::JoinError>) {
+        let Ok((node, outcome)) = outcome else { return };
+        let (now, name) = (self.now().monotonic_ms, self.name_of(node));
+        let Some(attempts) = self.dialling.get_mut(&node) else { return };
+        attempts.running = false;
+        match outcome {
+            Ok(()) => {
+                // A session that ends at once must not be dialled in a circle.
+                attempts.next_ms = now + PAUSE_MS_MIN;
+            }
+            Err(error) => {
+                let text = error.to_string();
+                if attempts.error != text {
+                    tracing::warn!(peer = name, error = text, "a member cannot be reached; tried again and again");
+                }
+                attempts.error = text;
+                let pause = PAUSE_MS_MIN.checked_shl(attempts.failed).unwrap_or(PAUSE_MS_MAX).min(PAUSE_MS_MAX);
+                attempts.failed = (attempts.failed + 1).min(16);
+                attempts.next_ms = now + pause;
+            }
+        }
+    }
+
+    /// Why members could not be reached when last tried.
+    pub(super) fn unreachable(&self) -> Vec<(NodeId, String)> {
+        let failing = self.dialling.iter().filter(|(_, attempts)| !attempts.error.is_empty());
+        failing.map(|(node, attempts)| (*node, attempts.error.clone())).collect()
+    }
+}

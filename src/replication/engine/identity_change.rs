@@ -1,0 +1,223 @@
+//! This node's own place in the cluster: founded at the first start, renewed and corrected while it runs, exchanged
+//! when a copy of this node turns up.
+//!
+//! Only a supplier writes entries of its own accord; a consumer or hub has a supplier write what its entry says.
+
+use std::sync::Arc;
+
+use super::{Engine, ServiceError, local};
+use crate::dit::{DitError, Writing};
+use crate::replication::identity::Identity;
+use crate::replication::joining::{self, JoinError};
+use crate::replication::membership::{self, Appearance, InviteError};
+use crate::replication::service::Parts;
+use crate::replication::{Input, LocalWrites, MemberState, NodeId, Replicator, Role};
+use crate::state::OriginId;
+use crate::storage::MetaName;
+
+/// Makes sure that this node has a key, a certificate, and, as a cluster's only member, its cluster.
+pub(super) async fn prepare(parts: &Parts) -> Result<Identity, ServiceError> {
+    let (stored, is_joining, is_alone) = {
+        let snapshot = parts.dit.read()?;
+        let view = snapshot.view();
+        let meta = |name| view.reader().meta(name).map_err(DitError::from);
+        let stored = meta(MetaName::Member)?.map(Identity::decode).transpose()?;
+        let is_joining = meta(MetaName::Join)?.is_some_and(|bytes| !bytes.is_empty());
+        (stored, is_joining, membership::members(view)?.is_empty())
+    };
+    let node = membership::node_id(parts.dit.read()?.view())?;
+    let now_s = i64::try_from(parts.dit.clock().wall_ms() / 1000).unwrap_or(i64::MAX);
+    let identity = match stored {
+        Some(identity) if is_joining || (identity.is_certified() && !identity.wants_renewal(now_s)) => {
+            return match is_alone && !is_joining {
+                true => found(parts, node, identity).await,
+                false => Ok(identity),
+            };
+        }
+        Some(identity) => identity,
+        None => Identity::create()?,
+    };
+    found(parts, node, identity).await
+}
+
+/// Founds what is not there, signs a certificate for the key, and stores it.
+async fn found(parts: &Parts, node: NodeId, identity: Identity) -> Result<Identity, ServiceError> {
+    let name = parts.options.name.clone();
+    let made = joining::change(&parts.writer, move |writing| found_in(writing, node, identity, &name)).await?;
+    Ok(made?)
+}
+
+/// [`prepare`] inside a transaction; `init` uses it before anybody serves.
+///
+/// # Errors
+/// [`InviteError`].
+pub(super) fn found_in(
+    writing: &mut Writing<'_>,
+    node: NodeId,
+    identity: Identity,
+    name: &str,
+) -> Result<Identity, InviteError> {
+    if membership::authority(writing.view())?.is_none() {
+        membership::found(writing)?;
+    }
+    let Some(authority) = membership::authority(writing.view())? else { return Ok(identity) };
+    let now_s = i64::try_from(writing.now_ms() / 1000).unwrap_or(i64::MAX);
+    let certificate = authority.sign(node, identity.public_key(), now_s)?;
+    let identity = identity.certified(certificate, authority.certificate().clone());
+    if membership::members(writing.view())?.is_empty() {
+        let appearance = Appearance { name: name.to_owned(), ..Appearance::default() };
+        membership::put_member(writing, node, identity.public_key().fingerprint(), Role::Supplier, &appearance)?;
+        let origin = writing.origin();
+        membership::put_origin(writing, node, origin)?;
+    }
+    writing.put_meta(MetaName::Member, &identity.encode())?;
+    Ok(identity)
+}
+
+impl Engine {
+    /// Has a change made and does not wait for it; what fails is logged.
+    pub(super) fn spawn_change(&self, work: impl FnOnce(&mut Writing<'_>) -> Result<(), InviteError> + Send + 'static) {
+        let writer = self.parts.writer.clone();
+        tokio::spawn(async move {
+            match joining::change(&writer, work).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "an entry of the cluster was not changed"),
+                Err(error) => tracing::error!(%error, "an entry of the cluster was not changed"),
+            }
+        });
+    }
+
+    /// Signs the own certificate again in its last third. The key stays, so nobody else needs to know.
+    pub(super) fn renew_if_wanted(&self) {
+        let now_s = i64::try_from(self.now().wall_ms / 1000).unwrap_or(i64::MAX);
+        let identity = self.trust.identity();
+        if !identity.wants_renewal(now_s) || !self.bootstrap.is_empty() {
+            return;
+        }
+        let renewed = self.parts.dit.read().map_err(InviteError::from).and_then(|snapshot| {
+            let Some(authority) = membership::authority(snapshot.view())? else { return Ok(None) };
+            let certificate = authority.sign(self.node, identity.public_key(), now_s)?;
+            Ok(Some(Identity::clone(&identity).certified(certificate, authority.certificate().clone())))
+        });
+        match renewed {
+            Ok(Some(renewed)) => {
+                tracing::info!("the certificate of this member is renewed");
+                let encoded = renewed.encode();
+                self.trust.set_identity(self.node, renewed);
+                self.spawn_change(move |writing| Ok(writing.put_meta(MetaName::Member, &encoded)?));
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "the certificate of this member cannot be renewed"),
+        }
+    }
+
+    /// Has the own entry say how this node is reached and under which origin it writes.
+    pub(super) async fn appear(&mut self) {
+        let Some(own) = self.members.iter().find(|member| member.node == self.node) else { return };
+        let addresses = self.addresses();
+        let urls = self.parts.options.urls.clone();
+        let Ok(snapshot) = self.parts.dit.read() else { return };
+        let view = snapshot.view();
+        let Ok(held_urls) = membership::urls_of(view, self.node) else { return };
+        let origin = OriginId(view.reader().meta_u64(MetaName::Origin).unwrap_or_default());
+        let is_supplier = own.role == Role::Supplier;
+        let is_right = (addresses.is_none() || addresses.as_ref() == Some(&own.addresses))
+            && held_urls == urls
+            && (!is_supplier || own.origins.contains(&origin));
+        if is_right || own.state != MemberState::Active {
+            return;
+        }
+        let (node, key) = (self.node, own.fingerprint);
+        let appearance = Appearance { name: String::new(), addresses, urls: Some(urls) };
+        drop(snapshot);
+        if is_supplier {
+            if self.local_writes != LocalWrites::Open {
+                return;
+            }
+            self.spawn_change(move |writing| {
+                membership::put_member(writing, node, key, Role::Supplier, &appearance)?;
+                let origin = writing.origin();
+                Ok(membership::put_origin(writing, node, origin)?)
+            });
+        } else if self.bootstrap.is_empty() && self.ticks.is_multiple_of(super::TICKS_SLOW * 5) {
+            let suppliers = self.members.iter().filter(|member| member.holds_cut() && !member.addresses.is_empty());
+            let (suppliers, own) = (suppliers.cloned().collect::<Vec<_>>(), self.trust.identity());
+            tokio::spawn(async move {
+                for supplier in suppliers {
+                    match joining::appear(&own, &supplier, &appearance).await {
+                        Ok(()) => return,
+                        Err(error) => tracing::debug!(%error, "a supplier did not take this node's addresses"),
+                    }
+                }
+            });
+        }
+    }
+
+    /// Another node runs under this identity: asks a member for a second one, and begins anew under it.
+    pub(super) async fn take_new_identity(&mut self) {
+        self.wants_identity = false;
+        self.alarm(
+            "another node runs under this node's identity: one of the two is a copy. This one goes on under a new node \
+             id and a new origin; no change is lost"
+                .to_owned(),
+        );
+        match self.enrol_anew().await {
+            Ok((node, identity)) => match self.restart(node, identity).await {
+                Ok(()) => tracing::info!(node = %node, "this node goes on under a new identity"),
+                Err(error) => self.alarm(format!("the new identity could not be stored: {error}")),
+            },
+            Err(error) => self.alarm(format!("no member gave this node a new identity yet: {error}")),
+        }
+    }
+
+    async fn enrol_anew(&self) -> Result<(NodeId, Identity), ServiceError> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|_| ServiceError::Random)?;
+        let (node, identity) = (NodeId(random), Identity::create()?);
+        let own = self.trust.identity();
+        let mut failure = None;
+        for peer in &self.members {
+            if peer.node == self.node || peer.state != MemberState::Active || peer.addresses.is_empty() {
+                continue;
+            }
+            match joining::enrol(&own, peer, node, &identity, &self.parts.options.name).await {
+                Ok(accepted) => {
+                    return Ok((node, identity.certified(accepted.certificate, accepted.authority)));
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
+        Err(failure.map_or_else(|| ServiceError::Refused("no member can be reached".to_owned()), Into::into))
+    }
+
+    /// Everything anew but the tree, the door and whom to believe.
+    async fn restart(&mut self, node: NodeId, identity: Identity) -> Result<(), ServiceError> {
+        let encoded = identity.encode();
+        let stored = joining::change(&self.parts.writer, move |writing| {
+            writing.put_meta(MetaName::Node, &node.0)?;
+            writing.put_meta(MetaName::Member, &encoded)?;
+            writing.rotate_origin()?;
+            Ok(())
+        });
+        stored.await?.map_err(JoinError::from_invite)?;
+        self.node = node;
+        self.trust.set_identity(node, identity);
+        self.sessions.clear();
+        self.dialling.clear();
+        self.dials.shutdown().await;
+        self.pending_writes.clear();
+        // Answers to what the old one asked must not reach the new one.
+        let (answered, answers) = tokio::sync::mpsc::unbounded_channel();
+        (self.answered, self.answers) = (answered, answers);
+        let snapshot = self.parts.dit.read()?;
+        let members = super::current_members(snapshot.view(), node, &self.bootstrap)?;
+        drop(snapshot);
+        let local = local(&self.parts.dit, &members, self.bootstrap.is_empty())?;
+        self.replicator = Replicator::new(local, self.parts.options.limits.clone());
+        self.members.clone_from(&members);
+        self.handle(Input::Members(members));
+        self.handle(Input::Tick);
+        self.published.store(Some(Arc::new(self.report())));
+        Ok(())
+    }
+}

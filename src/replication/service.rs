@@ -1,0 +1,211 @@
+//! A node's part in its cluster while it runs: what `node` starts, asks and stops.
+//!
+//! [`Service`] is the handle; `engine` is the one task behind it that owns the [`Replicator`](super::Replicator) and
+//! everything that must happen in order.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
+
+use super::door::DoorError;
+use super::engine::Engine;
+use super::identity::IdentityError;
+use super::joining::JoinError;
+use super::membership::InviteError;
+use super::{Durability, LocalWrites, Member, MemberState, NodeId, Options, Role, Status};
+use crate::dit::{Dit, DitError, Writer};
+use crate::state::Dot;
+
+/// When what is sent is compressed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Compression {
+    /// To members that are far away by round trip.
+    #[default]
+    Auto,
+    /// To all.
+    Always,
+    /// To none.
+    Never,
+}
+
+/// Settings; node fills them from the configuration.
+#[derive(Clone, Debug)]
+pub struct ServiceOptions {
+    /// Host to listen on for members; `*` is every address of the machine.
+    pub host: String,
+    /// Port that it must be; `None`: the last one, the default, or any.
+    pub port: Option<u16>,
+    /// What other members are told to dial, as `HOST` or `HOST:PORT`; empty: what this machine finds out by itself.
+    pub advertise: Vec<String>,
+    /// When to compress.
+    pub compression: Compression,
+    /// This node's name for people.
+    pub name: String,
+    /// Where LDAP clients reach this node.
+    pub urls: Vec<String>,
+    /// Limits and intervals.
+    pub limits: Options,
+}
+
+/// Why a node cannot take part.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// The tree.
+    #[error(transparent)]
+    Dit(#[from] DitError),
+    /// The listener.
+    #[error(transparent)]
+    Door(#[from] DoorError),
+    /// Keys and certificates.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// Entries of cn=cluster.
+    #[error(transparent)]
+    Invite(#[from] InviteError),
+    /// A change of such an entry was not stored.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// What was asked makes no sense; the text says why.
+    #[error("{0}")]
+    Refused(String),
+    /// The operating system gives no random numbers.
+    #[error("the operating system gives no random numbers")]
+    Random,
+    /// The node is stopping.
+    #[error("the node is stopping")]
+    Stopping,
+}
+
+/// What a client's change came to at other members.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Durable {
+    /// Members that hold it.
+    pub acknowledged: Vec<NodeId>,
+    /// How many were wanted.
+    pub wanted: usize,
+    /// Whether that is all that was asked.
+    pub met: bool,
+}
+
+/// What is told whenever it changes: whether clients' changes are taken, and where else they may go.
+pub type Gate = Box<dyn Fn(LocalWrites, Vec<String>) + Send + Sync>;
+
+/// Everything that an operator is shown.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// This node's entry, if it has one.
+    pub own: Option<Member>,
+    /// What the replicator says.
+    pub status: Status,
+    /// The last alarms: unix milliseconds, text.
+    pub alarms: Vec<(u64, String)>,
+    /// The port on which members come in, if any may.
+    pub port: Option<u16>,
+    /// Why the last attempt to reach a member failed.
+    pub unreachable: Vec<(NodeId, String)>,
+    /// When the own certificate ends, unix seconds.
+    pub certificate_ends_s: i64,
+}
+
+/// What the engine is asked.
+pub(super) enum Command {
+    Invite { role: Role, valid_s: u64, reply: oneshot::Sender<Result<Zeroizing<String>, ServiceError>> },
+    Report { reply: oneshot::Sender<Report> },
+    SetRole { node: NodeId, role: Role, reply: oneshot::Sender<Result<(), ServiceError>> },
+    SetState { node: NodeId, state: MemberState, reply: oneshot::Sender<Result<(), ServiceError>> },
+    Stop,
+    WaitFor { dot: Dot, durability: Durability, wait_ms: u64, reply: oneshot::Sender<Durable> },
+}
+
+/// The handle to a running engine; cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    commands: mpsc::Sender<Command>,
+    published: Arc<ArcSwapOption<Report>>,
+}
+
+/// What a service needs.
+pub struct Parts {
+    /// The tree.
+    pub dit: Arc<Dit>,
+    /// Its writer.
+    pub writer: Writer,
+    /// Settings.
+    pub options: ServiceOptions,
+    /// Told whether clients' changes are taken.
+    pub gate: Gate,
+}
+
+impl Service {
+    /// Starts the engine; it ends when all handles are gone. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub async fn start(parts: Parts) -> Result<(Self, JoinHandle<()>), ServiceError> {
+        let (commands, asked) = mpsc::channel(64);
+        let published = Arc::new(ArcSwapOption::empty());
+        let engine = Engine::start(parts, asked, Arc::clone(&published)).await?;
+        Ok((Self { commands, published }, tokio::spawn(engine.run())))
+    }
+
+    /// What was so at most a second ago; `None` right after the start.
+    pub fn published(&self) -> Option<Arc<Report>> {
+        self.published.load_full()
+    }
+
+    /// What is so now.
+    ///
+    /// # Errors
+    /// [`ServiceError::Stopping`].
+    pub async fn report(&self) -> Result<Report, ServiceError> {
+        self.ask(|reply| Command::Report { reply }).await
+    }
+
+    /// Opens an invitation and the door for whoever has it; returns the token.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub async fn invite(&self, role: Role, valid_s: u64) -> Result<Zeroizing<String>, ServiceError> {
+        self.ask(|reply| Command::Invite { role, valid_s, reply }).await?
+    }
+
+    /// Suspends, retires or takes back a member.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub async fn set_state(&self, node: NodeId, state: MemberState) -> Result<(), ServiceError> {
+        self.ask(|reply| Command::SetState { node, state, reply }).await?
+    }
+
+    /// Gives a member another role.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub async fn set_role(&self, node: NodeId, role: Role) -> Result<(), ServiceError> {
+        self.ask(|reply| Command::SetRole { node, role, reply }).await?
+    }
+
+    /// Waits until other members hold a change, at most `wait_ms`.
+    ///
+    /// # Errors
+    /// [`ServiceError::Stopping`].
+    pub async fn wait_for(&self, dot: Dot, durability: Durability, wait_ms: u64) -> Result<Durable, ServiceError> {
+        self.ask(|reply| Command::WaitFor { dot, durability, wait_ms, reply }).await
+    }
+
+    /// Ends the engine; sessions send what they have and close.
+    pub async fn stop(&self) {
+        // It has ended already.
+        let _ = self.commands.send(Command::Stop).await;
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, ServiceError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.map_err(|_| ServiceError::Stopping)?;
+        answer.await.map_err(|_| ServiceError::Stopping)
+    }
+}
