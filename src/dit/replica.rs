@@ -11,6 +11,7 @@ use std::sync::Arc;
 mod conflicts;
 mod digests;
 mod exchanges;
+mod model;
 mod origins;
 mod receipts;
 mod settling;
