@@ -8,6 +8,7 @@
 mod apply;
 mod bulk;
 mod catalog;
+mod changes;
 mod check;
 mod cluster;
 mod conflict;
@@ -32,6 +33,7 @@ mod writing;
 
 pub use bulk::{BulkLoad, reindex};
 pub use catalog::{AttributeInfo, Catalog, IndexOptions, Indexed, WellKnown};
+pub use changes::LoggedChange;
 pub use check::{CheckReport, check};
 pub use cluster::{CLUSTER_DN, ClusterEntry, NamedValues};
 pub use conflict::{CONFLICTS_MAX, Conflict, ConflictPlace, ConflictState, KEPT_MS, Side, SideContent};

@@ -10,6 +10,7 @@ use super::outcome::{OperationError, Outcome};
 use crate::model::{Filter, ResultCode};
 use crate::search::Subentries;
 use crate::wire::control::{self, PagedResults};
+use crate::wire::sync::{SYNC_REQUEST, SyncRequest};
 use crate::wire::{Control, Controls};
 
 /// Subentries (RFC 3672 3).
@@ -23,6 +24,7 @@ pub const SUPPORTED_CONTROLS: &[&str] = &[
     control::POST_READ,
     SUBENTRIES,
     control::MANAGE_DSA_IT,
+    SYNC_REQUEST,
 ];
 
 /// The operation that controls came with.
@@ -70,6 +72,8 @@ pub struct RequestControls {
     pub post_read: Option<Vec<String>>,
     /// What a search does with subentries.
     pub subentries: Subentries,
+    /// Content synchronisation.
+    pub sync: Option<SyncRequest>,
 }
 
 impl RequestControls {
@@ -95,7 +99,7 @@ impl RequestControls {
         use RequestKind::{Add, Bind, Compare, Delete, Extended, Modify, ModifyDn, Search};
         let belongs = match (control.oid, kind) {
             (_, Bind | Extended) => false,
-            (control::PAGED_RESULTS | SUBENTRIES, Search) => true,
+            (control::PAGED_RESULTS | SUBENTRIES | SYNC_REQUEST, Search) => true,
             (control::MANAGE_DSA_IT | control::ASSERTION, Add | Compare | Delete | Modify | ModifyDn | Search) => true,
             (control::PRE_READ, Delete | Modify | ModifyDn) => true,
             (control::POST_READ, Add | Modify | ModifyDn) => true,
@@ -113,6 +117,7 @@ impl RequestControls {
             control::ASSERTION => {
                 self.assertion = Some(control::assertion_filter(control.required_value()?)?.into_owned());
             }
+            SYNC_REQUEST => self.sync = Some(SyncRequest::decode(control)?),
             control::PRE_READ => self.pre_read = Some(selection(control)?),
             control::POST_READ => self.post_read = Some(selection(control)?),
             _ => self.subentries = subentries(control.required_value()?)?,

@@ -9,6 +9,7 @@
 //! access               who may see and do what           control     controls of a request
 //! referral             what is told instead of entries elsewhere   paged   searches that wait for the next page
 //! cluster_order        orders about the cluster, and the gate for changes
+//! sync                 searches that are kept in step (RFC 4533)
 //! virtual_entry: root_dse, subschema_entry, monitor                      entries that are not in the tree
 //! outcome              inner errors as LDAP result codes
 //! ```
@@ -32,6 +33,7 @@ pub mod sasl;
 mod search;
 mod selection;
 mod subschema_entry;
+mod sync;
 mod update;
 mod virtual_entry;
 

@@ -17,6 +17,7 @@ use super::control::{RequestControls, RequestKind};
 use super::outcome::{OperationError, Outcome};
 use super::paged::{self, PagedStore};
 use super::selection::Selection;
+use super::sync::{SendAs, Standing, SyncSearch};
 use super::{Directory, Session, referral, virtual_entry};
 use crate::dit::{Entry, View};
 use crate::model::{Dn, Filter, ResultCode, Scope};
@@ -24,9 +25,10 @@ use crate::policy::limits::SearchLimits;
 use crate::policy::rights::Right;
 use crate::schema::AttributeTypeIndex;
 use crate::search::{
-    AttributeGate, Base, CompiledFilter, Estimate, RunOptions, SearchRun, Step, evaluate, find_base_by,
+    AttributeGate, Base, CompiledFilter, Estimate, RunOptions, SearchRun, Step, Subentries, evaluate, find_base_by,
 };
 use crate::storage::EntryId;
+use crate::wire::sync::{SyncState, state_control};
 use crate::wire::{Controls, LdapResult, ResponseControl, ResponseKind, SearchEntry, SearchRequest, response};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +45,8 @@ const KEPT_CANDIDATES_MAX: u64 = 16_384;
 pub enum Progress {
     /// Call again.
     More,
+    /// Nothing, until something is committed: a search that is kept in step. Call again then.
+    Waits,
     /// The searchResultDone is in the buffer.
     Done,
 }
@@ -57,6 +61,7 @@ enum State {
     /// All PDUs, ready.
     Answered(Vec<u8>),
     Running(Box<Running>),
+    InStep(Box<SyncSearch>),
 }
 
 /// See the module.
@@ -80,6 +85,8 @@ pub(super) struct Running {
     pending: Option<EntryId>,
     last: EntryId,
     name: Vec<u8>,
+    /// Entries go with a sync state.
+    send_as: Option<SendAs>,
 }
 
 struct Page {
@@ -90,7 +97,7 @@ struct Page {
 }
 
 /// Why a step ended.
-enum Pause {
+pub(super) enum Pause {
     /// More to do.
     Budget,
     /// The page is full, and there is more.
@@ -133,6 +140,10 @@ impl Directory {
         let dn = Dn::parse(request.base)?;
         let options = self.options();
         if let Some(answer) = virtual_entry::search(self, session, view, &dn, id, request, controls)? {
+            if controls.sync.is_some() {
+                let text = "this entry is no content that can be kept in step";
+                return Err(OperationError::new(ResultCode::UNWILLING_TO_PERFORM, text));
+            }
             return Ok(State::Answered(answer));
         }
         let limits = options.limits.for_search(&session.requester.kind, request.size_limit, request.time_limit);
@@ -195,18 +206,14 @@ impl Directory {
             ordered: page.is_some(),
             ..RunOptions::new(request.scope)
         };
-        let run = SearchRun::new(view, base.id, Arc::clone(&filter), run_options.clone())?;
-        if !run.estimate().indexed {
-            self.metrics.searches_unindexed_total.increment();
-        }
-        Ok(State::Running(Box::new(Running {
+        let mut running = Box::new(Running {
             asker: access.asker(),
             filter_types: (!names_no_attribute(&request.filter)).then(|| filter.attribute_types().to_vec()),
             filter,
             base: base.id,
             options: run_options,
-            estimate: run.estimate(),
-            run: Some(run),
+            estimate: Estimate { candidates: 0, indexed: true },
+            run: None,
             selection: Selection::new(view.catalog(), request.attributes.iter().copied(), request.types_only),
             sent: 0,
             sent_max: sent_max.map(u64::from),
@@ -215,7 +222,18 @@ impl Directory {
             pending: None,
             last: EntryId::NONE,
             name: Vec::with_capacity(96),
-        })))
+            send_as: None,
+        });
+        if let Some(sync) = &controls.sync {
+            running.keep_in_step();
+            let search = SyncSearch::new(session, view, id, request, controls, sync, running)?;
+            return Ok(State::InStep(Box::new(search)));
+        }
+        running.plan(view)?;
+        if !running.estimate.indexed {
+            self.metrics.searches_unindexed_total.increment();
+        }
+        Ok(State::Running(running))
     }
 }
 
@@ -265,13 +283,19 @@ impl SearchTask {
         match &self.state {
             State::Answered(_) => true,
             State::Running(running) => running.estimate.candidates <= CHEAP_CANDIDATES_MAX,
+            State::InStep(_) => false,
         }
+    }
+
+    /// Whether it goes on until somebody ends it.
+    pub fn is_endless(&self) -> bool {
+        matches!(&self.state, State::InStep(search) if search.is_endless())
     }
 
     /// Entries looked at so far, for logs.
     pub fn examined(&self) -> u64 {
         match &self.state {
-            State::Answered(_) => 0,
+            State::Answered(_) | State::InStep(_) => 0,
             State::Running(running) => running.run.as_ref().map_or(0, SearchRun::examined),
         }
     }
@@ -284,6 +308,7 @@ impl SearchTask {
                 out.append(answer);
                 return Progress::Done;
             }
+            State::InStep(search) => return step_in_step(search, directory, id, out, bytes_max),
             State::Running(running) => (running.page.is_some(), running.step(directory, id, out, bytes_max)),
         };
         let mut cookie = Vec::new();
@@ -321,6 +346,28 @@ impl SearchTask {
     }
 }
 
+fn step_in_step(
+    search: &mut SyncSearch,
+    directory: &Directory,
+    id: i32,
+    out: &mut Vec<u8>,
+    bytes_max: usize,
+) -> Progress {
+    match search.step(directory, out, bytes_max) {
+        Ok(Standing::More) => Progress::More,
+        Ok(Standing::Waits) => Progress::Waits,
+        Ok(Standing::Ends(code, text, control)) => {
+            let result = LdapResult::new(code, text);
+            response::result(out, id, ResponseKind::SearchDone, &result, control.as_slice());
+            Progress::Done
+        }
+        Err(error) => {
+            error.respond(out, id, ResponseKind::SearchDone, &[]);
+            Progress::Done
+        }
+    }
+}
+
 /// Which attributes may be used in the filter; one look at a bit where the rules are the same for all entries.
 struct SearchGate<'a, 'v> {
     access: &'a Access<'v>,
@@ -341,8 +388,65 @@ impl AttributeGate for SearchGate<'_, '_> {
     }
 }
 
+/// What a search that is kept in step (`sync`) takes of a plain one.
 impl Running {
-    fn step(&mut self, directory: &Directory, id: i32, out: &mut Vec<u8>, bytes_max: usize) -> Outcome<Pause> {
+    pub(super) fn asker(&self) -> &Asker {
+        &self.asker
+    }
+
+    pub(super) fn base(&self) -> EntryId {
+        self.base
+    }
+
+    pub(super) fn filter(&self) -> &CompiledFilter {
+        &self.filter
+    }
+
+    pub(super) fn options(&self) -> &RunOptions {
+        &self.options
+    }
+
+    pub(super) fn selection(&mut self) -> &mut Selection {
+        &mut self.selection
+    }
+
+    pub(super) fn send_as(&mut self, send_as: Option<SendAs>) {
+        self.send_as = send_as;
+    }
+
+    /// Entries in the order of their creation, whatever time it takes; of a whole copy subentries are a part.
+    fn keep_in_step(&mut self) {
+        self.options.ordered = true;
+        self.deadline = None;
+        self.selection.leave_out_what_is_local();
+        if self.options.manage_dsa_it && self.options.subentries == Subentries::Hidden {
+            self.options.subentries = Subentries::Included;
+        }
+    }
+
+    /// Begins from the beginning.
+    pub(super) fn plan(&mut self, view: View<'_>) -> Outcome<()> {
+        let run = SearchRun::new(view, self.base, Arc::clone(&self.filter), self.options.clone())?;
+        self.estimate = run.estimate();
+        self.run = Some(run);
+        self.sent = 0;
+        Ok(())
+    }
+
+    /// Frees what only a walk needs.
+    pub(super) fn forget_plan(&mut self) {
+        self.run = None;
+    }
+}
+
+impl Running {
+    pub(super) fn step(
+        &mut self,
+        directory: &Directory,
+        id: i32,
+        out: &mut Vec<u8>,
+        bytes_max: usize,
+    ) -> Outcome<Pause> {
         let snapshot = directory.dit.read()?;
         let view = snapshot.view();
         self.selection.renew(view.catalog());
@@ -360,7 +464,9 @@ impl Running {
         if is_late(self.deadline) {
             return Ok(Pause::End(ResultCode::TIME_LIMIT_EXCEEDED, TIME_LIMIT));
         }
-        let Self { run, selection, sent, sent_max, deadline, page, pending, last, name, filter, options, .. } = self;
+        let Self {
+            run, selection, sent, sent_max, deadline, page, pending, last, name, filter, options, send_as, ..
+        } = self;
         let start = out.len();
         let mut until_clock = CLOCK_EVERY;
         let mut first = match pending.take() {
@@ -395,15 +501,19 @@ impl Running {
                     }
                     name.clear();
                     view.write_dn(&entry, name)?;
+                    let state = send_as.as_ref().map(|send_as| {
+                        selection.show_entry_csn(send_as.entry_csn(entry.record.csn().ms()));
+                        state_control(SyncState::Add, &entry.record.uuid().0)
+                    });
                     let mut pdu = SearchEntry::begin(out, id, name);
                     selection.write(view, &entry, &granted, &mut pdu)?;
-                    pdu.finish(&[]);
+                    pdu.finish(state.as_slice());
                     *sent += 1;
                     *last = entry.id;
                     directory.metrics.entries_sent_total.increment();
                 }
                 Step::Reference(entry) => {
-                    if access.is_visible(&entry) {
+                    if send_as.is_none() && access.is_visible(&entry) {
                         let urls = referral::continuation(view, &entry, options.scope)?;
                         if !urls.is_empty() {
                             response::search_reference(out, id, &urls, &[]);

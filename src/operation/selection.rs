@@ -11,6 +11,7 @@
 
 use super::access::{Access, Granted};
 use super::outcome::Outcome;
+use super::sync::context_csns;
 use crate::dit::{Catalog, Entry, View};
 use crate::model::attribute::split_options;
 use crate::model::{Attribute, AttributeDescription};
@@ -18,7 +19,7 @@ use crate::policy::rights::Right;
 use crate::schema::{AttributeTypeIndex, Schema};
 use crate::search::Computed;
 use crate::state::AttributeId;
-use crate::storage::AttributeSlice;
+use crate::storage::{AttributeSlice, EntryId};
 use crate::wire::SearchEntry;
 use std::ops::Range;
 
@@ -48,6 +49,10 @@ pub(super) struct Selection {
     all_user: bool,
     all_operational: bool,
     types_only: bool,
+    /// contextCSN is asked for; its type, and the name as spelled.
+    context_csn: Option<(AttributeTypeIndex, Option<Range<usize>>)>,
+    /// What entryCSN shows instead of the entry's own.
+    entry_csn: Option<String>,
     /// How many descriptions the catalog had when `stored` was made.
     catalog_length: usize,
 }
@@ -63,6 +68,8 @@ impl Selection {
             all_user: false,
             all_operational: false,
             types_only,
+            context_csn: None,
+            entry_csn: None,
             catalog_length: 0,
         };
         let mut is_empty = true;
@@ -108,6 +115,11 @@ impl Selection {
     }
 
     fn compute(&mut self, schema: &Schema) {
+        if let Some(found) = schema.attribute_type("contextCSN") {
+            let asked = self.asked.iter().find(|asked| asked.index == found.index && asked.options.is_empty());
+            let name = asked.map(|asked| asked.name.clone());
+            self.context_csn = name.or(self.all_operational.then_some(None)).map(|name| (found.index, name));
+        }
         for asked in &self.asked {
             let Some(computed) = Computed::of(schema.attribute_type_at(asked.index)) else { continue };
             if asked.options.is_empty() && !self.computed.iter().any(|(known, ..)| *known == computed) {
@@ -142,6 +154,27 @@ impl Selection {
         // Stable: of those that were named, the first spelling counts.
         self.stored.sort_by_key(|stored| (stored.id, stored.name.is_none()));
         self.stored.dedup_by_key(|stored| stored.id);
+    }
+
+    /// For copies: what another server computes itself is not sent, unless it was named.
+    pub(super) fn leave_out_what_is_local(&mut self) {
+        self.context_csn = None;
+        self.computed.retain(|(computed, _, name)| {
+            name.is_some()
+                || matches!(
+                    computed,
+                    Computed::CreateTimestamp
+                        | Computed::EntryCsn
+                        | Computed::EntryUuid
+                        | Computed::ModifyTimestamp
+                        | Computed::StructuralObjectClass
+                )
+        });
+    }
+
+    /// Shows this as entryCSN of the entries to come; `None`: their own.
+    pub(super) fn show_entry_csn(&mut self, text: Option<String>) {
+        self.entry_csn = text;
     }
 
     /// Takes in what the catalog has learned since; to be called with every new snapshot.
@@ -185,9 +218,20 @@ impl Selection {
             if !granted.for_attribute(Some(*index)) {
                 continue;
             }
-            let values = computed.values(view, entry)?;
+            let values = match (&self.entry_csn, computed) {
+                (Some(text), Computed::EntryCsn) => vec![text.clone().into_bytes()],
+                _ => computed.values(view, entry)?,
+            };
             let spelled = name.clone().and_then(|range| self.text.get(range));
             self.write_values(spelled.unwrap_or_else(|| computed.name().as_bytes()), &values, out);
+        }
+        if let Some((index, name)) = &self.context_csn
+            && entry.record.parent() == EntryId::NONE
+            && granted.for_attribute(Some(*index))
+        {
+            let values: Vec<_> = context_csns(view)?.into_iter().map(String::into_bytes).collect();
+            let spelled = name.clone().and_then(|range| self.text.get(range));
+            self.write_values(spelled.unwrap_or(b"contextCSN"), &values, out);
         }
         Ok(())
     }

@@ -84,6 +84,8 @@ pub(super) struct Connection {
     is_bound: bool,
     /// The client has ended its side.
     pub(super) is_left: bool,
+    /// Commits wake this connection.
+    is_follower: bool,
     /// How much more this turn may do before others have theirs.
     pub(super) turn_left: u32,
     /// What was read and not yet taken: part of a request, or requests that wait.
@@ -125,6 +127,7 @@ impl Connection {
             waits_for_work: false,
             is_bound: false,
             is_left: false,
+            is_follower: false,
             turn_left: 0,
             input: Vec::new(),
             counted_at_work: 0,
@@ -191,6 +194,10 @@ impl Connection {
                 let _ = pin!(tokio::task::yield_now()).poll(context);
             }
             self.count_at_work(self.work.len());
+            if self.is_follower && !self.work.follows_commits() {
+                self.is_follower = false;
+                self.door.registry.set_follower(&self.mailbox, false);
+            }
             self.mailbox.set_deadline(self.deadline_s(&options));
             return Poll::Pending;
         }
@@ -203,6 +210,9 @@ impl Connection {
             for mail in self.mailbox.take_mail() {
                 self.take_mail(mail);
             }
+        }
+        if news.has_committed() {
+            self.work.go_on();
         }
         if news.is_draining() && matches!(self.phase, Phase::Serving | Phase::Finishing { with_notice: false }) {
             self.phase = Phase::Finishing { with_notice: true };
@@ -372,6 +382,14 @@ impl Connection {
             && self.output.len() <= options.output_bytes / STEP_ROOM_DIVISOR
     }
 
+    /// Has commits wake this connection; before the search that wants it looks at the tree for the first time.
+    pub(super) fn follow_commits(&mut self) {
+        if !self.is_follower {
+            self.is_follower = true;
+            self.door.registry.set_follower(&self.mailbox, true);
+        }
+    }
+
     /// Gives one search a step if it can have one.
     fn step_search(&mut self, options: &Options) -> bool {
         if !self.search_has_room(options) {
@@ -390,6 +408,9 @@ impl Connection {
     }
 
     fn finish_when_idle(&mut self) {
+        if matches!(self.phase, Phase::Finishing { .. }) {
+            self.work.abandon_endless();
+        }
         if let Phase::Finishing { with_notice } = self.phase
             && self.work.is_empty()
         {

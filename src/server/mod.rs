@@ -41,6 +41,8 @@ use registry::Registry;
 
 /// How often deadlines are looked at; all of them are in whole seconds.
 const TICK: Duration = Duration::from_secs(1);
+/// After a commit so much time passes before the next one is told to those who follow: many commits make one message.
+const COMMITS_APART: Duration = Duration::from_millis(2);
 /// A client that takes no answer for so long is not waited for any longer, in seconds.
 const WRITE_STALL_S: u32 = 30;
 /// How long a connection that we end is kept so that the last words reach the client.
@@ -158,6 +160,16 @@ impl Server {
                 ticks.tick().await;
                 let Some(door) = watched.upgrade() else { return };
                 door.registry.tick(seconds(door.clock.monotonic()));
+            }
+        });
+        let told = Arc::downgrade(&door);
+        let mut commits = door.directory.dit().feed().follow();
+        tokio::spawn(async move {
+            while commits.changed().await.is_ok() {
+                let Some(door) = told.upgrade() else { return };
+                door.registry.committed();
+                drop(door);
+                tokio::time::sleep(COMMITS_APART).await;
             }
         });
         Self(door)

@@ -23,6 +23,8 @@ const TICKED: u8 = 2;
 const DRAIN: u8 = 4;
 /// Say good-bye now.
 const END: u8 = 8;
+/// The tree changed.
+const COMMITTED: u8 = 16;
 
 /// An answer that comes from another thread.
 pub(super) struct Mail {
@@ -61,6 +63,10 @@ impl News {
 
     pub(super) fn is_ended(self) -> bool {
         self.0 & END != 0
+    }
+
+    pub(super) fn has_committed(self) -> bool {
+        self.0 & COMMITTED != 0
     }
 }
 
@@ -145,6 +151,8 @@ pub(super) struct Registry {
 #[derive(Default)]
 struct Open {
     mailboxes: HashMap<u64, Arc<Mailbox>>,
+    /// Those that want to hear of commits.
+    followers: HashMap<u64, Arc<Mailbox>>,
     /// What those that come late are told at once.
     news: u8,
 }
@@ -167,7 +175,26 @@ impl Registry {
 
     /// Removes a connection.
     pub(super) fn remove(&self, mailbox: &Mailbox) {
-        self.open().mailboxes.remove(&mailbox.id);
+        let mut open = self.open();
+        open.mailboxes.remove(&mailbox.id);
+        open.followers.remove(&mailbox.id);
+    }
+
+    /// Whether the connection is told of commits from now on.
+    pub(super) fn set_follower(&self, mailbox: &Arc<Mailbox>, follows: bool) {
+        let mut open = self.open();
+        if follows {
+            open.followers.insert(mailbox.id, Arc::clone(mailbox));
+        } else {
+            open.followers.remove(&mailbox.id);
+        }
+    }
+
+    /// Tells those who follow of a commit.
+    pub(super) fn committed(&self) {
+        for mailbox in self.open().followers.values() {
+            mailbox.raise(COMMITTED);
+        }
     }
 
     /// How many are open.

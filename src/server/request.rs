@@ -54,7 +54,13 @@ impl Connection {
                 return Taken::Yes;
             }
             // RFC 4511 4.2.1: what is at work is finished before a bind begins.
-            Request::Bind(_) if !self.work.is_empty() => return Taken::NotYet,
+            // A search that would never end is given up for it.
+            Request::Bind(_) if !self.work.is_empty() => {
+                self.work.abandon_endless();
+                if !self.work.is_empty() {
+                    return Taken::NotYet;
+                }
+            }
             _ => {}
         }
         if self.work.is_in_use(message.id) {
@@ -82,6 +88,9 @@ impl Connection {
             Request::Search(request) => {
                 self.door.metrics.searches_total.increment();
                 let mut task = self.door.directory.search(&mut self.session, id, request, &message.controls);
+                if task.is_endless() {
+                    self.follow_commits();
+                }
                 let out = self.output.buffer();
                 let room = options.output_bytes.saturating_sub(out.len());
                 let is_done = task.estimate_is_cheap() && task.step(&self.door.directory, out, room) == Progress::Done;

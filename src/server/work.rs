@@ -2,7 +2,8 @@
 //! answer (the writer, the hashing threads).
 //!
 //! Searches take turns: the one that had a step goes to the end of the line, so that a dump of everything does not
-//! hold up the small search behind it.
+//! hold up the small search behind it. One that is kept in step (RFC 4533) and has told everything stands aside until
+//! the next commit.
 
 use std::collections::VecDeque;
 
@@ -37,13 +38,15 @@ struct Running {
 pub(super) struct Work {
     waiting: Vec<Waiting>,
     searches: VecDeque<Box<Running>>,
+    /// They wait for a commit.
+    standing: Vec<Box<Running>>,
     last_serial: u32,
 }
 
 impl Work {
     /// Requests at work.
     pub(super) fn len(&self) -> usize {
-        self.waiting.len() + self.searches.len()
+        self.waiting.len() + self.searches.len() + self.standing.len()
     }
 
     /// Whether nothing is at work.
@@ -59,7 +62,23 @@ impl Work {
     /// Whether a request with this id is at work.
     pub(super) fn is_in_use(&self, id: i32) -> bool {
         self.waiting.iter().any(|waiting| waiting.id == id && !waiting.is_abandoned)
-            || self.searches.iter().any(|running| running.id == id)
+            || self.searches.iter().chain(&self.standing).any(|running| running.id == id)
+    }
+
+    /// Whether some search wants to hear of commits.
+    pub(super) fn follows_commits(&self) -> bool {
+        !self.standing.is_empty() || self.searches.iter().any(|running| running.task.is_endless())
+    }
+
+    /// Something was committed: those that stand go on.
+    pub(super) fn go_on(&mut self) {
+        self.searches.extend(self.standing.drain(..));
+    }
+
+    /// Ends searches that would never end, without an answer: before a bind, and when the connection ends.
+    pub(super) fn abandon_endless(&mut self) {
+        self.go_on();
+        self.searches.retain(|running| !running.task.is_endless());
     }
 
     /// Notes a request that somebody else answers; returns the serial number for the answer.
@@ -103,6 +122,10 @@ impl Work {
                 self.searches.push_back(running);
                 None
             }
+            Progress::Waits => {
+                self.standing.push(running);
+                None
+            }
             Progress::Done => {
                 if self.searches.is_empty() {
                     self.searches = VecDeque::new();
@@ -139,12 +162,16 @@ impl Work {
 
     /// Stops all searches without an answer.
     pub(super) fn abandon_searches(&mut self) {
+        self.go_on();
         for running in std::mem::take(&mut self.searches) {
             running.task.abandon();
         }
     }
 
     fn take_search(&mut self, id: i32) -> Option<Box<Running>> {
+        if let Some(index) = self.standing.iter().position(|running| running.id == id) {
+            return Some(self.standing.swap_remove(index));
+        }
         let index = self.searches.iter().position(|running| running.id == id)?;
         self.searches.remove(index)
     }

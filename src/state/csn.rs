@@ -107,20 +107,8 @@ impl Csn {
     ///
     /// For one `sid` the order of the texts is the order of the CSNs of one epoch.
     pub fn openldap_text(self, sid: u16) -> String {
-        let ms = i64::try_from(self.ms()).unwrap_or(i64::MAX);
-        let at = OffsetDateTime::from_unix_timestamp(ms / 1000).unwrap_or_else(|_| PrimitiveDateTime::MAX.assume_utc());
-        format!(
-            "{:04}{:02}{:02}{:02}{:02}{:02}.{:03}000Z#{:06x}#{:03x}#000000",
-            at.year(),
-            u8::from(at.month()),
-            at.day(),
-            at.hour(),
-            at.minute(),
-            at.second(),
-            ms % 1000,
-            self.counter(),
-            sid & 0xfff
-        )
+        let count = u32::from(self.counter());
+        OpenLdapCsn { ms: self.ms(), microseconds: 0, count, sid, modification: 0 }.to_string()
     }
 }
 
@@ -153,6 +141,29 @@ pub struct OpenLdapCsn {
     pub sid: u16,
     /// Modification number, always 0 in what OpenLDAP writes today.
     pub modification: u32,
+}
+
+/// The text that OpenLDAP reads; numbers that are too large for their place lose their upper bits.
+impl fmt::Display for OpenLdapCsn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = i64::try_from(self.ms).unwrap_or(i64::MAX);
+        let at = OffsetDateTime::from_unix_timestamp(ms / 1000).unwrap_or_else(|_| PrimitiveDateTime::MAX.assume_utc());
+        write!(
+            f,
+            "{:04}{:02}{:02}{:02}{:02}{:02}.{:03}{:03}Z#{:06x}#{:03x}#{:06x}",
+            at.year(),
+            u8::from(at.month()),
+            at.day(),
+            at.hour(),
+            at.minute(),
+            at.second(),
+            ms % 1000,
+            self.microseconds % 1000,
+            self.count & 0xff_ffff,
+            self.sid & 0xfff,
+            self.modification & 0xff_ffff
+        )
+    }
 }
 
 impl OpenLdapCsn {

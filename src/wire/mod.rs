@@ -21,6 +21,7 @@ mod frame;
 mod request;
 pub mod response;
 mod search;
+pub mod sync;
 mod update;
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ mod rfc4525_increment;
 mod rfc4527_read_entry;
 mod rfc4528_assertion;
 mod rfc4532_whoami;
+mod rfc4533_sync;
 mod sasl_external;
 mod shutdown_notice;
 mod starttls;

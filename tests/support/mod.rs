@@ -80,6 +80,10 @@ pub(crate) mod oid {
     pub(crate) const TRUE_FALSE_FILTERS: &str = "1.3.6.1.4.1.4203.1.5.3";
     pub(crate) const IN_CHAIN: &str = "1.2.840.113556.1.4.1941";
     pub(crate) const BIT_AND: &str = "1.2.840.113556.1.4.803";
+    pub(crate) const SYNC_REQUEST: &str = "1.3.6.1.4.1.4203.1.9.1.1";
+    pub(crate) const SYNC_STATE: &str = "1.3.6.1.4.1.4203.1.9.1.2";
+    pub(crate) const SYNC_DONE: &str = "1.3.6.1.4.1.4203.1.9.1.3";
+    pub(crate) const SYNC_INFO: &str = "1.3.6.1.4.1.4203.1.9.1.4";
     /// In nobody's schema: an OID below 2.25 made for this purpose.
     pub(crate) const UNKNOWN: &str = "2.25.226734431000227364254570923804739913085.99.1";
 }

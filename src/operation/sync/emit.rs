@@ -1,0 +1,355 @@
+//! Changes as messages: each touched entry as it is now, or named as gone.
+
+use super::Question;
+use super::cookie::Position;
+use super::gather::{Changes, ENTRIES_MAX, InTheWay, Sent};
+use crate::dit::{DitError, Entry, View};
+use crate::model::{EntryUuid, Scope};
+use crate::operation::Directory;
+use crate::operation::access::{Access, Asker};
+use crate::operation::outcome::Outcome;
+use crate::operation::search::Running;
+use crate::policy::rights::Right;
+use crate::search::{AttributeGate, Subentries, evaluate};
+use crate::schema::AttributeTypeIndex;
+use crate::storage::{ENTRY_REFERRAL, ENTRY_SUBENTRY, EntryId};
+use crate::wire::sync::{SYNC_INFO, SyncInfo, SyncState, state_control};
+use crate::wire::{SearchEntry, response};
+use hashbrown::HashSet;
+use std::collections::VecDeque;
+
+/// Entries named as gone in one message.
+const GONE_MAX: usize = 1_000;
+/// Entries looked at in one step.
+const STEP_MAX: usize = 512;
+
+/// How entries of a refresh of everything are sent.
+#[derive(Clone, Debug)]
+pub(in crate::operation) struct SendAs {
+    /// Their entryCSN is made above what the client has; `None`: it has nothing.
+    pub(super) position: Option<Position>,
+}
+
+impl SendAs {
+    /// entryCSN of an entry whose own newest change is of `own_ms`, where another than that is to be told.
+    pub(in crate::operation) fn entry_csn(&self, own_ms: u64) -> Option<String> {
+        self.position.as_ref().map(|position| position.changed_csn(own_ms, false))
+    }
+}
+
+/// Entries on their way to a client.
+pub(super) struct Emission {
+    pub(super) changes: Changes,
+    named: VecDeque<EntryUuid>,
+    way: InTheWay,
+    rest: VecDeque<EntryUuid>,
+    gone: Vec<EntryUuid>,
+    /// Messages so far.
+    pub(super) sent: u64,
+}
+
+/// To whom, and how.
+pub(super) struct Teller<'a> {
+    pub(super) id: i32,
+    pub(super) refresh: bool,
+    /// The client has exactly what it was told: who came and went since is not known to it.
+    pub(super) is_exact: bool,
+    pub(super) question: Question,
+    pub(super) running: &'a mut Running,
+}
+
+struct Gate<'a, 'v>(&'a Access<'v>);
+
+impl AttributeGate for Gate<'_, '_> {
+    fn searchable(&self, entry: &Entry<'_>, attribute: AttributeTypeIndex) -> bool {
+        self.0.may_search(entry, attribute)
+    }
+
+    fn unrestricted(&self) -> bool {
+        self.0.is_administrator()
+    }
+}
+
+impl Emission {
+    /// Finds what else looks different than before. `None`: too much does.
+    pub(super) fn new(view: View<'_>, mut changes: Changes, question: &Question) -> Outcome<Option<Self>> {
+        let parent_of = |uuid| -> Result<Option<EntryId>, DitError> {
+            let Some(id) = view.by_uuid(uuid)? else { return Ok(None) };
+            Ok(view.entry(id)?.map(|entry| entry.record.parent()))
+        };
+        let way = InTheWay::of(&changes, parent_of)?;
+        let mut rest = VecDeque::new();
+        let mut seen = HashSet::new();
+        let mut referrers = Vec::new();
+        let takes_along = question.names && matches!(question.scope, Scope::Subtree | Scope::Subordinate);
+        for (uuid, named) in changes.named.iter().filter(|(_, named)| !named.born || named.dead) {
+            let mut renamed = vec![*uuid];
+            if let Some(id) = view.by_uuid(*uuid)?.filter(|_| !named.dead) {
+                let mut below = vec![id];
+                while let Some(id) = below.pop() {
+                    for child in view.children(id)? {
+                        let child = child?;
+                        below.push(child);
+                        let Some(entry) = view.entry(child)? else { continue };
+                        renamed.push(entry.record.uuid());
+                        if takes_along && seen.insert(entry.record.uuid()) {
+                            rest.push_back(entry.record.uuid());
+                        }
+                        if renamed.len() > ENTRIES_MAX {
+                            return Ok(None);
+                        }
+                    }
+                }
+            }
+            for uuid in renamed {
+                if !view.referrers(uuid, ENTRIES_MAX, &mut referrers)? {
+                    return Ok(None);
+                }
+            }
+        }
+        for id in referrers {
+            let Some(entry) = view.entry(id)? else { continue };
+            if seen.insert(entry.record.uuid()) {
+                rest.push_back(entry.record.uuid());
+            }
+        }
+        rest.extend(changes.take_others().into_iter().filter(|uuid| seen.insert(*uuid)));
+        if question.groups {
+            rest.extend(changes.linked.iter().copied().filter(|uuid| seen.insert(*uuid)));
+        }
+        let named = changes.named_in_order();
+        Ok(Some(Self { changes, named, way, rest, gone: Vec::new(), sent: 0 }))
+    }
+
+    /// Sends on. Returns whether all is sent.
+    pub(super) fn step(
+        &mut self,
+        directory: &Directory,
+        asker: &Asker,
+        view: View<'_>,
+        teller: Teller<'_>,
+        out: &mut Vec<u8>,
+        bytes_max: usize,
+    ) -> Outcome<bool> {
+        let access = directory.access.renew(&directory.dit, asker, view)?;
+        teller.running.selection().renew(view.catalog());
+        let start = out.len();
+        let mut step = Step { emission: self, view, access: &access, teller, out };
+        for _ in 0..STEP_MAX {
+            if step.out.len() - start >= bytes_max {
+                return Ok(false);
+            }
+            if let Some(uuid) = step.emission.named.pop_front() {
+                step.named(uuid)?;
+            } else if let Some(uuid) = step.emission.rest.pop_front() {
+                if !step.emission.changes.named.contains_key(&uuid) {
+                    step.tell(uuid, false, false)?;
+                }
+            } else {
+                step.flush_gone();
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// One step in one snapshot.
+struct Step<'s, 'v> {
+    emission: &'s mut Emission,
+    view: View<'v>,
+    access: &'s Access<'v>,
+    teller: Teller<'s>,
+    out: &'s mut Vec<u8>,
+}
+
+impl Step<'_, '_> {
+    /// Sends an entry whose name changed, after its superiors and after those who may still have that name.
+    fn named(&mut self, uuid: EntryUuid) -> Outcome<()> {
+        let mut order = vec![uuid];
+        if let Some(id) = self.view.by_uuid(uuid)?
+            && let Some(entry) = self.view.entry(id)?
+        {
+            for superior in self.view.superiors(&entry)? {
+                let Some(superior) = self.view.entry(superior)? else { continue };
+                order.push(superior.record.uuid());
+            }
+        }
+        for uuid in order.into_iter().rev() {
+            let Some(named) = self.emission.changes.named.get(&uuid).copied() else { continue };
+            if named.sent == Sent::Yes {
+                continue;
+            }
+            if let Some(id) = self.view.by_uuid(uuid)?
+                && let Some(entry) = self.view.entry(id)?
+            {
+                for other in self.emission.way.of_name(entry.record.parent(), named.last) {
+                    self.move_aside(other, uuid)?;
+                }
+            }
+            self.mark(uuid, Sent::Yes);
+            self.tell(uuid, named.born, false)?;
+        }
+        Ok(())
+    }
+
+    fn move_aside(&mut self, other: EntryUuid, taker: EntryUuid) -> Outcome<()> {
+        let Some(named) = self.emission.changes.named.get(&other).copied() else { return Ok(()) };
+        if other == taker || named.sent != Sent::No {
+            return Ok(());
+        }
+        let stays = self.tell(other, false, true)?;
+        self.mark(other, if stays { Sent::Aside } else { Sent::Yes });
+        Ok(())
+    }
+
+    fn mark(&mut self, uuid: EntryUuid, sent: Sent) {
+        if let Some(named) = self.emission.changes.named.get_mut(&uuid) {
+            named.sent = sent;
+        }
+    }
+
+    /// Sends the entry, or that it is gone; says whether it is in the content. `aside`: under a passing name.
+    fn tell(&mut self, uuid: EntryUuid, born: bool, aside: bool) -> Outcome<bool> {
+        let id = self.view.by_uuid(uuid)?;
+        let entry = match id {
+            Some(id) => self.view.entry(id)?,
+            None => None,
+        };
+        let Some(entry) = entry else {
+            self.gone_entry(uuid)?;
+            return Ok(false);
+        };
+        let in_scope = self.is_in_scope(entry.id, entry.record.parent())?;
+        let granted = self.access.granted(&entry, Right::Read);
+        let running = &*self.teller.running;
+        let is_content = in_scope
+            && shows(&entry, running)
+            && evaluate(running.filter(), self.view, &entry, &Gate(self.access))?.is_true()
+            && granted.for_anything();
+        if !is_content {
+            // Whoever is elsewhere and did not move was never here.
+            let unknown = (!in_scope && !self.emission.changes.any_moved) || (born && self.teller.is_exact);
+            if !unknown {
+                self.gone(uuid, None);
+            }
+            return Ok(false);
+        }
+        self.flush_gone();
+        let running = &mut *self.teller.running;
+        let position = self.emission.changes.target();
+        let csn = position.changed_csn(entry.record.csn().ms(), aside);
+        let mut name = Vec::with_capacity(96);
+        if aside && entry.id != running.base() {
+            name.extend_from_slice(b"cn=");
+            name.extend_from_slice(&uuid.to_text());
+            name.push(b',');
+            name.extend_from_slice(self.view.dn_text(running.base())?.unwrap_or_default().as_bytes());
+        } else {
+            self.view.write_dn(&entry, &mut name)?;
+        }
+        let state = if born { SyncState::Add } else { SyncState::Modify };
+        let mut pdu = SearchEntry::begin(self.out, self.teller.id, &name);
+        let selection = running.selection();
+        selection.show_entry_csn(Some(csn));
+        selection.write(self.view, &entry, &granted, &mut pdu)?;
+        selection.show_entry_csn(None);
+        pdu.finish(&[state_control(state, &uuid.0)]);
+        self.emission.sent += 1;
+        Ok(true)
+    }
+
+    /// An entry that is not there any more.
+    fn gone_entry(&mut self, uuid: EntryUuid) -> Outcome<()> {
+        let born = self.emission.changes.named.get(&uuid).is_some_and(|named| named.born);
+        if born && self.teller.is_exact {
+            return Ok(());
+        }
+        let is_base = uuid == self.teller.question.base;
+        let mut place = self.view.last_place(uuid)?;
+        let name = match &place {
+            Some((rdn, parent)) => match self.view.by_uuid(*parent)? {
+                Some(parent) => self.view.dn_text(parent)?.map(|parent| format!("{rdn},{parent}")),
+                None => None,
+            },
+            None => None,
+        };
+        // Deleted elsewhere: the first superior that is still there tells.
+        let mut depth = 0;
+        while let Some((_, parent)) = place.take_if(|_| !is_base && !self.emission.changes.any_moved && depth < 256) {
+            depth += 1;
+            match self.view.by_uuid(parent)? {
+                Some(id) => {
+                    let superior = self.view.entry(id)?.map_or(EntryId::NONE, |entry| entry.record.parent());
+                    let was_in_scope = match self.teller.question.scope {
+                        Scope::OneLevel if depth == 1 => id == self.teller.running.base(),
+                        Scope::OneLevel | Scope::Base => false,
+                        Scope::Subtree | Scope::Subordinate => {
+                            id == self.teller.running.base() || self.is_in_scope(id, superior)?
+                        }
+                    };
+                    if !was_in_scope {
+                        return Ok(());
+                    }
+                }
+                None => place = self.view.last_place(parent)?,
+            }
+        }
+        self.gone(uuid, name);
+        Ok(())
+    }
+
+    /// RFC 4533 3.3.2, 3.4.2: by name in sets while refreshing, one by one later. A set where no DN can be told.
+    fn gone(&mut self, uuid: EntryUuid, name: Option<String>) {
+        self.emission.sent += 1;
+        match name {
+            Some(name) if !self.teller.refresh => {
+                self.flush_gone();
+                let pdu = SearchEntry::begin(self.out, self.teller.id, name.as_bytes());
+                pdu.finish(&[state_control(SyncState::Delete, &uuid.0)]);
+            }
+            _ => {
+                self.emission.gone.push(uuid);
+                if self.emission.gone.len() >= GONE_MAX {
+                    self.flush_gone();
+                }
+            }
+        }
+    }
+
+    fn flush_gone(&mut self) {
+        if self.emission.gone.is_empty() {
+            return;
+        }
+        let uuids = std::mem::take(&mut self.emission.gone).into_iter().map(|uuid| uuid.0).collect();
+        let info = SyncInfo::IdSet { cookie: None, deletes: true, uuids };
+        response::intermediate(self.out, self.teller.id, Some(SYNC_INFO), Some(&info.encode()), &[]);
+    }
+
+    fn is_in_scope(&self, id: EntryId, parent: EntryId) -> Outcome<bool> {
+        let base = self.teller.running.base();
+        Ok(match self.teller.question.scope {
+            Scope::Base => id == base,
+            Scope::OneLevel => parent == base,
+            Scope::Subtree => self.view.is_within(id, base)?,
+            Scope::Subordinate => id != base && self.view.is_within(id, base)?,
+        })
+    }
+}
+
+/// Whether entries of this kind are content at all.
+fn shows(entry: &Entry<'_>, running: &Running) -> bool {
+    let flags = entry.record.flags();
+    let options = running.options();
+    if options.scope == Scope::Base {
+        return true;
+    }
+    if flags & ENTRY_REFERRAL != 0 && !options.manage_dsa_it {
+        return false;
+    }
+    match options.subentries {
+        Subentries::Hidden => flags & ENTRY_SUBENTRY == 0,
+        Subentries::Included => true,
+        Subentries::Only => flags & ENTRY_SUBENTRY != 0,
+    }
+}

@@ -1,0 +1,360 @@
+//! Content synchronisation (RFC 4533): a search whose result a client keeps, brought up to date from the log.
+//!
+//! Without a usable cookie everything is sent, and whatever the client has and was not named is gone (the present
+//! phase). With one, exactly the entries that the log names since are looked at: those that are in the content now are
+//! sent, the others are named as deleted. In the persist stage the same is done after each commit, from the position
+//! that the client has; nothing is queued for it, so that a slow client costs no memory, and one that falls behind the
+//! log's beginning hears e-syncRefreshRequired.
+//!
+//! Invariants
+//! - What is sent is as of now or newer than the cookie says, never older: a cookie is given after all up to it is sent.
+//! - What the requester may not see is not sent; a change of access rules ends in a refresh of everything.
+//! - A node that does not hold all of a cookie says busy: it would send older content than the client has.
+//!
+//! Also sent as changed are entries whose own content stayed and whose appearance did not: those that link to an entry
+//! which was renamed, moved or deleted. Entries below a renamed one are not: their names follow (as slapd does it too).
+//!
+//! ```text
+//! cookie   positions as text     gather   which entries, in which order     emit   entries and deletes as messages
+//! ```
+
+mod cookie;
+mod emit;
+mod gather;
+
+use super::access::Asker;
+use super::control::RequestControls;
+use super::outcome::{OperationError, Outcome};
+use super::search::{Pause, Running};
+use super::{Directory, Session, paged};
+use crate::dit::{DitError, LogRange, LoggedChange, View};
+use crate::model::{EntryUuid, Filter, ResultCode, Scope};
+use crate::policy::requester::Requester;
+use crate::state::UpdateVector;
+use crate::storage::{EntryId, MetaName};
+use crate::wire::sync::{SYNC_INFO, SyncInfo, SyncMode, SyncRequest, done_control};
+use crate::wire::{ResponseControl, SearchRequest, response};
+use cookie::{Maker, Position};
+use emit::Emission;
+pub(super) use emit::SendAs;
+use gather::{Changes, Read};
+
+/// A new cookie is told after so many changes of which none was in the content.
+const SILENT_CHANGES_MAX: u64 = 1_000;
+
+/// How a step ended.
+pub(super) enum Standing {
+    /// There is more to do.
+    More,
+    /// Nothing, until the next commit.
+    Waits,
+    /// It ends so.
+    Ends(ResultCode, &'static str, Option<ResponseControl>),
+}
+
+/// See the module.
+pub(super) struct SyncSearch {
+    id: i32,
+    asker: Asker,
+    requester: Option<EntryUuid>,
+    running: Box<Running>,
+    mode: SyncMode,
+    reload_hint: bool,
+    maker: Maker,
+    /// What the client has.
+    position: Position,
+    /// It came with a cookie: it has entries with entryCSNs of ours.
+    had_cookie: bool,
+    /// Something was sent that is newer than `position`.
+    drifted: bool,
+    /// Changes since the last cookie that the client was told.
+    silent: u64,
+    question: Question,
+    stage: Stage,
+}
+
+/// What the search depends on besides the entries themselves.
+#[derive(Clone, Copy)]
+pub(super) struct Question {
+    pub(super) scope: Scope,
+    /// The entry that it begins at.
+    pub(super) base: EntryUuid,
+    /// Names decide what is in the content: who is moved or renamed takes along what is below.
+    pub(super) names: bool,
+    /// Groups decide it, or are shown.
+    pub(super) groups: bool,
+}
+
+enum Stage {
+    /// Everything is sent.
+    Everything,
+    /// What changed is sent.
+    Changes {
+        /// In the refresh stage.
+        refresh: bool,
+        work: Box<Changes>,
+    },
+    Emitting {
+        refresh: bool,
+        work: Box<Emission>,
+    },
+    /// All is sent.
+    Standing,
+}
+
+impl SyncSearch {
+    /// A search with a sync request control. `running` is the plain search, not begun.
+    pub(super) fn new(
+        session: &Session,
+        view: View<'_>,
+        id: i32,
+        request: &SearchRequest<'_>,
+        controls: &RequestControls,
+        sync: &SyncRequest,
+        running: Box<Running>,
+    ) -> Outcome<Self> {
+        if request.deref.derefs_in_searching() {
+            // RFC 4533 3.
+            return Err(refused(ResultCode::PROTOCOL_ERROR, "aliases are not followed in a search that is kept in step"));
+        }
+        if controls.paged.is_some() {
+            return Err(refused(ResultCode::UNWILLING_TO_PERFORM, "a search that is kept in step has no pages"));
+        }
+        let vector = view.update_vector()?;
+        let cluster = view.reader().meta(MetaName::Cluster)?.and_then(|id| id.first_chunk().copied()).unwrap_or_default();
+        let mut maker = Maker { cluster, question: question_hash(request, controls, &session.requester), rid: 0 };
+        let brought = sync.cookie.as_ref().and_then(|cookie| maker.read(cookie, &vector));
+        if let Some(missing) = brought.as_ref().and_then(|brought| missing(brought, &vector)) {
+            return Err(OperationError::new(ResultCode::BUSY, missing));
+        }
+        let base = view.entry(running.base())?;
+        let is_suffix = base.is_some_and(|base| base.record.parent() == EntryId::NONE);
+        let mut made = Self {
+            id,
+            asker: running.asker().clone(),
+            requester: session.requester.entry_uuid(),
+            question: Question {
+                scope: request.scope,
+                base: base.map_or(EntryUuid::NIL, |base| base.record.uuid()),
+                names: names_places(&request.filter) || !session.requester.is_administrator() || !is_suffix,
+                groups: mentions_groups(request),
+            },
+            running,
+            mode: sync.mode,
+            reload_hint: sync.reload_hint,
+            maker,
+            position: Position::default(),
+            had_cookie: sync.cookie.is_some(),
+            drifted: false,
+            silent: 0,
+            stage: Stage::Standing,
+        };
+        match brought {
+            Some(position) => {
+                let work = Box::new(Changes::new(&position, &vector));
+                made.position = position;
+                made.stage = Stage::Changes { refresh: true, work };
+            }
+            None if sync.cookie.is_some() && sync.reload_hint => {
+                return Err(refused(ResultCode::E_SYNC_REFRESH_REQUIRED, NOT_OURS));
+            }
+            None => made.send_everything(view, &vector)?,
+        }
+        Ok(made)
+    }
+
+    /// Whether it goes on until somebody ends it.
+    pub(super) fn is_endless(&self) -> bool {
+        self.mode == SyncMode::RefreshAndPersist
+    }
+
+    /// Goes on; appends some `bytes_max` bytes.
+    pub(super) fn step(&mut self, directory: &Directory, out: &mut Vec<u8>, bytes_max: usize) -> Outcome<Standing> {
+        let start = out.len();
+        if let Stage::Everything = self.stage {
+            return self.step_everything(directory, out, bytes_max);
+        }
+        let snapshot = directory.dit().read()?;
+        let view = snapshot.view();
+        let vector = view.update_vector()?;
+        loop {
+            match &mut self.stage {
+                Stage::Everything => return Ok(Standing::More),
+                Stage::Standing => {
+                    let later = Position::of(&vector);
+                    if later.sequences.iter().all(|(origin, held)| self.position.sequence(*origin) >= *held) {
+                        return Ok(Standing::Waits);
+                    }
+                    let work = Box::new(Changes::new(&self.position, &vector));
+                    self.stage = Stage::Changes { refresh: false, work };
+                }
+                Stage::Changes { refresh, work } => {
+                    let refresh = *refresh;
+                    match work.read(view, self.requester)? {
+                        Read::More if work.count % 4_096 < 64 && work.count > 4_096 => return Ok(Standing::More),
+                        Read::More => {}
+                        Read::Lost => return self.lost(view, &vector, refresh, TOO_OLD),
+                        Read::Done if work.rules && !self.asker.is_administrator() => {
+                            return self.lost(view, &vector, refresh, OTHER_RULES);
+                        }
+                        Read::Done => {
+                            let work = std::mem::take(&mut **work);
+                            let Some(work) = Emission::new(view, work, &self.question)? else {
+                                return self.lost(view, &vector, refresh, TOO_MUCH);
+                            };
+                            self.stage = Stage::Emitting { refresh, work: Box::new(work) };
+                        }
+                    }
+                }
+                Stage::Emitting { refresh, work } => {
+                    let refresh = *refresh;
+                    let teller = emit::Teller {
+                        id: self.id,
+                        refresh,
+                        is_exact: !self.drifted,
+                        question: self.question,
+                        running: &mut self.running,
+                    };
+                    let room = bytes_max.saturating_sub(out.len() - start);
+                    let is_done = work.step(directory, &self.asker, view, teller, out, room)?;
+                    if !is_done {
+                        self.drifted = true;
+                        return Ok(Standing::More);
+                    }
+                    let (sent, changes) = (work.sent, work.changes.count);
+                    let target = work.changes.target().clone();
+                    // Entries were looked at in this snapshot; at other than the target they may be newer.
+                    self.drifted = Position::of(&vector).sequences != target.sequences;
+                    self.position.advance(&target);
+                    self.silent += changes;
+                    self.stage = Stage::Standing;
+                    if refresh {
+                        return Ok(self.refreshed(out, true));
+                    }
+                    if sent > 0 || self.silent >= SILENT_CHANGES_MAX {
+                        self.silent = 0;
+                        self.tell(out, &SyncInfo::NewCookie(self.maker.cookie(&self.position)));
+                    }
+                }
+            }
+            if out.len() - start >= bytes_max {
+                return Ok(Standing::More);
+            }
+        }
+    }
+
+    fn step_everything(&mut self, directory: &Directory, out: &mut Vec<u8>, bytes_max: usize) -> Outcome<Standing> {
+        Ok(match self.running.step(directory, self.id, out, bytes_max)? {
+            Pause::Budget | Pause::PageFull => Standing::More,
+            Pause::End(ResultCode::SUCCESS, _) => {
+                self.running.send_as(None);
+                self.running.forget_plan();
+                // The walk may have seen more than the position says.
+                self.drifted = true;
+                self.stage = Stage::Standing;
+                self.refreshed(out, false)
+            }
+            Pause::End(code, text) => Standing::Ends(code, text, None),
+        })
+    }
+
+    /// The refresh stage is over. `deletes`: what left the content was named.
+    fn refreshed(&mut self, out: &mut Vec<u8>, deletes: bool) -> Standing {
+        self.silent = 0;
+        let cookie = self.maker.cookie(&self.position);
+        if self.mode == SyncMode::RefreshOnly {
+            return Standing::Ends(ResultCode::SUCCESS, "", Some(done_control(&cookie, deletes)));
+        }
+        let cookie = Some(cookie);
+        self.tell(out, &match deletes {
+            true => SyncInfo::RefreshDelete { cookie, done: true },
+            false => SyncInfo::RefreshPresent { cookie, done: true },
+        });
+        Standing::More
+    }
+
+    fn tell(&self, out: &mut Vec<u8>, info: &SyncInfo) {
+        response::intermediate(out, self.id, Some(SYNC_INFO), Some(&info.encode()), &[]);
+    }
+
+    /// What changed cannot be told: everything is sent anew, or the client is told to ask for that.
+    fn lost(&mut self, view: View<'_>, vector: &UpdateVector, refresh: bool, why: &'static str) -> Outcome<Standing> {
+        if !refresh || self.reload_hint {
+            return Ok(Standing::Ends(ResultCode::E_SYNC_REFRESH_REQUIRED, why, None));
+        }
+        self.send_everything(view, vector)?;
+        Ok(Standing::More)
+    }
+
+    fn send_everything(&mut self, view: View<'_>, vector: &UpdateVector) -> Outcome<()> {
+        let time_ms = self.position.time_ms.max(newest_ms(view, vector)?);
+        self.position = Position { time_ms, ..Position::of(vector) };
+        let csn = self.had_cookie.then(|| self.position.clone());
+        self.running.plan(view)?;
+        self.running.send_as(Some(SendAs { position: csn }));
+        self.stage = Stage::Everything;
+        Ok(())
+    }
+}
+
+const NOT_OURS: &str = "the sync cookie is not of this directory and this search; begin without one";
+const TOO_OLD: &str = "changes since the sync cookie are not kept any more; begin without one";
+const OTHER_RULES: &str = "access rules changed since the sync cookie; begin without one";
+const TOO_MUCH: &str = "more entries are concerned than can be told apart; begin without a sync cookie";
+
+fn refused(code: ResultCode, text: &'static str) -> OperationError {
+    OperationError::new(code, text)
+}
+
+/// Why this node cannot serve a client that has more than it holds.
+fn missing(position: &Position, vector: &UpdateVector) -> Option<String> {
+    let beyond = position.beyond(vector);
+    let (origin, sequence) = beyond.first()?;
+    let held = vector.sequence(*origin);
+    Some(format!("this server holds {held} of the {sequence} changes of origin {origin}, which the cookie has; try again"))
+}
+
+/// The time of the newest change that is kept of each origin.
+pub(super) fn newest_ms(view: View<'_>, vector: &UpdateVector) -> Result<u64, DitError> {
+    let clock = view.reader().meta(MetaName::Clock)?.and_then(|bytes| bytes.first_chunk::<16>());
+    let mut newest = clock.map_or(0, |clock| crate::state::Csn::from_be_bytes(*clock).ms());
+    for (origin, position) in vector.iter().filter(|(_, position)| position.sequence > 0) {
+        if let LogRange::Records(records) = view.log_range(origin, position.sequence, 1)?
+            && let Some(record) = records.first()
+        {
+            newest = newest.max(LoggedChange::read(view, record)?.stamp.csn.ms());
+        }
+    }
+    Ok(newest)
+}
+
+/// `contextCSN` of a suffix, as OpenLDAP's tools want it: one value for each origin.
+///
+/// # Errors
+/// Storage.
+pub(super) fn context_csns(view: View<'_>) -> Result<Vec<String>, DitError> {
+    let vector = view.update_vector()?;
+    let time_ms = newest_ms(view, &vector)?;
+    Ok(Position { time_ms, ..Position::of(&vector) }.csns())
+}
+
+fn question_hash(request: &SearchRequest<'_>, controls: &RequestControls, requester: &Requester) -> u64 {
+    let who = match requester.entry_uuid() {
+        Some(uuid) => uuid.0,
+        None => [u8::from(requester.is_administrator()); 16],
+    };
+    let mut bytes = paged::fingerprint(request, controls).to_be_bytes().to_vec();
+    bytes.extend_from_slice(&who);
+    xxhash_rust::xxh3::xxh3_64(&bytes)
+}
+
+/// Whether a filter looks at names.
+fn names_places(filter: &Filter<'_>) -> bool {
+    let text = filter.to_string().to_ascii_lowercase();
+    text.contains(":dn:") || text.contains("entrydn")
+}
+
+fn mentions_groups(request: &SearchRequest<'_>) -> bool {
+    let is_group = |name: &str| name.to_ascii_lowercase().contains("memberof");
+    request.attributes.iter().any(|name| is_group(name)) || is_group(&request.filter.to_string())
+}
