@@ -159,6 +159,9 @@ impl Writing<'_> {
         let naming = self.naming(&adoption);
         touched.store(&mut self.txn, &self.catalog, naming, id, &mut state)?;
         self.put_state(id, &state)?;
+        if effect.dead {
+            self.note_lost_links(&state)?;
+        }
         if moved.iter().any(|(uuid, _)| *uuid == state.uuid) {
             self.follow_edges(moved, Some((id, &state, &touched)), effect.born)?;
         } else {

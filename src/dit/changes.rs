@@ -9,12 +9,15 @@ use super::DitError;
 use super::derive::rdn_text;
 use super::index_keys::link_key;
 use super::view::View;
-use super::writing::{read_state, state_error};
+use super::writing::{Writing, read_state, state_error};
 use crate::model::EntryUuid;
 use crate::state::encoding::update::decode_update;
 
-use crate::state::{AttributeId, Delta, LogRecord, Stamp};
-use crate::storage::{EntryId, IndexKind, Postings, Table, index_key, uuid2id_key};
+use crate::state::{AttributeId, Delta, EntryState, LogRecord, Stamp};
+use crate::storage::{EntryId, IndexKind, Postings, PutMode, Table, index_key, log_key, uuid2id_key};
+
+/// Referrers of a deleted entry that are remembered.
+const LOST_LINKS_MAX: usize = 65_536;
 
 /// One record of the log as a follower sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -106,16 +109,15 @@ impl View<'_> {
         Ok(true)
     }
 
-    /// What an entry that is gone was called last, and the entry that it was below ([`EntryUuid::NIL`]: none); `None`
-    /// where nothing of it is kept.
+    /// What is known of an entry that is gone; `None` where nothing of it is kept.
     ///
     /// # Errors
     /// [`DitError`].
-    pub fn last_place(&self, uuid: EntryUuid) -> Result<Option<(String, EntryUuid)>, DitError> {
+    pub fn departed(&self, uuid: EntryUuid) -> Result<Option<Departed>, DitError> {
         let prefix = uuid2id_key(uuid, None);
         let mut cursor = self.reader().cursor(Table::Uuid2Id)?;
         let mut item = cursor.seek(&prefix)?;
-        let mut place = None;
+        let mut departed = None;
         while let Some((key, id)) = item {
             if !key.starts_with(&prefix) {
                 break;
@@ -123,10 +125,44 @@ impl View<'_> {
             if let Some(state) = read_state(self.reader(), self.catalog(), EntryId::from_key(id))?
                 && state.born
             {
-                place = Some((rdn_text(self.catalog(), &state), state.parent.1));
+                let dot = state.dead.unwrap_or_default().dot();
+                let row = self.reader().get(Table::LostLinks, &log_key(dot.origin, dot.sequence))?;
+                let (ids, _) = row.unwrap_or_default().as_chunks::<8>();
+                departed = Some(Departed {
+                    rdn: rdn_text(self.catalog(), &state),
+                    parent: state.parent.1,
+                    referrers: ids.iter().map(|id| EntryId::from_key(id)).collect(),
+                });
             }
             item = cursor.next()?;
         }
-        Ok(place)
+        Ok(departed)
+    }
+}
+
+/// What is known of an entry that is gone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Departed {
+    /// Its RDN; of a suffix its DN.
+    pub rdn: String,
+    /// The entry that it was below; [`EntryUuid::NIL`]: none.
+    pub parent: EntryUuid,
+    /// Entries that linked to it.
+    pub referrers: Vec<EntryId>,
+}
+
+impl Writing<'_> {
+    /// Remembers who linked to an entry that goes: with it its links go from the index, and whoever follows the tree
+    /// could not find out any more who looks different without it.
+    pub(super) fn note_lost_links(&mut self, state: &EntryState) -> Result<(), DitError> {
+        let Some(dead) = state.dead.filter(|_| !self.is_bulk) else { return Ok(()) };
+        let mut referrers = Vec::new();
+        self.view().referrers(state.uuid, LOST_LINKS_MAX, &mut referrers)?;
+        if referrers.is_empty() {
+            return Ok(());
+        }
+        let row: Vec<u8> = referrers.iter().flat_map(|id| id.to_key()).collect();
+        let dot = dead.dot();
+        Ok(self.txn.put(Table::LostLinks, &log_key(dot.origin, dot.sequence), &row, PutMode::Upsert)?)
     }
 }

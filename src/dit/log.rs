@@ -322,6 +322,7 @@ impl Writing<'_> {
         }
         for key in &keys {
             self.txn.delete(Table::Log, key, None)?;
+            self.txn.delete(Table::LostLinks, key, None)?;
         }
         let next = keys.last().map_or(held.floor, |key| log_place(key).1 + 1).max(held.floor);
         if next != held.floor {

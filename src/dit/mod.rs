@@ -33,7 +33,7 @@ mod writing;
 
 pub use bulk::{BulkLoad, reindex};
 pub use catalog::{AttributeInfo, Catalog, IndexOptions, Indexed, WellKnown};
-pub use changes::LoggedChange;
+pub use changes::{Departed, LoggedChange};
 pub use check::{CheckReport, check};
 pub use cluster::{CLUSTER_DN, ClusterEntry, NamedValues};
 pub use conflict::{CONFLICTS_MAX, Conflict, ConflictPlace, ConflictState, KEPT_MS, Side, SideContent};

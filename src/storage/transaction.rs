@@ -65,11 +65,13 @@ pub enum Table {
     Waiting,
     /// entry whose name another one has -> that one
     Adopted,
+    /// origin ‖ sequence of a deletion -> the entries that linked to what was deleted; kept as long as the log's record
+    LostLinks,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Meta,
         Self::Vector,
         Self::Attributes,
@@ -92,6 +94,7 @@ impl Table {
         Self::Moves,
         Self::Waiting,
         Self::Adopted,
+        Self::LostLinks,
     ];
 
     /// The name in the file.
@@ -119,6 +122,7 @@ impl Table {
             Self::Moves => "moves",
             Self::Waiting => "waiting",
             Self::Adopted => "adopted",
+            Self::LostLinks => "lost-links",
         }
     }
 }

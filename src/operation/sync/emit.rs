@@ -101,6 +101,11 @@ impl Emission {
                     }
                 }
             }
+            if named.dead
+                && let Some(departed) = view.departed(*uuid)?
+            {
+                referrers.extend(departed.referrers);
+            }
             for uuid in renamed {
                 if !view.referrers(uuid, ENTRIES_MAX, &mut referrers)? {
                     return Ok(None);
@@ -266,33 +271,31 @@ impl Step<'_, '_> {
             return Ok(());
         }
         let is_base = uuid == self.teller.question.base;
-        let mut place = self.view.last_place(uuid)?;
+        let mut place = self.view.departed(uuid)?;
         let name = match &place {
-            Some((rdn, parent)) => match self.view.by_uuid(*parent)? {
-                Some(parent) => self.view.dn_text(parent)?.map(|parent| format!("{rdn},{parent}")),
+            Some(departed) => match self.view.by_uuid(departed.parent)? {
+                Some(parent) => self.view.dn_text(parent)?.map(|parent| format!("{},{parent}", departed.rdn)),
                 None => None,
             },
             None => None,
         };
         // Deleted elsewhere: the first superior that is still there tells.
         let mut depth = 0;
-        while let Some((_, parent)) = place.take_if(|_| !is_base && !self.emission.changes.any_moved && depth < 256) {
+        while let Some(departed) = place.take_if(|_| !is_base && !self.emission.changes.any_moved && depth < 256) {
             depth += 1;
-            match self.view.by_uuid(parent)? {
-                Some(id) => {
-                    let superior = self.view.entry(id)?.map_or(EntryId::NONE, |entry| entry.record.parent());
-                    let was_in_scope = match self.teller.question.scope {
-                        Scope::OneLevel if depth == 1 => id == self.teller.running.base(),
-                        Scope::OneLevel | Scope::Base => false,
-                        Scope::Subtree | Scope::Subordinate => {
-                            id == self.teller.running.base() || self.is_in_scope(id, superior)?
-                        }
-                    };
-                    if !was_in_scope {
-                        return Ok(());
-                    }
-                }
-                None => place = self.view.last_place(parent)?,
+            let Some(id) = self.view.by_uuid(departed.parent)? else {
+                place = self.view.departed(departed.parent)?;
+                continue;
+            };
+            let superior = self.view.entry(id)?.map_or(EntryId::NONE, |entry| entry.record.parent());
+            let is_below_base = id == self.teller.running.base();
+            let was_in_scope = match self.teller.question.scope {
+                Scope::Base => false,
+                Scope::OneLevel => depth == 1 && is_below_base,
+                Scope::Subtree | Scope::Subordinate => is_below_base || self.is_in_scope(id, superior)?,
+            };
+            if !was_in_scope {
+                return Ok(());
             }
         }
         self.gone(uuid, name);
