@@ -502,7 +502,7 @@ impl Running {
                     name.clear();
                     view.write_dn(&entry, name)?;
                     let state = send_as.as_ref().map(|send_as| {
-                        selection.show_entry_csn(send_as.entry_csn(entry.record.csn().ms()));
+                        selection.show_entry_csn(Some(send_as.entry_csn(entry.record.csn())));
                         state_control(SyncState::Add, &entry.record.uuid().0)
                     });
                     let mut pdu = SearchEntry::begin(out, id, name);

@@ -49,6 +49,8 @@ pub(super) struct Selection {
     all_user: bool,
     all_operational: bool,
     types_only: bool,
+    /// For a copy: `+` leaves out what only this kind of server understands.
+    is_copy: bool,
     /// contextCSN is asked for; its type, and the name as spelled.
     context_csn: Option<(AttributeTypeIndex, Option<Range<usize>>)>,
     /// What entryCSN shows instead of the entry's own.
@@ -68,6 +70,7 @@ impl Selection {
             all_user: false,
             all_operational: false,
             types_only,
+            is_copy: false,
             context_csn: None,
             entry_csn: None,
             catalog_length: 0,
@@ -156,8 +159,10 @@ impl Selection {
         self.stored.dedup_by_key(|stored| stored.id);
     }
 
-    /// For copies: what another server computes itself is not sent, unless it was named.
+    /// For copies: what another server computes itself, or could not make sense of (slapd's back-mdb stores no
+    /// attribute that its schema does not have), is not sent for `+`, only when it was named.
     pub(super) fn leave_out_what_is_local(&mut self) {
+        self.is_copy = true;
         self.context_csn = None;
         self.computed.retain(|(computed, _, name)| {
             name.is_some()
@@ -207,7 +212,12 @@ impl Selection {
                 continue;
             }
             let Some(info) = catalog.attribute(slice.id) else { continue };
-            let is_wanted = chosen.is_some() || if info.operational { self.all_operational } else { self.all_user };
+            let is_wanted = chosen.is_some()
+                || if info.operational {
+                    self.all_operational && !(self.is_copy && is_private(&info.key))
+                } else {
+                    self.all_user
+                };
             if !is_wanted || info.sealed || !granted.for_attribute(info.attribute_type) {
                 continue;
             }
@@ -289,6 +299,11 @@ impl Selection {
             self.write_values(&name, &attribute.values, out);
         }
     }
+}
+
+/// Access rules, and attributes of our own: by the key of the attribute.
+fn is_private(key: &str) -> bool {
+    key.starts_with("2.16.840.1.113730.3.1.55") || key.starts_with("2.25.226734431000227364254570923804739913085.")
 }
 
 /// Whether a description with options `has` is meant when one with `asked` is (RFC 4512 2.5.2.1). `;binary` is how to

@@ -294,7 +294,10 @@ mod tests {
         ] {
             assert_eq!(SyncInfo::decode(&info.encode()).unwrap(), info);
         }
-        assert!(SyncInfo::decode(&[0xa2, 0]).is_ok_and(|info| info == SyncInfo::RefreshPresent { cookie: None, done: true }));
+        assert!(
+            SyncInfo::decode(&[0xa2, 0])
+                .is_ok_and(|info| info == SyncInfo::RefreshPresent { cookie: None, done: true })
+        );
         assert!(SyncInfo::decode(&[0xa4, 0]).is_err() && SyncInfo::decode(&[]).is_err());
     }
 

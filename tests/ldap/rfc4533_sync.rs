@@ -66,7 +66,8 @@ fn event(message: &Message) -> Event {
         0x65 => {
             let outcome = crate::support::client::parse_outcome(message).unwrap();
             let control = outcome.controls.iter().find(|(name, _)| name == oid::SYNC_DONE);
-            let parts = control.map(|(_, value)| Element::whole(value.as_deref().unwrap()).unwrap().children().unwrap());
+            let parts =
+                control.map(|(_, value)| Element::whole(value.as_deref().unwrap()).unwrap().children().unwrap());
             let parts = parts.unwrap_or_default();
             let cookie = parts.iter().find(|part| part.tag == 4).map(|part| part.content.clone()).unwrap_or_default();
             Event::End(outcome.code, parts.iter().any(|part| part.tag == 1), cookie)
@@ -358,7 +359,10 @@ fn changes_come_while_the_search_persists() {
     assert!(matches!(events.as_slice(), [Event::Entry(2, _, entry), Event::Cookie(_)] if entry.value("sn") == "Other"));
     writer.delete(&a).expect(code::SUCCESS);
     let events = next_round(&mut client, &mut copy, id);
-    assert!(matches!(events.as_slice(), [Event::Entry(3, _, entry), Event::Cookie(_)] if entry.dn == a && entry.attributes.is_empty()), "{events:?}");
+    assert!(
+        matches!(events.as_slice(), [Event::Entry(3, _, entry), Event::Cookie(_)] if entry.dn == a && entry.attributes.is_empty()),
+        "{events:?}"
+    );
     copy.expect_equal(&mut writer, &search);
     // The connection is there for others, and the search can be ended.
     assert_eq!(client.who_am_i(), "dn:cn=admin,dc=example,dc=com");
@@ -405,8 +409,7 @@ fn names_are_left_before_they_are_taken() {
     }
     client.delete(&format!("uid=c,{branch}")).expect(code::SUCCESS);
     crate::add_person(&mut client, &branch, "c");
-    let mut tree: BTreeMap<_, _> =
-        copy.entries.iter().map(|(uuid, entry)| (entry.dn.clone(), uuid.clone())).collect();
+    let mut tree: BTreeMap<_, _> = copy.entries.iter().map(|(uuid, entry)| (entry.dn.clone(), uuid.clone())).collect();
     let id = client.with(sync_control(ONLY, copy.cookie.as_deref(), false)).send(&search.encode());
     loop {
         let event = event(&client.receive_for(id).unwrap());

@@ -20,3 +20,4 @@ mod migration_389;
 mod migration_slapd;
 mod python_clients;
 mod readme;
+mod syncrepl_slapd;

@@ -18,6 +18,7 @@ pub(crate) mod server;
 pub(crate) mod slapd;
 pub(crate) mod tls;
 pub(crate) mod wait;
+pub(crate) mod workload;
 
 /// Result codes by their names in RFC 4511 appendix A and the later RFCs.
 pub(crate) mod code {

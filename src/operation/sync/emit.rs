@@ -10,16 +10,15 @@ use crate::operation::access::{Access, Asker};
 use crate::operation::outcome::Outcome;
 use crate::operation::search::Running;
 use crate::policy::rights::Right;
-use crate::search::{AttributeGate, Subentries, evaluate};
 use crate::schema::AttributeTypeIndex;
+use crate::search::{AttributeGate, Subentries, evaluate};
+use crate::state::Csn;
 use crate::storage::{ENTRY_REFERRAL, ENTRY_SUBENTRY, EntryId};
-use crate::wire::sync::{SYNC_INFO, SyncInfo, SyncState, state_control};
-use crate::wire::{SearchEntry, response};
+use crate::wire::SearchEntry;
+use crate::wire::sync::{SyncState, state_control};
 use hashbrown::HashSet;
 use std::collections::VecDeque;
 
-/// Entries named as gone in one message.
-const GONE_MAX: usize = 1_000;
 /// Entries looked at in one step.
 const STEP_MAX: usize = 512;
 
@@ -28,12 +27,17 @@ const STEP_MAX: usize = 512;
 pub(in crate::operation) struct SendAs {
     /// Their entryCSN is made above what the client has; `None`: it has nothing.
     pub(super) position: Option<Position>,
+    /// Their server number.
+    pub(super) sid: u16,
 }
 
 impl SendAs {
-    /// entryCSN of an entry whose own newest change is of `own_ms`, where another than that is to be told.
-    pub(in crate::operation) fn entry_csn(&self, own_ms: u64) -> Option<String> {
-        self.position.as_ref().map(|position| position.changed_csn(own_ms, false))
+    /// entryCSN of an entry whose own newest change is `own`.
+    pub(in crate::operation) fn entry_csn(&self, own: Csn) -> String {
+        match &self.position {
+            Some(position) => position.changed_csn(own.ms(), false, self.sid),
+            None => own.openldap_text(self.sid),
+        }
     }
 }
 
@@ -43,7 +47,6 @@ pub(super) struct Emission {
     named: VecDeque<EntryUuid>,
     way: InTheWay,
     rest: VecDeque<EntryUuid>,
-    gone: Vec<EntryUuid>,
     /// Messages so far.
     pub(super) sent: u64,
 }
@@ -51,7 +54,8 @@ pub(super) struct Emission {
 /// To whom, and how.
 pub(super) struct Teller<'a> {
     pub(super) id: i32,
-    pub(super) refresh: bool,
+    /// Server number of entryCSNs.
+    pub(super) sid: u16,
     /// The client has exactly what it was told: who came and went since is not known to it.
     pub(super) is_exact: bool,
     pub(super) question: Question,
@@ -123,7 +127,7 @@ impl Emission {
             rest.extend(changes.linked.iter().copied().filter(|uuid| seen.insert(*uuid)));
         }
         let named = changes.named_in_order();
-        Ok(Some(Self { changes, named, way, rest, gone: Vec::new(), sent: 0 }))
+        Ok(Some(Self { changes, named, way, rest, sent: 0 }))
     }
 
     /// Sends on. Returns whether all is sent.
@@ -151,7 +155,6 @@ impl Emission {
                     step.tell(uuid, false, false)?;
                 }
             } else {
-                step.flush_gone();
                 return Ok(true);
             }
         }
@@ -236,14 +239,13 @@ impl Step<'_, '_> {
             // Whoever is elsewhere and did not move was never here.
             let unknown = (!in_scope && !self.emission.changes.any_moved) || (born && self.teller.is_exact);
             if !unknown {
-                self.gone(uuid, None);
+                self.gone(uuid, None)?;
             }
             return Ok(false);
         }
-        self.flush_gone();
         let running = &mut *self.teller.running;
         let position = self.emission.changes.target();
-        let csn = position.changed_csn(entry.record.csn().ms(), aside);
+        let csn = position.changed_csn(entry.record.csn().ms(), aside, self.teller.sid);
         let mut name = Vec::with_capacity(96);
         if aside && entry.id != running.base() {
             name.extend_from_slice(b"cn=");
@@ -298,35 +300,21 @@ impl Step<'_, '_> {
                 return Ok(());
             }
         }
-        self.gone(uuid, name);
-        Ok(())
+        self.gone(uuid, name)
     }
 
-    /// RFC 4533 3.3.2, 3.4.2: by name in sets while refreshing, one by one later. A set where no DN can be told.
-    fn gone(&mut self, uuid: EntryUuid, name: Option<String>) {
+    /// RFC 4533 3.3.2, 3.4.2. One message each and never a set of names, which slapd 2.5 follows only after weighing
+    /// entryCSNs. Where it cannot be told what the entry was called, it goes by the base's name: consumers go by the
+    /// entryUUID.
+    fn gone(&mut self, uuid: EntryUuid, name: Option<String>) -> Outcome<()> {
         self.emission.sent += 1;
-        match name {
-            Some(name) if !self.teller.refresh => {
-                self.flush_gone();
-                let pdu = SearchEntry::begin(self.out, self.teller.id, name.as_bytes());
-                pdu.finish(&[state_control(SyncState::Delete, &uuid.0)]);
-            }
-            _ => {
-                self.emission.gone.push(uuid);
-                if self.emission.gone.len() >= GONE_MAX {
-                    self.flush_gone();
-                }
-            }
-        }
-    }
-
-    fn flush_gone(&mut self) {
-        if self.emission.gone.is_empty() {
-            return;
-        }
-        let uuids = std::mem::take(&mut self.emission.gone).into_iter().map(|uuid| uuid.0).collect();
-        let info = SyncInfo::IdSet { cookie: None, deletes: true, uuids };
-        response::intermediate(self.out, self.teller.id, Some(SYNC_INFO), Some(&info.encode()), &[]);
+        let name = match name {
+            Some(name) => name,
+            None => self.view.dn_text(self.teller.running.base())?.unwrap_or_default(),
+        };
+        let pdu = SearchEntry::begin(self.out, self.teller.id, name.as_bytes());
+        pdu.finish(&[state_control(SyncState::Delete, &uuid.0)]);
+        Ok(())
     }
 
     fn is_in_scope(&self, id: EntryId, parent: EntryId) -> Outcome<bool> {

@@ -34,7 +34,7 @@ use crate::state::UpdateVector;
 use crate::storage::{EntryId, MetaName};
 use crate::wire::sync::{SYNC_INFO, SyncInfo, SyncMode, SyncRequest, done_control};
 use crate::wire::{ResponseControl, SearchRequest, response};
-use cookie::{Maker, Position};
+use cookie::{Brought, Maker, Position};
 use emit::Emission;
 pub(super) use emit::SendAs;
 use gather::{Changes, Read};
@@ -115,18 +115,26 @@ impl SyncSearch {
     ) -> Outcome<Self> {
         if request.deref.derefs_in_searching() {
             // RFC 4533 3.
-            return Err(refused(ResultCode::PROTOCOL_ERROR, "aliases are not followed in a search that is kept in step"));
+            return Err(refused(
+                ResultCode::PROTOCOL_ERROR,
+                "aliases are not followed in a search that is kept in step",
+            ));
         }
         if controls.paged.is_some() {
             return Err(refused(ResultCode::UNWILLING_TO_PERFORM, "a search that is kept in step has no pages"));
         }
         let vector = view.update_vector()?;
-        let cluster = view.reader().meta(MetaName::Cluster)?.and_then(|id| id.first_chunk().copied()).unwrap_or_default();
-        let mut maker = Maker { cluster, question: question_hash(request, controls, &session.requester), rid: 0 };
-        let brought = sync.cookie.as_ref().and_then(|cookie| maker.read(cookie, &vector));
-        if let Some(missing) = brought.as_ref().and_then(|brought| missing(brought, &vector)) {
+        let cluster =
+            view.reader().meta(MetaName::Cluster)?.and_then(|id| id.first_chunk().copied()).unwrap_or_default();
+        let mut maker = Maker::new(cluster, question_hash(request, controls, &session.requester));
+        let brought = sync.cookie.as_ref().map_or(Brought::Nothing, |cookie| maker.read(cookie, &vector));
+        if let Brought::Position(position) = &brought
+            && let Some(missing) = missing(position, &vector)
+        {
             return Err(OperationError::new(ResultCode::BUSY, missing));
         }
+        // slapd's consumer has the hint set always, and asks the same again when it is honoured.
+        let is_whole = sync.cookie.as_deref().is_some_and(Maker::is_whole);
         let base = view.entry(running.base())?;
         let is_suffix = base.is_some_and(|base| base.record.parent() == EntryId::NONE);
         let mut made = Self {
@@ -141,24 +149,24 @@ impl SyncSearch {
             },
             running,
             mode: sync.mode,
-            reload_hint: sync.reload_hint,
+            reload_hint: sync.reload_hint && is_whole,
             maker,
             position: Position::default(),
-            had_cookie: sync.cookie.is_some(),
+            had_cookie: brought != Brought::Nothing,
             drifted: false,
             silent: 0,
             stage: Stage::Standing,
         };
         match brought {
-            Some(position) => {
+            Brought::Position(position) => {
                 let work = Box::new(Changes::new(&position, &vector));
                 made.position = position;
                 made.stage = Stage::Changes { refresh: true, work };
             }
-            None if sync.cookie.is_some() && sync.reload_hint => {
+            Brought::Foreign if sync.reload_hint => {
                 return Err(refused(ResultCode::E_SYNC_REFRESH_REQUIRED, NOT_OURS));
             }
-            None => made.send_everything(view, &vector)?,
+            _ => made.send_everything(view, &vector)?,
         }
         Ok(made)
     }
@@ -210,7 +218,7 @@ impl SyncSearch {
                     let refresh = *refresh;
                     let teller = emit::Teller {
                         id: self.id,
-                        refresh,
+                        sid: self.maker.sid(work.changes.target()),
                         is_exact: !self.drifted,
                         question: self.question,
                         running: &mut self.running,
@@ -233,7 +241,8 @@ impl SyncSearch {
                     }
                     if sent > 0 || self.silent >= SILENT_CHANGES_MAX {
                         self.silent = 0;
-                        self.tell(out, &SyncInfo::NewCookie(self.maker.cookie(&self.position)));
+                        let cookie = self.maker.cookie(&self.position);
+                        self.tell(out, &SyncInfo::NewCookie(cookie));
                     }
                 }
             }
@@ -248,6 +257,7 @@ impl SyncSearch {
             Pause::Budget | Pause::PageFull => Standing::More,
             Pause::End(ResultCode::SUCCESS, _) => {
                 self.running.send_as(None);
+                self.running.selection().show_entry_csn(None);
                 self.running.forget_plan();
                 // The walk may have seen more than the position says.
                 self.drifted = true;
@@ -261,15 +271,24 @@ impl SyncSearch {
     /// The refresh stage is over. `deletes`: what left the content was named.
     fn refreshed(&mut self, out: &mut Vec<u8>, deletes: bool) -> Standing {
         self.silent = 0;
-        let cookie = self.maker.cookie(&self.position);
+        let for_foreign = self.maker.first_cookie(&self.position);
+        let is_told_in_two = for_foreign.is_some();
+        let cookie = for_foreign.unwrap_or_else(|| self.maker.cookie(&self.position));
         if self.mode == SyncMode::RefreshOnly {
             return Standing::Ends(ResultCode::SUCCESS, "", Some(done_control(&cookie, deletes)));
         }
         let cookie = Some(cookie);
-        self.tell(out, &match deletes {
-            true => SyncInfo::RefreshDelete { cookie, done: true },
-            false => SyncInfo::RefreshPresent { cookie, done: true },
-        });
+        self.tell(
+            out,
+            &match deletes {
+                true => SyncInfo::RefreshDelete { cookie, done: true },
+                false => SyncInfo::RefreshPresent { cookie, done: true },
+            },
+        );
+        if is_told_in_two {
+            let cookie = self.maker.cookie(&self.position);
+            self.tell(out, &SyncInfo::NewCookie(cookie));
+        }
         Standing::More
     }
 
@@ -287,11 +306,13 @@ impl SyncSearch {
     }
 
     fn send_everything(&mut self, view: View<'_>, vector: &UpdateVector) -> Outcome<()> {
-        let time_ms = self.position.time_ms.max(newest_ms(view, vector)?);
+        let time_ms = self.position.time_ms.max(self.maker.time_ms()).max(newest_ms(view, vector)?);
         self.position = Position { time_ms, ..Position::of(vector) };
         let csn = self.had_cookie.then(|| self.position.clone());
+        self.maker.take_over(&self.position);
+        let sid = self.maker.sid(&self.position);
         self.running.plan(view)?;
-        self.running.send_as(Some(SendAs { position: csn }));
+        self.running.send_as(Some(SendAs { position: csn, sid }));
         self.stage = Stage::Everything;
         Ok(())
     }
@@ -311,7 +332,9 @@ fn missing(position: &Position, vector: &UpdateVector) -> Option<String> {
     let beyond = position.beyond(vector);
     let (origin, sequence) = beyond.first()?;
     let held = vector.sequence(*origin);
-    Some(format!("this server holds {held} of the {sequence} changes of origin {origin}, which the cookie has; try again"))
+    Some(format!(
+        "this server holds {held} of the {sequence} changes of origin {origin}, which the cookie has; try again"
+    ))
 }
 
 /// The time of the newest change that is kept of each origin.
