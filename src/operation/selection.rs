@@ -121,7 +121,7 @@ impl Selection {
         if let Some(found) = schema.attribute_type("contextCSN") {
             let asked = self.asked.iter().find(|asked| asked.index == found.index && asked.options.is_empty());
             let name = asked.map(|asked| asked.name.clone());
-            self.context_csn = name.or(self.all_operational.then_some(None)).map(|name| (found.index, name));
+            self.context_csn = name.or_else(|| self.all_operational.then_some(None)).map(|name| (found.index, name));
         }
         for asked in &self.asked {
             let Some(computed) = Computed::of(schema.attribute_type_at(asked.index)) else { continue };

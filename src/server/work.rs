@@ -39,7 +39,7 @@ pub(super) struct Work {
     waiting: Vec<Waiting>,
     searches: VecDeque<Box<Running>>,
     /// They wait for a commit.
-    standing: Vec<Box<Running>>,
+    standing: VecDeque<Box<Running>>,
     last_serial: u32,
 }
 
@@ -123,7 +123,7 @@ impl Work {
                 None
             }
             Progress::Waits => {
-                self.standing.push(running);
+                self.standing.push_back(running);
                 None
             }
             Progress::Done => {
@@ -170,7 +170,7 @@ impl Work {
 
     fn take_search(&mut self, id: i32) -> Option<Box<Running>> {
         if let Some(index) = self.standing.iter().position(|running| running.id == id) {
-            return Some(self.standing.swap_remove(index));
+            return self.standing.swap_remove_back(index);
         }
         let index = self.searches.iter().position(|running| running.id == id)?;
         self.searches.remove(index)

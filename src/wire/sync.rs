@@ -100,11 +100,11 @@ pub fn state_control(state: SyncState, uuid: &[u8; 16]) -> ResponseControl {
     ResponseControl { oid: SYNC_STATE, critical: false, value: Some(value) }
 }
 
-/// Decodes a Sync State control: state, entryUUID, cookie.
+/// Decodes a Sync State control: state and entryUUID.
 ///
 /// # Errors
 /// [`BerError`]; an unknown state or a UUID of another length is one too.
-pub fn decode_state(value: &[u8]) -> Result<(SyncState, [u8; 16], Option<Vec<u8>>), BerError> {
+pub fn decode_state(value: &[u8]) -> Result<(SyncState, [u8; 16]), BerError> {
     let mut outer = Reader::new(value);
     let mut reader = outer.enter(ber::SEQUENCE)?;
     let state = match reader.enumerated()? {
@@ -115,8 +115,7 @@ pub fn decode_state(value: &[u8]) -> Result<(SyncState, [u8; 16], Option<Vec<u8>
         _ => return Err(BerError::IntegerLength(1)),
     };
     let uuid = uuid_of(reader.octets()?)?;
-    let cookie = reader.optional(ber::OCTET_STRING)?.map(<[u8]>::to_vec);
-    Ok((state, uuid, cookie))
+    Ok((state, uuid))
 }
 
 /// The Sync Done control. `deletes`: what left the content was named; else what was not named has left it.
@@ -304,7 +303,7 @@ mod tests {
     #[test]
     fn states_and_ends_are_read_back() {
         let value = state_control(SyncState::Delete, &[7; 16]).value.unwrap();
-        assert_eq!(decode_state(&value).unwrap(), (SyncState::Delete, [7; 16], None));
+        assert_eq!(decode_state(&value).unwrap(), (SyncState::Delete, [7; 16]));
         let value = done_control(b"c", true).value.unwrap();
         assert_eq!(decode_done(&value).unwrap(), (Some(b"c".to_vec()), true));
     }
