@@ -415,6 +415,7 @@ fn names_are_left_before_they_are_taken() {
         let event = event(&client.receive_for(id).unwrap());
         copy.take(&event);
         match event {
+            Event::Entry(3, uuid, _) => tree.retain(|_, other| *other != uuid),
             Event::Gone(uuids) => tree.retain(|_, uuid| !uuids.contains(uuid)),
             Event::Entry(_, uuid, entry) => {
                 tree.retain(|_, other| *other != uuid);
@@ -439,11 +440,14 @@ fn a_cookie_of_something_else_begins_anew_or_is_refused() {
     copy.poll(&mut client, &search);
     let own = copy.cookie.clone().unwrap();
     let foreign = b"rid=001,csn=20200101000000.000000Z#000000#001#000000".to_vec();
-    for cookie in [b"nonsense".to_vec(), vec![0xff; 40], foreign, own.clone()] {
+    for cookie in [b"nonsense".to_vec(), vec![0xff; 40], foreign.clone(), own.clone()] {
         let other = Search::subtree(&branch, "(uid=*)");
-        let id = client.with(sync_control(ONLY, Some(&cookie), true)).send(&other.encode());
-        let outcome = event(&client.receive_for(id).unwrap());
-        assert!(matches!(outcome, Event::End(4096, ..)), "{outcome:?}");
+        // slapd's consumer sets the hint always, and would come back with the same cookie for ever.
+        if cookie != foreign {
+            let id = client.with(sync_control(ONLY, Some(&cookie), true)).send(&other.encode());
+            let outcome = event(&client.receive_for(id).unwrap());
+            assert!(matches!(outcome, Event::End(4096, ..)), "{outcome:?}");
+        }
         let mut copy = Copy { cookie: Some(cookie), ..Copy::default() };
         assert_eq!(copy.poll(&mut client, &other), code::SUCCESS);
         assert_eq!(copy.names(), ["uid=a"]);
