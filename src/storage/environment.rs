@@ -150,7 +150,7 @@ impl Environment {
                 Table::Dn2Id => DatabaseFlags::DUP_SORT | DatabaseFlags::DUP_FIXED,
                 _ => DatabaseFlags::empty(),
             };
-            lmdb.create_db(Some(table.name()), flags).map_err(|error| lmdb_error(error, table))
+            lmdb.create_db(Some(table.name_in_file()), flags).map_err(|error| lmdb_error(error, table))
         };
         let mut databases = Vec::with_capacity(Table::ALL.len());
         for table in Table::ALL {

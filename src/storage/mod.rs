@@ -10,6 +10,7 @@
 //! - durable-commit: a commit returns after LMDB's own two flushes; no flag weakens them but in offline bulk load
 //!   of a new file.
 
+mod entry_record;
 mod environment;
 mod index;
 mod key;

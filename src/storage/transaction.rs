@@ -6,6 +6,7 @@
 //! lifetimes say.
 #![expect(unsafe_code, reason = "LMDB is C; this file wraps it in lifetimes and says why each call is sound")]
 
+use super::entry_record::Part;
 use super::environment::{Pool, Tables};
 use super::index::{OpenSet, Overlay, Published, Version};
 use super::{EntryId, StorageError};
@@ -97,7 +98,21 @@ impl Table {
         Self::LostLinks,
     ];
 
-    /// The name in the file.
+    /// The name in the file; two tables share one there.
+    pub(super) fn name_in_file(self) -> &'static str {
+        if self.part().is_some() { "entries" } else { self.name() }
+    }
+
+    /// Which part of the shared record the table is.
+    fn part(self) -> Option<Part> {
+        match self {
+            Self::Id2Entry => Some(Part::View),
+            Self::Id2State => Some(Part::State),
+            _ => None,
+        }
+    }
+
+    /// The name in messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Meta => "meta",
@@ -213,6 +228,8 @@ pub struct WriteTransaction<'e> {
     base: Arc<Version>,
     /// Those of this transaction.
     open: OpenSet,
+    /// Bulk load: a new entry's state that waits for its view, so that both are appended as one.
+    waiting: Option<([u8; 8], Vec<u8>)>,
     marks_max: usize,
 }
 
@@ -234,7 +251,16 @@ impl<'e> WriteTransaction<'e> {
             }
         };
         let (base, marks_max) = (Arc::clone(&known), Version::MARKS_MAX);
-        Ok(Self { transaction, tables, published, before: known, base, open: OpenSet::default(), marks_max })
+        Ok(Self {
+            transaction,
+            tables,
+            published,
+            before: known,
+            base,
+            open: OpenSet::default(),
+            waiting: None,
+            marks_max,
+        })
     }
 
     /// The number of the snapshot that the commit will make.
@@ -275,12 +301,61 @@ impl<'e> WriteTransaction<'e> {
     /// # Errors
     /// [`StorageError::Full`] when the file cannot grow (the transaction is then useless: drop it), or LMDB's own.
     pub fn put(&mut self, table: Table, key: &[u8], value: &[u8], mode: PutMode) -> Result<(), StorageError> {
+        match table.part() {
+            Some(part) => self.put_part(table, part, key, value, mode),
+            None => self.put_whole(table, key, value, mode),
+        }
+    }
+
+    fn put_whole(&mut self, table: Table, key: &[u8], value: &[u8], mode: PutMode) -> Result<(), StorageError> {
         let flags = match mode {
             PutMode::Upsert => WriteFlags::empty(),
             PutMode::Append => WriteFlags::APPEND,
             PutMode::AppendDuplicate => WriteFlags::APPEND_DUP,
         };
         self.transaction.put(self.tables.database(table), &key, &value, flags).map_err(|error| lmdb_error(error, table))
+    }
+
+    fn put_part(
+        &mut self,
+        table: Table,
+        part: Part,
+        key: &[u8],
+        value: &[u8],
+        mode: PutMode,
+    ) -> Result<(), StorageError> {
+        if let Some((of, state)) = self.waiting.take() {
+            let is_whole = part == Part::View && of == key;
+            let state = Part::State.replaced(&of, &[], &state).unwrap_or_default();
+            let whole = if is_whole { part.replaced(&of, &state, value).unwrap_or_default() } else { state };
+            self.put_whole(table, &of, &whole, PutMode::Append)?;
+            if is_whole {
+                return Ok(());
+            }
+        }
+        if mode == PutMode::Append
+            && part == Part::State
+            && let Ok(key) = key.try_into()
+        {
+            self.waiting = Some((key, value.to_vec()));
+            return Ok(());
+        }
+        let held = self.reader().get_whole(table, key)?.unwrap_or_default();
+        match part.replaced(key, held, value) {
+            Some(record) => self.put_whole(table, key, &record, PutMode::Upsert),
+            None => self.delete_whole(table, key, None).map(|_| ()),
+        }
+    }
+
+    /// Writes a state that waits for a view alone.
+    fn settle_waiting(&mut self) -> Result<(), StorageError> {
+        match self.waiting.take() {
+            Some((key, state)) => {
+                let record = Part::State.replaced(&key, &[], &state).unwrap_or_default();
+                self.put_whole(Table::Id2State, &key, &record, PutMode::Append)
+            }
+            None => Ok(()),
+        }
     }
 
     /// Appends a key greater than all with its duplicates, ascending: the fast way of bulk load.
@@ -321,6 +396,18 @@ impl<'e> WriteTransaction<'e> {
     /// # Errors
     /// LMDB's own.
     pub fn delete(&mut self, table: Table, key: &[u8], duplicate: Option<&[u8]>) -> Result<bool, StorageError> {
+        if table.part().is_none() {
+            return self.delete_whole(table, key, duplicate);
+        }
+        self.settle_waiting()?;
+        let was_there = self.reader().get(table, key)?.is_some();
+        if was_there {
+            self.put(table, key, &[], PutMode::Upsert)?;
+        }
+        Ok(was_there)
+    }
+
+    fn delete_whole(&mut self, table: Table, key: &[u8], duplicate: Option<&[u8]>) -> Result<bool, StorageError> {
         match self.transaction.del(self.tables.database(table), &key, duplicate) {
             Ok(()) => Ok(true),
             Err(lmdb::Error::NotFound) => Ok(false),
@@ -341,6 +428,7 @@ impl<'e> WriteTransaction<'e> {
     /// # Errors
     /// [`StorageError::Io`] or [`StorageError::Full`]; nothing of the transaction is then visible.
     pub fn commit(mut self) -> Result<(), StorageError> {
+        self.settle_waiting()?;
         let (base, open, marks_max) = (Arc::clone(&self.base), std::mem::take(&mut self.open), self.marks_max);
         let current = Arc::new(base.commit(&mut self, &open, marks_max)?);
         // Before the commit, so that no reader sees a snapshot whose index changes are not there yet.
@@ -377,6 +465,14 @@ impl<'t> Reader<'t> {
     /// # Errors
     /// LMDB's own; absence is `None`.
     pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<&'t [u8]>, StorageError> {
+        let whole = self.get_whole(table, key)?;
+        Ok(match table.part() {
+            Some(part) => whole.and_then(|record| part.of(key, record)),
+            None => whole,
+        })
+    }
+
+    fn get_whole(&self, table: Table, key: &[u8]) -> Result<Option<&'t [u8]>, StorageError> {
         let mut key_val = val(key);
         let mut data = val(&[]);
         // SAFETY: the transaction lives for 't, the database handle belongs to its environment, and LMDB only
@@ -403,7 +499,8 @@ impl<'t> Reader<'t> {
         Ok(Cursor { cursor, table, lifetime: PhantomData })
     }
 
-    /// How many records (duplicates counted) the table has. Cost: none.
+    /// How many records (duplicates counted) the table has; views and states are counted as one, with or without the
+    /// other. Cost: none.
     ///
     /// # Errors
     /// LMDB's own.
@@ -430,6 +527,28 @@ pub struct Cursor<'t> {
 
 impl<'t> Cursor<'t> {
     fn step(
+        &mut self,
+        key: &[u8],
+        data: &[u8],
+        operation: lmdb_sys::MDB_cursor_op,
+    ) -> Result<Option<Item<'t>>, StorageError> {
+        let Some(part) = self.table.part() else { return self.step_whole(key, data, operation) };
+        // Records without this part are passed over.
+        let on = match operation {
+            lmdb_sys::MDB_LAST | lmdb_sys::MDB_PREV => lmdb_sys::MDB_PREV,
+            _ => lmdb_sys::MDB_NEXT,
+        };
+        let mut item = self.step_whole(key, data, operation)?;
+        while let Some((key, record)) = item {
+            if let Some(record) = part.of(key, record) {
+                return Ok(Some((key, record)));
+            }
+            item = self.step_whole(&[], &[], on)?;
+        }
+        Ok(None)
+    }
+
+    fn step_whole(
         &mut self,
         key: &[u8],
         data: &[u8],
