@@ -1,6 +1,7 @@
 //! `entente compact`: the data file without its free pages.
 
 use super::data::DataArgs;
+use super::import::forget_cached;
 use super::output::{CliError, Output};
 use crate::clock::Clock;
 use crate::dit::Dit;
@@ -66,6 +67,7 @@ fn size(path: &Path) -> Result<u64, CliError> {
 /// what it says of readers and transactions would be believed of the new. Needs [`LockUse::Replacing`].
 pub(super) fn put_in_place(new: &Path, directory: &Path) -> Result<(), CliError> {
     let (data, readers) = (directory.join("data.mdb"), directory.join("lock.mdb"));
+    forget_cached(new).map_err(|error| CliError::file(new, &error))?;
     std::fs::rename(new, &data).map_err(|error| CliError::file(&data, &error))?;
     match std::fs::remove_file(&readers) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(CliError::file(&readers, &error)),

@@ -292,7 +292,7 @@ fn take_place(temporary: &Path, directory: &Path) -> Result<(), ImportError> {
 
 /// Drops the page cache that the bulk load left: with large folios each later small write would cost several times
 /// its CPU.
-fn forget_cached(file: &Path) -> std::io::Result<()> {
+pub(super) fn forget_cached(file: &Path) -> std::io::Result<()> {
     let file = std::fs::File::open(file)?;
     file.sync_all()?;
     rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;

@@ -18,6 +18,8 @@ use std::collections::BTreeMap;
 /// Bytes of a log record before the update: checksum, chain.
 const HEAD_BYTES: usize = 8 + 16;
 
+/// Log records by which the log exceeds its limit before any are dropped: a page of them goes at once.
+const TRIM_STEP: u64 = 1024;
 /// Log records dropped in one commit at most because the log is over its limit.
 const TRIM_MAX: u64 = 4096;
 
@@ -270,7 +272,7 @@ impl Writing<'_> {
         held.position.chain = chain;
         let key = log_key(origin, sequence);
         seal(&key, &mut value);
-        self.txn.put(Table::Log, &key, &value, PutMode::Upsert)?;
+        self.txn.put(Table::Log, &key, &value, PutMode::Rising)?;
         self.set_held(origin, held);
         Ok(())
     }
@@ -286,9 +288,9 @@ impl Writing<'_> {
 
     /// Drops the oldest records of the longest log when all together are more than are to be kept.
     pub(super) fn trim_to_limit(&mut self) -> Result<(), DitError> {
-        let kept = self.txn.reader().count(Table::Log)?;
-        let excess = kept.saturating_sub(self.dit.log_records_max()).min(TRIM_MAX);
-        if excess == 0 {
+        let (kept, limit) = (self.txn.reader().count(Table::Log)?, self.dit.log_records_max());
+        let excess = kept.saturating_sub(limit).min(TRIM_MAX);
+        if excess < TRIM_STEP.min(limit / 64 + 1) {
             return Ok(());
         }
         let longest = self.all_held()?.into_iter().max_by_key(|(_, held)| held.kept());

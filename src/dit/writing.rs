@@ -192,11 +192,27 @@ impl<'d> Writing<'d> {
         requester: &str,
         deltas: Vec<Delta>,
     ) -> Result<(EntryId, Stamp), DitError> {
-        let (mut state, mut touched) = (None, Touched::default());
-        if let Target::Existing(id) = target {
-            let mut held = self.state(id)?.ok_or(DitError::NoSuchEntry(EntryUuid::NIL))?;
-            touched = self.load_touched(id, &mut held, &deltas)?;
-            state = Some(held);
+        let state = match target {
+            Target::Existing(id) => self.state(id)?,
+            Target::New(_) => None,
+        };
+        self.change_held(target, state, requester, deltas)
+    }
+
+    /// [`Writing::change`] of an entry whose state, as the transaction has it, is at hand.
+    ///
+    /// # Errors
+    /// As [`Writing::change`].
+    pub fn change_held(
+        &mut self,
+        target: Target,
+        mut state: Option<EntryState>,
+        requester: &str,
+        deltas: Vec<Delta>,
+    ) -> Result<(EntryId, Stamp), DitError> {
+        let mut touched = Touched::default();
+        if let (Target::Existing(id), Some(held)) = (target, &mut state) {
+            touched = self.load_touched(id, held, &deltas)?;
         }
         let mut above = state.as_ref().map_or(Csn::NONE, |state| state.max_csn_touched(&deltas));
         if deltas.iter().any(|delta| matches!(delta, Delta::Parent(_))) {

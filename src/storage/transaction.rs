@@ -215,6 +215,8 @@ pub enum PutMode {
     Append,
     /// Like `Append` for the duplicates of a key.
     AppendDuplicate,
+    /// As `Upsert`; the key mostly is greater than every key of the table, whose pages then fill to the end.
+    Rising,
 }
 
 /// The one write transaction; only the writer thread and the offline commands have it.
@@ -310,10 +312,13 @@ impl<'e> WriteTransaction<'e> {
     fn put_whole(&mut self, table: Table, key: &[u8], value: &[u8], mode: PutMode) -> Result<(), StorageError> {
         let flags = match mode {
             PutMode::Upsert => WriteFlags::empty(),
-            PutMode::Append => WriteFlags::APPEND,
+            PutMode::Append | PutMode::Rising => WriteFlags::APPEND,
             PutMode::AppendDuplicate => WriteFlags::APPEND_DUP,
         };
-        self.transaction.put(self.tables.database(table), &key, &value, flags).map_err(|error| lmdb_error(error, table))
+        match self.transaction.put(self.tables.database(table), &key, &value, flags) {
+            Err(lmdb::Error::KeyExist) if mode == PutMode::Rising => self.put_whole(table, key, value, PutMode::Upsert),
+            outcome => outcome.map_err(|error| lmdb_error(error, table)),
+        }
     }
 
     fn put_part(

@@ -40,7 +40,8 @@ pub(super) fn perform(
     let mut deltas = fold(writing, id, &state, modifications.iter().zip(numbers))?;
     if !deltas.is_empty() {
         modified_by(writing, &context.author(), &mut deltas)?;
-        writing.change(Target::Existing(id), &context.author(), deltas).map_err(Failure::Broken)?;
+        let target = Target::Existing(id);
+        writing.change_held(target, Some(state), &context.author(), deltas).map_err(Failure::Broken)?;
     }
     reads::after(context, writing, id, &mut done);
     Ok(done)
