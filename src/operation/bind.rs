@@ -22,6 +22,7 @@ use crate::dit::{Entry, View};
 use crate::model::{Dn, ResultCode};
 use crate::policy::password_hash::{Verdict, dummy_verify, is_costly, verify};
 use crate::policy::requester::{Authentication, Requester, RequesterKind};
+use crate::storage::{ENTRY_LOSER, ENTRY_PHANTOM};
 use crate::wire::{self, BindRequest, Controls, LdapResult, response};
 
 /// Costly values of one name that are tried; an entry with more has them ignored, as each costs some 20 ms.
@@ -138,7 +139,7 @@ impl Directory {
             let view = snapshot.view();
             let dn_key = view.catalog().schema().dn_key(&dn);
             let entry = match view.resolve(&dn)?.entry {
-                Some(found) => view.entry(found)?,
+                Some(found) => view.entry(found)?.filter(may_bind),
                 None => None,
             };
             if let Some(entry) = entry {
@@ -184,6 +185,11 @@ impl Directory {
 /// The one answer to a wrong name, a wrong password and a name that has none.
 pub(super) fn invalid_credentials() -> OperationError {
     OperationError::new(ResultCode::INVALID_CREDENTIALS, "name or password is wrong")
+}
+
+/// Nobody is known by a name that another entry has, or by one that is only there for what is below it.
+pub(super) fn may_bind(entry: &Entry<'_>) -> bool {
+    entry.record.flags() & (ENTRY_LOSER | ENTRY_PHANTOM) == 0
 }
 
 /// An entry as the requester that it becomes.

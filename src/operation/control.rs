@@ -25,6 +25,7 @@ pub const SUPPORTED_CONTROLS: &[&str] = &[
     SUBENTRIES,
     control::MANAGE_DSA_IT,
     SYNC_REQUEST,
+    control::MANAGE_CONFLICTS,
 ];
 
 /// The operation that controls came with.
@@ -74,6 +75,8 @@ pub struct RequestControls {
     pub subentries: Subentries,
     /// Content synchronisation.
     pub sync: Option<SyncRequest>,
+    /// Whether a search finds entries whose name another one has.
+    pub manage_conflicts: bool,
 }
 
 impl RequestControls {
@@ -99,7 +102,7 @@ impl RequestControls {
         use RequestKind::{Add, Bind, Compare, Delete, Extended, Modify, ModifyDn, Search};
         let belongs = match (control.oid, kind) {
             (_, Bind | Extended) => false,
-            (control::PAGED_RESULTS | SUBENTRIES | SYNC_REQUEST, Search) => true,
+            (control::PAGED_RESULTS | control::MANAGE_CONFLICTS | SUBENTRIES | SYNC_REQUEST, Search) => true,
             (control::MANAGE_DSA_IT | control::ASSERTION, Add | Compare | Delete | Modify | ModifyDn | Search) => true,
             (control::PRE_READ, Delete | Modify | ModifyDn) => true,
             (control::POST_READ, Add | Modify | ModifyDn) => true,
@@ -110,6 +113,7 @@ impl RequestControls {
         }
         match control.oid {
             control::MANAGE_DSA_IT => self.manage_dsa_it = true,
+            control::MANAGE_CONFLICTS => self.manage_conflicts = true,
             control::PAGED_RESULTS => {
                 let PagedResults { size, cookie } = PagedResults::decode(control.required_value()?)?;
                 self.paged = Some(Paging { size: size.unsigned_abs(), cookie: cookie.to_vec() });

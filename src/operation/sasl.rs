@@ -9,7 +9,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use super::bind::entry_identity;
+use super::bind::{entry_identity, may_bind};
 use super::{Directory, OperationError, Session};
 use crate::model::{Dn, ResultCode};
 use crate::policy::requester::{Authentication, RequesterKind};
@@ -56,7 +56,7 @@ impl Directory {
             let not_here = || refused("there is no entry named as the certificate's subject");
             let dn = Dn::parse(subject).map_err(|_| not_here())?;
             let found = view.resolve(&dn)?.entry.ok_or_else(not_here)?;
-            let entry = view.entry(found)?.ok_or_else(not_here)?;
+            let entry = view.entry(found)?.filter(may_bind).ok_or_else(not_here)?;
             let dn_key = schema.dn_key(&dn);
             (entry_identity(view, &entry, dn_key.clone())?, dn_key, Authentication::ClientCertificate)
         } else {

@@ -201,6 +201,7 @@ impl Directory {
             deref_in_searching: request.deref.derefs_in_searching(),
             manage_dsa_it: controls.manage_dsa_it,
             subentries: controls.subentries,
+            conflicts: controls.manage_conflicts,
             lookthrough_max: limits.look_through.map(u64::from),
             wanted: wanted.map(|wanted| wanted.saturating_add(1)),
             ordered: page.is_some(),

@@ -14,7 +14,9 @@ use super::scope::{Subentries, Territory};
 use super::source::{Filled, Open, Sequence, collect};
 use crate::dit::{Entry, View};
 use crate::model::Scope;
-use crate::storage::{Cursor, ENTRY_ALIAS, ENTRY_REFERRAL, ENTRY_SUBENTRY, EntryId, Table, ViewRecord};
+use crate::storage::{
+    Cursor, ENTRY_ALIAS, ENTRY_LOSER, ENTRY_PHANTOM, ENTRY_REFERRAL, ENTRY_SUBENTRY, EntryId, Table, ViewRecord,
+};
 use hashbrown::HashSet;
 use std::sync::Arc;
 
@@ -37,6 +39,9 @@ pub struct RunOptions {
     pub manage_dsa_it: bool,
     /// RFC 3672.
     pub subentries: Subentries,
+    /// Whether entries whose name another one has are found like others. Without it they are found where they are the
+    /// base, and by filters that ask for `replConflict`.
+    pub conflicts: bool,
     /// Most entries looked at where no index serves; `None`: no limit.
     pub lookthrough_max: Option<u64>,
     /// How many entries the caller will take at most: guides plans and limits nothing.
@@ -57,6 +62,7 @@ impl RunOptions {
             deref_in_searching: false,
             manage_dsa_it: false,
             subentries: Subentries::Hidden,
+            conflicts: false,
             lookthrough_max: None,
             wanted: None,
             ordered: false,
@@ -128,6 +134,9 @@ impl SearchRun {
         filter: Arc<CompiledFilter>,
         options: RunOptions,
     ) -> Result<Self, SearchError> {
+        let conflict = view.catalog().schema().attribute_type("replConflict").map(|found| found.index);
+        let mut options = options;
+        options.conflicts |= conflict.is_some_and(|conflict| filter.attribute_types().contains(&conflict));
         let mut run = Self {
             judge: Judge::new(&filter),
             territory: Territory::new(base, options.scope),
@@ -289,7 +298,7 @@ impl<'t> Walk<'_, 't> {
             self.work += 1;
             if let Some(id) = self.run.references.pop() {
                 if let Some(entry) = self.view.entry(id)? {
-                    let referral = entry.record.flags() & ENTRY_REFERRAL != 0;
+                    let referral = entry.record.flags() & (ENTRY_REFERRAL | ENTRY_LOSER) == ENTRY_REFERRAL;
                     if referral && self.run.territory.contains(self.view, &entry)? {
                         return Ok(Step::Reference(entry));
                     }
@@ -367,6 +376,11 @@ impl<'t> Walk<'_, 't> {
     /// Whether entries of this kind are results at all.
     fn shows(&self, entry: &Entry<'_>) -> bool {
         let (flags, options) = (entry.record.flags(), &self.run.options);
+        if flags & ENTRY_LOSER != 0
+            && (flags & ENTRY_PHANTOM != 0 || !(options.conflicts || entry.id == self.run.territory.base()))
+        {
+            return false;
+        }
         if flags & (ENTRY_REFERRAL | ENTRY_ALIAS | ENTRY_SUBENTRY) == 0 {
             return options.subentries != Subentries::Only || options.scope == Scope::Base;
         }

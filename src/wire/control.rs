@@ -24,6 +24,8 @@ pub const CONTROLS_MAX: usize = 16;
 pub const ASSERTION: &str = "1.3.6.1.1.12";
 /// ManageDsaIT: referral entries are plain entries (RFC 3296).
 pub const MANAGE_DSA_IT: &str = "2.16.840.1.113730.3.4.2";
+/// Manage conflicts: entries whose name another one has are found like others. Ours; it has no value.
+pub const MANAGE_CONFLICTS: &str = "2.25.226734431000227364254570923804739913085.3.10";
 /// Simple paged results (RFC 2696).
 pub const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
 /// Post-read: the entry as it is after the change (RFC 4527).

@@ -13,7 +13,7 @@ use crate::operation::referral_instead;
 use crate::schema::check_entry;
 use crate::search::{Base, CompiledFilter, evaluate_attributes, find_base};
 use crate::state::AttributeId;
-use crate::storage::{ENTRY_ALIAS, ENTRY_REFERRAL, ENTRY_SUBENTRY, EntryId};
+use crate::storage::{ENTRY_ALIAS, ENTRY_LOSER, ENTRY_PHANTOM, ENTRY_REFERRAL, ENTRY_SUBENTRY, EntryId};
 use hashbrown::HashSet;
 
 /// Adds the entry. `attributes` have passed [`super::intake`].
@@ -92,10 +92,16 @@ fn place(
         check_length(view, parent.id, rdn)?;
     }
     let rdn_key = dn.rdn().map(|rdn| view.catalog().schema().rdn_key(rdn)).unwrap_or_default();
-    if view.child_by_key(parent.id, &rdn_key)?.is_some() {
+    if has_name(view, parent.id, &rdn_key)?.is_some() {
         return Err(already_there());
     }
     Ok(parent.id)
+}
+
+/// The live entry of a name. One that is only there for what is below it gives its name up.
+pub(super) fn has_name(view: View<'_>, superior: EntryId, rdn_key: &[u8]) -> Outcome<Option<EntryId>> {
+    let Some(id) = view.child_by_key(superior, rdn_key)? else { return Ok(None) };
+    Ok(view.entry(id)?.filter(|entry| entry.record.flags() & ENTRY_PHANTOM == 0).map(|_| id))
 }
 
 /// Whether entries may stand below this one.
@@ -111,6 +117,12 @@ pub(super) fn check_superior(parent: &Entry<'_>) -> Outcome<()> {
         return Err(OperationError::new(
             ResultCode::UNWILLING_TO_PERFORM,
             "the superior is a referral: what is below it is kept by another server; ask that one",
+        ));
+    }
+    if flags & ENTRY_LOSER != 0 {
+        return Err(OperationError::new(
+            ResultCode::UNWILLING_TO_PERFORM,
+            "another entry has the name of this superior; name that one, or give this one another name first",
         ));
     }
     if flags & ENTRY_SUBENTRY != 0 {
@@ -165,7 +177,7 @@ pub(super) fn already_there() -> OperationError {
 /// A name outside every suffix: a new suffix, if it may be one.
 fn place_suffix(context: &Context, access: &Access<'_>, view: View<'_>, dn: &Dn) -> Outcome<EntryId> {
     let schema = view.catalog().schema();
-    if view.child_by_key(EntryId::NONE, &schema.dn_key(dn))?.is_some() {
+    if has_name(view, EntryId::NONE, &schema.dn_key(dn))?.is_some() {
         return Err(already_there());
     }
     if !access.is_administrator() {

@@ -177,7 +177,7 @@ fn check_place(view: View<'_>, entry: &Entry<'_>, superior: EntryId, renaming: &
         }
     }
     let key = view.catalog().schema().rdn_key(renaming.new_rdn);
-    if view.child_by_key(superior, &key)?.is_some_and(|there| there != entry.id) {
+    if add::has_name(view, superior, &key)?.is_some_and(|there| there != entry.id) {
         return Err(add::already_there());
     }
     add::check_length(view, superior, renaming.new_rdn)?;

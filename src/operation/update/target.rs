@@ -7,6 +7,11 @@ use crate::operation::access::Access;
 use crate::operation::outcome::{OperationError, Outcome};
 use crate::operation::referral_instead;
 use crate::search::{AttributeGate, Base, CompiledFilter, evaluate, find_base};
+use crate::storage::ENTRY_PHANTOM;
+
+/// Why a phantom cannot be changed.
+const DELETED_ALREADY: &str = "the entry was deleted already, and its name is shown only for the entries below it: it \
+                               goes with the last of them. An entry of this name may be added again";
 
 /// The entry named `dn`. Aliases are not followed (RFC 4511 4.6 to 4.9).
 ///
@@ -16,6 +21,11 @@ use crate::search::{AttributeGate, Base, CompiledFilter, evaluate, find_base};
 pub(super) fn entry<'v>(context: &Context, access: &Access<'v>, view: View<'v>, dn: &Dn) -> Outcome<Entry<'v>> {
     match find_base(view, dn, DerefAliases::Never, context.controls.manage_dsa_it)? {
         Base::Entry(id) => match view.entry(id)? {
+            Some(entry) if access.is_visible(&entry) && entry.record.flags() & ENTRY_PHANTOM != 0 => {
+                let mut error = access.no_such_object(Some(view.superior(&entry)))?;
+                DELETED_ALREADY.clone_into(&mut error.diagnostic);
+                Err(error)
+            }
             Some(entry) if access.is_visible(&entry) => Ok(entry),
             Some(entry) => Err(access.no_such_object(Some(view.superior(&entry)))?),
             None => Err(access.no_such_object(None)?),
