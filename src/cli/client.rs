@@ -8,7 +8,7 @@ mod entry;
 mod tls;
 
 pub use arguments::{ConnectArgs, read_password};
-pub use entry::{print_entry, print_reference};
+pub use entry::{print_entry, print_reference, text_or_base64};
 pub use tls::Trust;
 
 use super::output::CliError;

@@ -9,6 +9,7 @@ pub mod check;
 pub mod client;
 pub mod compact;
 pub mod config;
+pub mod conflicts;
 pub mod data;
 pub mod demo;
 pub mod export;
@@ -27,6 +28,7 @@ pub mod restore;
 pub mod search;
 pub mod serve;
 pub mod shell;
+pub mod undelete;
 pub mod whoami;
 
 use clap::Parser;
@@ -87,6 +89,8 @@ pub enum Command {
     Search(search::SearchArgs),
     /// Serve a directory, in the foreground
     Serve(serve::ServeArgs),
+    /// Bring a deleted entry back, over LDAP
+    Undelete(undelete::UndeleteArgs),
     /// Tell as whom the server takes this client
     Whoami(whoami::WhoamiArgs),
 }
@@ -119,6 +123,7 @@ fn dispatch(command: Command, output: &Output) -> Result<ExitCode, CliError> {
         Command::Restore(args) => restore::run(args, output),
         Command::Search(args) => search::run(args, output),
         Command::Serve(args) => serve::run(args, output),
+        Command::Undelete(args) => undelete::run(&args, output),
         Command::Whoami(args) => whoami::run(&args, output),
     }
 }

@@ -1,5 +1,6 @@
 //! `entente replica`: how the members of a cluster stand to each other, and what becomes of one.
 
+use super::conflicts::{self, ConflictsArgs};
 use super::data::DataArgs;
 use super::order::order;
 use super::output::{CliError, Output};
@@ -16,6 +17,8 @@ pub struct ReplicaArgs {
 
 #[derive(clap::Subcommand, Clone, Debug)]
 enum ReplicaCommand {
+    /// Look at changes that were lost because two were made at the same time, and decide them
+    Conflicts(ConflictsArgs),
     /// Tell who is connected, what is on its way, who holds back what
     #[command(after_help = "Example:\n  entente replica status --data /var/lib/entente")]
     Status(DataArgs),
@@ -63,6 +66,7 @@ struct MemberArgs {
 /// No node serves the data, or it refused.
 pub fn run(args: &ReplicaArgs, output: &Output) -> Result<ExitCode, CliError> {
     match &args.command {
+        ReplicaCommand::Conflicts(args) => conflicts::run(args, output),
         ReplicaCommand::Status(data) => {
             let answer = order(&data.config()?, &json!({ "order": "status" }))?;
             output.report(&answer, || status_text(&answer))?;

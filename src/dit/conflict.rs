@@ -38,7 +38,7 @@ const DROPPED_AT_ONCE_MAX: u64 = 64;
 const SIDE_BYTES_MAX: usize = 256 * 1024;
 
 /// The attribute that says what became of the conflicts of an entry: `ID dismissed` or `ID restored`.
-const RESOLVED: &str = "conflictResolved";
+pub(super) const RESOLVED: &str = "conflictResolved";
 
 /// What of the entry was written twice.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -156,6 +156,25 @@ impl View<'_> {
         Ok(found)
     }
 
+    /// The conflict after a position in the log (empty: the first), and its own position.
+    ///
+    /// # Errors
+    /// As [`View::conflicts`].
+    pub fn conflict_after(&self, position: &[u8]) -> Result<Option<(Vec<u8>, Conflict)>, DitError> {
+        let mut cursor = self.reader().cursor(Table::Conflicts)?;
+        let item = if position.is_empty() { cursor.first()? } else { cursor.seek(&[position, &[0]].concat())? };
+        match item {
+            Some((key, bytes)) => Ok(Some((key.to_vec(), record::open(key, bytes)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// Who asked for a change; `None` when its record is gone from the log.
+    pub(super) fn requester_of(&self, stamp: Stamp) -> Option<String> {
+        let mut history = LogHistory { reader: self.reader(), catalog: self.catalog(), failure: None };
+        history.update(stamp).map(|update| update.requester)
+    }
+
     /// The conflict of this name.
     ///
     /// # Errors
@@ -229,7 +248,7 @@ impl View<'_> {
                 above.push_str(&self.dn_text(id)?.unwrap_or_default());
                 break;
             }
-            let Some(gone) = self.last_incarnation(parent)? else { break };
+            let Some((_, gone)) = self.last_incarnation(parent)? else { break };
             above.push(',');
             above.push_str(&rdn_text(self.catalog(), &gone));
             parent = gone.parent.1;
@@ -237,21 +256,22 @@ impl View<'_> {
         Ok(name + &above)
     }
 
-    /// The state of the youngest incarnation of an entry, live or not.
+    /// Number and state of the youngest incarnation of an entry, live or not.
     ///
     /// # Errors
     /// [`DitError::Storage`]; [`DitError::State`].
-    pub fn last_incarnation(&self, uuid: EntryUuid) -> Result<Option<EntryState>, DitError> {
+    pub fn last_incarnation(&self, uuid: EntryUuid) -> Result<Option<(EntryId, EntryState)>, DitError> {
         let prefix = uuid2id_key(uuid, None);
-        let mut youngest: Option<EntryState> = None;
+        let mut youngest: Option<(EntryId, EntryState)> = None;
         let mut cursor = self.reader().cursor(Table::Uuid2Id)?;
         let mut item = cursor.seek(&prefix)?;
         while let Some((key, id)) = item.filter(|(key, _)| key.starts_with(&prefix)) {
             debug_assert!(key.len() > prefix.len(), "an incarnation's key has its birth");
-            if let Some(state) = self.state_of(EntryId::from_key(id))?
-                && youngest.as_ref().is_none_or(|known| state.birth > known.birth)
+            let id = EntryId::from_key(id);
+            if let Some(state) = self.state_of(id)?
+                && youngest.as_ref().is_none_or(|(_, known)| state.birth > known.birth)
             {
-                youngest = Some(state);
+                youngest = Some((id, state));
             }
             item = cursor.next()?;
         }

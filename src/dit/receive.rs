@@ -106,7 +106,8 @@ impl Writing<'_> {
                     touched = self.load_touched(id, held, &update.deltas)?;
                     self.note_lost(id, held, update)?;
                 }
-                self.join_loaded(id, state, touched, update)
+                self.join_loaded(id, state, touched, update)?;
+                self.watch_soundness(id)
             }
             None if !update.is_birth() && self.covers(update.birth)? => Ok(()),
             None => {

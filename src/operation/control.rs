@@ -26,6 +26,7 @@ pub const SUPPORTED_CONTROLS: &[&str] = &[
     control::MANAGE_DSA_IT,
     SYNC_REQUEST,
     control::MANAGE_CONFLICTS,
+    control::SHOW_DELETED,
 ];
 
 /// The operation that controls came with.
@@ -71,6 +72,8 @@ pub struct RequestControls {
     pub pre_read: Option<Vec<String>>,
     /// Attributes of the entry after the change.
     pub post_read: Option<Vec<String>>,
+    /// Deleted entries are shown too, to whoever may see them.
+    pub show_deleted: bool,
     /// What a search does with subentries.
     pub subentries: Subentries,
     /// Content synchronisation.
@@ -103,6 +106,7 @@ impl RequestControls {
         let belongs = match (control.oid, kind) {
             (_, Bind | Extended) => false,
             (control::PAGED_RESULTS | control::MANAGE_CONFLICTS | SUBENTRIES | SYNC_REQUEST, Search) => true,
+            (control::SHOW_DELETED, Modify | Search) => true,
             (control::MANAGE_DSA_IT | control::ASSERTION, Add | Compare | Delete | Modify | ModifyDn | Search) => true,
             (control::PRE_READ, Delete | Modify | ModifyDn) => true,
             (control::POST_READ, Add | Modify | ModifyDn) => true,
@@ -114,6 +118,7 @@ impl RequestControls {
         match control.oid {
             control::MANAGE_DSA_IT => self.manage_dsa_it = true,
             control::MANAGE_CONFLICTS => self.manage_conflicts = true,
+            control::SHOW_DELETED => self.show_deleted = true,
             control::PAGED_RESULTS => {
                 let PagedResults { size, cookie } = PagedResults::decode(control.required_value()?)?;
                 self.paged = Some(Paging { size: size.unsigned_abs(), cookie: cookie.to_vec() });

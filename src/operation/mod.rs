@@ -10,7 +10,7 @@
 //! referral             what is told instead of entries elsewhere   paged   searches that wait for the next page
 //! cluster_order        orders about the cluster, and the gate for changes
 //! sync                 searches that are kept in step (RFC 4533)
-//! virtual_entry: root_dse, subschema_entry, monitor                      entries that are not in the tree
+//! virtual_entry: root_dse, subschema_entry, monitor, conflict_entry, deleted_entry   entries that are not in the tree
 //! outcome              inner errors as LDAP result codes
 //! ```
 //!
@@ -22,7 +22,9 @@ pub mod access;
 pub mod bind;
 mod cluster_order;
 mod compare;
+mod conflict_entry;
 pub mod control;
+mod deleted_entry;
 pub mod extended;
 mod monitor;
 mod outcome;

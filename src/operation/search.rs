@@ -18,14 +18,15 @@ use super::outcome::{OperationError, Outcome};
 use super::paged::{self, PagedStore};
 use super::selection::Selection;
 use super::sync::{SendAs, Standing, SyncSearch};
-use super::{Directory, Session, referral, virtual_entry};
+use super::{Directory, Session, deleted_entry, referral, virtual_entry};
 use crate::dit::{Entry, View};
 use crate::model::{Dn, Filter, ResultCode, Scope};
 use crate::policy::limits::SearchLimits;
 use crate::policy::rights::Right;
 use crate::schema::AttributeTypeIndex;
 use crate::search::{
-    AttributeGate, Base, CompiledFilter, Estimate, RunOptions, SearchRun, Step, Subentries, evaluate, find_base_by,
+    AttributeGate, Base, CompiledFilter, Estimate, RunOptions, SearchRun, Step, Subentries, evaluate,
+    evaluate_attributes, find_base_by,
 };
 use crate::storage::EntryId;
 use crate::wire::sync::{SyncState, state_control};
@@ -87,6 +88,8 @@ pub(super) struct Running {
     name: Vec<u8>,
     /// Entries go with a sync state.
     send_as: Option<SendAs>,
+    /// Deleted entries are to be sent too, after all others.
+    show_deleted: bool,
 }
 
 struct Page {
@@ -224,6 +227,7 @@ impl Directory {
             last: EntryId::NONE,
             name: Vec::with_capacity(96),
             send_as: None,
+            show_deleted: controls.show_deleted && session.requester.is_administrator() && controls.sync.is_none(),
         });
         if let Some(sync) = &controls.sync {
             running.keep_in_step();
@@ -526,7 +530,10 @@ impl Running {
                 Step::LookthroughExceeded => {
                     return Ok(Pause::End(ResultCode::ADMIN_LIMIT_EXCEEDED, LOOK_THROUGH));
                 }
-                Step::Done => return Ok(Pause::End(ResultCode::SUCCESS, "")),
+                Step::Done => {
+                    drop(walk);
+                    return if self.show_deleted { self.send_deleted(directory, view, id, out) } else { END };
+                }
             }
             if out.len() - start >= bytes_max {
                 return Ok(Pause::Budget);
@@ -541,6 +548,30 @@ impl Running {
         }
     }
 
+    /// Sends what was deleted below the base, all at once.
+    fn send_deleted(&mut self, directory: &Directory, view: View<'_>, id: i32, out: &mut Vec<u8>) -> Outcome<Pause> {
+        let schema = view.catalog().schema();
+        let base = view.dn_text(self.base)?.unwrap_or_default();
+        let Self { filter, selection, sent, sent_max, .. } = self;
+        let mut is_over = false;
+        deleted_entry::visit_former(view, &base, self.options.scope, &mut |entry| {
+            if !evaluate_attributes(filter, schema, &entry.attributes).is_true() {
+                return Ok(true);
+            }
+            is_over = sent_max.is_some_and(|most| *sent >= most);
+            if is_over {
+                return Ok(false);
+            }
+            let mut pdu = SearchEntry::begin(out, id, entry.dn.as_bytes());
+            selection.write_attributes(schema, &entry.attributes, &mut pdu);
+            pdu.finish(&[]);
+            *sent += 1;
+            directory.metrics.entries_sent_total.increment();
+            Ok(true)
+        })?;
+        if is_over { Ok(Pause::End(ResultCode::SIZE_LIMIT_EXCEEDED, SIZE_LIMIT)) } else { END }
+    }
+
     /// Puts the search behind a new cookie.
     fn keep(mut self: Box<Self>) -> Outcome<Vec<u8>> {
         let Some(page) = &self.page else { return Ok(Vec::new()) };
@@ -552,6 +583,7 @@ impl Running {
     }
 }
 
+const END: Outcome<Pause> = Ok(Pause::End(ResultCode::SUCCESS, ""));
 const TIME_LIMIT: &str = "the time allowed is over; what was found so far was sent";
 const SIZE_LIMIT: &str = "more entries match than are allowed in one answer; the first were sent";
 const LOOK_THROUGH: &str =

@@ -1,12 +1,13 @@
-//! Entries that are not in the tree: the root DSE, the subschema, cn=monitor. Searched and compared like others.
+//! Entries that are not in the tree: the root DSE, the subschema, and what is below cn=monitor, cn=conflicts and
+//! cn=deleted. Searched and compared like others.
 //!
 //! They are outside the access rules: root DSE and subschema are for anybody, before any bind, because clients find out
-//! from them how to go on (RFC 4512 4.4, 5.1); cn=monitor is for the administrator alone, and absent for all others.
+//! from them how to go on (RFC 4512 4.4, 5.1); the others are for the administrator alone, and absent for everybody else.
 
 use super::control::RequestControls;
 use super::outcome::{OperationError, Outcome};
 use super::selection::Selection;
-use super::{Directory, Session, monitor, paged, root_dse, subschema_entry};
+use super::{Directory, Session, conflict_entry, deleted_entry, monitor, paged, root_dse, subschema_entry};
 use crate::dit::View;
 use crate::model::{Attribute, AttributeDescription, Dn, Rdn, ResultCode, Scope};
 use crate::search::{CompiledFilter, evaluate_attributes};
@@ -20,64 +21,125 @@ pub(super) struct VirtualEntry {
     pub(super) attributes: Arc<Vec<Attribute>>,
 }
 
+/// Takes the entries below one of them, each with its position; false ends the visit.
+pub(super) type Visit<'a> = &'a mut dyn FnMut(&[u8], VirtualEntry) -> Outcome<bool>;
+
+/// Entries sent without pages, and bytes of one answer: what is below may be long, and an answer is made at once.
+const ENTRIES_MAX: u32 = 10_000;
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+
 /// Which of them a DN is about.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Root,
     Subschema,
     Monitor,
+    Conflicts,
+    Deleted,
+}
+
+impl Place {
+    /// The name of the entry above, where there are entries below one.
+    fn top(self) -> &'static str {
+        match self {
+            Self::Monitor => monitor::DN,
+            Self::Conflicts => conflict_entry::DN,
+            Self::Deleted => deleted_entry::DN,
+            Self::Root | Self::Subschema => "",
+        }
+    }
 }
 
 fn place_of(dn: &Dn) -> Option<Place> {
     let Some(last) = dn.rdns().last() else { return Some(Place::Root) };
-    if is_named(last, "subschema") && dn.rdns().len() == 1 {
-        return Some(Place::Subschema);
+    let is_top = dn.rdns().len() == 1;
+    [
+        ("subschema", Place::Subschema),
+        ("monitor", Place::Monitor),
+        ("conflicts", Place::Conflicts),
+        ("deleted", Place::Deleted),
+    ]
+    .into_iter()
+    .find(|(name, place)| is_named(last, name) && (is_top || *place != Place::Subschema))
+    .map(|(_, place)| place)
+}
+
+/// The value of an RDN of one value, if its attribute has one of these names.
+pub(super) fn one_of(rdn: &Rdn, names: &[&str]) -> Option<String> {
+    match rdn.avas() {
+        [ava] if names.iter().any(|name| ava.attribute.eq_ignore_ascii_case(name)) => {
+            Some(String::from_utf8_lossy(ava.value.trim_ascii()).into_owned())
+        }
+        _ => None,
     }
-    is_named(last, "monitor").then_some(Place::Monitor)
 }
 
 fn is_named(rdn: &Rdn, name: &str) -> bool {
-    match rdn.avas() {
-        [ava] => {
-            let is_cn = ava.attribute.eq_ignore_ascii_case("cn")
-                || ava.attribute.eq_ignore_ascii_case("commonName")
-                || ava.attribute == "2.5.4.3";
-            is_cn && ava.value.trim_ascii().eq_ignore_ascii_case(name.as_bytes())
-        }
-        _ => false,
-    }
+    one_of(rdn, &["cn", "commonName", "2.5.4.3"]).is_some_and(|value| value.eq_ignore_ascii_case(name))
+}
+
+/// The RDN of a name directly below cn=conflicts (first) or cn=deleted (second).
+pub(super) fn below(dn: &Dn) -> [Option<&Rdn>; 2] {
+    let [rdn, _] = dn.rdns() else { return [None, None] };
+    let place = place_of(dn);
+    [Place::Conflicts, Place::Deleted].map(|wanted| (place == Some(wanted)).then_some(rdn))
 }
 
 /// The entry with exactly this name; `None` when the name belongs to the tree.
 ///
 /// # Errors
-/// noSuchObject for a name below cn=monitor that is not there or not for the requester.
+/// noSuchObject for a name below cn=monitor and its like that is not there or not for the requester.
 pub(super) fn find(directory: &Directory, session: &Session, view: View<'_>, dn: &Dn) -> Outcome<Option<VirtualEntry>> {
-    Ok(match place_of(dn) {
-        None => None,
-        Some(Place::Root) => Some(root_dse::entry(directory, session, view)?),
-        Some(Place::Subschema) => Some(subschema_entry::entry(directory, view)),
-        Some(Place::Monitor) => {
-            if !session.requester.is_administrator() {
-                return Err(OperationError::no_such_object(""));
-            }
-            let [rest @ .., _] = dn.rdns() else { return Ok(None) };
-            let wanted = match rest {
-                [] => Some(None),
-                [rdn] => Some(Some(rdn)),
-                _ => None,
-            };
-            let found = monitor::entries(directory).into_iter().find(|entry| match (&wanted, &entry.name) {
-                (Some(None), None) => true,
-                (Some(Some(rdn)), Some(name)) => is_named(rdn, name),
+    let place = match place_of(dn) {
+        None => return Ok(None),
+        Some(Place::Root) => return root_dse::entry(directory, session, view).map(Some),
+        Some(Place::Subschema) => return Ok(Some(subschema_entry::entry(directory, view))),
+        Some(place) => place,
+    };
+    if !session.requester.is_administrator() {
+        return Err(OperationError::no_such_object(""));
+    }
+    let found = match (dn.rdns(), place) {
+        ([_], Place::Conflicts) => Some(conflict_entry::top(view)?),
+        ([_], Place::Deleted) => Some(deleted_entry::top()),
+        ([rdn, _], Place::Conflicts) => conflict_entry::find(view, rdn)?,
+        ([rdn, _], Place::Deleted) => deleted_entry::find(view, rdn)?,
+        ([rest @ .., _], _) if rest.len() < 2 => {
+            let is_it = |name: &Option<String>| match (rest, name) {
+                ([], None) => true,
+                ([rdn], Some(name)) => is_named(rdn, name),
                 _ => false,
-            });
-            match found {
-                Some(entry) => Some(entry.entry),
-                None => return Err(OperationError::no_such_object(monitor::DN)),
-            }
+            };
+            monitor::entries(directory).into_iter().find(|entry| is_it(&entry.name)).map(|entry| entry.entry)
         }
-    })
+        _ => None,
+    };
+    found.map(Some).ok_or_else(|| OperationError::no_such_object(place.top()))
+}
+
+/// The entries below one of them, from the one after the position `after` on.
+fn visit_below(
+    place: Option<Place>,
+    directory: &Directory,
+    view: View<'_>,
+    after: &[u8],
+    visit: Visit<'_>,
+) -> Outcome<()> {
+    match place {
+        Some(Place::Conflicts) => conflict_entry::visit(view, after, visit),
+        Some(Place::Deleted) => deleted_entry::visit(view, after, visit),
+        Some(Place::Monitor) => {
+            let after = after.try_into().map_or(0, u64::from_be_bytes);
+            let below = monitor::entries(directory).into_iter().filter(|entry| entry.name.is_some());
+            for (position, entry) in (1..).zip(below).skip_while(|(position, _)| *position <= after) {
+                if !visit(&position.to_be_bytes(), entry.entry)? {
+                    break;
+                }
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Answers a search whose base is one of these entries; `None` when the base belongs to the tree.
@@ -101,35 +163,54 @@ pub(super) fn search(
             return Err(OperationError::new(ResultCode::ASSERTION_FAILED, "the base entry does not match"));
         }
     }
-    let below = if place_of(dn) == Some(Place::Monitor) && dn.rdns().len() == 1 && request.scope != Scope::Base {
-        monitor::entries(directory).into_iter().filter(|entry| entry.name.is_some()).map(|entry| entry.entry).collect()
-    } else {
-        Vec::new()
-    };
-    let with_base = matches!(request.scope, Scope::Base | Scope::Subtree);
     let filter = CompiledFilter::compile(schema, &request.filter);
     let selection = Selection::new(view.catalog(), request.attributes.iter().copied(), request.types_only);
+    let paging = controls.paged.as_ref();
+    if paging.is_some_and(|paging| paging.size == 0) {
+        return Ok(Some(paged::ended(id)));
+    }
+    let page_max = paging.map_or(ENTRIES_MAX, |paging| paging.size.min(ENTRIES_MAX));
     let mut out = Vec::new();
+    let (mut sent, mut cookie) = (0_u32, Vec::new());
     let mut result = LdapResult::plain(ResultCode::SUCCESS);
-    let mut sent = 0_u32;
-    for entry in with_base.then_some(base).into_iter().chain(below) {
+    let mut last: Vec<u8> = paging.map(|paging| paging.cookie.clone()).unwrap_or_default();
+    let after = last.clone();
+    let mut send = |position: &[u8], entry: VirtualEntry| -> Outcome<bool> {
         if !evaluate_attributes(&filter, schema, &entry.attributes).is_true() {
-            continue;
+            return Ok(true);
         }
-        if request.size_limit != 0 && sent >= request.size_limit {
+        let is_full = sent >= page_max || out.len() >= ANSWER_BYTES_MAX;
+        if request.size_limit != 0 && sent >= request.size_limit || (is_full && paging.is_none()) {
             result = LdapResult::plain(ResultCode::SIZE_LIMIT_EXCEEDED);
-            break;
+            return Ok(false);
+        }
+        if is_full {
+            cookie.clone_from(&last);
+            return Ok(false);
         }
         let mut pdu = SearchEntry::begin(&mut out, id, entry.dn.as_bytes());
         selection.write_attributes(schema, &entry.attributes, &mut pdu);
         pdu.finish(&[]);
         sent += 1;
+        last = position.to_vec();
         directory.metrics.entries_sent_total.increment();
+        Ok(true)
+    };
+    let is_top = dn.rdns().len() == 1;
+    let with_base = matches!(request.scope, Scope::Base | Scope::Subtree) && after.is_empty();
+    // The base has the position before all others.
+    let goes_on = !with_base || send(&[BASE_POSITION], base)?;
+    if goes_on && is_top && request.scope != Scope::Base {
+        let after = if after == [BASE_POSITION] { &[][..] } else { &after };
+        visit_below(place_of(dn), directory, view, after, &mut send)?;
     }
-    let paged = controls.paged.as_ref().map(|_| paged::response(u64::from(sent), &[]));
+    let paged = paging.map(|_| paged::response(u64::from(sent), &cookie));
     response::result(&mut out, id, ResponseKind::SearchDone, &result, paged.as_slice());
     Ok(Some(out))
 }
+
+/// Where a page ended that the base alone filled.
+const BASE_POSITION: u8 = 0xff;
 
 /// An attribute by name; the name is one of ours.
 pub(super) fn attribute<V: AsRef<[u8]>>(name: &str, values: impl IntoIterator<Item = V>) -> Option<Attribute> {

@@ -55,6 +55,8 @@ pub enum Table {
     DigestJournal,
     /// CSN of the winner ‖ CSN of the loser ‖ place -> both sides
     Conflicts,
+    /// entry that was found to break the schema after a merge -> nothing
+    Suspects,
     /// origin ‖ sequence ‖ entry, with attribute ‖ value key for a spilled cell -> CSN: absence to be forgotten that the
     /// log does not tell
     Unsettled,
@@ -72,7 +74,7 @@ pub enum Table {
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Meta,
         Self::Vector,
         Self::Attributes,
@@ -90,6 +92,7 @@ impl Table {
         Self::Digest,
         Self::DigestJournal,
         Self::Conflicts,
+        Self::Suspects,
         Self::Unsettled,
         Self::Deleted,
         Self::Moves,
@@ -131,6 +134,7 @@ impl Table {
             Self::Log => "log",
             Self::Digest => "digest",
             Self::Conflicts => "conflicts",
+            Self::Suspects => "suspects",
             Self::DigestJournal => "digest-journal",
             Self::Unsettled => "unsettled",
             Self::Deleted => "deleted",

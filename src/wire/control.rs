@@ -35,6 +35,9 @@ pub const PRE_READ: &str = "1.3.6.1.1.13.1";
 /// Proxied authorization, version 2 (RFC 4370).
 pub const PROXIED_AUTHORIZATION: &str = "2.16.840.1.113730.3.4.18";
 
+/// Show deleted entries too (MS-ADTS 3.1.1.3.4.1.14).
+pub const SHOW_DELETED: &str = "1.2.840.113556.1.4.417";
+
 /// One control of a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Control<'a> {

@@ -49,7 +49,8 @@ pub fn print_reference(urls: &[String], output: &Output) -> Result<(), CliError>
     output.write(b"\n")
 }
 
-fn text_or_base64(value: &[u8]) -> Value {
+/// A value in JSON: text, or an object `{"base64": ...}` where it is none.
+pub fn text_or_base64(value: &[u8]) -> Value {
     match std::str::from_utf8(value) {
         Ok(text) => Value::String(text.to_owned()),
         Err(_) => json!({ "base64": STANDARD.encode(value) }),

@@ -20,6 +20,7 @@
 //! target    names to entries, referrals        held        what an attribute holds before the list
 //! sound     schema of the result               reads       the entry before and after, for the client
 //! password_modify    RFC 3062                          reindex     the index built anew
+//! resolve   conflicts restored or dismissed            undelete    deleted entries brought back
 //! ```
 
 mod add;
@@ -32,15 +33,17 @@ mod modify_dn;
 mod password_modify;
 mod reads;
 mod reindex;
+mod resolve;
 mod secret;
 mod sound;
 mod target;
+mod undelete;
 
 use super::control::{RequestControls, RequestKind};
 use super::outcome::{OperationError, Outcome};
 use super::{Directory, Session};
-use crate::dit::{Committed, Completion, DitError, Writing};
-use crate::model::{Change, ResultCode};
+use crate::dit::{Committed, Completion, ConflictState, DitError, Writing};
+use crate::model::{Change, Dn, EntryUuid, ResultCode};
 use crate::policy::requester::Requester;
 use crate::wire::{Controls, LdapResult, Request, ResponseControl, ResponseKind, response};
 use std::sync::Arc;
@@ -138,6 +141,16 @@ enum Work {
         expected: Option<Vec<u8>>,
     },
     Reindex,
+    /// What becomes of a conflict.
+    Resolve {
+        id: String,
+        state: ConflictState,
+    },
+    /// A deleted entry comes back, perhaps under another name.
+    Undelete {
+        uuid: EntryUuid,
+        to: Option<Dn>,
+    },
 }
 
 impl Context {
@@ -161,6 +174,8 @@ impl Context {
                 writing.set_administrator_password(hash).map_err(Failure::Broken)?;
                 return Ok(Done::default());
             }
+            Work::Resolve { id, state } => return resolve::perform(self, writing, id, *state),
+            Work::Undelete { uuid, to } => return undelete::perform(self, writing, *uuid, to.as_ref()),
             Work::Reindex => {
                 writing.reindex(&mut |_, _| {}).map_err(Failure::Broken)?;
                 return Ok(Done::default());
@@ -205,13 +220,18 @@ impl Directory {
         let answer = Answer::new(reply, id, response);
         let prepared = RequestControls::read(controls, kind).and_then(|controls| {
             self.check_gate()?;
-            let change = intake::read(self.dit().catalog().schema(), &session.requester, request)?;
-            Ok((self.context(session, controls), change))
+            let work = match resolve::read(&session.requester, request)? {
+                Some(work) => work,
+                None => Work::Change(intake::read(self.dit().catalog().schema(), &session.requester, request)?),
+            };
+            Ok((self.context(session, controls), work))
         });
         match prepared {
             Err(error) => answer.refuse(&error),
-            Ok((context, change)) if secret::wants_hashing(&change) => return hash_first(context, change, answer),
-            Ok((context, change)) => queue(context, Work::Change(change), answer, None),
+            Ok((context, Work::Change(change))) if secret::wants_hashing(&change) => {
+                return hash_first(context, change, answer);
+            }
+            Ok((context, work)) => queue(context, work, answer, None),
         }
         UpdateStep::Queued
     }

@@ -20,7 +20,9 @@ mod adding;
 mod deleting;
 mod modifying;
 mod passwords;
+mod recycling;
 mod renaming;
+mod resolving;
 
 const SUFFIX: &str = "dc=example,dc=com";
 const PEOPLE: &str = "ou=people,dc=example,dc=com";

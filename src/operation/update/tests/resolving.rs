@@ -1,0 +1,255 @@
+//! Conflicts: shown with both sides below cn=conflicts, restored by an ordinary change, dismissed.
+
+use super::*;
+use crate::dit::{Completion, ConflictState, LogRange, Receipt, Target, Writing, rdn_state, value_of};
+use crate::model::Rdn;
+use crate::operation::virtual_entry;
+use crate::state::{Delta, OriginId};
+use crate::storage::MetaName;
+
+/// Another member, which starts as a copy of the house by its log.
+struct Member {
+    dit: Arc<Dit>,
+    writer: Writer,
+    thread: Option<JoinHandle<()>>,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.writer.stop();
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+impl Member {
+    fn of(house: &House) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = DitOptions { durable: false, ..DitOptions::new(folder.path()) };
+        let dit = Arc::new(Dit::open(options, Arc::new(Schema::builtin()), house.clock.clone()).unwrap());
+        let (writer, thread) = Writer::start(Arc::clone(&dit), 16).unwrap();
+        let member = Self { dit, writer, thread: Some(thread), _folder: folder };
+        member.meet(house);
+        member
+    }
+
+    /// Each takes what the other has written.
+    fn meet(&self, house: &House) {
+        let own = house.directory.dit();
+        send(own, &self.dit, &self.writer);
+        send(&self.dit, own, house.directory.writer());
+    }
+
+    fn change(&self, uuid: EntryUuid, deltas: impl FnOnce(&mut Writing<'_>) -> Vec<Delta> + Send + 'static) {
+        write(&self.writer, move |writing| {
+            let id = writing.view().by_uuid(uuid).unwrap().unwrap();
+            let deltas = deltas(writing);
+            writing.change(Target::Existing(id), "cn=elsewhere", deltas).unwrap();
+        });
+    }
+}
+
+fn write<T: Send + 'static>(writer: &Writer, work: impl FnOnce(&mut Writing<'_>) -> T + Send + 'static) -> T {
+    let (sender, receiver) = channel();
+    let job = move |writing: &mut Writing<'_>| {
+        let outcome = work(writing);
+        let completion: Completion = Box::new(move |committed| {
+            committed.unwrap();
+            sender.send(outcome).unwrap();
+        });
+        Ok(completion)
+    };
+    writer.submit(Box::new(job)).unwrap();
+    receiver.recv().unwrap()
+}
+
+fn send(from: &Dit, to: &Dit, writer: &Writer) {
+    let snapshot = from.read().unwrap();
+    let origin = OriginId(snapshot.view().reader().meta_u64(MetaName::Origin).unwrap());
+    let held = to.read().unwrap().view().update_vector().unwrap().sequence(origin);
+    let LogRange::Records(records) = snapshot.view().log_range(origin, held + 1, usize::MAX).unwrap() else {
+        panic!("trimmed")
+    };
+    for record in records {
+        let receipt = write(writer, move |writing| writing.receive(&record).unwrap());
+        assert!(matches!(receipt, Receipt::Applied { .. }), "{receipt:?}");
+    }
+}
+
+fn cell(writing: &mut Writing<'_>, name: &str, value: &str, present: bool) -> Delta {
+    let attribute = writing.intern(&AttributeDescription::parse(name).unwrap()).unwrap();
+    let view = writing.view();
+    let (key, value) = value_of(&view, view.catalog().attribute(attribute).unwrap(), value.as_bytes()).unwrap();
+    Delta::Cell { attribute, key, order: 0, present, value }
+}
+
+fn replaced(writing: &mut Writing<'_>, name: &str, value: &str) -> Vec<Delta> {
+    let cell = cell(writing, name, value, true);
+    let attribute = writing.intern(&AttributeDescription::parse(name).unwrap()).unwrap();
+    vec![Delta::Clear(attribute), cell]
+}
+
+fn ann(house: &House) -> EntryUuid {
+    house.see(ANN, |_, entry| entry.record.uuid()).unwrap()
+}
+
+/// The names of all conflicts.
+fn conflicts(house: &House) -> Vec<String> {
+    let snapshot = house.directory.dit().read().unwrap();
+    let found = snapshot.view().conflicts().unwrap();
+    found.into_iter().map(|conflict| format!("cn={},cn=conflicts", conflict.id)).collect()
+}
+
+fn shown(house: &House, dn: &str, name: &str) -> Vec<String> {
+    let snapshot = house.directory.dit().read().unwrap();
+    let found = virtual_entry::find(&house.directory, &house.admin(), snapshot.view(), &Dn::parse(dn).unwrap());
+    let entry = found.unwrap().unwrap();
+    let attribute = entry.attributes.iter().find(|attribute| attribute.description.name() == name);
+    let values = attribute.map(|attribute| attribute.values.clone()).unwrap_or_default();
+    values.into_iter().map(|value| String::from_utf8(value).unwrap()).collect()
+}
+
+fn decide(house: &House, dn: &str, state: ConflictState) -> Heard {
+    let list: [(ModificationKind, &str, &[&str]); 1] = [(ModificationKind::Replace, "conflictState", &[state.name()])];
+    house.modify(&house.admin(), dn, &list)
+}
+
+/// The house writes first, the member a second later; then they meet.
+fn titles() -> (House, Member, String) {
+    let house = House::new();
+    let member = Member::of(&house);
+    house.modify(&house.admin(), ANN, &[(ModificationKind::Replace, "title", &["CEO"])]).is(OK);
+    house.clock.advance(Duration::from_secs(1));
+    member.change(ann(&house), |writing| replaced(writing, "title", "CTO"));
+    member.meet(&house);
+    let found = conflicts(&house);
+    assert_eq!(found.len(), 1, "{found:?}");
+    (house, member, found.into_iter().next().unwrap())
+}
+
+#[test]
+fn a_conflict_is_shown_with_both_sides() {
+    let (house, _member, dn) = titles();
+    assert_eq!(house.values(ANN, "title"), ["CTO"]);
+    for (name, value) in [
+        ("conflictState", "open"),
+        ("conflictKind", "lost-update"),
+        ("conflictRule", "newer-replace"),
+        ("conflictAttribute", "title"),
+        ("conflictEntry", ANN),
+        ("winningValue", "CTO"),
+        ("losingValue", "CEO"),
+        ("winningRequester", "cn=elsewhere"),
+        ("losingRequester", ADMIN),
+        ("losingTime", "20231114221320Z"),
+        ("winningTime", "20231114221321Z"),
+    ] {
+        assert_eq!(shown(&house, &dn, name), [value], "{name}");
+    }
+}
+
+#[test]
+fn restoring_writes_the_losing_value_again_on_all_members() {
+    let (house, member, dn) = titles();
+    decide(&house, &dn, ConflictState::Restored).is(OK);
+    assert_eq!(house.values(ANN, "title"), ["CEO"]);
+    assert_eq!(shown(&house, &dn, "conflictState"), ["restored"]);
+    member.meet(&house);
+    let snapshot = member.dit.read().unwrap();
+    let view = snapshot.view();
+    let conflict = view.conflicts().unwrap().remove(0);
+    assert_eq!(view.conflict_state(&conflict).unwrap(), ConflictState::Restored);
+    assert_eq!(conflicts(&house).len(), 1, "the restoring is no conflict");
+}
+
+#[test]
+fn a_conflict_is_dismissed_by_deleting_it_and_opened_again() {
+    let (house, _member, dn) = titles();
+    house.delete(&house.user(BOB), &dn).is(ResultCode::NO_SUCH_OBJECT);
+    house.delete(&house.admin(), &dn).is(OK);
+    assert_eq!(shown(&house, &dn, "conflictState"), ["dismissed"]);
+    house.clock.advance(Duration::from_secs(1));
+    decide(&house, &dn, ConflictState::Open).is(OK);
+    assert_eq!(shown(&house, &dn, "conflictState"), ["open"]);
+    assert_eq!(house.values(ANN, "title"), ["CTO"]);
+    house.delete(&house.admin(), "cn=0-0,cn=conflicts").is(ResultCode::NO_SUCH_OBJECT);
+    let list: [(ModificationKind, &str, &[&str]); 1] = [(ModificationKind::Replace, "losingValue", &["x"])];
+    house.modify(&house.admin(), &dn, &list).is(ResultCode::UNWILLING_TO_PERFORM);
+}
+
+#[test]
+fn a_change_lost_with_its_entry_is_restored_by_bringing_the_entry_back() {
+    let house = House::new();
+    let member = Member::of(&house);
+    let uuid = ann(&house);
+    house.delete(&house.admin(), ANN).is(OK);
+    member.change(uuid, |writing| replaced(writing, "title", "CTO"));
+    member.meet(&house);
+    let dn = conflicts(&house).remove(0);
+    assert_eq!(shown(&house, &dn, "winningChange"), ["deleted"]);
+    assert_eq!(shown(&house, &dn, "conflictEntry"), [ANN]);
+    decide(&house, &dn, ConflictState::Restored).is(OK);
+    assert_eq!(house.values(ANN, "title"), ["CTO"]);
+    assert_eq!(ann(&house), uuid);
+    assert_eq!(shown(&house, &dn, "conflictState"), ["restored"]);
+    member.meet(&house);
+    member.change(uuid, |writing| replaced(writing, "title", "CFO"));
+    member.meet(&house);
+    assert_eq!(house.values(ANN, "title"), ["CFO"], "both go on with the new incarnation");
+}
+
+#[test]
+fn a_lost_name_is_restored_by_a_rename() {
+    let house = House::new();
+    let member = Member::of(&house);
+    let uuid = ann(&house);
+    house.rename(&house.admin(), ANN, "uid=anna", true, None).is(OK);
+    house.clock.advance(Duration::from_secs(1));
+    member.change(uuid, |writing| {
+        let rdn = rdn_state(writing, &Rdn::parse("uid=annie").unwrap()).unwrap();
+        vec![cell(writing, "uid", "ann", false), cell(writing, "uid", "annie", true), Delta::Rdn(rdn)]
+    });
+    member.meet(&house);
+    assert!(house.exists(&format!("uid=annie,{PEOPLE}")));
+    let found = conflicts(&house);
+    let dn = found.iter().find(|dn| shown(&house, dn, "conflictRule") == ["newer-rename"]).unwrap();
+    assert_eq!(shown(&house, dn, "losingValue"), ["uid=anna"]);
+    decide(&house, dn, ConflictState::Restored).is(OK);
+    assert!(house.exists(&format!("uid=anna,{PEOPLE}")));
+}
+
+#[test]
+fn a_lost_secret_is_told_of_and_not_restored() {
+    let house = House::new();
+    let member = Member::of(&house);
+    house.modify(&house.admin(), ANN, &[(ModificationKind::Replace, "userPassword", &["{SHA}one"])]).is(OK);
+    house.clock.advance(Duration::from_secs(1));
+    member.change(ann(&house), |writing| replaced(writing, "userPassword", "{SHA}two"));
+    member.meet(&house);
+    let dn = conflicts(&house).remove(0);
+    assert_eq!(
+        (shown(&house, &dn, "losingChange"), shown(&house, &dn, "losingValue")),
+        (vec!["unsaid".into()], vec![])
+    );
+    decide(&house, &dn, ConflictState::Restored).is(ResultCode::UNWILLING_TO_PERFORM);
+    decide(&house, &dn, ConflictState::Dismissed).is(OK);
+}
+
+#[test]
+fn an_entry_that_merged_changes_broke_is_listed_until_it_is_mended() {
+    let house = House::new();
+    let member = Member::of(&house);
+    let uuid = ann(&house);
+    let listed = format!("cn=schema-violation.{uuid},cn=conflicts");
+    member.change(uuid, |writing| vec![cell(writing, "sn", "Person", false)]);
+    member.meet(&house);
+    assert_eq!(shown(&house, &listed, "conflictEntry"), [ANN]);
+    assert!(shown(&house, &listed, "description")[0].contains("sn"));
+    house.modify(&house.admin(), ANN, &[(ModificationKind::Replace, "title", &["CEO"])]).is(OK);
+    house.modify(&house.admin(), ANN, &[(ModificationKind::Add, "sn", &["Person"])]).is(OK);
+    let snapshot = house.directory.dit().read().unwrap();
+    let name = Dn::parse(&listed).unwrap();
+    virtual_entry::find(&house.directory, &house.admin(), snapshot.view(), &name).unwrap_err();
+}
