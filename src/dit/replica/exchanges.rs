@@ -171,6 +171,25 @@ fn entry_that_the_other_side_deleted_and_forgot_ends_here_even_before_its_birth_
 }
 
 #[test]
+fn move_that_came_before_its_entry_goes_along_with_it() {
+    let (one, two) = pair();
+    let (three, four) = (Replica::new(3, &one.schema), Replica::new(4, &one.schema));
+    one.person(3, "Ann");
+    one.person(4, "Bob");
+    two.follow(&one);
+    two.change(3, |_| vec![Delta::Parent(EntryUuid([4; 16]))]);
+    for node in [&three, &four] {
+        node.receive(&one.records(OriginId(1), 0)[0]);
+    }
+    three.follow(&two);
+    four.initialise(&three, 1 << 20);
+    four.follow(&one);
+    let dn = four.dit.read().unwrap().view().dn_text(four.id(3)).unwrap().unwrap();
+    assert_eq!(dn, "cn=Ann,cn=Bob,dc=example,dc=com");
+    assert_equal(&two, &four);
+}
+
+#[test]
 fn state_that_cannot_be_read_changes_nothing() {
     let (one, two) = pair();
     let mut entry = one.pieces(1 << 20).remove(0).remove(0);

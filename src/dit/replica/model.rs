@@ -44,7 +44,7 @@ fn origin(replica: usize) -> OriginId {
 }
 
 /// Everything that clients see of an entry.
-type Shown = (String, i64, i64, Vec<(String, Vec<Vec<u8>>)>);
+type Shown = (String, i64, i64, Vec<(String, Vec<String>)>);
 
 impl Cluster {
     fn new(seed: u64, schema: &Arc<Schema>, forgets_when_stable: bool) -> Self {
@@ -110,25 +110,41 @@ impl Cluster {
         self.rows[at].insert(written, vector);
     }
 
+    /// A new entry below the suffix or any other, with a name that others have too.
     fn add(&mut self, at: usize) {
         self.next_uuid += 1;
         let uuid = self.next_uuid;
+        let name = format!("p{}", if self.draw.chance(40) { self.draw.below(4) } else { u64::from(uuid) });
+        let below = self.live(at);
+        let below = below.get(self.draw.below(2 * below.len() as u64) as usize).copied();
         self.write(at, |writing| {
-            let name = format!("p{uuid}");
+            let parent = below.unwrap_or(EntryUuid([1; 16]));
+            let parent = writing.view().by_uuid(parent).unwrap()?;
+            let dn = format!("cn={name},{}", writing.view().dn_text(parent).unwrap()?);
+            let dn = Dn::parse(&dn).unwrap();
+            if writing.view().resolve(&dn).unwrap().entry.is_some() {
+                return None;
+            }
             let attributes = [("objectClass", "inetOrgPerson"), ("cn", &name), ("uidNumber", "5")]
                 .map(|(name, value)| (attribute(writing, name), vec![value.as_bytes().to_vec()]));
-            let dn = Dn::parse(&format!("cn={name},{SUFFIX}")).unwrap();
-            let deltas = birth_deltas(writing, &dn, EntryId(1), &attributes).unwrap();
+            let deltas = birth_deltas(writing, &dn, parent, &attributes).unwrap();
             Some((Target::New(EntryUuid([uuid; 16])), deltas))
         });
     }
 
+    /// Entries that can be chosen for a change.
+    fn live(&self, at: usize) -> Vec<EntryUuid> {
+        let here = self.at(at).dit.read().unwrap();
+        let is_live = |uuid: &EntryUuid| uuid.0[0] > GROUP && here.view().by_uuid(*uuid).unwrap().is_some();
+        heads(self.at(at)).into_iter().map(|(uuid, _)| uuid).filter(is_live).collect()
+    }
+
     fn change(&mut self, at: usize) {
         let heads = heads(self.at(at));
-        let live: Vec<EntryUuid> =
-            heads.into_iter().filter(|(uuid, _)| uuid.0[0] > GROUP).map(|(uuid, _)| uuid).collect();
+        let live = self.live(at);
         let chosen = live.get(self.draw.below(live.len() as u64) as usize).copied();
-        let kind = self.draw.below(24);
+        let other = live.get(self.draw.below(2 * live.len() as u64) as usize).copied();
+        let kind = self.draw.below(26);
         let (text, number) = (if self.draw.chance(50) { "a" } else { "b" }, self.draw.below(MEMBERS));
         let several = 1 + self.draw.below(12);
         self.write(at, |writing| {
@@ -150,7 +166,7 @@ impl Cluster {
                     vec![Delta::Clear(description), cell(writing, "description", text, true)]
                 }
                 19 => {
-                    let rdn = crate::model::Rdn::parse(&format!("cn={text}{}", uuid.0[0])).unwrap();
+                    let rdn = crate::model::Rdn::parse(&format!("cn=p{}", number % 4)).unwrap();
                     vec![Delta::Rdn(rdn_state(writing, &rdn).unwrap())]
                 }
                 20..22 => {
@@ -158,6 +174,15 @@ impl Cluster {
                     let origin = writing.origin();
                     writing.state(id).unwrap()?.count_delta(number, origin, 1).into_iter().collect()
                 }
+                22..24 => {
+                    let parent = other.unwrap_or(EntryUuid([1; 16]));
+                    let below = writing.view().by_uuid(parent).unwrap()?;
+                    if writing.view().is_within(below, id).unwrap() {
+                        return None;
+                    }
+                    vec![Delta::Parent(parent)]
+                }
+                _ if writing.view().subordinate_count(id).unwrap() > 0 => return None,
                 _ => vec![Delta::Dead],
             };
             Some((Target::Existing(id), deltas))
@@ -294,7 +319,10 @@ impl Cluster {
             replica.assert_sound();
             let (one, other) = (first.dit.read().unwrap(), replica.dit.read().unwrap());
             assert_eq!(one.view().update_vector().unwrap(), other.view().update_vector().unwrap());
-            assert_eq!(shown(first), shown(replica));
+            let (ours, theirs) = (shown(first), shown(replica));
+            for uuid in ours.keys().chain(theirs.keys()) {
+                assert_eq!(ours.get(uuid), theirs.get(uuid), "entry {uuid}");
+            }
             assert_eq!(one.view().digest_buckets().unwrap(), other.view().digest_buckets().unwrap());
             assert_eq!(one.view().digest().unwrap(), other.view().digest().unwrap());
         }
@@ -327,11 +355,18 @@ fn shown(replica: &Replica) -> BTreeMap<EntryUuid, Shown> {
     let mut all = BTreeMap::new();
     for (uuid, _) in heads(replica) {
         let Some(entry) = view.by_uuid(uuid).unwrap().and_then(|id| view.entry(id).unwrap()) else { continue };
-        let mut attributes: Vec<(String, Vec<Vec<u8>>)> = entry
+        let mut attributes: Vec<(String, Vec<String>)> = entry
             .record
             .attributes()
             .map(|slice| {
-                (view.catalog().attribute(slice.id).unwrap().key.clone(), view.values(&entry, &slice).unwrap())
+                (
+                    view.catalog().attribute(slice.id).unwrap().key.clone(),
+                    view.values(&entry, &slice)
+                        .unwrap()
+                        .into_iter()
+                        .map(|value| String::from_utf8(value).unwrap())
+                        .collect(),
+                )
             })
             .collect();
         attributes.sort();

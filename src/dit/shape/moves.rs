@@ -316,7 +316,9 @@ impl Writing<'_> {
         theirs: &Edges,
     ) -> Result<Vec<(EntryUuid, Edge)>, DitError> {
         let uuid = state.uuid;
-        if theirs.base.0 == Stamp::NONE {
+        // Of an entry that is not born there, moves can be known all the same.
+        let birth_is_there = theirs.base.0 != Stamp::NONE;
+        if !birth_is_there && theirs.moves.is_empty() {
             return Ok(Vec::new());
         }
         let ours = self.view().edges_of(uuid)?;
@@ -327,7 +329,9 @@ impl Writing<'_> {
             }
         }
         let unborn = ours.base.0 == Stamp::NONE;
-        let changed = if unborn && ours.moves.is_empty() && new.is_empty() && !self.awaits_birth(uuid)? {
+        let changed = if !birth_is_there {
+            if new.is_empty() { Vec::new() } else { self.replay(&new, None)? }
+        } else if unborn && ours.moves.is_empty() && new.is_empty() && !self.awaits_birth(uuid)? {
             vec![(uuid, theirs.base)]
         } else if unborn
             || (theirs.base.0 > ours.base.0
