@@ -31,7 +31,7 @@ pub use index_selection::IndexSelection;
 pub use open::SchemaLoadError;
 pub use reader::{ConfigError, Problem};
 use value::Value;
-pub use value::{Compression, LogFormat, LogLevel, TlsVersion};
+pub use value::{Compression, Durability, LogFormat, LogLevel, TlsVersion};
 
 /// One setting as the table declares it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,6 +269,12 @@ sections! {
         offline_days: u32 = 14, "1 to 3650 days", restart, in (1..=3_650);
         /// Changes kept in the log of each origin though every member has them.
         log_records: u64 = 100_000, "0 to 1000000000 changes", restart, in (0..=1_000_000_000);
+        /// Who else must hold a change before its client is answered, where the request does not say.
+        durability: Durability = Durability::Local, "\"local\", \"quorum\", \"site\" or \"all\"", reload;
+        /// How many other members a quorum is of.
+        quorum: u32 = 1, "1 to 1000 members", reload, in (1..=1_000);
+        /// How long that is waited for; then the client is told how many hold it.
+        durability_wait_ms: u32 = 1_000, "1 to 30000 milliseconds", reload, in (1..=30_000);
         /// How long deleted entries can be brought back.
         recycle_days: u32 = 30, "0 to 3650 days", restart, in (0..=3_650);
     }

@@ -187,6 +187,17 @@ choices! {
         /// To none.
         Never = "never",
     }
+    /// Who must hold a change before its client is answered.
+    Durability {
+        /// Every supplier.
+        All = "all",
+        /// This server.
+        Local = "local",
+        /// So many other members.
+        Quorum = "quorum",
+        /// Every supplier of this site.
+        Site = "site",
+    }
     /// How log lines look.
     LogFormat {
         /// One JSON object a line.

@@ -140,6 +140,11 @@ impl<'d> Writing<'d> {
         self.clock.origin()
     }
 
+    /// The last change of this node so far, this transaction's among them.
+    pub fn last_dot(&self) -> crate::state::Dot {
+        crate::state::Dot { origin: self.origin(), sequence: self.own.position.sequence }
+    }
+
     /// Unix milliseconds.
     pub fn now_ms(&self) -> u64 {
         self.dit.clock().wall_ms()

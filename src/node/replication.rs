@@ -8,13 +8,16 @@ use serde_json::{Value, json};
 use crate::config::Config;
 use crate::dit::{Dit, DitError};
 use crate::model::ResultCode;
+use crate::operation::assurance::{Acknowledged, Acknowledgements, DurabilityRequest};
 use crate::operation::{Directory, MonitorEntry, WriteGate};
-use crate::replication::identity::node_of;
+use crate::replication::identity::{hexadecimal, node_of};
 use crate::replication::membership::{members, role_of};
 use crate::replication::service::{Compression, Gate, Service, ServiceOptions};
 use crate::replication::status::{Verdict, monitor_lines, report_json, verdict};
-use crate::replication::{LocalWrites, MemberState, NodeId, Options, Role};
+use crate::replication::{Durability, LocalWrites, MemberState, NodeId, Options, Role};
+use crate::state::Dot;
 use crate::transport::ListenUrl;
+use crate::wire::assurance::DurabilityLevel;
 
 /// How long an invitation is good where nothing else is said, seconds.
 pub const INVITE_VALID_S: u64 = 3600;
@@ -122,6 +125,11 @@ pub(super) fn attach(directory: &Arc<Directory>, service: &Service) {
         entries.map(|(name, description, lines)| MonitorEntry { name, description, lines }).collect()
     }));
     let (service, dit, runtime) = (service.clone(), Arc::clone(directory.dit()), tokio::runtime::Handle::current());
+    directory.set_acknowledgements(Arc::new(Members {
+        service: service.clone(),
+        dit: Arc::clone(&dit),
+        runtime: runtime.clone(),
+    }));
     directory.set_operator(Box::new(move |order, reply| {
         let (service, dit) = (service.clone(), Arc::clone(&dit));
         runtime.spawn(async move {
@@ -132,6 +140,41 @@ pub(super) fn attach(directory: &Arc<Directory>, service: &Service) {
             reply(outcome.map(|value| value.to_string().into_bytes()));
         });
     }));
+}
+
+/// Members' acknowledgements for clients that want them.
+struct Members {
+    service: Service,
+    dit: Arc<Dit>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Acknowledgements for Members {
+    fn wait_for(&self, dot: Dot, request: DurabilityRequest, reply: Box<dyn FnOnce(Acknowledged) + Send>) {
+        let durability = match request.level {
+            DurabilityLevel::Local => return reply(Acknowledged { met: true, ..Acknowledged::default() }),
+            DurabilityLevel::Quorum(members) => Durability::Quorum(members as usize),
+            DurabilityLevel::Site => Durability::Site,
+            DurabilityLevel::All => Durability::All,
+        };
+        let (service, dit) = (self.service.clone(), Arc::clone(&self.dit));
+        self.runtime.spawn(async move {
+            // Where the service has ended, nobody is known to hold anything.
+            let Ok(durable) = service.wait_for(dot, durability, request.wait_ms).await else {
+                return reply(Acknowledged::default());
+            };
+            let known = dit.read().and_then(|snapshot| members(snapshot.view())).unwrap_or_default();
+            let name = |node: &NodeId| {
+                let member = known.iter().find(|member| member.node == *node);
+                member.map_or_else(|| hexadecimal(&node.0), |member| member.name.clone())
+            };
+            reply(Acknowledged {
+                nodes: durable.acknowledged.iter().map(name).collect(),
+                wanted: u32::try_from(durable.wanted).unwrap_or(u32::MAX),
+                met: durable.met,
+            });
+        });
+    }
 }
 
 /// Carries out one order.

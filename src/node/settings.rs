@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::{Config, ConfigError, Limits, TlsVersion};
+use crate::config::{Config, ConfigError, Durability, Limits, TlsVersion};
 use crate::model::Dn;
 use crate::operation::Options as DirectoryOptions;
+use crate::operation::assurance::DurabilityRequest;
 use crate::policy::limits::LimitsOptions;
 use crate::server::{ClearText, Options as ServerOptions};
 use crate::transport::{AdmissionLimits, ListenUrl, TlsOptions};
+use crate::wire::assurance::DurabilityLevel;
 
 /// Where the settings of a node come from; later ones win.
 #[derive(Clone, Debug, Default)]
@@ -75,6 +77,15 @@ pub(super) fn directory_options(config: &Config, has_tls: bool) -> DirectoryOpti
         starttls: has_tls,
         require_tls_for_simple_bind: server.require_tls_for_simple_bind,
         loopback_needs_no_tls: server.loopback_needs_no_tls,
+        durability: DurabilityRequest {
+            level: match config.replication.durability {
+                Durability::Local => DurabilityLevel::Local,
+                Durability::Quorum => DurabilityLevel::Quorum(config.replication.quorum),
+                Durability::Site => DurabilityLevel::Site,
+                Durability::All => DurabilityLevel::All,
+            },
+            wait_ms: u64::from(config.replication.durability_wait_ms),
+        },
         ..DirectoryOptions::default()
     }
 }

@@ -10,6 +10,7 @@ use crate::schema::{AttributeTypeIndex, Schema};
 use crate::search::{
     AllSearchable, AttributeGate, Base, CompiledFilter, Truth, evaluate, evaluate_attributes, find_base,
 };
+use crate::wire::assurance::SESSION_TOKEN;
 use crate::wire::{CompareRequest, Controls, LdapResult, ResponseKind, response};
 use std::borrow::Cow;
 
@@ -35,7 +36,8 @@ impl Directory {
         match self.try_compare(session, request, controls) {
             Ok(is_equal) => {
                 let code = if is_equal { ResultCode::COMPARE_TRUE } else { ResultCode::COMPARE_FALSE };
-                response::result(out, id, ResponseKind::Compare, &LdapResult::plain(code), &[]);
+                let token = controls.find(SESSION_TOKEN).and_then(|_| self.token_control());
+                response::result(out, id, ResponseKind::Compare, &LdapResult::plain(code), token.as_slice());
             }
             Err(error) => error.respond(out, id, ResponseKind::Compare, &[]),
         }

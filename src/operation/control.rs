@@ -6,9 +6,11 @@
 //!
 //! Not here: what a control does (the operation that it belongs to).
 
+use super::assurance::{DurabilityRequest, TokenRequest, durability_request, token_request};
 use super::outcome::{OperationError, Outcome};
 use crate::model::{Filter, ResultCode};
 use crate::search::Subentries;
+use crate::wire::assurance::{DURABILITY, SESSION_TOKEN};
 use crate::wire::control::{self, PagedResults};
 use crate::wire::sync::{SYNC_REQUEST, SyncRequest};
 use crate::wire::{Control, Controls};
@@ -25,6 +27,8 @@ pub const SUPPORTED_CONTROLS: &[&str] = &[
     SUBENTRIES,
     control::MANAGE_DSA_IT,
     SYNC_REQUEST,
+    SESSION_TOKEN,
+    DURABILITY,
     control::MANAGE_CONFLICTS,
     control::SHOW_DELETED,
 ];
@@ -78,6 +82,10 @@ pub struct RequestControls {
     pub subentries: Subentries,
     /// Content synchronisation.
     pub sync: Option<SyncRequest>,
+    /// The response tells a session token. That this node holds the one of the request was seen to before.
+    pub session_token: Option<TokenRequest>,
+    /// Who else must hold the change.
+    pub durability: Option<DurabilityRequest>,
     /// Whether a search finds entries whose name another one has.
     pub manage_conflicts: bool,
 }
@@ -108,6 +116,8 @@ impl RequestControls {
             (control::PAGED_RESULTS | control::MANAGE_CONFLICTS | SUBENTRIES | SYNC_REQUEST, Search) => true,
             (control::SHOW_DELETED, Modify | Search) => true,
             (control::MANAGE_DSA_IT | control::ASSERTION, Add | Compare | Delete | Modify | ModifyDn | Search) => true,
+            (SESSION_TOKEN, Add | Compare | Delete | Modify | ModifyDn | Search) => true,
+            (DURABILITY, Add | Delete | Modify | ModifyDn) => true,
             (control::PRE_READ, Delete | Modify | ModifyDn) => true,
             (control::POST_READ, Add | Modify | ModifyDn) => true,
             _ => false,
@@ -126,6 +136,8 @@ impl RequestControls {
             control::ASSERTION => {
                 self.assertion = Some(control::assertion_filter(control.required_value()?)?.into_owned());
             }
+            SESSION_TOKEN => self.session_token = Some(token_request(control)?),
+            DURABILITY => self.durability = Some(durability_request(control)?),
             SYNC_REQUEST => self.sync = Some(SyncRequest::decode(control)?),
             control::PRE_READ => self.pre_read = Some(selection(control)?),
             control::POST_READ => self.post_read = Some(selection(control)?),

@@ -9,6 +9,7 @@
 //! access               who may see and do what           control     controls of a request
 //! referral             what is told instead of entries elsewhere   paged   searches that wait for the next page
 //! cluster_order        orders about the cluster, and the gate for changes
+//! assurance            session tokens, and who else must hold a change
 //! sync                 searches that are kept in step (RFC 4533)
 //! virtual_entry: root_dse, subschema_entry, monitor, conflict_entry, deleted_entry   entries that are not in the tree
 //! outcome              inner errors as LDAP result codes
@@ -19,6 +20,7 @@
 //! - Nothing here waits: no lock is held while a client is read or written.
 
 pub mod access;
+pub mod assurance;
 pub mod bind;
 mod cluster_order;
 mod compare;
@@ -76,6 +78,8 @@ pub struct Options {
     pub require_tls_for_simple_bind: bool,
     /// Let loopback connections send a password without TLS all the same.
     pub loopback_needs_no_tls: bool,
+    /// Who else must hold a change before it is answered, where the request does not say.
+    pub durability: assurance::DurabilityRequest,
 }
 
 impl Default for Options {
@@ -87,6 +91,7 @@ impl Default for Options {
             starttls: false,
             require_tls_for_simple_bind: true,
             loopback_needs_no_tls: true,
+            durability: assurance::DurabilityRequest::default(),
         }
     }
 }
@@ -102,6 +107,7 @@ pub struct Directory {
     monitors: Mutex<Vec<MonitorProvider>>,
     operator: Mutex<Option<Arc<Operator>>>,
     write_gate: ArcSwap<WriteGate>,
+    acknowledgements: assurance::Known,
     started_ms: i64,
 }
 
@@ -119,6 +125,7 @@ impl Directory {
             monitors: Mutex::new(Vec::new()),
             operator: Mutex::new(None),
             write_gate: ArcSwap::default(),
+            acknowledgements: assurance::Known::default(),
             started_ms,
         })
     }

@@ -29,6 +29,7 @@ use crate::search::{
     evaluate_attributes, find_base_by,
 };
 use crate::storage::EntryId;
+use crate::wire::assurance::SESSION_TOKEN;
 use crate::wire::sync::{SyncState, state_control};
 use crate::wire::{Controls, LdapResult, ResponseControl, ResponseKind, SearchEntry, SearchRequest, response};
 use std::sync::Arc;
@@ -55,6 +56,8 @@ pub enum Progress {
 /// A search at work. Owned; goes on wherever and whenever it is stepped.
 pub struct SearchTask {
     id: i32,
+    /// The response tells a session token.
+    wants_token: bool,
     state: State,
 }
 
@@ -127,7 +130,7 @@ impl Directory {
             error.respond(&mut out, id, ResponseKind::SearchDone, &[]);
             State::Answered(out)
         });
-        SearchTask { id, state }
+        SearchTask { id, wants_token: controls.find(SESSION_TOKEN).is_some(), state }
     }
 
     fn prepare(
@@ -336,9 +339,11 @@ impl SearchTask {
                 }
             }
         }
-        let controls: &[ResponseControl] = if paged { &[paged::response(estimate, &cookie)] } else { &[] };
+        let token = if self.wants_token { directory.token_control() } else { None };
+        let paged = paged.then(|| paged::response(estimate, &cookie));
+        let controls: Vec<ResponseControl> = paged.into_iter().chain(token).collect();
         let result = failure.as_ref().map_or(result, OperationError::as_result);
-        response::result(out, id, ResponseKind::SearchDone, &result, controls);
+        response::result(out, id, ResponseKind::SearchDone, &result, &controls);
         Progress::Done
     }
 

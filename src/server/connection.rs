@@ -84,6 +84,8 @@ pub(super) struct Connection {
     is_bound: bool,
     /// The client has ended its side.
     pub(super) is_left: bool,
+    /// A request waits until this node holds its session token: nothing behind it is taken.
+    pub(super) is_waiting_for_token: bool,
     /// Commits wake this connection.
     is_follower: bool,
     /// How much more this turn may do before others have theirs.
@@ -127,6 +129,7 @@ impl Connection {
             waits_for_work: false,
             is_bound: false,
             is_left: false,
+            is_waiting_for_token: false,
             is_follower: false,
             turn_left: 0,
             input: Vec::new(),
@@ -240,6 +243,12 @@ impl Connection {
                 self.output.buffer().extend_from_slice(&response);
             }
             MailBody::Response(_) => {}
+            MailBody::Held(frame, outcome) => {
+                self.is_waiting_for_token = false;
+                if !waiting.is_abandoned {
+                    self.take_held(&frame, outcome);
+                }
+            }
             MailBody::Lost => self.lost(&waiting),
         }
         if self.work.is_empty() {
@@ -268,6 +277,7 @@ impl Connection {
     /// Whoever was to answer is gone: a fault of ours, or the writer has stopped.
     fn lost(&mut self, waiting: &Waiting) {
         self.is_binding = false;
+        self.is_waiting_for_token = false;
         if waiting.is_abandoned {
             return;
         }
@@ -281,6 +291,7 @@ impl Connection {
     fn takes_requests(&self, options: &Options) -> bool {
         self.phase == Phase::Serving
             && !self.is_binding
+            && !self.is_waiting_for_token
             && !self.waits_for_work
             && self.work.len() < options.requests_in_flight
             && self.output.len() < options.output_bytes

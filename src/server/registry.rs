@@ -10,7 +10,7 @@ use std::task::Waker;
 use futures_util::task::AtomicWaker;
 use hashbrown::HashMap;
 
-use crate::operation::BindOutcome;
+use crate::operation::{BindOutcome, OperationError};
 
 /// No deadline.
 pub(super) const NEVER: u32 = u32::MAX;
@@ -38,6 +38,8 @@ pub(super) struct Mail {
 pub(super) enum MailBody {
     /// A bind is decided.
     Bound(BindOutcome),
+    /// A request that waited for its session token may run, or is refused for this.
+    Held(Vec<u8>, Result<(), OperationError>),
     /// Whoever was to answer is gone.
     Lost,
     /// A complete PDU.

@@ -1,9 +1,11 @@
 //! One request: decoded, checked for what concerns the connection alone, and handed to `operation`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::ResultCode;
-use crate::operation::{BindStep, Progress, Reply, Session, UpdateStep};
+use crate::operation::assurance::TokenRequest;
+use crate::operation::{BindStep, OperationError, Progress, Reply, Session, UpdateStep};
 use crate::policy::requester::Requester;
 use crate::wire::{
     Authentication, BindRequest, ExtendedRequest, LdapResult, Message, Request, ResponseKind, extended, operation_tag,
@@ -76,8 +78,37 @@ impl Connection {
             self.refuse(&message, ResultCode::ADMIN_LIMIT_EXCEEDED, &text);
             return Taken::Yes;
         }
+        if let Some(request) = self.door.directory.has_to_wait(&message.controls) {
+            self.wait_for_token(&message, frame, request);
+            return Taken::Yes;
+        }
         self.run(&message, has_more, options);
         Taken::Yes
+    }
+
+    /// The request is set aside until this node holds what it must see; no thread waits.
+    fn wait_for_token(&mut self, message: &Message<'_>, frame: &[u8], request: TokenRequest) {
+        let address = self.expect(message, None);
+        self.is_waiting_for_token = true;
+        let (directory, frame) = (Arc::clone(&self.door.directory), frame.to_vec());
+        tokio::spawn(async move {
+            let outcome = directory.wait_until_held(request).await;
+            address.send(MailBody::Held(frame, outcome));
+        });
+    }
+
+    /// A request that was set aside.
+    pub(super) fn take_held(&mut self, frame: &[u8], outcome: Result<(), OperationError>) {
+        let Ok(message) = Message::decode(frame) else { return };
+        let options = self.door.options.load_full();
+        match outcome {
+            Ok(()) => self.run(&message, false, &options),
+            Err(error) => {
+                if let Some(kind) = ResponseKind::of_request(message.request.operation_tag()) {
+                    error.respond(self.output.buffer(), message.id, kind, &[]);
+                }
+            }
+        }
     }
 
     fn run(&mut self, message: &Message<'_>, has_more: bool, options: &Options) {

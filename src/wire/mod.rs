@@ -12,6 +12,7 @@
 //! - A PDU means what RFC 4511 says it means, or it is refused.
 //! - No schema, no clock, no I/O.
 
+pub mod assurance;
 pub mod ber;
 pub mod control;
 mod error;

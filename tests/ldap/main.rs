@@ -15,6 +15,7 @@
 mod support;
 
 mod access;
+mod assurance;
 mod client_filters;
 mod ldap3_proto_agrees;
 mod limits;

@@ -46,6 +46,7 @@ pub(crate) mod code {
     pub(crate) const INAPPROPRIATE_AUTHENTICATION: u32 = 48;
     pub(crate) const INVALID_CREDENTIALS: u32 = 49;
     pub(crate) const INSUFFICIENT_ACCESS_RIGHTS: u32 = 50;
+    pub(crate) const BUSY: u32 = 51;
     pub(crate) const UNWILLING_TO_PERFORM: u32 = 53;
     pub(crate) const LOOP_DETECT: u32 = 54;
     pub(crate) const NAMING_VIOLATION: u32 = 64;
@@ -81,6 +82,8 @@ pub(crate) mod oid {
     pub(crate) const TRUE_FALSE_FILTERS: &str = "1.3.6.1.4.1.4203.1.5.3";
     pub(crate) const IN_CHAIN: &str = "1.2.840.113556.1.4.1941";
     pub(crate) const BIT_AND: &str = "1.2.840.113556.1.4.803";
+    pub(crate) const SESSION_TOKEN: &str = "2.25.226734431000227364254570923804739913085.3.1";
+    pub(crate) const DURABILITY: &str = "2.25.226734431000227364254570923804739913085.3.2";
     pub(crate) const SYNC_REQUEST: &str = "1.3.6.1.4.1.4203.1.9.1.1";
     pub(crate) const SYNC_STATE: &str = "1.3.6.1.4.1.4203.1.9.1.2";
     pub(crate) const SYNC_DONE: &str = "1.3.6.1.4.1.4203.1.9.1.3";

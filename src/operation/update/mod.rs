@@ -39,12 +39,15 @@ mod sound;
 mod target;
 mod undelete;
 
+use super::assurance::{Acknowledged, DurabilityRequest, durability_control};
 use super::control::{RequestControls, RequestKind};
 use super::outcome::{OperationError, Outcome};
 use super::{Directory, Session};
 use crate::dit::{Committed, Completion, ConflictState, DitError, Writing};
 use crate::model::{Change, Dn, EntryUuid, ResultCode};
 use crate::policy::requester::Requester;
+use crate::state::{Dot, OriginId};
+use crate::wire::assurance::DurabilityLevel;
 use crate::wire::{Controls, LdapResult, Request, ResponseControl, ResponseKind, response};
 use std::sync::Arc;
 
@@ -253,16 +256,23 @@ fn hash_first(context: Context, mut change: Change, mut answer: Answer) -> Updat
 fn queue(context: Context, work: Work, mut answer: Answer, value: Option<Vec<u8>>) {
     answer.dropped = (ResultCode::UNAVAILABLE, "the server could not come to the change; it was not made");
     let directory = Arc::clone(&context.directory);
+    let promise = Promise {
+        directory: Arc::clone(&directory),
+        token: context.controls.session_token.is_some(),
+        asked: context.controls.durability,
+        dot: Dot { origin: OriginId(0), sequence: 0 },
+    };
     // The answer is shared with the job only so that a job that is not taken can be answered with the reason.
     let shared = Arc::new(std::sync::Mutex::new(Some(answer)));
     let in_job = Arc::clone(&shared);
     let submitted = directory.writer().submit(Box::new(move |writing| {
         let outcome = context.perform(writing, &work);
         let answer = take(&in_job);
+        let promise = Promise { dot: writing.last_dot(), ..promise };
         match outcome {
-            Ok(done) => Ok(completion(answer, Ok(done), value)),
-            Err(Failure::Refused(error)) => Ok(completion(answer, Err(error), None)),
-            Err(Failure::Broken(error)) => Err((error, completion(answer, Ok(Done::default()), None))),
+            Ok(done) => Ok(completion(answer, Ok(done), value, promise)),
+            Err(Failure::Refused(error)) => Ok(completion(answer, Err(error), None, promise)),
+            Err(Failure::Broken(error)) => Err((error, completion(answer, Ok(Done::default()), None, promise))),
         }
     }));
     if let Err(error) = submitted
@@ -278,17 +288,48 @@ fn take(shared: &std::sync::Mutex<Option<Answer>>) -> Option<Answer> {
 }
 
 /// What is left to do after the commit: to answer. A refusal stands whatever becomes of the commit.
-fn completion(answer: Option<Answer>, outcome: Outcome<Done>, value: Option<Vec<u8>>) -> Completion {
+fn completion(answer: Option<Answer>, outcome: Outcome<Done>, value: Option<Vec<u8>>, promise: Promise) -> Completion {
     Box::new(move |committed: Committed<'_>| {
         let Some(answer) = answer else { return };
         match (outcome, committed) {
             (Err(error), _) => answer.refuse(&error),
-            (Ok(done), Ok(())) => {
-                answer.send(&LdapResult::plain(ResultCode::SUCCESS), value.as_deref(), &done.controls);
-            }
+            (Ok(done), Ok(())) => promise.keep(answer, done, value),
             (Ok(_), Err(error)) => answer.refuse(&not_committed(error)),
         }
     })
+}
+
+/// What a change that is committed owes its client before the answer.
+struct Promise {
+    directory: Arc<Directory>,
+    token: bool,
+    asked: Option<DurabilityRequest>,
+    dot: Dot,
+}
+
+impl Promise {
+    /// Answers, at once or when others hold the change too.
+    fn keep(self, answer: Answer, mut done: Done, value: Option<Vec<u8>>) {
+        if self.token {
+            done.controls.extend(self.directory.token_control());
+        }
+        let success = LdapResult::plain(ResultCode::SUCCESS);
+        let request = self.asked.unwrap_or_else(|| self.directory.options().durability);
+        if request.level == DurabilityLevel::Local {
+            if self.asked.is_some() {
+                done.controls.push(durability_control(&Acknowledged { met: true, ..Acknowledged::default() }));
+            }
+            return answer.send(&success, value.as_deref(), &done.controls);
+        }
+        let is_asked = self.asked.is_some();
+        let reply = Box::new(move |acknowledged: Acknowledged| {
+            if is_asked || !acknowledged.met {
+                done.controls.push(durability_control(&acknowledged));
+            }
+            answer.send(&success, value.as_deref(), &done.controls);
+        });
+        self.directory.acknowledgements().wait_for(self.dot, request, reply);
+    }
 }
 
 /// The commit of a group failed: nothing of it is stored. The writer has logged why.
