@@ -29,6 +29,14 @@ impl View<'_> {
         found.into_iter().map(|violation| violation.to_string()).collect()
     }
 
+    /// How many entries are noted because they broke the schema when another node's update last touched them.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`].
+    pub fn suspect_count(&self) -> Result<u64, DitError> {
+        Ok(self.reader().count(Table::Suspects)?)
+    }
+
     /// Entries with an id above `after` whose name another entry has, that are deleted and still names, or that were
     /// found to break the schema; rising, at most ten thousand.
     ///

@@ -42,6 +42,14 @@ impl View<'_> {
         }
     }
 
+    /// How many incarnations of entries lie in the recycle bin, those of entries that are back included.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`].
+    pub fn deleted_count(&self) -> Result<u64, DitError> {
+        Ok(self.reader().count(Table::Deleted)?)
+    }
+
     /// The deleted entry after a position in the recycle bin (empty: the first), the oldest deletion first, and its
     /// own position; no entry where one was undeleted since.
     ///

@@ -95,8 +95,28 @@ fn own(directory: &Directory) -> Vec<MonitorEntry> {
         entry("connections", "Connections and bytes since the start", connections),
         entry("operations", "Requests answered since the start", operations),
         entry("queue", "Changes that wait for the writer, and what it did since the start", queue),
+        entry("conflicts", "What concurrent changes have cost; cn=conflicts says more", conflicts(directory)),
         entry("store", "The data file", store(directory)),
     ]
+}
+
+fn conflicts(directory: &Directory) -> Vec<(String, String)> {
+    let counted = || -> Result<[(&str, u64); 3], crate::dit::DitError> {
+        let snapshot = directory.dit.read()?;
+        let view = snapshot.view();
+        Ok([
+            ("lost_changes", view.conflict_count()?),
+            ("schema_suspects", view.suspect_count()?),
+            ("deleted_kept", view.deleted_count()?),
+        ])
+    };
+    match counted() {
+        Ok(lines) => lines.map(|(name, count)| (name.to_owned(), count.to_string())).into(),
+        Err(error) => {
+            tracing::error!(%error, "conflicts cannot be counted");
+            Vec::new()
+        }
+    }
 }
 
 fn store(directory: &Directory) -> Vec<(String, String)> {

@@ -29,6 +29,8 @@ pub enum Computed {
     ModifyTimestamp,
     /// How many entries are directly below.
     NumSubordinates,
+    /// How merged changes made the entry break the schema.
+    ReplSchemaViolation,
     /// RFC 4512 3.4.6.
     StructuralObjectClass,
     /// Where the schema is published (RFC 4512 4.2).
@@ -50,6 +52,7 @@ impl Computed {
         Self::MemberOf,
         Self::ModifyTimestamp,
         Self::NumSubordinates,
+        Self::ReplSchemaViolation,
         Self::StructuralObjectClass,
         Self::SubschemaSubentry,
     ];
@@ -66,6 +69,7 @@ impl Computed {
             Self::MemberOf => "memberOf",
             Self::ModifyTimestamp => "modifyTimestamp",
             Self::NumSubordinates => "numSubordinates",
+            Self::ReplSchemaViolation => "replSchemaViolation",
             Self::StructuralObjectClass => "structuralObjectClass",
             Self::SubschemaSubentry => "subschemaSubentry",
         }
@@ -106,6 +110,9 @@ impl Computed {
             }
             Self::NumSubordinates => view.subordinate_count(entry.id)?.to_string().into_bytes(),
             Self::SubschemaSubentry => SUBSCHEMA_DN.as_bytes().to_vec(),
+            Self::ReplSchemaViolation => {
+                return Ok(view.violations(entry).into_iter().map(String::into_bytes).collect());
+            }
             Self::StructuralObjectClass => return Ok(structural_class(view, entry).into_iter().collect()),
             Self::MemberOf => {
                 let mut names = Vec::new();

@@ -17,6 +17,7 @@ mod support;
 mod access;
 mod assurance;
 mod client_filters;
+mod conflicts_and_deleted;
 mod ldap3_proto_agrees;
 mod limits;
 mod malformed_pdus;

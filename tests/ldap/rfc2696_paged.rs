@@ -8,7 +8,7 @@ use crate::support::{code, oid};
 use crate::{ANN, EVERYBODY, PEOPLE};
 
 /// The cookie of a page, and the estimate of the total.
-fn cookie(found: &Found) -> (Vec<u8>, i64) {
+pub(crate) fn cookie(found: &Found) -> (Vec<u8>, i64) {
     let value = Element::whole(&found.outcome.control(oid::PAGED_RESULTS)).expect("BER");
     let parts = value.children().expect("BER");
     (parts[1].content.clone(), parts[0].number())

@@ -21,3 +21,4 @@ mod kill;
 mod notify;
 mod secrets;
 mod settings;
+mod undelete;

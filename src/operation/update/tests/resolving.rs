@@ -247,8 +247,14 @@ fn an_entry_that_merged_changes_broke_is_listed_until_it_is_mended() {
     member.meet(&house);
     assert_eq!(shown(&house, &listed, "conflictEntry"), [ANN]);
     assert!(shown(&house, &listed, "description")[0].contains("sn"));
+    let violations = |house: &House| {
+        let computed = crate::search::Computed::ReplSchemaViolation;
+        house.see(ANN, |view, entry| computed.values(view, entry).unwrap().len()).unwrap()
+    };
+    assert_eq!(violations(&house), 1);
     house.modify(&house.admin(), ANN, &[(ModificationKind::Replace, "title", &["CEO"])]).is(OK);
     house.modify(&house.admin(), ANN, &[(ModificationKind::Add, "sn", &["Person"])]).is(OK);
+    assert_eq!(violations(&house), 0);
     let snapshot = house.directory.dit().read().unwrap();
     let name = Dn::parse(&listed).unwrap();
     virtual_entry::find(&house.directory, &house.admin(), snapshot.view(), &name).unwrap_err();
