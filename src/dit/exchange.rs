@@ -28,12 +28,15 @@ use crate::storage::{EntryId, Table, uuid2id_key};
 /// Bytes that a cell takes in a part besides its key and value, at most.
 const CELL_BYTES: usize = 24;
 
+/// A cell by its place: attribute, then key.
+type CellPlace = (AttributeId, ValueKey);
+
 /// Where a walk over all entries goes on. It means something only to the node that gave it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EntryMark {
     id: EntryId,
     /// The last cell sent of an entry that is not through yet.
-    within: Option<(AttributeId, ValueKey)>,
+    within: Option<CellPlace>,
 }
 
 impl EntryMark {
@@ -135,9 +138,9 @@ impl View<'_> {
     fn part(
         &self,
         id: EntryId,
-        within: Option<&(AttributeId, ValueKey)>,
+        within: Option<&CellPlace>,
         bytes_max: usize,
-    ) -> Result<Option<(PortableEntry, Option<(AttributeId, ValueKey)>)>, DitError> {
+    ) -> Result<Option<(PortableEntry, Option<CellPlace>)>, DitError> {
         let Some(mut state) = read_state(self.reader(), self.catalog(), id)? else { return Ok(None) };
         let mut part = EntryState::unborn(state.uuid, state.birth);
         let mut moves: Vec<PortableMove> = Vec::new();
@@ -197,7 +200,7 @@ impl View<'_> {
 struct Budget {
     bytes: usize,
     bytes_max: usize,
-    last: Option<(AttributeId, ValueKey)>,
+    last: Option<CellPlace>,
 }
 
 impl Budget {

@@ -149,7 +149,7 @@ impl Writing<'_> {
         let is_settled = |stamp: Stamp| is_settled(cut, clock, stamp);
         let mut changed = state.forget_settled(is_settled);
         for (attribute, key) in cells {
-            if !state.attribute(*attribute).is_some_and(|held| held.spilled.is_some()) {
+            if state.attribute(*attribute).is_none_or(|held| held.spilled.is_none()) {
                 continue;
             }
             let cell = spill::read_cell(self.txn.reader(), &self.catalog, id, *attribute, key)?;

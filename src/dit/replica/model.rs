@@ -140,7 +140,6 @@ impl Cluster {
     }
 
     fn change(&mut self, at: usize) {
-        let heads = heads(self.at(at));
         let live = self.live(at);
         let chosen = live.get(self.draw.below(live.len() as u64) as usize).copied();
         let other = live.get(self.draw.below(2 * live.len() as u64) as usize).copied();
