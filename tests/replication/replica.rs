@@ -122,7 +122,10 @@ impl Replica {
                 ("success".to_owned(), String::new())
             }
             Ask::Add { dn, attributes } => {
-                let dn = whole(dn);
+                let dn = match dn.split_once(',') {
+                    Some((rdn, superior)) if superior.contains("+*,") => format!("{rdn},{}", self.named(superior)),
+                    _ => whole(dn),
+                };
                 let attributes = with_class(&dn, attributes);
                 let attributes = attributes
                     .iter()
@@ -205,8 +208,8 @@ impl Replica {
                     (id, values.into_iter().map(String::into_bytes).collect())
                 })
                 .collect();
-            let resolution = writing.view().resolve(&dn_parsed).unwrap();
-            let parent = if resolution.missing == 1 { resolution.matched.unwrap() } else { EntryId::NONE };
+            let superior = dn_parsed.superior().unwrap();
+            let parent = writing.view().resolve(&superior).unwrap().entry.unwrap();
             let deltas = birth_deltas(writing, &dn_parsed, parent, &attributes).unwrap();
             writing.change(Target::New(EntryUuid([uuid; 16])), ADMIN, deltas).unwrap();
         });
@@ -294,12 +297,13 @@ impl Replica {
         self.write(|writing| writing.origin())
     }
 
-    /// Takes the next records of an origin from another replica, at most so many. Returns how many came.
+    /// Takes the next records of an origin from another replica, at most so many. Returns how many came: none
+    /// if its log does not reach back.
     pub(crate) fn take(&self, from: &Self, origin: OriginId, count: usize) -> usize {
         let held = self.vector().sequence(origin);
         let records = match from.see(|view| view.log_range(origin, held + 1, usize::MAX).unwrap()) {
             LogRange::Records(records) => records,
-            LogRange::Trimmed { .. } => panic!("the log of {} does not reach back", from.name),
+            LogRange::Trimmed { .. } => return 0,
         };
         let records: Vec<_> = records.into_iter().take(count).collect();
         let came = records.len();

@@ -100,7 +100,8 @@ impl Run {
 
     /// Delivers everything to everybody, some records of somebody at a time; then all must be the same.
     fn sync(&mut self) -> Result<(), String> {
-        loop {
+        let mut idle = 0;
+        while idle < 1_000 {
             let mut ways = Vec::new();
             for (from, replica) in self.replicas.iter().enumerate() {
                 for (origin, position) in replica.vector().iter() {
@@ -116,7 +117,8 @@ impl Run {
             }
             let (from, to, origin) = ways[self.next(ways.len())];
             let count = 1 + self.next(3);
-            self.replicas[to].take(&self.replicas[from], origin, count);
+            let came = self.replicas[to].take(&self.replicas[from], origin, count);
+            idle = if came == 0 { idle + 1 } else { 0 };
         }
         let (first, others) = self.replicas.split_first().unwrap();
         sound(first)?;

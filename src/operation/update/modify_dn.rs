@@ -265,5 +265,15 @@ fn fold(
         }
     }
     sound::check(view, &entry, &edits)?;
-    modify::fold_edits(writing, state, &edits)
+    let mut deltas = modify::fold_edits(writing, state, &edits)?;
+    // The name itself says that its values are there. Written besides, they would outlive a name that loses against
+    // another one given at the same time.
+    deltas.retain(|delta| match delta {
+        Delta::Cell { attribute, key, present: true, .. } => {
+            let held = state.attribute(*attribute);
+            !is_new(*attribute, key) || held.is_some_and(|held| held.spilled.is_some() || held.is_present(key))
+        }
+        _ => true,
+    });
+    Ok(deltas)
 }
