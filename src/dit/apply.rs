@@ -13,12 +13,12 @@ use super::catalog::Catalog;
 use super::digest_table::{digest_of, stored_digest};
 use super::index_keys::{KeySet, keys_of_attribute, link_key, text_link_key};
 use super::links::dn_of;
-use super::shape::{Adoption, Edges, Move};
+use super::shape::{Adoption, Edge, Edges, Move, Moved};
 use super::spill::{self, Naming, Touched};
 use super::writing::{Writing, state_error};
 use crate::model::{Dn, EntryUuid};
 use crate::schema::time::format_generalized_time;
-use crate::state::{AttributeId, AttributeState, Delta, Effect, EntryState, Spilled, Stamp, Update, ValueKey};
+use crate::state::{AttributeId, AttributeState, Delta, Effect, EntryState, Spilled, Update, ValueKey};
 use crate::storage::{
     AttributeSlice, ENTRY_PHANTOM, EntryId, IndexKind, Postings, PutMode, Reader, Table, VALUE_SPILLED, ViewRecord,
     bigvalue_key, index_key, sealed_id,
@@ -101,10 +101,10 @@ impl Writing<'_> {
         &mut self,
         id: EntryId,
         state: &mut EntryState,
-        edge: (Stamp, EntryUuid),
+        edge: Edge,
         effect: &Effect,
         update: &Update,
-    ) -> Result<Vec<(EntryUuid, (Stamp, EntryUuid))>, DitError> {
+    ) -> Result<Moved, DitError> {
         let mut changed = Vec::new();
         // What the register of the state says of moves does not count; a late one counts too.
         state.parent = edge;
@@ -127,7 +127,7 @@ impl Writing<'_> {
     }
 
     /// The superior that other incarnations of the entry have.
-    fn edge_of_others(&self, id: EntryId, uuid: EntryUuid) -> Result<Option<(Stamp, EntryUuid)>, DitError> {
+    fn edge_of_others(&self, id: EntryId, uuid: EntryUuid) -> Result<Option<Edge>, DitError> {
         for other in self.view().incarnations(uuid)?.into_iter().filter(|other| *other != id) {
             if let Some(state) = self.state(other)?.filter(|state| state.born) {
                 return Ok(Some(state.parent));
@@ -144,7 +144,7 @@ impl Writing<'_> {
         mut state: EntryState,
         mut touched: Touched,
         (effect, is_new): (&Effect, bool),
-        moved: &[(EntryUuid, (Stamp, EntryUuid))],
+        moved: &[(EntryUuid, Edge)],
     ) -> Result<(), DitError> {
         if !effect.is_change() && !is_new && moved.is_empty() {
             return Ok(());

@@ -292,7 +292,7 @@ fn shown_incarnation(view: &View<'_>, uuid: EntryUuid) -> Result<Option<EntryId>
 /// Who has which name, decided anew, against the table.
 fn names(view: &View<'_>, report: &mut CheckReport) -> Result<(), DitError> {
     let adoption = view.adoption();
-    let mut groups: BTreeMap<(EntryId, Vec<u8>), Vec<(EntryId, EntryId)>> = BTreeMap::new();
+    let mut groups: BTreeMap<(EntryId, Vec<u8>), Vec<EntryId>> = BTreeMap::new();
     let mut cursor = view.reader().cursor(Table::Dn2Id)?;
     let mut item = cursor.first()?;
     while let Some((key, _)) = item {
@@ -301,7 +301,7 @@ fn names(view: &View<'_>, report: &mut CheckReport) -> Result<(), DitError> {
         if cursor.duplicate_count()? > 1 || adoption.is_adopted(parent) || adoption.has_losers(parent) {
             let group = groups.entry((adoption.host(parent), name.to_vec())).or_default();
             while let Some((_, id)) = item {
-                group.push((parent, EntryId::from_key(id)));
+                group.push(EntryId::from_key(id));
                 item = cursor.next_duplicate()?;
             }
         }
@@ -310,7 +310,7 @@ fn names(view: &View<'_>, report: &mut CheckReport) -> Result<(), DitError> {
     let mut decided = BTreeMap::new();
     for group in groups.values() {
         let mut claims = Vec::with_capacity(group.len());
-        for (_, id) in group {
+        for id in group {
             if let Some(state) = read_state(view.reader(), view.catalog(), *id)? {
                 let phantom = view.entry(*id)?.is_some_and(|entry| entry.record.flags() & ENTRY_PHANTOM != 0);
                 claims.push((claim_of(&state, phantom), *id));

@@ -4,10 +4,11 @@
 //! After a rename or a move that may concern them they are rendered afresh here, and rewritten behind the scenes.
 
 use super::DitError;
+use super::derive::named_entry;
 use super::spill;
 use super::view::{Entry, View};
 use crate::model::EntryUuid;
-use crate::storage::{AttributeSlice, VALUE_SPILLED};
+use crate::storage::{AttributeSlice, VALUE_OPERATIONAL, VALUE_SPILLED};
 
 /// The texts of the values of `slice` now; links to entries that are gone are left out.
 pub(super) fn render<'t>(
@@ -19,13 +20,27 @@ pub(super) fn render<'t>(
         return spill::shown(view, entry.id, slice.id);
     }
     let mut values = Vec::new();
+    let mut shown: Vec<EntryUuid> = Vec::new();
     let (targets, _) = slice.targets.as_chunks::<16>();
-    let mut targets = targets.iter();
+    let mut targets = targets.iter().map(|target| EntryUuid(*target));
     for text in slice.values() {
-        match targets.next() {
-            Some(target) if *target != EntryUuid::NIL.0 => values.extend(dn_of(view, EntryUuid(*target))?),
-            _ => values.push(text.to_vec()),
+        let target = match targets.next() {
+            Some(target) if target != EntryUuid::NIL => Some(target),
+            _ if slice.flags & VALUE_OPERATIONAL == 0 => named_entry(view, text)?,
+            _ => None,
+        };
+        match target {
+            Some(target) if shown.contains(&target) => {}
+            Some(target) => {
+                values.extend(dn_of(view, target)?);
+                shown.push(target);
+            }
+            None => values.push(text.to_vec()),
         }
+    }
+    // Behind the values: links to what was not there.
+    for target in targets.filter(|target| !shown.contains(target)) {
+        values.extend(dn_of(view, target)?);
     }
     Ok(values)
 }

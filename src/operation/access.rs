@@ -549,7 +549,7 @@ impl<'v> Access<'v> {
         if entry.record.flags() & ENTRY_HAS_ACI != 0 && decided.book.rules.contains_key(&entry.id) {
             return decided.scope(self.view, entry.id);
         }
-        self.scope_of_superior(decided, self.view.superior(&entry))
+        self.scope_of_superior(decided, self.view.superior(entry))
     }
 
     fn scope_of_superior(&self, decided: &Decided, superior: EntryId) -> Outcome<Arc<RuleScope>> {

@@ -19,6 +19,7 @@ pub(super) mod placing;
 pub(super) mod waiting;
 
 pub use adoption::Adoption;
+pub(super) use moves::{Edge, Moved};
 pub use moves::{Edges, Move, Outcome as MoveOutcome};
 
 #[cfg(test)]

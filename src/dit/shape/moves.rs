@@ -24,6 +24,9 @@ use hashbrown::{HashMap, HashSet};
 /// A superior and the change that made it so; [`EntryUuid::NIL`] for a suffix.
 pub(in crate::dit) type Edge = (Stamp, EntryUuid);
 
+/// Entries whose superior is another one now.
+pub(in crate::dit) type Moved = Vec<(EntryUuid, Edge)>;
+
 /// By stamp: the move.
 const BY_STAMP: u8 = b't';
 /// By entry and stamp: nothing.
@@ -155,7 +158,7 @@ impl Writing<'_> {
         state: &mut EntryState,
         birth: Edge,
         held: Option<Edge>,
-    ) -> Result<Vec<(EntryUuid, Edge)>, DitError> {
+    ) -> Result<Moved, DitError> {
         state.parent = birth;
         let only = vec![(state.uuid, birth)];
         let reader = self.txn.reader();
@@ -194,7 +197,7 @@ impl Writing<'_> {
     }
 
     /// Joins a move; one that is kept already changes nothing. Returns as [`Writing::born_below`].
-    pub(in crate::dit) fn moved(&mut self, of: Move) -> Result<Vec<(EntryUuid, Edge)>, DitError> {
+    pub(in crate::dit) fn moved(&mut self, of: Move) -> Result<Moved, DitError> {
         if self.txn.reader().get(Table::Moves, &stamp_key(&of))?.is_some() {
             return Ok(Vec::new());
         }
@@ -218,7 +221,7 @@ impl Writing<'_> {
 
     /// Plays moves that were not known, upon another birth where one is given: takes back what is newer, plays, plays
     /// that again.
-    fn replay(&mut self, new: &[Move], birth: Option<(EntryUuid, Edge)>) -> Result<Vec<(EntryUuid, Edge)>, DitError> {
+    fn replay(&mut self, new: &[Move], birth: Option<(EntryUuid, Edge)>) -> Result<Moved, DitError> {
         let first = new.iter().map(|of| (of.stamp.csn, of.uuid)).min();
         let from = if birth.is_some() { None } else { first };
         let mut kept = kept_from(self.txn.reader(), from)?;
@@ -310,11 +313,7 @@ impl Writing<'_> {
 
     /// Joins what another node knows of an entry's superiors; `state` gets its own. What the own vector covers and is not
     /// kept any more was settled here. Returns as [`Writing::born_below`].
-    pub(in crate::dit) fn edges_merged(
-        &mut self,
-        state: &mut EntryState,
-        theirs: &Edges,
-    ) -> Result<Vec<(EntryUuid, Edge)>, DitError> {
+    pub(in crate::dit) fn edges_merged(&mut self, state: &mut EntryState, theirs: &Edges) -> Result<Moved, DitError> {
         let uuid = state.uuid;
         // Of an entry that is not born there, moves can be known all the same.
         let birth_is_there = theirs.base.0 != Stamp::NONE;

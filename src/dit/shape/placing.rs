@@ -6,12 +6,13 @@
 //!
 //! Changes spread along the tree through a queue, so that no depth of tree is a depth of calls.
 
+use super::moves::Edge;
 use super::waiting;
 use crate::dit::derive::{derive, derive_phantom, name_key, rdn_text};
 use crate::dit::spill::Touched;
 use crate::dit::{DitError, Writing};
 use crate::model::EntryUuid;
-use crate::state::{EntryState, Stamp};
+use crate::state::EntryState;
 use crate::storage::{ENTRY_HAS_ACI, ENTRY_PHANTOM, EntryId, PutMode, Table, ViewRecord, dn2id_key, sealed_id};
 use std::collections::VecDeque;
 
@@ -243,7 +244,10 @@ impl Writing<'_> {
         }
         let live = |record: &Option<ViewRecord<'_>>| record.is_some_and(|record| record.flags() & ENTRY_PHANTOM == 0);
         if !self.is_bulk && live(&old) != live(&new) {
-            let fresh = old.is_none() && state.birth.csn.origin() == self.origin() && state.max_stamp() == state.birth;
+            let fresh = old.is_none()
+                && state.birth.csn.origin() == self.origin()
+                && state.max_stamp() == state.birth
+                && self.view().incarnations(state.uuid)?.len() == 1;
             self.follow.refer(state.uuid, fresh);
         }
         Ok(())
@@ -298,7 +302,7 @@ impl Writing<'_> {
     /// point two are below one another. `own`: the entry at hand, with its state as it is stored; `born` just now.
     pub(in crate::dit) fn follow_edges(
         &mut self,
-        changed: &[(EntryUuid, (Stamp, EntryUuid))],
+        changed: &[(EntryUuid, Edge)],
         own: Option<(EntryId, &EntryState, &Touched)>,
         born: bool,
     ) -> Result<(), DitError> {

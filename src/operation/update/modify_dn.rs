@@ -75,13 +75,13 @@ fn find_superior(
     entry: &Entry<'_>,
     renaming: &Renaming<'_>,
 ) -> Outcome<EntryId> {
-    if view.superior(&entry) == EntryId::NONE {
+    if view.superior(entry) == EntryId::NONE {
         return Err(OperationError::new(
             ResultCode::UNWILLING_TO_PERFORM,
             "a suffix cannot be renamed; export it, change the name in the LDIF, and import that",
         ));
     }
-    let Some(dn) = renaming.new_superior else { return Ok(view.superior(&entry)) };
+    let Some(dn) = renaming.new_superior else { return Ok(view.superior(entry)) };
     let absent = |matched| -> Outcome<OperationError> {
         let mut error = access.no_such_object(matched)?;
         "there is no such new superior; add it first".clone_into(&mut error.diagnostic);
@@ -141,7 +141,7 @@ fn check_access(
             }
         }
     }
-    if superior != view.superior(&entry) {
+    if superior != view.superior(entry) {
         let superior_dn = Dn::parse(&view.dn_text(superior)?.unwrap_or_default())?;
         let dn = superior_dn.child(renaming.new_rdn.clone());
         if !access.may_move(entry, &dn, superior, &attributes_of(view, entry)?) {
@@ -165,7 +165,7 @@ fn attributes_of(view: View<'_>, entry: &Entry<'_>) -> Outcome<Vec<Attribute>> {
 
 /// Whether the entry may stand below `superior` under the new name.
 fn check_place(view: View<'_>, entry: &Entry<'_>, superior: EntryId, renaming: &Renaming<'_>) -> Outcome<()> {
-    if superior != view.superior(&entry) {
+    if superior != view.superior(entry) {
         if view.is_within(superior, entry.id)? {
             return Err(OperationError::new(
                 ResultCode::UNWILLING_TO_PERFORM,
@@ -187,7 +187,7 @@ fn check_place(view: View<'_>, entry: &Entry<'_>, superior: EntryId, renaming: &
 /// Nobody could name what is deeper than a DN may be.
 fn check_depth(view: View<'_>, entry: &Entry<'_>, superior: EntryId) -> Outcome<()> {
     let rdns_of = |id| -> Outcome<usize> { Ok(Dn::parse(&view.dn_text(id)?.unwrap_or_default())?.rdns().len()) };
-    let (above_new, above_old) = (rdns_of(superior)?, rdns_of(view.superior(&entry))?);
+    let (above_new, above_old) = (rdns_of(superior)?, rdns_of(view.superior(entry))?);
     if above_new <= above_old {
         return Ok(());
     }
