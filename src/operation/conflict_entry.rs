@@ -44,9 +44,14 @@ pub(super) fn find(view: View<'_>, rdn: &Rdn) -> Outcome<Option<VirtualEntry>> {
     let Some((kind, uuid)) = name.split_once('.').and_then(|(kind, uuid)| Some((kind, uuid.parse().ok()?))) else {
         return Ok(None);
     };
-    let Some(id) = view.by_uuid(uuid)? else { return Ok(None) };
-    let found = of_entry(view, id)?;
-    Ok(found.into_iter().find(|(name, _)| name.starts_with(kind)).map(|(_, entry)| entry))
+    // A phantom is no live entry: look at every incarnation.
+    for id in view.incarnations(uuid)? {
+        let found = of_entry(view, id)?.into_iter().find(|(name, _)| name.starts_with(kind));
+        if let Some((_, entry)) = found {
+            return Ok(Some(entry));
+        }
+    }
+    Ok(None)
 }
 
 /// All below, from the one after the position `after` on, until `visit` says false.

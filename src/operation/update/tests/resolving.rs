@@ -259,3 +259,24 @@ fn an_entry_that_merged_changes_broke_is_listed_until_it_is_mended() {
     let name = Dn::parse(&listed).unwrap();
     virtual_entry::find(&house.directory, &house.admin(), snapshot.view(), &name).unwrap_err();
 }
+
+#[test]
+fn a_deleted_entry_above_a_new_one_is_listed_as_a_phantom_until_it_is_brought_back() {
+    let house = House::new();
+    let member = Member::of(&house);
+    let groups = format!("ou=groups,{SUFFIX}");
+    let uuid = house.see(&groups, |_, entry| entry.record.uuid()).unwrap();
+    member.change(uuid, |_| vec![Delta::Dead]);
+    let group = format!("cn=staff,{groups}");
+    house.add(&house.admin(), &group, &[("objectClass", &["groupOfNames"]), ("member", &[ANN])]).is(OK);
+    member.meet(&house);
+    let snapshot = house.directory.dit().read().unwrap();
+    let listed = snapshot.view().conflicting_entries(crate::storage::EntryId(0)).unwrap();
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    drop(snapshot);
+    assert_eq!(shown(&house, &format!("cn=phantom.{uuid},cn=conflicts"), "conflictEntry"), [groups.as_str()]);
+    let list: [(ModificationKind, &str, &[&str]); 1] = [(ModificationKind::Delete, "isDeleted", &[])];
+    house.modify(&house.admin(), &format!("entryUUID={uuid},cn=deleted"), &list).is(OK);
+    assert_eq!(house.values(&groups, "ou"), ["groups"]);
+    assert!(house.exists(&group), "what was below is below again");
+}
