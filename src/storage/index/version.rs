@@ -66,7 +66,7 @@ impl Version {
         let mut version = Self { transaction, ..Self::default() };
         let mut parts = Vec::new();
         for (active, table) in TABLES.into_iter().enumerate() {
-            let (mut runs, mut last) = (Vec::new(), 0);
+            let (mut part, mut last) = (Self::default(), 0);
             let mut cursor = reader.cursor(table)?;
             let mut item = cursor.first()?;
             while let Some((key, record)) = item {
@@ -74,18 +74,18 @@ impl Version {
                     table: table.name(),
                     detail: format!("the key {} is not a number", hex(key)),
                 })?;
-                runs.push(Run::decode(key, record)?);
+                part.runs.push(Arc::new(Run::decode(key, record)?));
+                part.join_small();
                 item = cursor.next()?;
             }
             if last > 0 {
-                parts.push((last, active, runs));
+                parts.push((last, active, part));
             }
         }
         parts.sort_by_key(|(last, ..)| *last);
-        for (last, active, runs) in parts {
-            let run = Run::join(&runs.iter().collect::<Vec<_>>());
-            version.frozen = version.runs.pop().map(|run| Frozen { run, done: 0 });
-            version.runs.push(Arc::new(run));
+        for (last, active, part) in parts {
+            version.frozen = version.joined().map(|run| Frozen { run, done: 0 });
+            version.runs = part.runs;
             (version.last, version.active) = (last, active);
         }
         Ok(version)
@@ -127,9 +127,7 @@ impl Version {
                 next.merge(txn)?;
             }
         } else if next.runs.iter().map(|run| run.marks()).sum::<usize>() >= marks_max {
-            let run = Arc::new(Run::join(&next.runs.iter().map(Arc::as_ref).collect::<Vec<_>>()));
-            next.frozen = Some(Frozen { run, done: 0 });
-            next.runs.clear();
+            next.frozen = next.joined().map(|run| Frozen { run, done: 0 });
             next.active = 1 - next.active;
         }
         Ok(next)
@@ -164,6 +162,15 @@ impl Version {
             let tail = self.runs.split_off(self.runs.len() - alike);
             self.runs.push(Arc::new(Run::join(&tail.iter().map(Arc::as_ref).collect::<Vec<_>>())));
         }
+    }
+
+    /// Takes all runs as one: the small ones first, so that the large are copied once.
+    fn joined(&mut self) -> Option<Arc<Run>> {
+        let mut newest = self.runs.pop()?;
+        while let Some(older) = self.runs.pop() {
+            newest = Arc::new(Run::join(&[&older, &newest]));
+        }
+        Some(newest)
     }
 
     /// Merges the next keys of the frozen run into the table.
