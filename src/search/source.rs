@@ -40,7 +40,7 @@ pub(super) enum Open<'t> {
     Nothing,
     Lists(Vec<OpenList<'t>>),
     Range {
-        cursor: IndexCursor<'t>,
+        cursor: Box<IndexCursor<'t>>,
         item: Option<(&'t [u8], EntryId)>,
     },
 }
@@ -252,7 +252,7 @@ fn read_range<'t>(
     Ok(ended)
 }
 
-type Opened<'t> = (IndexCursor<'t>, Option<(&'t [u8], EntryId)>);
+type Opened<'t> = (Box<IndexCursor<'t>>, Option<(&'t [u8], EntryId)>);
 
 fn begin_range<'t>(
     view: View<'t>,
@@ -261,7 +261,7 @@ fn begin_range<'t>(
 ) -> Result<Opened<'t>, SearchError> {
     // The key may be gone since, or the ids under it that had not been read: it goes on with what comes next.
     let (key, id) = from.map_or((range.from.as_slice(), EntryId::NONE), |(key, id)| (key.as_slice(), *id));
-    let mut cursor = IndexCursor::seek(view.reader(), key, id)?;
+    let mut cursor = Box::new(IndexCursor::seek(view.reader(), key, id)?);
     let item = cursor.next()?;
     Ok((cursor, item))
 }
