@@ -244,7 +244,7 @@ impl Writing<'_> {
         };
         let (id, state) = match self.id_of(other.uuid, other.birth)? {
             Some(id) => (id, self.state(id)?),
-            None if self.covers(other.birth)? => return Ok(Merged::Deleted),
+            None if self.shows_deleted(other.birth)? => return Ok(Merged::Deleted),
             None => (self.number(other.uuid, other.birth)?, None),
         };
         other.stamps().try_for_each(|stamp| self.intern_origin(stamp))?;

@@ -28,7 +28,10 @@ impl Writing<'_> {
     /// # Errors
     /// [`DitError::Storage`]; [`DitError::Unavailable`].
     pub fn rotate_origin(&mut self) -> Result<OriginId, DitError> {
-        let new = mint()?;
+        let new = match self.dit.next_seeded() {
+            Some(bits) => OriginId(OriginId::new(bits).0.max(1)),
+            None => mint()?,
+        };
         let old = self.origin();
         if self.own != Held::default() {
             self.others.insert(old, self.own);

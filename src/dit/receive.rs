@@ -11,6 +11,7 @@
 
 use super::DitError;
 use super::log::{chain_at, log_value};
+use super::mutant::Mutant;
 use super::spill::Touched;
 use super::writing::Writing;
 use crate::model::EntryUuid;
@@ -109,7 +110,7 @@ impl Writing<'_> {
                 self.join_loaded(id, state, touched, update)?;
                 self.watch_soundness(id)
             }
-            None if !update.is_birth() && self.covers(update.birth)? => Ok(()),
+            None if !update.is_birth() && self.shows_deleted(update.birth)? => Ok(()),
             None => {
                 let id = self.number(update.uuid, update.birth)?;
                 self.join(id, None, update)
@@ -166,6 +167,11 @@ impl Writing<'_> {
         let dot = birth.dot();
         let key = uuid2id_key(uuid, Some((dot.origin, dot.sequence)));
         Ok(self.txn.reader().get(Table::Uuid2Id, &key)?.map(EntryId::from_key))
+    }
+
+    /// Whether an entry of this birth that is unknown here was deleted and forgotten.
+    pub(super) fn shows_deleted(&self, birth: Stamp) -> Result<bool, DitError> {
+        Ok(self.covers(birth)? && !self.dit.lacks(Mutant::BirthsTellNothing))
     }
 
     /// Whether the change behind a stamp is held here.

@@ -17,6 +17,7 @@
 
 use super::DitError;
 use super::log::{all_held, log_place, open_record};
+use super::mutant::Mutant;
 use super::spill;
 use super::writing::{Writing, read_state};
 use crate::state::encoding::update::{decode_update, leaves_absence};
@@ -53,12 +54,17 @@ impl Writing<'_> {
             self.settle_log(*origin, cut, work_max, &mut settled)?;
             self.settle_noted(*origin, cut, work_max, &mut settled)?;
         }
-        let clock = self.clock.last();
+        let clock = self.forget_below();
         let left = work_max.saturating_sub(settled.looked_at) as usize;
         settled.looked_at += self.prune_moves(|stamp| is_settled(cut, clock, stamp), left)? as u64;
         self.purge_deleted(cut, work_max, &mut settled)?;
         settled.more = settled.looked_at >= work_max;
         Ok(settled)
+    }
+
+    /// What is older than this and held by every member is forgotten.
+    fn forget_below(&self) -> Csn {
+        if self.dit.lacks(Mutant::NoClockGuard) { Csn::from_be_bytes([0xff; 16]) } else { self.clock.last() }
     }
 
     /// Reads an origin's log on to the cut.
@@ -94,7 +100,7 @@ impl Writing<'_> {
             settled.looked_at += 1;
             let Some((update, cells)) = self.absence_in(record)? else { continue };
             let Some(id) = self.id_of(update.uuid, update.birth)? else { continue };
-            if update.stamp.csn >= self.clock.last() {
+            if update.stamp.csn >= self.forget_below() {
                 self.note_absence(update.stamp, id, &cells)?;
             } else if self.forget(id, cut, &cells)? {
                 settled.forgotten += 1;
@@ -117,7 +123,7 @@ impl Writing<'_> {
         settled: &mut Settled,
     ) -> Result<(), DitError> {
         let to = cut.get(&origin).copied().unwrap_or(0);
-        let clock = self.clock.last();
+        let clock = self.forget_below();
         let mut due: Vec<(Vec<u8>, EntryId, Vec<SpilledCell>)> = Vec::new();
         let mut cursor = self.txn.reader().cursor(Table::Unsettled)?;
         let mut item = cursor.seek(&origin.0.to_be_bytes())?;
@@ -145,7 +151,7 @@ impl Writing<'_> {
     /// Drops what is settled of an entry, and of these cells of its spilled attributes. Returns whether anything was.
     fn forget(&mut self, id: EntryId, cut: &StableCut, cells: &[SpilledCell]) -> Result<bool, DitError> {
         let Some(mut state) = self.state(id)?.filter(|state| state.dead.is_none()) else { return Ok(false) };
-        let clock = self.clock.last();
+        let clock = self.forget_below();
         let is_settled = |stamp: Stamp| is_settled(cut, clock, stamp);
         let mut changed = state.forget_settled(is_settled);
         for (attribute, key) in cells {
@@ -181,7 +187,7 @@ impl Writing<'_> {
     /// Deleted entries, oldest deletion first, as far as they were kept long enough.
     fn purge_deleted(&mut self, cut: &StableCut, work_max: u64, settled: &mut Settled) -> Result<(), DitError> {
         let until_ms = self.now_ms().saturating_sub(self.dit.recycle_retention_ms());
-        let clock = self.clock.last();
+        let clock = self.forget_below();
         let mut due: Vec<EntryId> = Vec::new();
         let mut cursor = self.txn.reader().cursor(Table::Deleted)?;
         let mut item = cursor.first()?;

@@ -36,6 +36,11 @@ pub struct Options {
     pub durable: bool,
     /// Whether the data must be there already.
     pub must_exist: bool,
+    /// Where new origins come from instead of the operating system's random numbers: a run that is to repeat.
+    pub origin_seed: Option<u64>,
+    /// A rule to go without, for tests of tests.
+    #[cfg(debug_assertions)]
+    pub mutant: Option<super::Mutant>,
 }
 
 impl Options {
@@ -53,6 +58,9 @@ impl Options {
             batch_max: 1024,
             durable: true,
             must_exist: false,
+            origin_seed: None,
+            #[cfg(debug_assertions)]
+            mutant: None,
         }
     }
 }
@@ -69,6 +77,9 @@ pub struct Dit {
     log_records_min: u64,
     recycle_retention_ms: u64,
     batch_max: usize,
+    origin_seed: Option<AtomicU64>,
+    #[cfg(debug_assertions)]
+    pub(super) mutant: Option<super::Mutant>,
     /// Counts commits that changed access rules or memberships, so that deciders know when to read them again.
     rules_generation: AtomicU64,
 }
@@ -146,6 +157,9 @@ impl Dit {
             log_records_min: options.log_records_min,
             recycle_retention_ms: options.recycle_retention_ms,
             batch_max: options.batch_max,
+            origin_seed: options.origin_seed.map(AtomicU64::new),
+            #[cfg(debug_assertions)]
+            mutant: options.mutant,
             rules_generation: AtomicU64::new(1),
         };
         let wanted = index.fingerprint(dit.catalog().schema());
@@ -213,6 +227,14 @@ impl Dit {
             self.rules_generation.fetch_add(1, Ordering::Release);
         }
         self.feed.announce();
+    }
+
+    /// The next number of the seed's row (splitmix64), if there is a seed.
+    pub(super) fn next_seeded(&self) -> Option<u64> {
+        let state = self.origin_seed.as_ref()?.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Some(mixed ^ (mixed >> 31))
     }
 
     pub(super) fn batch_max(&self) -> usize {

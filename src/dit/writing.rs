@@ -11,6 +11,7 @@ use super::catalog::{Catalog, IndexOptions};
 use super::digest_table::DigestChanges;
 use super::index_keys::KeySet;
 use super::log::{Held, log_value};
+use super::mutant::Mutant;
 use super::shape::Adoption;
 use super::shape::placing::Follow;
 use super::sorter::Sorter;
@@ -73,20 +74,6 @@ pub struct Writing<'d> {
     pub(super) is_bulk: bool,
     pub(super) old_keys: KeySet,
     pub(super) new_keys: KeySet,
-}
-
-impl Dit {
-    /// Does something in a transaction of its own and commits it, or nothing of it on an error. For commands and simulations;
-    /// a running node has the [`Writer`](super::Writer).
-    ///
-    /// # Errors
-    /// What `work` returns; [`DitError::Storage`].
-    pub fn transact<T>(&self, work: impl FnOnce(&mut Writing<'_>) -> Result<T, DitError>) -> Result<T, DitError> {
-        let mut writing = Writing::begin(self)?;
-        let done = work(&mut writing)?;
-        writing.commit()?;
-        Ok(done)
-    }
 }
 
 impl<'d> Writing<'d> {
@@ -222,6 +209,9 @@ impl<'d> Writing<'d> {
         let mut above = state.as_ref().map_or(Csn::NONE, |state| state.max_csn_touched(&deltas));
         if deltas.iter().any(|delta| matches!(delta, Delta::Parent(_))) {
             above = above.max(self.newest_move()?);
+        }
+        if self.dit.lacks(Mutant::NoCausalBump) {
+            above = Csn::NONE;
         }
         let ticked = self.clock.tick(self.now_ms());
         let stamp = Stamp { csn: self.clock.bump(ticked, above), sequence: self.own.position.sequence + 1 };

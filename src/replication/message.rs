@@ -231,6 +231,8 @@ pub struct Echo {
 pub struct Row {
     /// Who.
     pub node: NodeId,
+    /// The incarnation that said so.
+    pub origin: OriginId,
     /// How long ago it said so, milliseconds.
     pub age_ms: u64,
     /// For each origin the last number.

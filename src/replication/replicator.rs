@@ -355,7 +355,9 @@ impl Replicator {
         }
         if peer.challenged_ms.is_none() && peer.held_before.is_none() {
             let (node, vector) = (peer.node, peer.vector.clone());
-            self.stability.row_of(node, &vector, self.now.monotonic_ms);
+            if let Some(greeting) = peer.greeting {
+                self.stability.row_of(node, greeting.origin, &vector, self.now.monotonic_ms);
+            }
             self.row_candidates();
         }
         self.check_own_origin(session, out);

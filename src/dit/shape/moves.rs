@@ -15,7 +15,7 @@
 //! - same-updates-same-content: the superiors are a function of the set of births and moves.
 //! - No move makes a circle, and none takes an entry that is shown to where it would not be.
 
-use crate::dit::{DitError, View, Writing};
+use crate::dit::{DitError, Mutant, View, Writing};
 use crate::model::EntryUuid;
 use crate::state::{Csn, EntryState, Stamp};
 use crate::storage::{PutMode, Reader, StorageError, Table};
@@ -113,7 +113,8 @@ impl Replay<'_, '_> {
         let mut at = of.parent;
         for _ in 0..DEPTH_MAX {
             if at == of.uuid {
-                return Ok(Outcome::Circle);
+                let allowed = self.writing.dit().lacks(Mutant::NoCircleSkip);
+                return Ok(if allowed { Outcome::Made } else { Outcome::Circle });
             }
             match self.edge(at)? {
                 None => {

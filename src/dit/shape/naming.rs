@@ -11,7 +11,7 @@
 
 use super::adoption::Adopted;
 use crate::dit::derive::name_key;
-use crate::dit::{DitError, Writing};
+use crate::dit::{DitError, Mutant, Writing};
 use crate::model::EntryUuid;
 use crate::state::{Csn, EntryState, Stamp};
 use crate::storage::{EntryId, Table, dn2id_key};
@@ -144,7 +144,11 @@ impl Writing<'_> {
         for (parent, id) in named {
             let Some(state) = self.state(id)? else { continue };
             let phantom = !self.stands_for_itself(id, &state)?;
-            claimants.push(Claimant { claim: claim_of(&state, phantom), id, parent });
+            let mut claim = claim_of(&state, phantom);
+            if self.dit().lacks(Mutant::NoCollisionOrder) {
+                claim = (phantom, Csn::NONE, EntryUuid::NIL, Stamp::NONE);
+            }
+            claimants.push(Claimant { claim, id, parent });
         }
         Ok(claimants)
     }

@@ -96,6 +96,7 @@ impl Message {
                     put_varint(out, beacon.rows.len() as u64);
                     for row in &beacon.rows {
                         out.extend_from_slice(&row.node.0);
+                        put_varint(out, row.origin.0);
                         put_varint(out, row.age_ms);
                         put_numbers(out, &row.held);
                     }
@@ -515,8 +516,9 @@ fn read_beacon(content: &Content<'_>) -> Result<Beacon, StateError> {
         sent_ms: content.number(5)?,
         echo,
         reply: content.number(9)? != 0,
-        rows: content.list(7, 18, |field| {
-            Ok(Row { node: NodeId(field.array()?), age_ms: field.varint()?, held: read_numbers(field)? })
+        rows: content.list(7, 19, |field| {
+            let (node, of) = (NodeId(field.array()?), origin(field.varint()?)?);
+            Ok(Row { node, origin: of, age_ms: field.varint()?, held: read_numbers(field)? })
         })?,
         silent: match content.optional(8) {
             Some(_) => content.list(8, 16, |field| Ok(NodeId(field.array()?)))?,

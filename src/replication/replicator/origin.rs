@@ -102,8 +102,10 @@ impl Replicator {
     pub(super) fn roll_back(&mut self, held: BTreeMap<OriginId, u64>, out: &mut Vec<Output>) {
         let origin = self.holding.origin;
         let ours = self.holding.vector.sequence(origin);
-        let before = held.get(&origin).copied();
-        if self.incarnation.catch_up.is_none() {
+        // Once found and left, an origin is not left again for what was said about the time before it.
+        let is_new = self.incarnation.catch_up.is_none();
+        let before = held.get(&origin).copied().filter(|before| is_new || *before > ours);
+        if is_new {
             out.push(Output::Alarm(Alarm::RolledBack { origin }));
         }
         let target = self.incarnation.catch_up.get_or_insert_default();
@@ -322,6 +324,12 @@ impl Replicator {
             } else {
                 self.incarnation.rejoining = None;
             }
+        }
+        if self.incarnation.joined && self.incarnation.reissues.is_empty() && !self.incarnation.reissuing {
+            // What this node holds beyond an agreed end, nobody else will take under that origin.
+            let beyond =
+                self.finals.iter().find(|(old, end)| **old != origin && self.holding.vector.sequence(**old) > **end);
+            self.incarnation.reissues.extend(beyond.map(|(old, end)| (*old, *end)));
         }
         if !self.incarnation.rotating
             && !self.incarnation.reissuing

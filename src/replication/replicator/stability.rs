@@ -37,11 +37,13 @@ pub(super) struct Stability {
 
 #[derive(Debug, Default)]
 struct RowState {
+    /// The incarnation that said so last.
+    origin: OriginId,
     /// As it said last.
     latest: BTreeMap<OriginId, u64>,
     heard_ms: u64,
     /// Waits for the member's own changes.
-    candidate: Option<BTreeMap<OriginId, u64>>,
+    candidate: Option<(OriginId, BTreeMap<OriginId, u64>)>,
     /// Counts for the cut.
     counted: Option<BTreeMap<OriginId, u64>>,
 }
@@ -53,8 +55,9 @@ impl Stability {
     }
 
     /// A member said itself what it holds.
-    pub(super) fn row_of(&mut self, node: NodeId, vector: &UpdateVector, now_ms: u64) {
+    pub(super) fn row_of(&mut self, node: NodeId, origin: OriginId, vector: &UpdateVector, now_ms: u64) {
         let row = self.rows.entry(node).or_default();
+        row.origin = origin;
         row.latest = vector.iter().map(|(origin, position)| (origin, position.sequence)).collect();
         row.heard_ms = now_ms;
     }
@@ -73,6 +76,7 @@ impl Stability {
         let rows = self.rows.iter().filter(|(node, _)| **node != peer);
         rows.map(|(node, row)| Row {
             node: *node,
+            origin: row.origin,
             age_ms: now_ms.saturating_sub(row.heard_ms),
             held: row.latest.iter().map(|(origin, sequence)| (*origin, *sequence)).collect(),
         })
@@ -126,17 +130,17 @@ impl Replicator {
                 continue;
             }
             let Some(member) = self.members.get(node) else { continue };
-            let is_here = |candidate: &BTreeMap<OriginId, u64>| {
-                member.origins.iter().all(|own| {
+            let is_here = |(origin, candidate): &(OriginId, BTreeMap<OriginId, u64>)| {
+                member.origins.iter().chain([origin]).all(|own| {
                     let said = candidate.get(own).copied().unwrap_or(0);
                     let end = self.finals.get(own).copied().unwrap_or(u64::MAX);
                     held.sequence(*own) >= said.min(end)
                 })
             };
             for _ in 0..2 {
-                let candidate = row.candidate.take().unwrap_or_else(|| row.latest.clone());
+                let candidate = row.candidate.take().unwrap_or_else(|| (row.origin, row.latest.clone()));
                 if is_here(&candidate) {
-                    row.counted = Some(candidate);
+                    row.counted = Some(candidate.1);
                 } else {
                     row.candidate = Some(candidate);
                     break;
@@ -155,6 +159,7 @@ impl Replicator {
             if known.latest.is_empty() || said_ms > known.heard_ms {
                 known.latest = row.held.iter().copied().collect();
                 known.heard_ms = said_ms;
+                known.origin = row.origin;
             }
         }
         self.stability.silent.insert(from, (now_ms, silent.to_vec()));

@@ -34,8 +34,7 @@ impl Replicator {
         } else {
             match self.members.get(&node).map(|member| member.state) {
                 Some(MemberState::Retired) => Some(PeerError::Retired),
-                // Whose list is empty or not complete believes the certificate.
-                None if !self.members.is_empty() && self.is_joined() && node != self.node => Some(PeerError::NotMember),
+                // Who is not in the list yet is believed by its certificate: its entry may be on the way, or with it.
                 _ => None,
             }
         };
@@ -64,7 +63,7 @@ impl Replicator {
         // A node that was an old copy and began a new origin is measured by what it says from now on.
         if peer.held_before.is_none() {
             let vector = peer.vector.clone();
-            self.stability.row_of(node, &vector, now_ms);
+            self.stability.row_of(node, hello.origin, &vector, now_ms);
             self.row_candidates();
         }
         let origin = hello.origin;
@@ -84,10 +83,6 @@ impl Replicator {
         self.check_own_chains(session, out);
         self.check_own_origin(session, out);
         self.check_other_origins(session, out);
-    }
-
-    fn is_joined(&self) -> bool {
-        !matches!(self.local_writes(), super::LocalWrites::Joining)
     }
 
     /// Origins of which a peer holds as much as this node and something else.

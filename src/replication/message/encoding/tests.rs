@@ -80,8 +80,9 @@ fn hello() -> impl Strategy<Value = Message> {
 }
 
 fn beacon() -> impl Strategy<Value = Message> {
-    let row = (any::<[u8; 16]>(), any::<u64>(), numbers()).prop_map(|(node, age_ms, held)| Row {
+    let row = (any::<[u8; 16]>(), origin_id(), any::<u64>(), numbers()).prop_map(|(node, origin, age_ms, held)| Row {
         node: NodeId(node),
+        origin,
         age_ms,
         held,
     });

@@ -1,0 +1,117 @@
+//! After the storm: faults off, everybody up; then all must come to hold the same, and go on doing so.
+
+use entente::dit::check;
+use entente::replication::LocalWrites;
+
+use crate::cluster::Cluster;
+use crate::node::states;
+
+/// Ticks within which a cluster without faults comes to agree.
+const TICKS_MAX: u64 = 400;
+
+/// Heals the cluster and proves that it agrees, that it serves, and that it agrees again.
+pub(crate) fn prove(cluster: &mut Cluster) {
+    cluster.calm = true;
+    cluster.network.heal();
+    cluster.tell("calm".to_owned());
+    for place in 0..cluster.nodes.len() {
+        if !cluster.nodes[place].is_up() && !cluster.nodes[place].gone {
+            cluster.start(place);
+        }
+    }
+    converge(cluster);
+    if cluster.broken.is_some() {
+        return;
+    }
+    for _ in 0..3 {
+        for place in cluster.up() {
+            cluster.operate(place);
+        }
+        cluster.step();
+    }
+    converge(cluster);
+    if cluster.broken.is_none() {
+        inspect(cluster);
+    }
+}
+
+fn converge(cluster: &mut Cluster) {
+    for _ in 0..TICKS_MAX {
+        cluster.step();
+        if cluster.broken.is_some() || agree(cluster).is_ok() {
+            return;
+        }
+    }
+    if let Err(difference) = agree(cluster) {
+        cluster.fail(format!("no agreement after {TICKS_MAX} quiet ticks: {difference}"));
+    }
+}
+
+/// Whether all hold the same and take changes; else what is different.
+fn agree(cluster: &Cluster) -> Result<(), String> {
+    let up = cluster.up();
+    let Some(first) = up.first() else { return Ok(()) };
+    for place in &up {
+        let node = &cluster.nodes[*place];
+        if node.local_writes() != Some(LocalWrites::Open) {
+            return Err(format!("n{place} takes no changes: {:?}", node.local_writes()));
+        }
+        let (ours, theirs) = (&cluster.nodes[*first].disk, &node.disk);
+        let same = ours.vector.holds_all_of(&theirs.vector) && theirs.vector.holds_all_of(&ours.vector);
+        if !same || ours.vector.forked_origins(&theirs.vector).next().is_some() {
+            return Err(format!("n{first} holds {:?}\nn{place} holds {:?}", ours.vector, theirs.vector));
+        }
+        if ours.digest != theirs.digest {
+            return Err(format!("digests of n{first} and n{place} differ at equal vectors"));
+        }
+    }
+    Ok(())
+}
+
+/// What must hold of nodes that agree.
+fn inspect(cluster: &mut Cluster) {
+    let up = cluster.up();
+    let mut exports: Vec<(usize, Vec<String>)> = Vec::new();
+    for place in up {
+        let running = cluster.nodes[place].running.as_ref().expect("it runs");
+        let report = match check(&running.dit, &mut |_, _| {}) {
+            Ok(report) => report,
+            Err(error) => return cluster.fail(format!("n{place}: check: {error}")),
+        };
+        if let Some(difference) = report.differences.first() {
+            return cluster.fail(format!("index-equals-recomputed: n{place}: {difference}"));
+        }
+        let oracle = &mut cluster.oracle;
+        let states = states(&running.dit, |key| oracle.attribute(key)).expect("states are read");
+        let snapshot = running.dit.read().expect("a snapshot");
+        let view = snapshot.view();
+        let mut lines = Vec::new();
+        for state in states.iter().filter(|state| state.is_live()) {
+            let shown = view.by_uuid(state.uuid).expect("a look-up");
+            let dn = shown.and_then(|id| view.dn_text(id).expect("a name"));
+            if dn.is_none() {
+                let uuid = state.uuid;
+                drop(snapshot);
+                return cluster.fail(format!("tree-connected: n{place} does not show live entry {uuid}"));
+            }
+            lines.push(format!("{} {}", state.uuid, dn.unwrap_or_default()));
+        }
+        drop(snapshot);
+        lines.sort();
+        if let Err(broken) = cluster.oracle.judge(&states) {
+            return cluster.fail(format!("promise: n{place}: {broken}"));
+        }
+        exports.push((place, lines));
+    }
+    if let Some(((first, ours), (place, theirs))) =
+        exports.first().and_then(|first| Some((first, exports.iter().find(|other| other.1 != first.1)?)))
+    {
+        let differing: Vec<String> = ours
+            .iter()
+            .filter(|line| !theirs.contains(line))
+            .chain(theirs.iter().filter(|line| !ours.contains(line)))
+            .cloned()
+            .collect();
+        cluster.fail(format!("exports of n{first} and n{place} differ: {differing:?}"));
+    }
+}
