@@ -6,7 +6,7 @@
 //!
 //! Invariants
 //! - index-equals-recomputed: index keys are added and removed as the difference of the old and new view's keys.
-//! - siblings-unique: one entry for each (superior, normalised RDN) by local changes.
+//! - One entry for each (superior, normalised RDN) by local changes; by merged ones see `shape`.
 
 use super::DitError;
 use super::catalog::Catalog;
