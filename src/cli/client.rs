@@ -31,7 +31,7 @@ const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A stream of whatever kind.
-trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+pub trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
 
 /// Who the client says it is.
@@ -214,6 +214,12 @@ impl Connection {
                 _ => return Err(unexpected()),
             }
         }
+    }
+
+    /// The stream, and what was read of it already: for a conversation of another kind.
+    pub fn into_parts(self) -> (Box<dyn Wire>, BytesMut) {
+        let parts = self.wire.into_parts();
+        (parts.io, parts.read_buf)
     }
 
     /// Says good-bye.

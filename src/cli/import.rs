@@ -8,6 +8,7 @@ mod command;
 mod loader;
 
 pub use command::{ImportArgs, run};
+pub use loader::{is_left_out, stored_password};
 
 use super::progress::Progress;
 use crate::clock::Clock;

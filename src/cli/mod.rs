@@ -17,6 +17,7 @@ pub mod import;
 pub mod init;
 pub mod invite;
 pub mod join;
+pub mod migrate;
 pub mod modify;
 pub mod order;
 pub mod output;
@@ -75,6 +76,8 @@ pub enum Command {
     Join(join::JoinArgs),
     /// Write the man pages into a folder
     Man(shell::ManArgs),
+    /// Move from a live OpenLDAP or 389 server
+    Migrate(migrate::MigrateArgs),
     /// Apply the changes of an LDIF file, over LDAP
     Modify(modify::ModifyArgs),
     /// Set a password, over LDAP
@@ -116,6 +119,7 @@ fn dispatch(command: Command, output: &Output) -> Result<ExitCode, CliError> {
         Command::Invite(args) => invite::run(&args, output),
         Command::Join(args) => join::run(args, output),
         Command::Man(args) => shell::man(&args, output),
+        Command::Migrate(args) => migrate::run(&args, output),
         Command::Modify(args) => modify::run(&args, output),
         Command::Passwd(args) => passwd::run(args, output),
         Command::Reindex(args) => reindex::run(&args, output),

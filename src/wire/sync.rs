@@ -100,11 +100,22 @@ pub fn state_control(state: SyncState, uuid: &[u8; 16]) -> ResponseControl {
     ResponseControl { oid: SYNC_STATE, critical: false, value: Some(value) }
 }
 
-/// Decodes a Sync State control: state and entryUUID.
+/// A Sync State control taken apart.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StateValue {
+    /// What the entry is.
+    pub state: SyncState,
+    /// entryUUID.
+    pub uuid: [u8; 16],
+    /// What the copy is as of with this entry in it.
+    pub cookie: Option<Vec<u8>>,
+}
+
+/// Decodes a Sync State control.
 ///
 /// # Errors
 /// [`BerError`]; an unknown state or a UUID of another length is one too.
-pub fn decode_state(value: &[u8]) -> Result<(SyncState, [u8; 16]), BerError> {
+pub fn decode_state(value: &[u8]) -> Result<StateValue, BerError> {
     let mut outer = Reader::new(value);
     let mut reader = outer.enter(ber::SEQUENCE)?;
     let state = match reader.enumerated()? {
@@ -115,7 +126,8 @@ pub fn decode_state(value: &[u8]) -> Result<(SyncState, [u8; 16]), BerError> {
         _ => return Err(BerError::IntegerLength(1)),
     };
     let uuid = uuid_of(reader.octets()?)?;
-    Ok((state, uuid))
+    let cookie = reader.optional(ber::OCTET_STRING)?.map(<[u8]>::to_vec);
+    Ok(StateValue { state, uuid, cookie })
 }
 
 /// The Sync Done control. `deletes`: what left the content was named; else what was not named has left it.
@@ -303,7 +315,8 @@ mod tests {
     #[test]
     fn states_and_ends_are_read_back() {
         let value = state_control(SyncState::Delete, &[7; 16]).value.unwrap();
-        assert_eq!(decode_state(&value).unwrap(), (SyncState::Delete, [7; 16]));
+        let expected = StateValue { state: SyncState::Delete, uuid: [7; 16], cookie: None };
+        assert_eq!(decode_state(&value).unwrap(), expected);
         let value = done_control(b"c", true).value.unwrap();
         assert_eq!(decode_done(&value).unwrap(), (Some(b"c".to_vec()), true));
     }

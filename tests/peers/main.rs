@@ -16,6 +16,7 @@ mod support;
 
 mod dirsrv;
 mod ldap_utils;
+mod migrate_live;
 mod migration_389;
 mod migration_slapd;
 mod python_clients;

@@ -30,3 +30,11 @@ fn python_ldap_does_its_work() {
 fn ldap3_does_its_work() {
     script("ldap3_client.py");
 }
+
+/// RFC 4533 by a consumer that nobody here wrote; slapd needs an overlay for it and is not asked.
+#[test]
+fn python_ldap_keeps_a_copy_by_syncrepl() {
+    if !Subject::current().is_slapd() {
+        script("python_syncrepl.py");
+    }
+}

@@ -87,11 +87,11 @@ const KEPT: [&str; 5] = ["entryuuid", "createtimestamp", "modifytimestamp", "cre
 /// What the consumer's schema does not know, so that it shows it in its own way or not at all.
 const UNKNOWN: [&str; 1] = ["aci"];
 
-type Content = BTreeMap<String, (String, BTreeMap<String, BTreeSet<Vec<u8>>>)>;
+pub(crate) type Content = BTreeMap<String, (String, BTreeMap<String, BTreeSet<Vec<u8>>>)>;
 
 /// Everything below the suffix by entryUUID, comparable.
 #[track_caller]
-fn content(client: &mut Client) -> Content {
+pub(crate) fn content(client: &mut Client) -> Content {
     let mut names = vec!["*"];
     names.extend(KEPT);
     let search = Search::subtree(SUFFIX, "(objectClass=*)").attributes(&names);

@@ -57,6 +57,7 @@ fn help_of_every_command_shows_an_example() {
         "serve",
         "import",
         "export",
+        "migrate",
         "check",
         "reindex",
         "compact",

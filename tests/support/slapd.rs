@@ -45,7 +45,7 @@ impl Slapd {
         }
         text.push_str(&format!(
             "include {folder}/rfc2307bis.schema\nmodulepath {MODULE_FOLDER}\nmoduleload back_mdb\nmoduleload memberof\n\
-             moduleload refint\npidfile {folder}/slapd.pid\nargsfile {folder}/slapd.args\nloglevel 0\n\
+             moduleload refint\nmoduleload syncprov\npidfile {folder}/slapd.pid\nargsfile {folder}/slapd.args\nloglevel 0\n\
              sockbuf_max_incoming 65536\n"
         ));
         if let Some(certificate) = certificate {

@@ -5,9 +5,6 @@ use super::request::{self, ADD, DELETE, REPLACE};
 use super::server::SUFFIX;
 use super::{client, code};
 
-/// Requests on their way at a time.
-const WINDOW: usize = 64;
-
 /// Numbers that look random, by a seed (SplitMix64).
 struct Dice(u64);
 
@@ -32,6 +29,10 @@ pub(crate) struct Workload {
     members: Vec<String>,
     made: usize,
     on_their_way: Vec<i64>,
+    /// Requests on their way at a time; 1 for slapd, which does not keep their order.
+    pub(crate) window: usize,
+    /// Whether branches get other names: slapd does not follow them in groups.
+    pub(crate) renames_branches: bool,
     /// Add further people where there are fewer than that; delete where there are more.
     people_max: usize,
 }
@@ -54,6 +55,8 @@ impl Workload {
             members: Vec::new(),
             made: 0,
             on_their_way: Vec::new(),
+            window: 64,
+            renames_branches: true,
             people_max,
         }
     }
@@ -64,7 +67,7 @@ impl Workload {
         for _ in 0..changes {
             let operation = self.next();
             self.on_their_way.push(client.send(&operation));
-            if self.on_their_way.len() >= WINDOW {
+            if self.on_their_way.len() >= self.window {
                 self.answers(client);
             }
         }
@@ -116,7 +119,7 @@ impl Workload {
                 let superior = format!("{},{SUFFIX}", self.branches[to]);
                 request::modify_dn(&dn, &name, false, Some(&superior))
             }
-            790..800 => {
+            790..800 if self.renames_branches => {
                 // A branch gets another name, with all below it.
                 let number = self.dice.roll(4);
                 let (old, new) = (self.branches[number].clone(), format!("ou=b{number} of {made}"));
@@ -134,17 +137,6 @@ impl Workload {
                 }
                 self.members.push(name);
                 request::modify(&group, &[(ADD, "member", &[&dn])])
-            }
-            880..940 => {
-                // Somebody goes, and somebody else takes the name at once.
-                self.members.retain(|member| *member != name);
-                let other = (chosen + 1) % self.people.len();
-                if other == chosen || self.people[other].0 != branch {
-                    self.people.swap_remove(chosen);
-                    return request::delete(&dn);
-                }
-                self.people.swap_remove(chosen);
-                request::delete(&dn)
             }
             _ => {
                 self.members.retain(|member| *member != name);

@@ -48,6 +48,18 @@ impl ConnectArgs {
         Self { data: Some(data.to_owned()), ..Self::default() }
     }
 
+    /// The server at `url`.
+    #[must_use]
+    pub fn at(url: &str, bind_dn: Option<String>, password_file: Option<PathBuf>) -> Self {
+        Self { url: Some(url.to_owned()), bind_dn, password_file, ..Self::default() }
+    }
+
+    /// The same over TLS, with these certificates believed.
+    #[must_use]
+    pub fn secured(self, start_tls: bool, ca: Option<PathBuf>, insecure_pin: Option<String>) -> Self {
+        Self { start_tls, ca, insecure_pin, ..self }
+    }
+
     /// What the arguments mean; asks for a password where one is needed.
     ///
     /// # Errors

@@ -372,8 +372,7 @@ impl<'d> Loader<'d> {
             return Ok(*meaning);
         }
         let lower = description.name().to_ascii_lowercase();
-        let dropped =
-            DROPPED.contains(&lower.as_str()) || DROPPED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix));
+        let dropped = is_dropped(&lower);
         let meaning = match lower.as_str() {
             "entryuuid" => Meaning::EntryUuid,
             "nsuniqueid" => Meaning::NsUniqueId,
@@ -395,6 +394,25 @@ impl<'d> Loader<'d> {
         self.meanings.insert(text, meaning);
         Ok(meaning)
     }
+}
+
+fn is_dropped(lower: &str) -> bool {
+    DROPPED.contains(&lower) || DROPPED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
+}
+
+/// Whether an attribute of another server is no value here: computed, its own, or the entry's identity.
+pub fn is_left_out(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    is_dropped(&lower) || lower == "entryuuid" || lower == "nsuniqueid"
+}
+
+/// A password as it is stored: hashed as it came, or if it came in clear the one among `held` that it fits, else hashed now.
+pub fn stored_password(value: &[u8], held: &[Vec<u8>]) -> Vec<u8> {
+    if password_hash::has_scheme(value) {
+        return value.to_vec();
+    }
+    let fitting = held.iter().find(|held| password_hash::verify(held, value) == password_hash::Verdict::Match);
+    fitting.map_or_else(|| password_hash::hash(value), Vec::clone)
 }
 
 /// A clear-text password never reaches the store.

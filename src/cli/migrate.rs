@@ -1,0 +1,472 @@
+//! `entente migrate`: a new node filled from a live OpenLDAP or 389 server, kept in step with it, and put in its place.
+//!
+//! The first pass is a bulk load, as `import` does it. What follows is written change by change, by entryUUID. The data
+//! directory belongs to this command until the old server is given up; then `entente serve` serves it. What the copy is
+//! as of (the old server's cookie) stands in `migration.json` in the data directory, written after what it stands for,
+//! so that an interrupted pass is done again and nothing is skipped.
+
+mod apply;
+mod consumer;
+mod cookie;
+mod fetched;
+
+use super::client::{ConnectArgs, Target, run_async};
+use super::export::parse_dn;
+use super::import::{ImportError, ImportOptions, import, open_input};
+use super::output::{CliError, Output};
+use super::progress::Progress;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::dit::Dit;
+use crate::model::{Dn, EntryUuid, ResultCode};
+use crate::schema::Schema;
+use crate::storage::LockUse;
+use crate::wire::sync::SyncMode;
+use apply::{Order, Store};
+use consumer::{Consumer, Event};
+use cookie::{from_hexadecimal, hexadecimal, joined, lag_ms};
+use fetched::{Fetched, counted};
+use hashbrown::HashSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the copy is as of.
+const STATE_FILE: &str = "migration.json";
+/// Orders in one transaction.
+const BATCH_MAX: usize = 512;
+/// Changes that come so close together share a transaction.
+const BATCH_WAIT: Duration = Duration::from_millis(20);
+/// Between two attempts to reach the old server again.
+const RETRY: Duration = Duration::from_secs(2);
+/// Between two lines that say how it goes.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+/// Exit status when some entries were refused.
+const SOME_REFUSED: u8 = 2;
+
+/// Move from a live OpenLDAP or 389 server: fill a new node from it, stay in step, take over.
+///
+/// Reads the old server by content synchronisation (RFC 4533), which OpenLDAP offers with the syncprov overlay and 389
+/// with its Content Synchronization plugin. entryUUIDs, timestamps, authors and password hashes are kept. Run it first
+/// without more options: it loads everything. Then with --follow it stays in step and tells how far behind it is, for
+/// hours or weeks. When clients have been told to come here, stop the follower, run it once with --take-over, which
+/// catches up and compares every entry, and start: entente serve.
+///
+/// Exit status: 0 done, 2 done but some entries were refused, 1 it could not be done; the text says what to do.
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  \
+    entente init --data ./data --suffix dc=example,dc=com --admin-password-file pw\n  \
+    entente migrate --from ldap://old -D cn=admin,dc=example,dc=com -y oldpw --base dc=example,dc=com --data ./data\n  \
+    entente migrate --from ldap://old -D cn=admin,dc=example,dc=com -y oldpw --base dc=example,dc=com --data ./data --follow\n  \
+    entente migrate --from ldap://old -D cn=admin,dc=example,dc=com -y oldpw --base dc=example,dc=com --data ./data --take-over")]
+pub struct MigrateArgs {
+    /// The old server: ldap://HOST, ldaps://HOST or ldapi:///PATH
+    #[arg(long, value_name = "URL")]
+    from: String,
+    /// Bind there as this DN, which must be allowed to read everything, userPassword too
+    #[arg(long, short = 'D', value_name = "DN")]
+    bind_dn: Option<String>,
+    /// A file with its password, or - for standard input
+    #[arg(long, short = 'y', value_name = "FILE", requires = "bind_dn")]
+    password_file: Option<PathBuf>,
+    /// Ask for TLS on an ldap:// connection
+    #[arg(long = "starttls", short = 'Z')]
+    start_tls: bool,
+    /// A PEM file with the authorities to believe, or with the old server's own certificate
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Believe the one certificate with this SHA-256 fingerprint
+    #[arg(long, value_name = "FINGERPRINT", conflicts_with = "ca")]
+    insecure_pin: Option<String>,
+    /// The suffix to move
+    #[arg(long, short, value_name = "DN")]
+    base: String,
+    /// Where the new data is, made by: entente init
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Stay in step until stopped (Ctrl-C or SIGTERM), telling how far behind it is
+    #[arg(long, conflicts_with = "take_over")]
+    follow: bool,
+    /// Catch up for the last time and compare every entry; the data can be served then
+    #[arg(long)]
+    take_over: bool,
+    /// Leave out attributes and object classes that the schema does not know, instead of stopping
+    #[arg(long)]
+    skip_unknown: bool,
+    /// Go on though no entry comes with a password
+    #[arg(long)]
+    without_passwords: bool,
+}
+
+/// What stands in [`STATE_FILE`].
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+struct Progressed {
+    from: String,
+    base: String,
+    /// Of the old server, as hexadecimal digits.
+    cookie: String,
+    taken_over: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The text says what to do.
+pub fn run(args: &MigrateArgs, output: &Output) -> Result<ExitCode, CliError> {
+    let lent = super::data::DataArgs { data: Some(args.data.clone()), ..super::data::DataArgs::default() };
+    let (config, _lock) = lent.lock(LockUse::Replacing("migrate"))?;
+    let connect = ConnectArgs::at(&args.from, args.bind_dn.clone(), args.password_file.clone());
+    let target = connect.secured(args.start_tls, args.ca.clone(), args.insecure_pin.clone()).target()?;
+    let schema = config.load_schema()?;
+    let base = parse_dn(&args.base)?;
+    let migration = Migration { args, output, config, schema, target, base };
+    run_async(migration.run())
+}
+
+struct Migration<'a> {
+    args: &'a MigrateArgs,
+    output: &'a Output,
+    config: Config,
+    schema: Arc<Schema>,
+    target: Target,
+    base: Dn,
+}
+
+impl Migration<'_> {
+    async fn run(self) -> Result<ExitCode, CliError> {
+        let mut state = self.state()?;
+        let mut is_whole = true;
+        if state.cookie.is_empty() {
+            is_whole = self.load(&mut state).await?;
+            if !self.args.follow && !self.args.take_over {
+                return Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(SOME_REFUSED) });
+            }
+        }
+        let dit = Dit::open(self.config.dit_options(), Arc::clone(&self.schema), Clock::system())
+            .map_err(|error| CliError::new(error.to_string()))?;
+        let mut store = Store::open(dit)?;
+        if self.args.follow {
+            self.follow(&mut store, &mut state).await?;
+        } else {
+            self.pass(&mut store, &mut state, false).await?;
+            if self.args.take_over {
+                self.pass(&mut store, &mut state, true).await?;
+                state.taken_over = true;
+                self.keep(&state)?;
+            }
+        }
+        let tally = store.tally.clone();
+        drop(store);
+        let report = serde_json::to_value(&tally).map_err(|error| CliError::new(error.to_string()))?;
+        self.output.report(&report, || self.tell(&tally))?;
+        is_whole &= tally.refused.is_empty();
+        Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(SOME_REFUSED) })
+    }
+
+    fn tell(&self, tally: &apply::Tally) -> String {
+        let mut text = format!("{} entries changed", tally.changed);
+        for (dn, reason) in &tally.refused {
+            text.push_str(&format!("\nrefused: {dn}: {reason}"));
+        }
+        if !tally.unknown.is_empty() {
+            text.push_str(&format!("\nleft out, not in the schema: {}", counted(&tally.unknown)));
+        }
+        if self.args.take_over {
+            text.push_str(&format!("\ntaken over: start it with: entente serve --data {}", self.args.data.display()));
+        }
+        text
+    }
+
+    fn file(&self) -> PathBuf {
+        self.args.data.join(STATE_FILE)
+    }
+
+    fn state(&self) -> Result<Progressed, CliError> {
+        let fresh = Progressed { from: self.args.from.clone(), base: self.args.base.clone(), ..Progressed::default() };
+        let bytes = match std::fs::read(self.file()) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(fresh),
+            Err(error) => return Err(CliError::file(&self.file(), &error)),
+        };
+        let state: Progressed = serde_json::from_slice(&bytes)
+            .map_err(|_| CliError::new(format!("{}: remove it to begin anew", self.file().display())))?;
+        if state.taken_over {
+            return Err(CliError::new(format!(
+                "{} was taken over from {} already; to begin anew remove {}",
+                self.args.data.display(),
+                state.from,
+                self.file().display()
+            )));
+        }
+        if state.base != self.args.base {
+            return Err(CliError::new(format!("{} is of {}; use that --base", self.file().display(), state.base)));
+        }
+        // A cookie of OpenLDAP is good at its other suppliers too.
+        Ok(Progressed { from: self.args.from.clone(), ..state })
+    }
+
+    /// Writes down what the copy is as of; the copy itself is on disk already.
+    fn keep(&self, state: &Progressed) -> Result<(), CliError> {
+        let (file, fresh) = (self.file(), self.args.data.join("migration.json.new"));
+        let write = || -> std::io::Result<()> {
+            let mut out = std::fs::File::create(&fresh)?;
+            serde_json::to_writer(&mut out, state)?;
+            out.sync_all()?;
+            std::fs::rename(&fresh, &file)
+        };
+        write().map_err(|error| CliError::file(&file, &error))
+    }
+
+    /// The first pass: everything into a file, superiors first, and that as `import` does it.
+    async fn load(&self, state: &mut Progressed) -> Result<bool, CliError> {
+        let spool = self.args.data.join("migration.ldif");
+        let loaded = self.load_by(&spool, state).await;
+        // It holds password hashes, and has served.
+        let _ = std::fs::remove_file(&spool);
+        loaded
+    }
+
+    async fn load_by(&self, spool: &Path, state: &mut Progressed) -> Result<bool, CliError> {
+        let mut consumer = Consumer::open(&self.target, &self.args.base, SyncMode::RefreshOnly, None).await?;
+        let mut fetched = Fetched::new(spool, &self.schema, &self.base, self.args.skip_unknown)?;
+        let mut progress = Progress::new(None, false);
+        let cookie = 'all: loop {
+            for event in consumer.next().await?.into_iter().flatten() {
+                match event {
+                    Event::Put(incoming) => {
+                        fetched.add(incoming)?;
+                        progress.advance(fetched.entries);
+                    }
+                    Event::End { code: ResultCode::SUCCESS, cookie, .. } => break 'all cookie,
+                    Event::End { code, text, .. } => return Err(self.ended(code, &text)),
+                    _ => {}
+                }
+            }
+        };
+        progress.finish();
+        fetched.finish(self.args)?;
+        let cookie = cookie.ok_or_else(|| CliError::new("the server gave no cookie: it keeps no record of changes"))?;
+        let (input, size) = open_input(spool)?;
+        let mut progress = Progress::new(size, true);
+        let how = ImportOptions {
+            replace: true,
+            rejects: Some(self.args.data.join("migration.rejected.ldif")),
+            ..ImportOptions::default()
+        };
+        let report = import(&self.config.dit_options(), &self.schema, input, spool, &how, &mut progress)
+            .map_err(|error: ImportError| CliError::new(error.to_string()))?;
+        state.cookie = hexadecimal(&cookie);
+        self.keep(state)?;
+        let text = || {
+            let mut text = format!("{} entries loaded in {:.1} s", report.entries, report.seconds);
+            if report.rejected > 0 {
+                let file = report.rejects.as_deref().unwrap_or(Path::new("")).display();
+                text.push_str(&format!("; {} refused, with the reasons in {file}", report.rejected));
+            }
+            text
+        };
+        let value = serde_json::to_value(&report).map_err(|error| CliError::new(error.to_string()))?;
+        self.output.report(&value, text)?;
+        Ok(report.rejected == 0)
+    }
+
+    /// Catches up once. `whole`: looks at every entry.
+    async fn pass(&self, store: &mut Store, state: &mut Progressed, whole: bool) -> Result<(), CliError> {
+        let cookie = if whole { None } else { from_hexadecimal(&state.cookie) };
+        let mut consumer =
+            Consumer::open(&self.target, &self.args.base, SyncMode::RefreshOnly, cookie.as_deref()).await?;
+        let mut pass = Pass::default();
+        loop {
+            for event in consumer.next().await?.into_iter().flatten() {
+                match event {
+                    Event::End { code: ResultCode::SUCCESS, cookie, deletes, .. } => {
+                        pass.refreshed(store, &self.base, deletes && !whole)?;
+                        return self.reached(store, state, cookie);
+                    }
+                    Event::End { code: ResultCode::E_SYNC_REFRESH_REQUIRED, .. } if !whole => {
+                        return Box::pin(self.pass(store, state, true)).await;
+                    }
+                    Event::End { code, text, .. } => return Err(self.ended(code, &text)),
+                    event => pass.take(event),
+                }
+            }
+            if pass.orders.len() >= BATCH_MAX {
+                pass.apply(store)?;
+            }
+        }
+    }
+
+    /// Notes a cookie once nothing waits any more.
+    fn reached(&self, store: &Store, state: &mut Progressed, cookie: Option<Vec<u8>>) -> Result<(), CliError> {
+        match cookie {
+            Some(cookie) if store.waiting() == 0 => {
+                state.cookie = hexadecimal(&cookie);
+                self.keep(state)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Stays in step until a signal comes.
+    async fn follow(&self, store: &mut Store, state: &mut Progressed) -> Result<(), CliError> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let no_signal = |error: std::io::Error| CliError::new(format!("signals: {error}"));
+        let mut terminate = signal(SignalKind::terminate()).map_err(no_signal)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signal)?;
+        loop {
+            let following = tokio::select! {
+                outcome = self.follow_once(store, state) => outcome,
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+            };
+            match following {
+                Err(Trouble::Fatal(error)) => return Err(error),
+                Err(Trouble::Passing(why)) => {
+                    self.output.line(&format!("{why}; trying again in {} s", RETRY.as_secs()))?;
+                    tokio::select! {
+                        () = tokio::time::sleep(RETRY) => {}
+                        _ = terminate.recv() => return Ok(()),
+                        _ = interrupt.recv() => return Ok(()),
+                    }
+                }
+                Ok(()) => {}
+            }
+        }
+    }
+
+    async fn follow_once(&self, store: &mut Store, state: &mut Progressed) -> Result<(), Trouble> {
+        let cookie = from_hexadecimal(&state.cookie);
+        let mode = SyncMode::RefreshAndPersist;
+        let opened = Consumer::open(&self.target, &self.args.base, mode, cookie.as_deref()).await;
+        let mut consumer = opened.map_err(Trouble::passing)?;
+        let (mut pass, mut cookie, mut is_refreshed) = (Pass::default(), None, false);
+        let clock = Clock::system();
+        let mut told_at: Option<Duration> = None;
+        loop {
+            let next = if pass.orders.is_empty() {
+                tokio::time::timeout(TELL_EVERY, consumer.next()).await
+            } else {
+                tokio::time::timeout(BATCH_WAIT, consumer.next()).await
+            };
+            let is_pause = next.is_err();
+            for event in next.unwrap_or(Ok(None)).map_err(Trouble::passing)?.into_iter().flatten() {
+                match event {
+                    Event::Cookie(fresh) => cookie = Some(joined(cookie.take(), &state.cookie, fresh)),
+                    Event::Refreshed { cookie: fresh, deletes } => {
+                        pass.refreshed(store, &self.base, deletes)?;
+                        cookie = fresh.or(cookie);
+                        is_refreshed = true;
+                    }
+                    Event::End { code: ResultCode::E_SYNC_REFRESH_REQUIRED, .. } => {
+                        state.cookie.clear();
+                        return Ok(());
+                    }
+                    Event::End { code, text, .. } => return Err(Trouble::Passing(self.ended(code, &text).to_string())),
+                    event => pass.take(event),
+                }
+            }
+            if is_pause || pass.orders.len() >= BATCH_MAX {
+                pass.apply(store)?;
+            }
+            if is_refreshed && pass.orders.is_empty() {
+                if let Some(fresh) = cookie.take() {
+                    let lag = lag_ms(&fresh, &clock);
+                    self.reached(store, state, Some(fresh))?;
+                    let now = clock.monotonic();
+                    if told_at.is_none_or(|told| now - told >= TELL_EVERY) {
+                        told_at = Some(now);
+                        self.tell_lag(store, lag)?;
+                    }
+                } else if is_pause && told_at.is_none_or(|told| clock.monotonic() - told >= TELL_EVERY) {
+                    told_at = Some(clock.monotonic());
+                    self.tell_lag(store, Some(0))?;
+                }
+            }
+        }
+    }
+
+    fn tell_lag(&self, store: &Store, lag: Option<u64>) -> Result<(), CliError> {
+        let lag = lag.map_or_else(String::new, |ms| format!(", {:.1} s behind", ms as f64 / 1000.0));
+        self.output.line(&format!("in step: {} entries changed{lag}", store.tally.changed))
+    }
+
+    /// Why the old server ended the search, and what to do.
+    fn ended(&self, code: ResultCode, text: &str) -> CliError {
+        let advice = match code {
+            ResultCode::UNAVAILABLE_CRITICAL_EXTENSION => {
+                "it does not offer content synchronisation: in OpenLDAP add the overlay syncprov to the database, in 389 \
+                 enable the Content Synchronization plugin"
+            }
+            ResultCode::NO_SUCH_OBJECT => {
+                "there is no such base, or the bind DN may not read it: check --base and --bind-dn"
+            }
+            ResultCode::INSUFFICIENT_ACCESS_RIGHTS => "the bind DN may not read all of it: bind as one who may",
+            ResultCode::SIZE_LIMIT_EXCEEDED | ResultCode::ADMIN_LIMIT_EXCEEDED | ResultCode::TIME_LIMIT_EXCEEDED => {
+                "its limits stop the bind DN: bind as its administrator, or lift them (OpenLDAP: limits dn.exact=… size=unlimited)"
+            }
+            _ => "see its log",
+        };
+        let text = if text.is_empty() { String::new() } else { format!(" ({})", crate::model::escape_for_log(text)) };
+        CliError::new(format!("{}: {}{text}: {advice}", self.args.from, code.name()))
+    }
+}
+
+/// Why following stopped.
+enum Trouble {
+    /// Here; it would stop again.
+    Fatal(CliError),
+    /// There, or on the way.
+    Passing(String),
+}
+
+impl Trouble {
+    #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+    fn passing(error: CliError) -> Self {
+        Self::Passing(error.to_string())
+    }
+}
+
+impl From<CliError> for Trouble {
+    fn from(error: CliError) -> Self {
+        Self::Fatal(error)
+    }
+}
+
+/// What came and is not applied yet, and what was mentioned in this refresh.
+#[derive(Default)]
+struct Pass {
+    orders: Vec<Order>,
+    mentioned: HashSet<EntryUuid>,
+    is_refreshed: bool,
+}
+
+impl Pass {
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Put(incoming) => {
+                if !self.is_refreshed {
+                    self.mentioned.insert(incoming.uuid);
+                }
+                self.orders.push(Order::Put(incoming));
+            }
+            Event::Present(uuids) => self.mentioned.extend(uuids),
+            Event::Gone(uuids) => self.orders.extend(uuids.into_iter().map(Order::Remove)),
+            _ => {}
+        }
+    }
+
+    fn apply(&mut self, store: &mut Store) -> Result<(), CliError> {
+        if self.orders.is_empty() { Ok(()) } else { store.apply(std::mem::take(&mut self.orders)) }
+    }
+
+    fn refreshed(&mut self, store: &mut Store, base: &Dn, deletes: bool) -> Result<(), CliError> {
+        self.apply(store)?;
+        if !deletes {
+            store.remove_others(base, &self.mentioned)?;
+        }
+        self.is_refreshed = true;
+        self.mentioned = HashSet::new();
+        Ok(())
+    }
+}

@@ -1,0 +1,208 @@
+//! The consumer's side of content synchronisation (RFC 4533): a search, and what comes of it as events.
+//!
+//! `ldap3_proto` writes the request; answers are read by `wire`, because that codec loses the cookie of a refresh whose
+//! other fields have their defaults.
+
+use crate::cli::client::{Connection, Target, Wire};
+use crate::cli::output::CliError;
+use crate::model::{EntryUuid, ResultCode};
+use crate::wire::FrameDecoder;
+use crate::wire::ber::{self, BerError, Reader};
+use crate::wire::sync::{
+    SYNC_DONE, SYNC_INFO, SYNC_STATE, StateValue, SyncInfo, SyncMode, SyncState, decode_done, decode_state,
+};
+use bytes::{Buf, BytesMut};
+use futures_util::StreamExt;
+use ldap3_proto::LdapCodec;
+use ldap3_proto::control::LdapControl;
+use ldap3_proto::proto::{
+    LdapDerefAliases, LdapFilter, LdapMsg, LdapOp, LdapSearchRequest, LdapSearchScope, SyncRequestMode,
+};
+use tokio::io::AsyncWriteExt;
+use tokio_util::codec::{Encoder, FramedRead};
+
+/// Longest answer, in bytes.
+const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// The search's message id; a bind has used a lower one.
+const ID: i32 = 1_000;
+
+/// An entry as the provider has it.
+#[derive(Clone, Debug)]
+pub(super) struct Incoming {
+    pub(super) uuid: EntryUuid,
+    pub(super) dn: String,
+    pub(super) attributes: Vec<(String, Vec<Vec<u8>>)>,
+}
+
+/// What the provider says.
+#[derive(Clone, Debug)]
+pub(super) enum Event {
+    /// The entry is so.
+    Put(Incoming),
+    /// The entry is there, unchanged.
+    Present(Vec<EntryUuid>),
+    /// The entry is gone.
+    Gone(Vec<EntryUuid>),
+    /// All up to this cookie was told.
+    Cookie(Vec<u8>),
+    /// The refresh stage is over. `deletes`: what is gone was named, else what was not named is gone.
+    Refreshed { cookie: Option<Vec<u8>>, deletes: bool },
+    /// The search is over.
+    End { code: ResultCode, text: String, cookie: Option<Vec<u8>>, deletes: bool },
+}
+
+/// A running search.
+pub(super) struct Consumer {
+    frames: FramedRead<Box<dyn Wire>, FrameDecoder>,
+}
+
+impl Consumer {
+    /// Connects and begins.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses the bind.
+    pub(super) async fn open(
+        target: &Target,
+        base: &str,
+        mode: SyncMode,
+        cookie: Option<&[u8]>,
+    ) -> Result<Self, CliError> {
+        let (mut stream, buffered) = Connection::open(target).await?.into_parts();
+        let op = LdapOp::SearchRequest(LdapSearchRequest {
+            base: base.to_owned(),
+            scope: LdapSearchScope::Subtree,
+            aliases: LdapDerefAliases::Never,
+            sizelimit: 0,
+            timelimit: 0,
+            typesonly: false,
+            filter: LdapFilter::Present("objectClass".to_owned()),
+            attrs: vec!["*".to_owned(), "+".to_owned()],
+        });
+        let mode = match mode {
+            SyncMode::RefreshOnly => SyncRequestMode::RefreshOnly,
+            SyncMode::RefreshAndPersist => SyncRequestMode::RefreshAndPersist,
+        };
+        let cookie = cookie.map(<[u8]>::to_vec);
+        let ctrl = vec![
+            LdapControl::SyncRequest { criticality: true, mode, cookie, reload_hint: false },
+            LdapControl::ManageDsaIT { criticality: false },
+        ];
+        let mut bytes = BytesMut::new();
+        let broken = |error: std::io::Error| CliError::new(format!("the connection broke: {error}"));
+        LdapCodec::new(None, None).encode(LdapMsg { msgid: ID, op, ctrl }, &mut bytes).map_err(broken)?;
+        stream.write_all(&bytes).await.map_err(broken)?;
+        stream.flush().await.map_err(broken)?;
+        let mut frames = FramedRead::new(stream, FrameDecoder::new(ANSWER_BYTES_MAX));
+        frames.read_buffer_mut().extend_from_slice(buffered.chunk());
+        Ok(Self { frames })
+    }
+
+    /// The next event; `None` for what does not matter.
+    ///
+    /// # Errors
+    /// The connection ended, or what came is no LDAP.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<Event>>, CliError> {
+        match self.frames.next().await {
+            Some(Ok(frame)) => {
+                read(&frame).map(Some).map_err(|error| CliError::new(format!("the answer cannot be read: {error}")))
+            }
+            Some(Err(error)) => Err(CliError::new(format!("the connection broke: {error}"))),
+            None => Err(CliError::new("the server closed the connection")),
+        }
+    }
+}
+
+/// One message as events; an entry with a cookie is two.
+fn read(frame: &[u8]) -> Result<Vec<Event>, BerError> {
+    let mut message = Reader::new(frame).enter(ber::SEQUENCE)?;
+    message.integer()?;
+    let (tag, content) = message.element()?;
+    let mut operation = Reader::new(content);
+    let controls = message.optional(ber::context_constructed(0))?.unwrap_or_default();
+    Ok(match tag {
+        0x64 => entry(&mut operation, control(controls, SYNC_STATE)?)?,
+        0x65 => {
+            let (code, text) = result(&mut operation)?;
+            let (cookie, deletes) = match control(controls, SYNC_DONE)? {
+                Some(value) => decode_done(value)?,
+                None => (None, false),
+            };
+            vec![Event::End { code, text, cookie, deletes }]
+        }
+        0x79 => {
+            let name = operation.optional(ber::context(0))?;
+            match operation.optional(ber::context(1))?.filter(|_| name == Some(SYNC_INFO.as_bytes())) {
+                Some(value) => info(SyncInfo::decode(value)?),
+                None => Vec::new(),
+            }
+        }
+        0x78 => {
+            let (code, text) = result(&mut operation)?;
+            vec![Event::End { code, text, cookie: None, deletes: true }]
+        }
+        _ => Vec::new(),
+    })
+}
+
+fn entry(operation: &mut Reader<'_>, state: Option<&[u8]>) -> Result<Vec<Event>, BerError> {
+    let dn = String::from_utf8_lossy(operation.octets()?).into_owned();
+    // Without a state it does not belong to the content.
+    let Some(state) = state else { return Ok(Vec::new()) };
+    let StateValue { state, uuid, cookie } = decode_state(state)?;
+    let uuid = EntryUuid(uuid);
+    let event = match state {
+        SyncState::Delete => Event::Gone(vec![uuid]),
+        SyncState::Present => Event::Present(vec![uuid]),
+        SyncState::Add | SyncState::Modify => {
+            let mut list = operation.enter(ber::SEQUENCE)?;
+            let mut attributes = Vec::new();
+            while !list.is_empty() {
+                let mut attribute = list.enter(ber::SEQUENCE)?;
+                let name = String::from_utf8_lossy(attribute.octets()?).into_owned();
+                let mut set = attribute.enter(ber::SET)?;
+                let mut values = Vec::new();
+                while !set.is_empty() {
+                    values.push(set.octets()?.to_vec());
+                }
+                attributes.push((name, values));
+            }
+            Event::Put(Incoming { uuid, dn, attributes })
+        }
+    };
+    Ok(std::iter::once(event).chain(cookie.map(Event::Cookie)).collect())
+}
+
+fn info(info: SyncInfo) -> Vec<Event> {
+    match info {
+        SyncInfo::NewCookie(cookie) => vec![Event::Cookie(cookie)],
+        SyncInfo::RefreshDelete { cookie, done: true } => vec![Event::Refreshed { cookie, deletes: true }],
+        SyncInfo::RefreshPresent { cookie, done: true } => vec![Event::Refreshed { cookie, deletes: false }],
+        // Another phase follows, and its end counts.
+        SyncInfo::RefreshDelete { .. } | SyncInfo::RefreshPresent { .. } => Vec::new(),
+        SyncInfo::IdSet { deletes, uuids, .. } => {
+            let uuids = uuids.into_iter().map(EntryUuid).collect();
+            vec![if deletes { Event::Gone(uuids) } else { Event::Present(uuids) }]
+        }
+    }
+}
+
+fn result(operation: &mut Reader<'_>) -> Result<(ResultCode, String), BerError> {
+    let code = ResultCode(u32::try_from(operation.enumerated()?).unwrap_or(u32::MAX));
+    operation.octets()?;
+    Ok((code, String::from_utf8_lossy(operation.octets()?).into_owned()))
+}
+
+/// The value of a control in the list.
+fn control<'a>(list: &'a [u8], oid: &str) -> Result<Option<&'a [u8]>, BerError> {
+    let mut list = Reader::new(list);
+    while !list.is_empty() {
+        let mut control = list.enter(ber::SEQUENCE)?;
+        let name = control.octets()?;
+        control.optional(ber::BOOLEAN)?;
+        let value = control.optional(ber::OCTET_STRING)?;
+        if name == oid.as_bytes() {
+            return Ok(value);
+        }
+    }
+    Ok(None)
+}
