@@ -31,6 +31,7 @@ pub(crate) enum Command {
     Expect { replica: Option<char>, what: Expect },
 }
 
+#[derive(Clone, Debug)]
 pub(crate) enum Ask {
     Add {
         dn: String,

@@ -9,6 +9,7 @@
 mod case;
 mod replica;
 mod run;
+mod worlds;
 
 use std::path::Path;
 

@@ -10,8 +10,8 @@ use entente::model::{AttributeDescription, Dn, EntryUuid, ModificationKind};
 use entente::operation::{ConnectionFacts, Directory, Options as Settings, Session, UpdateStep};
 use entente::policy::requester::{Authentication, Requester, RequesterKind};
 use entente::schema::Schema;
-use entente::state::{BucketSum, OriginId, StableCut, UpdateVector};
-use entente::storage::{ENTRY_LOSER, ENTRY_PHANTOM, EntryId};
+use entente::state::{BucketSum, LogRecord, OriginId, StableCut, UpdateVector};
+use entente::storage::{ENTRY_LOSER, ENTRY_PHANTOM, EntryId, MetaName};
 use entente::wire::ber::{self, Reader};
 use entente::wire::{
     AddRequest, AttributeRequest, Message, ModificationRequest, ModifyDnRequest, ModifyRequest, Request,
@@ -33,7 +33,7 @@ pub(crate) struct Replica {
     directory: Option<Arc<Directory>>,
     thread: Option<JoinHandle<()>>,
     clock: Clock,
-    folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
 }
 
 impl Drop for Replica {
@@ -53,11 +53,33 @@ pub(crate) fn whole(dn: &str) -> String {
 
 impl Replica {
     pub(crate) fn new(name: char) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let clock = Clock::simulated(START_MS);
-        let mut replica = Self { name, directory: None, thread: None, clock, folder };
+        Self::in_folder(name, tempfile::tempdir().unwrap(), 0)
+    }
+
+    /// What is in the folder, if there is anything, at a time after the start.
+    pub(crate) fn in_folder(name: char, folder: tempfile::TempDir, at_ms: u64) -> Self {
+        let clock = Clock::simulated(START_MS + at_ms);
+        let mut replica = Self { name, directory: None, thread: None, clock, folder: Arc::new(folder) };
         replica.open();
         replica
+    }
+
+    /// Gives an empty replica an origin of this number, so that runs repeat.
+    pub(crate) fn number(&mut self, origin: u64) {
+        let mut txn = self.dit().environment().write().unwrap();
+        txn.put_meta(MetaName::Origin, &origin.to_be_bytes()).unwrap();
+        txn.commit().unwrap();
+        self.reopen();
+    }
+
+    /// The folder, which stays as long as somebody has it.
+    pub(crate) fn folder(&self) -> Arc<tempfile::TempDir> {
+        Arc::clone(&self.folder)
+    }
+
+    /// What later stamps are above.
+    pub(crate) fn stamped(&self) -> Vec<u8> {
+        self.see(|view| view.reader().meta(MetaName::Clock).unwrap().map_or_else(Vec::new, <[u8]>::to_vec))
     }
 
     fn open(&mut self) {
@@ -297,16 +319,27 @@ impl Replica {
         self.write(|writing| writing.origin())
     }
 
+    /// The records of an origin after one of its numbers; none if the log does not reach back.
+    pub(crate) fn records(&self, origin: OriginId, after: u64) -> Option<Vec<LogRecord>> {
+        match self.see(|view| view.log_range(origin, after + 1, usize::MAX).unwrap()) {
+            LogRange::Records(records) => Some(records),
+            LogRange::Trimmed { .. } => None,
+        }
+    }
+
     /// Takes the next records of an origin from another replica, at most so many. Returns how many came: none
     /// if its log does not reach back.
     pub(crate) fn take(&self, from: &Self, origin: OriginId, count: usize) -> usize {
         let held = self.vector().sequence(origin);
-        let records = match from.see(|view| view.log_range(origin, held + 1, usize::MAX).unwrap()) {
-            LogRange::Records(records) => records,
-            LogRange::Trimmed { .. } => return 0,
-        };
-        let records: Vec<_> = records.into_iter().take(count).collect();
+        let Some(mut records) = from.records(origin, held) else { return 0 };
+        records.truncate(count);
         let came = records.len();
+        self.receive(records);
+        came
+    }
+
+    /// Takes records, each twice.
+    pub(crate) fn receive(&self, records: Vec<LogRecord>) {
         let name = self.name;
         self.write(move |writing| {
             for record in &records {
@@ -316,7 +349,6 @@ impl Replica {
                 assert_eq!(writing.receive(record).unwrap(), Receipt::Known);
             }
         });
-        came
     }
 
     /// Takes the whole entries of another replica.
