@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::dit::{ClusterEntry, Dit, DitError, Options};
 use crate::model::AttributeDescription;
 use crate::model::ldif::{LdifReader, LdifWriter, UrlPolicy};
+use crate::replication::{Member, MemberState, membership};
 use crate::schema::Schema;
 use crate::storage::MetaName;
 use loader::{Loader, Refusal, Suffix};
@@ -134,6 +135,15 @@ impl Kept {
         let dit = Dit::open(Options { must_exist: true, ..options.clone() }, Arc::clone(schema), clock.clone())?;
         let snapshot = dit.read()?;
         let view = snapshot.view();
+        let own = membership::node_id(view)?;
+        let stays = |member: &&Member| member.node != own && member.state != MemberState::Retired;
+        if let Some(other) = membership::members(view)?.iter().find(stays) {
+            return Err(ImportError::Refused(format!(
+                "an import takes the place of all data, and {} holds it too: add to a running server with ldapadd, or retire the \
+                 other members first (entente replica retire)",
+                other.name
+            )));
+        }
         let mut suffixes = Vec::new();
         let aci = AttributeDescription::parse("aci").ok().and_then(|description| view.catalog().find(&description));
         for suffix in view.suffixes()? {

@@ -64,7 +64,7 @@ pub struct JoinArgs {
 ///
 /// # Errors
 /// It is no member yet, or has not the whole content; the text says what to do.
-pub fn run(args: JoinArgs, output: &Output) -> Result<ExitCode, CliError> {
+pub fn run(args: &JoinArgs, output: &Output) -> Result<ExitCode, CliError> {
     let token = Token::decode(&args.token).map_err(|error| CliError::new(error.to_string()))?;
     let mut config = Config::load(args.config.as_deref(), &args.sets)?;
     config.server.data_dir.clone_from(&args.data);
@@ -82,7 +82,7 @@ pub fn run(args: JoinArgs, output: &Output) -> Result<ExitCode, CliError> {
         .map_err(|error| CliError::file(directory, &error))?;
     let _lock = DataLock::acquire(directory, LockUse::Replacing("join"))?;
     become_member(&token, &config)?;
-    write_settings(&args, &config)?;
+    write_settings(args, &config)?;
     let mut progress = Progress::new(None, false);
     progress.stage("waiting for the member that invited");
     let done = with_service(&config, async |service| follow(service, &mut progress).await)?;
@@ -117,6 +117,9 @@ pub fn run(args: JoinArgs, output: &Output) -> Result<ExitCode, CliError> {
 fn become_member(token: &Token, config: &Config) -> Result<(), CliError> {
     let directory = &config.server.data_dir;
     let fresh = !directory.join("data.mdb").exists();
+    if fresh && Clock::system().wall_ms() / 1000 >= token.expires_s {
+        return Err(CliError::new("the invitation has expired; make another with: entente invite"));
+    }
     let dit = Dit::open(config.dit_options(), config.load_schema()?, Clock::system())?;
     let (node, stored, joining) = {
         let snapshot = dit.read()?;
@@ -131,7 +134,8 @@ fn become_member(token: &Token, config: &Config) -> Result<(), CliError> {
             tell("going on with the join that was begun before");
             return Ok(());
         }
-        (Some(_), Some(_)) => {}
+        // Refused or interrupted before: asked again.
+        (Some(_), Some(members)) if members == PREPARED => {}
         _ if fresh => {}
         _ => {
             return Err(CliError::new(format!(
@@ -139,10 +143,6 @@ fn become_member(token: &Token, config: &Config) -> Result<(), CliError> {
                 directory.display()
             )));
         }
-    }
-    let now_s = dit.clock().wall_ms() / 1000;
-    if now_s >= token.expires_s {
-        return Err(CliError::new("the invitation has expired; make another with: entente invite"));
     }
     // On disk before anybody is asked, so that an answer that is lost can be asked for again.
     let identity = match identity {
@@ -154,7 +154,12 @@ fn become_member(token: &Token, config: &Config) -> Result<(), CliError> {
         writing.put_meta(MetaName::Member, &identity.encode())?;
         writing.put_meta(MetaName::Join, PREPARED)
     })?;
-    let accepted = ask(token, node, origin, &identity, config)?;
+    let mut accepted = ask(token, node, origin, &identity, config)?;
+    // What led there once leads there again, whatever its entry says.
+    if let Some(inviter) = accepted.members.iter_mut().find(|member| member.node == token.node) {
+        let known = inviter.addresses.clone();
+        inviter.addresses.extend(token.addresses.iter().filter(|address| !known.contains(address)).cloned());
+    }
     let identity = identity.certified(accepted.certificate, accepted.authority);
     let members = encode_members(&accepted.members);
     dit.change_offline(|writing| {
@@ -312,7 +317,6 @@ fn tell(text: &str) {
     eprintln!("{text}");
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn failed(error: impl std::fmt::Display) -> CliError {
     CliError::new(error.to_string())
 }

@@ -117,7 +117,7 @@ fn dispatch(command: Command, output: &Output) -> Result<ExitCode, CliError> {
         Command::Import(args) => import::run(args, output),
         Command::Init(args) => init::run(args, output),
         Command::Invite(args) => invite::run(&args, output),
-        Command::Join(args) => join::run(args, output),
+        Command::Join(args) => join::run(&args, output),
         Command::Man(args) => shell::man(&args, output),
         Command::Migrate(args) => migrate::run(&args, output),
         Command::Modify(args) => modify::run(&args, output),

@@ -1,6 +1,6 @@
-//! `entente restore`: a data directory from a backup, as a new node.
+//! `entente restore`: a data directory from a backup, as the same member under a new origin.
 //!
-//! The copy gets a new node id and a new origin. Under the old ones it would count its changes on from where the backup
+//! Under the old origin it would count its changes on from where the backup
 //! was taken, and give numbers away that the saved node has used since: to the other suppliers those would be changes
 //! that they have seen already, and they would never take them.
 
@@ -17,8 +17,8 @@ use std::process::ExitCode;
 
 /// Make a data directory from a backup, or only verify a backup.
 ///
-/// The checksum is verified before anything is put in place. The copy is a new node with a new origin, so that it can
-/// stand beside the saved one; certificates, configuration and schema files are not in a backup.
+/// The checksum is verified before anything is put in place. The copy is the same member under a new origin: other
+/// members bring it what it lacks. If the saved node runs too, the copy becomes a member of its own, so that it can stand beside the saved one; certificates, configuration and schema files are not in a backup.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "Examples:\n  \
     entente restore --data ./restored /backup/entente-monday.zst\n  \
@@ -60,13 +60,12 @@ pub fn run(args: RestoreArgs, output: &Output) -> Result<ExitCode, CliError> {
     });
     output.report(&value, || {
         format!(
-            "{} entries restored to {}, as they were {}\nthis copy is a new node: node id {}, origin {} (the saved one was node {}, origin {})",
+            "{} entries restored to {}, as they were {}\nthis copy is node {} under a new origin, {} (the saved one wrote under {})",
             restored.entries,
             directory.display(),
             restored.manifest.taken,
             restored.node,
             restored.origin,
-            restored.manifest.node,
             restored.manifest.origin,
         )
     })?;
@@ -129,7 +128,7 @@ fn fill(file: &Path, temporary: &Path) -> Result<Restored, CliError> {
     let mut writer = BufWriter::with_capacity(1 << 20, target);
     let (manifest, _) = unpack(file, &mut writer)?;
     writer.into_inner().map_err(|error| CliError::file(&path, &error.into_error()))?;
-    let restored = new_identity(temporary, manifest)?;
+    let restored = new_origin(temporary, manifest)?;
     File::open(&path).and_then(|file| file.sync_all()).map_err(|error| CliError::file(&path, &error))?;
     Ok(restored)
 }
@@ -153,8 +152,8 @@ fn named(file: &Path, error: &impl std::fmt::Display) -> CliError {
     CliError::new(format!("{}: {error}", file.display()))
 }
 
-/// Gives the unpacked copy a node id and an origin that nobody had.
-fn new_identity(directory: &Path, manifest: Manifest) -> Result<Restored, CliError> {
+/// Gives the unpacked copy an origin that nobody had.
+fn new_origin(directory: &Path, manifest: Manifest) -> Result<Restored, CliError> {
     let options = storage::Options { must_exist: true, ..storage::Options::new(directory) };
     let environment = Environment::open(&options)?;
     let read = environment.read()?;
@@ -162,18 +161,17 @@ fn new_identity(directory: &Path, manifest: Manifest) -> Result<Restored, CliErr
         return Err(CliError::new("the backup holds an empty data file; take another"));
     }
     let entries = read.reader().count(storage::Table::Id2Entry)?;
+    let node = read.reader().meta(MetaName::Node)?.unwrap_or_default();
+    let node = node.iter().map(|byte| format!("{byte:02x}")).collect();
     drop(read);
-    let mut random = [0; 22];
+    let mut random = [0; 6];
     getrandom::fill(&mut random).map_err(|error| CliError::new(format!("no random numbers: {error}")))?;
-    let (node, origin) = random.split_at(16);
-    let origin = origin.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)).max(1);
+    let origin = random.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)).max(1);
     let mut transaction = environment.write()?;
-    transaction.put_meta(MetaName::Node, node)?;
     transaction.put_meta(MetaName::Origin, &origin.to_be_bytes())?;
     transaction.put_meta(MetaName::Sequence, &0_u64.to_be_bytes())?;
     transaction.commit()?;
     environment.sync()?;
-    let node = node.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Restored { manifest, entries, node, origin: format!("{origin:016x}") })
 }
 

@@ -87,10 +87,7 @@ pub(super) fn gate(directory: &Arc<Directory>) -> Gate {
         let closed = |code, text: &str| WriteGate::Closed { code, text: text.to_owned(), elsewhere: Vec::new() };
         directory.set_write_gate(match writes {
             LocalWrites::Open => WriteGate::Open,
-            LocalWrites::Starting => closed(
-                ResultCode::BUSY,
-                "this server has just started and asks the others for news; try again in seconds",
-            ),
+            LocalWrites::Starting => WriteGate::Waiting,
             LocalWrites::Joining => {
                 closed(ResultCode::UNAVAILABLE, "this server does not hold the whole content yet; try another")
             }

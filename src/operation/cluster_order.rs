@@ -12,6 +12,9 @@ use crate::model::ResultCode;
 use crate::wire::{Controls, LdapResult, response};
 use std::sync::Arc;
 
+/// Changes that wait at the gate.
+const HELD_BACK_MAX: usize = 4096;
+
 /// Takes an order (JSON) and calls back with the answer (JSON), or with a text that says why not. Must not block.
 pub type Operator = Box<dyn Fn(Vec<u8>, OrderReply) + Send + Sync>;
 /// See [`Operator`].
@@ -23,6 +26,8 @@ pub enum WriteGate {
     /// They are.
     #[default]
     Open,
+    /// They wait until it opens or closes.
+    Waiting,
     /// They are not.
     Closed {
         /// The result code where no other server is named.
@@ -42,16 +47,39 @@ impl Directory {
 
     /// Opens or closes the gate for changes to come.
     pub fn set_write_gate(&self, gate: WriteGate) {
-        self.write_gate.store(Arc::new(gate));
+        let released = {
+            let mut held = self.held_back.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let released = if gate == WriteGate::Waiting { Vec::new() } else { std::mem::take(&mut *held) };
+            self.write_gate.store(Arc::new(gate));
+            released
+        };
+        released.into_iter().for_each(|change| change());
     }
 
-    /// Whether the gate is open.
+    /// Runs a change now, or once the gate no longer waits. Where too many wait it is dropped, which answers it.
+    pub(super) fn pass_gate(&self, change: Box<dyn FnOnce() + Send>) {
+        let mut held = self.held_back.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if **self.write_gate.load() != WriteGate::Waiting {
+            drop(held);
+            return change();
+        }
+        if held.len() < HELD_BACK_MAX {
+            held.push(change);
+        }
+    }
+
+    /// Whether changes have to wait.
+    pub(super) fn is_gate_waiting(&self) -> bool {
+        **self.write_gate.load() == WriteGate::Waiting
+    }
+
+    /// Whether the gate is open, or will be.
     ///
     /// # Errors
     /// referral, or the gate's own code.
     pub(super) fn check_gate(&self) -> Outcome<()> {
         match &**self.write_gate.load() {
-            WriteGate::Open => Ok(()),
+            WriteGate::Open | WriteGate::Waiting => Ok(()),
             WriteGate::Closed { code, text, elsewhere } if elsewhere.is_empty() => {
                 Err(OperationError::new(*code, text.clone()))
             }

@@ -108,6 +108,7 @@ pub struct Directory {
     operator: Mutex<Option<Arc<Operator>>>,
     write_gate: ArcSwap<WriteGate>,
     acknowledgements: assurance::Known,
+    held_back: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
     started_ms: i64,
 }
 
@@ -126,6 +127,7 @@ impl Directory {
             operator: Mutex::new(None),
             write_gate: ArcSwap::default(),
             acknowledgements: assurance::Known::default(),
+            held_back: Mutex::new(Vec::new()),
             started_ms,
         })
     }

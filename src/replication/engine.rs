@@ -15,7 +15,7 @@ mod operator;
 
 pub(super) use operator::name_of;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ pub(super) struct Engine {
     members: Vec<Member>,
     /// Members as the invitation told them, until the content does.
     bootstrap: Vec<Member>,
-    sessions: HashMap<SessionId, Session>,
+    sessions: BTreeMap<SessionId, Session>,
     session_last: u64,
     dials: JoinSet<(NodeId, Result<(), DialError>)>,
     dialling: BTreeMap<NodeId, dialling::Attempts>,
@@ -75,10 +75,10 @@ pub(super) struct Engine {
     answered: mpsc::UnboundedSender<(RequestId, Answer)>,
     commits: watch::Receiver<u64>,
     pending_writes: VecDeque<(RequestId, WriteRequest)>,
-    waiting: HashMap<Ticket, oneshot::Sender<Durable>>,
+    waiting: BTreeMap<Ticket, oneshot::Sender<Durable>>,
     ticket_last: u64,
     local_writes: LocalWrites,
-    wants_identity: bool,
+    wants_identity_at_ms: Option<u64>,
     members_stale: bool,
     ticks: u64,
     alarms: VecDeque<(u64, String)>,
@@ -103,6 +103,8 @@ impl Engine {
         let trust = Trust::new(node, identity);
         trust.set_members(&members);
         drop(snapshot);
+        let has_peers = members.iter().any(|member| member.node != node);
+        let is_copy = identity_change::notice_copy(&parts, has_peers).await?;
         let local = local(&parts.dit, &members, bootstrap.is_empty())?;
         let (events_to, events) = mpsc::channel(EVENTS_MAX);
         let (admitted_to, admitted) = mpsc::channel(16);
@@ -122,7 +124,7 @@ impl Engine {
             node,
             members: members.clone(),
             bootstrap,
-            sessions: HashMap::new(),
+            sessions: BTreeMap::new(),
             session_last: 0,
             dials: JoinSet::new(),
             dialling: BTreeMap::new(),
@@ -137,16 +139,20 @@ impl Engine {
             answered,
             commits,
             pending_writes: VecDeque::new(),
-            waiting: HashMap::new(),
+            waiting: BTreeMap::new(),
             ticket_last: 0,
             local_writes: LocalWrites::Starting,
-            wants_identity: false,
+            wants_identity_at_ms: None,
             members_stale: true,
             ticks: 0,
             alarms: VecDeque::new(),
             published,
             out: Vec::new(),
         };
+        if is_copy {
+            let text = "this data directory is a copy of another, or was moved: it goes on under a new origin";
+            engine.alarm(text.to_owned());
+        }
         engine.tell_gate();
         engine.handle(Input::Members(members));
         engine.handle(Input::Tick);
@@ -185,7 +191,7 @@ impl Engine {
                 () = tokio::time::sleep(WRITE_RETRY), if !self.pending_writes.is_empty() => self.submit_writes(),
                 _ = ticks.tick() => self.tick().await,
             }
-            if self.wants_identity {
+            if self.wants_identity_at_ms.is_some_and(|at_ms| at_ms <= self.now().monotonic_ms) {
                 self.take_new_identity().await;
             }
         }
@@ -213,6 +219,7 @@ impl Engine {
             Output::Close { session, reason } => {
                 if let Some(closed) = self.sessions.remove(&session) {
                     let peer = self.name_of(closed.peer);
+                    self.ended(&closed, &operator::close_text(&reason));
                     tracing::info!(peer, reason = %operator::close_text(&reason), "a session with a member is closed");
                 }
             }
@@ -225,6 +232,7 @@ impl Engine {
             Output::LocalWrites(writes) => {
                 self.local_writes = writes;
                 self.tell_gate();
+                self.appear();
             }
             Output::Read { request, read } => self.read(request, read),
             Output::Send { session, message } => self.send(session, message),
@@ -232,7 +240,10 @@ impl Engine {
                 membership::put_state(writing, node, state, &finals)?;
                 Ok(())
             }),
-            Output::TakeNewIdentity => self.wants_identity = true,
+            Output::TakeNewIdentity => {
+                let now = self.now().monotonic_ms;
+                self.wants_identity_at_ms.get_or_insert(now);
+            }
             Output::Write { request, write } => {
                 self.pending_writes.push_back((request, write));
                 self.submit_writes();
@@ -288,11 +299,11 @@ impl Engine {
         match event {
             SessionEvent::Opened { wire, peer, dialled } => {
                 self.session_last += 1;
-                let id = SessionId(self.session_last);
-                let session = Session::start(id, wire, (peer, dialled), self.hall.events.clone(), self.budget.clone());
+                let (id, since_ms) = (SessionId(self.session_last), self.now().monotonic_ms);
+                let session =
+                    Session::start(id, wire, (peer, dialled, since_ms), self.hall.events.clone(), self.budget.clone());
                 session.set_compress(self.parts.options.compression == Compression::Always);
                 self.sessions.insert(id, session);
-                self.dialling.remove(&peer);
                 tracing::info!(peer = self.name_of(peer), dialled, "connected to a member");
                 self.handle(Input::Connected { session: id, peer, dialled });
             }
@@ -305,6 +316,7 @@ impl Engine {
             SessionEvent::Closed { session, reason } => {
                 if let Some(closed) = self.sessions.remove(&session) {
                     tracing::info!(peer = self.name_of(closed.peer), reason, "the session with a member has ended");
+                    self.ended(&closed, &reason);
                     self.handle(Input::Disconnected { session });
                 }
             }
@@ -325,7 +337,13 @@ impl Engine {
                 self.alarm(error.to_string());
             }
             self.renew_if_wanted();
-            self.appear().await;
+            if self.ticks.is_multiple_of(TICKS_SLOW * 600)
+                && self.local_writes == LocalWrites::Open
+                && self.has_invites()
+            {
+                self.spawn_change(|writing| Ok(membership::drop_expired(writing).map(|_| ())?));
+            }
+            self.appear();
             self.publish();
             self.choose_compression();
         }

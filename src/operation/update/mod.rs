@@ -252,8 +252,21 @@ fn hash_first(context: Context, mut change: Change, mut answer: Answer) -> Updat
     }))
 }
 
-/// Hands the work to the writer. `value`: what the response of an extended operation says on success.
+/// Hands the work to the writer, once the gate for changes lets it pass.
 fn queue(context: Context, work: Work, mut answer: Answer, value: Option<Vec<u8>>) {
+    if !context.directory.is_gate_waiting() {
+        return submit(context, work, answer, value);
+    }
+    answer.dropped = (ResultCode::BUSY, "too many changes are waiting; try again later");
+    let directory = Arc::clone(&context.directory);
+    directory.pass_gate(Box::new(move || match context.directory.check_gate() {
+        Ok(()) => submit(context, work, answer, value),
+        Err(error) => answer.refuse(&error),
+    }));
+}
+
+/// Hands the work to the writer. `value`: what the response of an extended operation says on success.
+fn submit(context: Context, work: Work, mut answer: Answer, value: Option<Vec<u8>>) {
     answer.dropped = (ResultCode::UNAVAILABLE, "the server could not come to the change; it was not made");
     let directory = Arc::clone(&context.directory);
     let promise = Promise {

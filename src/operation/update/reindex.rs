@@ -4,7 +4,7 @@
 //! It is work for the writer like any change: other changes wait until it is committed, readers go on with the index
 //! that is there. The answer comes after the commit.
 
-use super::{Answer, Reply, Work, queue};
+use super::{Answer, Reply, Work, submit};
 use crate::model::ResultCode;
 use crate::operation::control::{RequestControls, RequestKind};
 use crate::operation::outcome::OperationError;
@@ -36,7 +36,7 @@ impl Directory {
             Ok(self.context(session, controls))
         });
         match prepared {
-            Ok(context) => queue(context, Work::Reindex, answer, None),
+            Ok(context) => submit(context, Work::Reindex, answer, None),
             Err(error) => answer.refuse(&error),
         }
     }

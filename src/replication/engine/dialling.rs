@@ -1,12 +1,14 @@
 //! Which members are dialled and when: those without a session, ever more seldom while nobody answers.
 
-use super::{DialError, Engine, Member, MemberState, NodeId, SessionEvent};
+use super::{DialError, Engine, Member, MemberState, NodeId, Session, SessionEvent};
 use crate::replication::dial;
 
 /// First pause after a failure, milliseconds; doubles up to [`PAUSE_MS_MAX`].
 const PAUSE_MS_MIN: u64 = 100;
 /// Longest pause.
 const PAUSE_MS_MAX: u64 = 5_000;
+/// A session that lasted so long was one.
+const LASTING_MS: u64 = 5_000;
 
 /// What became of dialling one member.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +17,15 @@ pub(super) struct Attempts {
     failed: u32,
     next_ms: u64,
     error: String,
+}
+
+impl Attempts {
+    fn fail(&mut self, now_ms: u64, error: String) {
+        let pause = PAUSE_MS_MIN.checked_shl(self.failed).unwrap_or(PAUSE_MS_MAX).min(PAUSE_MS_MAX);
+        self.failed = (self.failed + 1).min(16);
+        self.next_ms = now_ms + pause;
+        self.error = error;
+    }
 }
 
 impl Engine {
@@ -59,20 +70,24 @@ impl Engine {
         let Some(attempts) = self.dialling.get_mut(&node) else { return };
         attempts.running = false;
         match outcome {
-            Ok(()) => {
-                // A session that ends at once must not be dialled in a circle.
-                attempts.next_ms = now + PAUSE_MS_MIN;
-            }
+            Ok(()) => {}
             Err(error) => {
                 let text = error.to_string();
                 if attempts.error != text {
                     tracing::warn!(peer = name, error = text, "a member cannot be reached; tried again and again");
                 }
-                attempts.error = text;
-                let pause = PAUSE_MS_MIN.checked_shl(attempts.failed).unwrap_or(PAUSE_MS_MAX).min(PAUSE_MS_MAX);
-                attempts.failed = (attempts.failed + 1).min(16);
-                attempts.next_ms = now + pause;
+                attempts.fail(now, text);
             }
+        }
+    }
+
+    /// Takes note of a session's end: one that did not last counts as a failure, so that it is not dialled in a circle.
+    pub(super) fn ended(&mut self, session: &Session, reason: &str) {
+        let now = self.now().monotonic_ms;
+        if now.saturating_sub(session.since_ms) < LASTING_MS {
+            self.dialling.entry(session.peer).or_default().fail(now, reason.to_owned());
+        } else {
+            self.dialling.remove(&session.peer);
         }
     }
 

@@ -3,6 +3,7 @@
 //!
 //! Only a supplier writes entries of its own accord; a consumer or hub has a supplier write what its entry says.
 
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use super::{Engine, ServiceError, local};
@@ -40,6 +41,28 @@ pub(super) async fn prepare(parts: &Parts) -> Result<Identity, ServiceError> {
     found(parts, node, identity).await
 }
 
+/// Notices that the data file is another one than last time: a copy of the folder, beside which the first may be running.
+/// A copy of a member begins a new origin at once, before it could give numbers away that the first one gives too.
+/// Returns whether it did.
+pub(super) async fn notice_copy(parts: &Parts, has_peers: bool) -> Result<bool, ServiceError> {
+    let file = parts.dit.environment().directory().join("data.mdb");
+    // Where the system does not tell, members notice.
+    let Ok(number) = std::fs::metadata(file).map(|metadata| metadata.ino()) else { return Ok(false) };
+    let known = parts.dit.read()?.view().reader().meta_u64(MetaName::FileNumber).map_err(DitError::from)?;
+    if known == number {
+        return Ok(false);
+    }
+    let is_copy = known != 0 && has_peers;
+    joining::change(&parts.writer, move |writing| {
+        if is_copy {
+            writing.rotate_origin()?;
+        }
+        Ok(writing.put_meta(MetaName::FileNumber, &number.to_be_bytes())?)
+    })
+    .await??;
+    Ok(is_copy)
+}
+
 /// Founds what is not there, signs a certificate for the key, and stores it.
 async fn found(parts: &Parts, node: NodeId, identity: Identity) -> Result<Identity, ServiceError> {
     let name = parts.options.name.clone();
@@ -73,6 +96,9 @@ pub(super) fn found_in(
     writing.put_meta(MetaName::Member, &identity.encode())?;
     Ok(identity)
 }
+
+/// A new identity is asked for again after this.
+const IDENTITY_RETRY_MS: u64 = 2_000;
 
 impl Engine {
     /// Has a change made and does not wait for it; what fails is logged.
@@ -112,7 +138,7 @@ impl Engine {
     }
 
     /// Has the own entry say how this node is reached and under which origin it writes.
-    pub(super) async fn appear(&mut self) {
+    pub(super) fn appear(&self) {
         let Some(own) = self.members.iter().find(|member| member.node == self.node) else { return };
         let addresses = self.addresses();
         let urls = self.parts.options.urls.clone();
@@ -155,7 +181,7 @@ impl Engine {
 
     /// Another node runs under this identity: asks a member for a second one, and begins anew under it.
     pub(super) async fn take_new_identity(&mut self) {
-        self.wants_identity = false;
+        self.wants_identity_at_ms = None;
         self.alarm(
             "another node runs under this node's identity: one of the two is a copy. This one goes on under a new node \
              id and a new origin; no change is lost"
@@ -166,7 +192,11 @@ impl Engine {
                 Ok(()) => tracing::info!(node = %node, "this node goes on under a new identity"),
                 Err(error) => self.alarm(format!("the new identity could not be stored: {error}")),
             },
-            Err(error) => self.alarm(format!("no member gave this node a new identity yet: {error}")),
+            Err(error) => {
+                // Asked for again when the copy is met again.
+                self.alarm(format!("no member gave this node a new identity yet: {error}"));
+                self.wants_identity_at_ms = Some(self.now().monotonic_ms + IDENTITY_RETRY_MS);
+            }
         }
     }
 

@@ -112,10 +112,11 @@ impl Engine {
             });
         }
         self.door = Some(door);
+        self.appear();
         Ok(())
     }
 
-    fn has_invites(&self) -> bool {
+    pub(super) fn has_invites(&self) -> bool {
         self.parts.dit.read().is_ok_and(|snapshot| membership::has_invites(snapshot.view()).unwrap_or(false))
     }
 

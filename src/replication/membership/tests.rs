@@ -22,7 +22,7 @@ fn house() -> House {
     let dit = Dit::open(Options::new(folder.path()), Arc::new(Schema::builtin()), clock.clone()).unwrap();
     dit.set_administrator("cn=admin,dc=example", b"{X}1").unwrap();
     let house = House { dit, clock, _folder: folder };
-    house.write(|writing| found(writing)).unwrap();
+    house.write(found).unwrap();
     house
 }
 
@@ -48,7 +48,7 @@ impl House {
 fn founding_twice_changes_nothing_and_the_authority_stays() {
     let house = house();
     let before = house.dit.read().unwrap().view().cluster_entries().unwrap();
-    house.write(|writing| found(writing)).unwrap();
+    house.write(found).unwrap();
     assert!(house.dit.read().unwrap().view().cluster_entries().unwrap() == before);
     assert!(authority(house.dit.read().unwrap().view()).unwrap().is_some());
 }
@@ -77,7 +77,7 @@ fn an_expired_invitation_opens_nothing_and_goes_with_the_next() {
     house.clock.advance(Duration::from_secs(61));
     assert!(matches!(house.take(SECRET, B, KEY), Err(InviteError::Expired)));
     assert!(house.members().is_empty());
-    assert_eq!(house.write(|writing| drop_expired(writing)).unwrap(), 0);
+    assert_eq!(house.write(drop_expired).unwrap(), 0);
     assert!(matches!(house.take(SECRET, B, KEY), Err(InviteError::Unknown)));
 }
 

@@ -91,7 +91,7 @@ impl Replicator {
             || !incarnation.reissues.is_empty()
         {
             LocalWrites::CatchingUp
-        } else if others && !incarnation.heard_peer && !waited {
+        } else if others && !incarnation.heard_peer && !waited && incarnation.told != Some(LocalWrites::Open) {
             LocalWrites::Starting
         } else {
             LocalWrites::Open

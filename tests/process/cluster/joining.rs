@@ -1,0 +1,156 @@
+//! Three commands for a second supplier, and who is not let in.
+
+use std::io::Write;
+use std::net::TcpStream;
+
+use super::node::{Node, free_port, person};
+use crate::support::code;
+use crate::support::program::{entente, run};
+use crate::support::request::{REPLACE, Search};
+use crate::support::server::{ADMIN, SUFFIX, check, export};
+use crate::support::wait::wait_until;
+
+#[test]
+fn three_commands_make_a_second_supplier_and_both_take_changes() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut a = Node::found(folder.path(), "a");
+    a.serve();
+    let token = a.invite(&[]);
+    let mut b = Node::at(folder.path(), "b");
+    let said = b.join(&token).expect_success();
+    assert!(said.contains("count and digest"), "{said}");
+    b.serve();
+    a.describe("ann", "written on a");
+    b.describe("bob", "written on b");
+    b.wait_for_description("ann", "written on a");
+    a.wait_for_description("bob", "written on b");
+    let added = format!("uid=new,ou=people,{SUFFIX}");
+    let attributes: [(&str, &[&str]); 4] =
+        [("objectClass", &["inetOrgPerson"]), ("uid", &["new"]), ("cn", &["New"]), ("sn", &["New"])];
+    b.client().add(&added, &attributes).expect(code::SUCCESS);
+    wait_until("the new entry on a", || a.client().names(SUFFIX, "(uid=new)") == ["new"]);
+    a.client().delete(&added).expect(code::SUCCESS);
+    wait_until("the entry to go on b", || b.client().names(SUFFIX, "(uid=new)").is_empty());
+    a.wait_until_equal();
+    b.wait_until_equal();
+    let line = a.replica(&["verify"]).expect_success();
+    assert!(line.starts_with(&format!("EQUAL {SUFFIX} b (")), "{line}");
+    let status = b.status();
+    assert_eq!(status["members"][0]["name"], "a", "{status}");
+    assert_eq!((&status["members"][0]["connected"], &status["writes"]), (&true.into(), &"open".into()), "{status}");
+    let text = b.replica(&["status"]).expect_success();
+    assert!(text.contains("connected for") && text.contains("round trip"), "{text}");
+    let shown = b.client().names("cn=monitor", "(cn=replication*)");
+    assert_eq!(shown.len(), 2, "{shown:?}");
+    a.stop();
+    b.stop();
+    check(&a.data());
+    check(&b.data());
+    assert_eq!(export(&a.data()), export(&b.data()));
+}
+
+#[test]
+fn an_invitation_made_while_nobody_serves_holds_once_somebody_does() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut a = Node::found(folder.path(), "a").with_port(free_port());
+    let token = a.invite(&[]);
+    a.serve();
+    let b = Node::at(folder.path(), "b");
+    b.join(&token).expect_success();
+    a.stop();
+    assert_eq!(export(&a.data()), export(&b.data()));
+}
+
+#[test]
+fn a_token_is_good_for_one_member() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut a = Node::found(folder.path(), "a");
+    a.serve();
+    let token = a.invite(&[]);
+    Node::at(folder.path(), "b").join(&token).expect_success();
+    let text = Node::at(folder.path(), "c").join(&token).expect_failure();
+    assert!(text.contains("used already"), "{text}");
+    // Whoever used it may run the command again: there is nothing left to do.
+    let text = Node::at(folder.path(), "b").join(&token).expect_failure();
+    assert!(text.contains("holds a directory already"), "{text}");
+}
+
+#[test]
+fn tokens_that_expired_or_were_cut_or_are_of_another_cluster_let_nobody_in() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut a = Node::found(folder.path(), "a").with_port(free_port());
+    a.serve();
+    let text = Node::at(folder.path(), "b").join(&a.invite(&["--expires", "0s"])).expect_failure();
+    assert!(text.contains("expired"), "{text}");
+    let token = a.invite(&[]);
+    let text = Node::at(folder.path(), "b").join(&token[..token.len() - 3]).expect_failure();
+    assert!(text.contains("whole line"), "{text}");
+    // Another cluster where the first one was: its authority is not the token's.
+    let port = a.members_port();
+    a.stop();
+    let mut other = Node::found(folder.path(), "other").with_port(port);
+    other.serve();
+    other.invite(&[]);
+    let text = Node::at(folder.path(), "b").join(&token).expect_failure();
+    assert!(text.contains("UnknownIssuer") || text.contains("certificate"), "{text}");
+    assert!(!Node::at(folder.path(), "b").data().join("entente.toml").exists());
+}
+
+#[test]
+fn what_is_no_member_costs_the_others_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut a = Node::found(folder.path(), "a");
+    a.serve();
+    let b = a.joined("b", "supplier");
+    let port = a.members_port();
+    for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\x30\x0c\x02\x01\x01\x60\x07\x02\x01\x03\x04\x00\x80\x00", &[0; 64]]
+    {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+        stream.write_all(bytes).expect("it reads");
+    }
+    a.wait_for_saying("was refused");
+    a.describe("ann", "all the same");
+    b.wait_for_description("ann", "all the same");
+}
+
+#[test]
+fn the_administrator_and_its_password_are_the_same_everywhere() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut a = Node::found(folder.path(), "a");
+    a.serve();
+    let b = a.joined("b", "supplier");
+    let file = folder.path().join("new-password");
+    std::fs::write(&file, "another-secret\n").expect("our folder");
+    let mut command = entente();
+    command.arg("passwd").arg("--data").arg(a.data()).arg("--new-password-file").arg(&file).arg(ADMIN);
+    run(&mut command).expect_success();
+    wait_until("the new password on b", || b.binds_as(ADMIN, "another-secret"));
+    // What members share is for the administrator alone, and its secrets for nobody.
+    let mut client = b.bound(ADMIN, "another-secret");
+    let found = client.search(&Search::subtree("cn=cluster", "(objectClass=*)").attributes(&["*", "+"]));
+    let found = found.expect(code::SUCCESS);
+    assert!(found.entries.len() >= 5, "{found:?}");
+    for entry in &found.entries {
+        for secret in ["clusterAuthorityKey", "administratorPassword", "inviteSecret"] {
+            assert!(!entry.has(secret), "{entry:?}");
+        }
+    }
+    let mut ann = b.bound(&person("ann"), "ann-secret");
+    ann.search(&Search::subtree("cn=cluster", "(objectClass=*)")).expect(code::NO_SUCH_OBJECT);
+}
+
+#[test]
+fn a_consumer_takes_everything_and_sends_writers_to_a_supplier() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut a = Node::found(folder.path(), "a");
+    a.serve();
+    let b = a.joined("b", "consumer");
+    a.describe("ann", "for everybody");
+    b.wait_for_description("ann", "for everybody");
+    assert_eq!(b.status()["writes"], "read-only");
+    let refused = b.client().modify(&person("ann"), &[(REPLACE, "description", &["by a consumer"])]);
+    assert_eq!(refused.code, code::REFERRAL, "{refused:?}");
+    assert_eq!(refused.referrals, [a.url()], "{refused:?}");
+    assert_eq!(b.description("ann"), "for everybody");
+    a.wait_until_equal();
+}

@@ -1,0 +1,212 @@
+//! Members of a cluster under test: each a real process with a data directory in one temporary folder.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::client::Client;
+use crate::support::code;
+use crate::support::program::{Finished, Program, entente, run};
+use crate::support::request::{REPLACE, Search};
+use crate::support::server::{ADMIN, ADMIN_PASSWORD, DATA, SUFFIX, import, init, ready_urls};
+use crate::support::wait::wait_until;
+
+/// A member. Dropping it kills it.
+pub(crate) struct Node {
+    name: String,
+    folder: PathBuf,
+    program: Option<Program>,
+    address: Option<SocketAddr>,
+    /// Where members come in: nodes of a test do not leave the machine.
+    listen: String,
+}
+
+impl Node {
+    /// A directory with the usual people, not served yet.
+    #[track_caller]
+    pub(crate) fn found(folder: &Path, name: &str) -> Self {
+        let node = Self::at(folder, name);
+        init(&node.data(), folder);
+        import(&node.data(), DATA, folder);
+        node
+    }
+
+    /// One that is there, or is to come.
+    pub(crate) fn at(folder: &Path, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            folder: folder.to_owned(),
+            program: None,
+            address: None,
+            listen: "replication.listen=127.0.0.1".to_owned(),
+        }
+    }
+
+    /// The same with the port fixed on which members come in.
+    pub(crate) fn with_port(mut self, port: u16) -> Self {
+        self.listen = format!("replication.listen=127.0.0.1:{port}");
+        self
+    }
+
+    /// A new member by a token of this one, served.
+    #[track_caller]
+    pub(crate) fn joined(&self, name: &str, role: &str) -> Self {
+        let token = self.invite(&["--role", role]);
+        let mut node = Self::at(&self.folder, name);
+        node.join(&token).expect_success();
+        node.serve();
+        node
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.join(&self.name)
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = entente();
+        command.args(words).arg("--data").arg(self.data());
+        command
+    }
+
+    #[track_caller]
+    pub(crate) fn serve(&mut self) {
+        assert!(self.program.is_none(), "{} runs already", self.name);
+        let mut command = self.command(&["serve", "--listen", "ldap://127.0.0.1:0", "--set", &self.listen]);
+        command.args(["--set", &format!("replication.name={}", self.name)]);
+        let mut program = Program::start(&mut command);
+        let urls = ready_urls(&program.wait_for_line("ready"));
+        self.address = urls.iter().find_map(|url| url.strip_prefix("ldap://")?.trim_end_matches('/').parse().ok());
+        self.program = Some(program);
+    }
+
+    /// `ldap://127.0.0.1:PORT`.
+    pub(crate) fn url(&self) -> String {
+        format!("ldap://{}", self.address.expect("it was served"))
+    }
+
+    /// The port on which members came in when this was asked last.
+    #[track_caller]
+    pub(crate) fn members_port(&self) -> u16 {
+        self.status()["port"].as_u64().and_then(|port| u16::try_from(port).ok()).expect("members may come in")
+    }
+
+    /// Whether the password is taken.
+    pub(crate) fn binds_as(&self, dn: &str, password: &str) -> bool {
+        Client::connect(self.address.expect("it was served")).bind(dn, password).code == code::SUCCESS
+    }
+
+    #[track_caller]
+    pub(crate) fn bound(&self, dn: &str, password: &str) -> Client {
+        let mut client = Client::connect(self.address.expect("it was served"));
+        client.bind(dn, password).expect(code::SUCCESS);
+        client
+    }
+
+    /// `entente invite`: the last line.
+    #[track_caller]
+    pub(crate) fn invite(&self, more: &[&str]) -> String {
+        let text = run(self.command(&["invite", "--set", &self.listen]).args(more)).expect_success();
+        text.lines().last().expect("the token is the last line").to_owned()
+    }
+
+    #[track_caller]
+    pub(crate) fn join(&self, token: &str) -> Finished {
+        let mut command = self.command(&["join", token, "--name", &self.name]);
+        run(command.args(["--listen", "ldap://127.0.0.1:0", "--set", &self.listen]))
+    }
+
+    #[track_caller]
+    pub(crate) fn replica(&self, words: &[&str]) -> Finished {
+        let mut all = vec!["replica"];
+        all.extend_from_slice(words);
+        run(&mut self.command(&all))
+    }
+
+    /// `entente replica status --json`.
+    #[track_caller]
+    pub(crate) fn status(&self) -> Value {
+        let text = self.replica(&["status", "--json"]).expect_success();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    /// Waits until `entente replica verify` says that all are equal.
+    #[track_caller]
+    pub(crate) fn wait_until_equal(&self) {
+        let mut last = String::new();
+        wait_until(&format!("{} to be equal with all", self.name), || {
+            let verified = self.replica(&["verify", "--wait", "3"]);
+            assert_ne!(verified.status.code(), Some(2), "{verified:#?}\n{}", self.said());
+            if last != verified.stdout {
+                println!("{}: {}", self.name, verified.stdout);
+                last.clone_from(&verified.stdout);
+            }
+            verified.status.success()
+        });
+    }
+
+    #[track_caller]
+    pub(crate) fn client(&self) -> Client {
+        let mut client = Client::connect(self.address.expect("it was served"));
+        client.bind(ADMIN, ADMIN_PASSWORD).expect(code::SUCCESS);
+        client
+    }
+
+    /// Sets the description of a person.
+    #[track_caller]
+    pub(crate) fn describe(&self, uid: &str, text: &str) {
+        self.client().modify(&person(uid), &[(REPLACE, "description", &[text])]).expect(code::SUCCESS);
+    }
+
+    #[track_caller]
+    pub(crate) fn description(&self, uid: &str) -> String {
+        let search = Search::subtree(SUFFIX, &format!("(uid={uid})")).attributes(&["description"]);
+        let found = self.client().search(&search).expect(code::SUCCESS);
+        found.entries.first().and_then(|entry| entry.values("description").into_iter().next()).unwrap_or_default()
+    }
+
+    /// Waits until a person's description is this one.
+    #[track_caller]
+    pub(crate) fn wait_for_description(&self, uid: &str, text: &str) {
+        wait_until(&format!("{uid} of {} to be described as {text}", self.name), || self.description(uid) == text);
+    }
+
+    pub(crate) fn said(&self) -> String {
+        self.program.as_ref().map(Program::said).unwrap_or_default()
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_for_saying(&self, text: &str) {
+        wait_until(&format!("{} to say: {text}; it said\n{}", self.name, self.said()), || self.said().contains(text));
+    }
+
+    #[track_caller]
+    pub(crate) fn stop(&mut self) {
+        let mut program = self.program.take().expect("it runs");
+        assert!(program.terminate().success(), "{}", program.said());
+    }
+
+    #[track_caller]
+    pub(crate) fn kill(&mut self) {
+        self.program.take().expect("it runs").kill();
+    }
+
+    /// The data file as it is now, copied to another node's directory.
+    #[track_caller]
+    pub(crate) fn copy_data_to(&self, other: &Path) {
+        std::fs::create_dir_all(other).expect("our folder");
+        std::fs::copy(self.data().join("data.mdb"), other.join("data.mdb")).expect("our folder");
+    }
+}
+
+pub(crate) fn person(uid: &str) -> String {
+    format!("uid={uid},ou=people,{SUFFIX}")
+}
+
+/// A port that nobody uses now.
+#[track_caller]
+pub(crate) fn free_port() -> u16 {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
+    socket.local_addr().expect("it is bound").port()
+}
