@@ -261,7 +261,7 @@ impl Migration<'_> {
         let text = || {
             let mut text = format!("{} entries loaded in {:.1} s", report.entries, report.seconds);
             if report.rejected > 0 {
-                let file = report.rejects.as_deref().unwrap_or(Path::new("")).display();
+                let file = report.rejects.as_deref().unwrap_or_else(|| Path::new("")).display();
                 text.push_str(&format!("; {} refused, with the reasons in {file}", report.rejected));
             }
             text

@@ -70,7 +70,7 @@ impl Drop for Store {
 impl Store {
     pub(super) fn open(dit: Dit) -> Result<Self, CliError> {
         let dit = Arc::new(dit);
-        let (writer, thread) = Writer::start(Arc::clone(&dit), 16).map_err(failed)?;
+        let (writer, thread) = Writer::start(Arc::clone(&dit), 16).map_err(|error| failed(&error))?;
         Ok(Self { dit, writer, thread: Some(thread), waiting: Vec::new(), tally: Tally::default() })
     }
 
@@ -103,7 +103,7 @@ impl Store {
                 }
             }
         });
-        self.writer.submit(job).map_err(failed)?;
+        self.writer.submit(job).map_err(|error| failed(&error))?;
         let outcome = outcome.recv().map_err(|_| CliError::new("the writer stopped; run: entente check"))?;
         let (waiting, tally) = outcome.map_err(CliError::new)?;
         self.waiting = waiting;
@@ -127,18 +127,18 @@ impl Store {
     pub(super) fn remove_others(&mut self, base: &Dn, mentioned: &HashSet<EntryUuid>) -> Result<(), CliError> {
         let mut gone = Vec::new();
         {
-            let snapshot = self.dit.read().map_err(failed)?;
+            let snapshot = self.dit.read().map_err(|error| failed(&error))?;
             let view = snapshot.view();
-            let Some(base) = view.resolve(base).map_err(failed)?.entry else { return Ok(()) };
+            let Some(base) = view.resolve(base).map_err(|error| failed(&error))?.entry else { return Ok(()) };
             let mut below = vec![base];
             while let Some(id) = below.pop() {
-                if let Some(entry) = view.entry(id).map_err(failed)?
+                if let Some(entry) = view.entry(id).map_err(|error| failed(&error))?
                     && !mentioned.contains(&entry.record.uuid())
                 {
                     gone.push(entry.record.uuid());
                 }
-                for child in view.children(id).map_err(failed)? {
-                    below.push(child.map_err(failed)?);
+                for child in view.children(id).map_err(|error| failed(&error))? {
+                    below.push(child.map_err(|error| failed(&error))?);
                 }
             }
         }
@@ -152,7 +152,7 @@ impl Store {
     }
 }
 
-fn failed(error: DitError) -> CliError {
+fn failed(error: &DitError) -> CliError {
     CliError::new(error.to_string())
 }
 
