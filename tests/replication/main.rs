@@ -6,6 +6,15 @@
 //! where the case leaves that open; after each `sync` all replicas must be the same to the last value, their digests
 //! equal, and `check` must find nothing. The language is described in `README.md` beside this file.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test may fail by panicking, in its helper functions too, and measures its own patience"
+)]
+
 mod case;
 mod replica;
 mod run;

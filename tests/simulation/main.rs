@@ -9,6 +9,15 @@
 //! A failure prints the seed, the tick, the broken invariant, the last events, and the command that repeats it. Seeds
 //! die with the next change of the code: what a seed found becomes a case of its own elsewhere.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test may fail by panicking, in its helper functions too, and measures its own patience"
+)]
+
 mod cluster;
 mod liveness;
 mod network;

@@ -249,7 +249,10 @@ fn the_monitor_is_for_the_administrator_alone() {
     }
     let mut admin = house.administrator();
     let found = house.search(&mut admin, &all);
-    assert_eq!(found.names(), ["cn=conflicts", "cn=connections", "cn=monitor", "cn=operations", "cn=peers", "cn=queue", "cn=store"]);
+    assert_eq!(
+        found.names(),
+        ["cn=conflicts", "cn=connections", "cn=monitor", "cn=operations", "cn=peers", "cn=queue", "cn=store"]
+    );
     let found = house.search(&mut admin, &Ask::base("cn=peers,cn=monitor").attributes(&["*", "modifyTimestamp"]));
     assert_eq!(found.values("monitoredInfo"), ["links: 3"]);
     assert_eq!(found.values("modifyTimestamp"), ["20231114221320Z"]);
