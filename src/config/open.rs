@@ -37,6 +37,8 @@ impl Config {
         options.map_bytes = usize::try_from(self.storage.map_size_bytes).unwrap_or(usize::MAX);
         options.readers_max = self.storage.readers;
         options.batch_max = self.limits.writer_batch;
+        options.log_records_max = self.replication.log_records;
+        options.recycle_retention_ms = u64::from(self.replication.recycle_days) * 24 * 60 * 60 * 1000;
         options.index = dit::IndexOptions {
             equality: IndexSelection::texts(&self.index.equality),
             presence: IndexSelection::texts(&self.index.presence),
