@@ -262,10 +262,12 @@ fn judge(report: &Report) -> Judged {
     let is_whole = status.exchange.is_none()
         && report.own.is_some()
         && status.vector.iter().any(|(origin, position)| origin != status.origin && position.sequence > 0);
-    if !is_whole {
+    let connected = || status.members.iter().filter(|member| member.peer.is_some());
+    // Where nobody's entry says yet where it is, this node would find nobody when it is served.
+    let is_told_where = connected().any(|member| !member.member.addresses.is_empty());
+    if !is_whole || !is_told_where {
         return Judged::Coming;
     }
-    let connected = || status.members.iter().filter(|member| member.peer.is_some());
     if connected().any(|member| member.verdict == MemberVerdict::Different) {
         return Judged::Different;
     }

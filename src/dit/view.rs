@@ -236,8 +236,9 @@ impl<'t> View<'t> {
         Ok(found)
     }
 
-    /// The entries directly below `parent` ([`EntryId::NONE`]: the suffixes), ordered by normalised RDN; those of entries
-    /// that `parent` stands for come after its own.
+    /// The entries directly below `parent` ([`EntryId::NONE`]: the suffixes), ordered by normalised RDN, those of one name
+    /// by entryUUID behind the one that holds it; those of entries that `parent` stands for come after its own. So the
+    /// order is the same on all nodes that hold the same.
     ///
     /// # Errors
     /// [`DitError::Storage`].
@@ -246,14 +247,27 @@ impl<'t> View<'t> {
         let mut more = Vec::new();
         if !self.adoption.is_empty() {
             if self.adoption.is_adopted(parent) {
-                return Ok(Children { cursor, prefix: [0; 8], next: None, more, adoption: self.adoption });
+                return Ok(Children { view: *self, cursor, prefix: [0; 8], next: None, alike: Vec::new(), more });
             }
             more.extend(self.adoption.group(parent).skip(1));
-            more.reverse();
+            self.order_alike(&mut more)?;
         }
         let prefix = parent.0.to_be_bytes();
         let next = cursor.seek(&prefix)?;
-        Ok(Children { cursor, prefix, next, more, adoption: self.adoption })
+        Ok(Children { view: *self, cursor, prefix, next, alike: Vec::new(), more })
+    }
+
+    /// Puts entries of one name, which this node has in the order in which it met them, into everybody's order; the
+    /// first one last.
+    fn order_alike(&self, ids: &mut Vec<EntryId>) -> Result<(), DitError> {
+        let mut ordered = Vec::with_capacity(ids.len());
+        for id in ids.drain(..) {
+            let place = self.entry(id)?.map(|entry| (entry.record.flags() & ENTRY_LOSER != 0, entry.record.uuid()));
+            ordered.push((place, id));
+        }
+        ordered.sort_unstable_by(|one, other| other.cmp(one));
+        ids.extend(ordered.into_iter().map(|(_, id)| id));
+        Ok(())
     }
 
     /// The entries whose states name `parent` as superior, shown or not, in whichever name.
@@ -433,12 +447,31 @@ thread_local! {
 
 /// See [`View::children`].
 pub struct Children<'t> {
+    view: View<'t>,
     cursor: Cursor<'t>,
     prefix: [u8; 8],
     next: Option<(&'t [u8], &'t [u8])>,
+    /// Entries of one name that come next, the first one last; empty where names differ, as they mostly do.
+    alike: Vec<EntryId>,
     /// Entries whose children come after, the next one last.
     more: Vec<EntryId>,
-    adoption: &'t Adoption,
+}
+
+impl Children<'_> {
+    /// The entry at the cursor, or the first of those that have its name too.
+    fn step(&mut self, key: &[u8], id: EntryId) -> Result<EntryId, DitError> {
+        self.next = self.cursor.next()?;
+        if self.next.is_none_or(|(next, _)| next != key) {
+            return Ok(id);
+        }
+        self.alike.push(id);
+        while let Some((_, id)) = self.next.filter(|(next, _)| *next == key) {
+            self.alike.push(EntryId::from_key(id));
+            self.next = self.cursor.next()?;
+        }
+        self.view.order_alike(&mut self.alike)?;
+        Ok(self.alike.pop().unwrap_or(id))
+    }
 }
 
 impl Iterator for Children<'_> {
@@ -446,7 +479,14 @@ impl Iterator for Children<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let Some((_, id)) = self.next.take().filter(|(key, _)| key.starts_with(&self.prefix)) else {
+            let id = if let Some(id) = self.alike.pop() {
+                id
+            } else if let Some((key, id)) = self.next.take().filter(|(key, _)| key.starts_with(&self.prefix)) {
+                match self.step(key, EntryId::from_key(id)) {
+                    Ok(id) => id,
+                    Err(error) => return Some(Err(error)),
+                }
+            } else {
                 self.prefix = self.more.pop()?.0.to_be_bytes();
                 match self.cursor.seek(&self.prefix) {
                     Ok(next) => self.next = next,
@@ -454,12 +494,7 @@ impl Iterator for Children<'_> {
                 }
                 continue;
             };
-            match self.cursor.next() {
-                Ok(next) => self.next = next,
-                Err(error) => return Some(Err(error.into())),
-            }
-            let id = EntryId::from_key(id);
-            if self.adoption.is_empty() || !self.adoption.is_hidden(id) {
+            if self.view.adoption.is_empty() || !self.view.adoption.is_hidden(id) {
                 return Some(Ok(id));
             }
         }

@@ -8,7 +8,7 @@
 //! - The listener is closed while there is nobody who could come.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -161,21 +161,58 @@ async fn admit(wire: TlsStream<TcpStream>, member: Option<NodeId>, hall: &Hall) 
     admitted.answer().await
 }
 
-/// Where this machine is likely reached from others: the addresses that it would send from, else loopback.
+/// Where this machine is likely reached from others: the addresses that it would send from, first to the world, then
+/// to the networks that it is in; else loopback.
 pub fn own_addresses() -> Vec<IpAddr> {
-    // Nothing is sent: connecting a UDP socket only asks the routing table.
-    let asked: [(SocketAddr, SocketAddr); 2] = [
-        ((Ipv4Addr::UNSPECIFIED, 0).into(), (Ipv4Addr::new(198, 51, 100, 1), 9).into()),
-        ((Ipv6Addr::UNSPECIFIED, 0).into(), (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 9).into()),
-    ];
-    let source = |(from, to): (SocketAddr, SocketAddr)| {
-        let socket = UdpSocket::bind(from).ok()?;
-        socket.connect(to).ok()?;
-        Some(socket.local_addr().ok()?.ip()).filter(|address| !address.is_loopback() && !address.is_unspecified())
-    };
-    let mut found: Vec<IpAddr> = asked.into_iter().filter_map(source).collect();
+    let world = [Ipv4Addr::new(198, 51, 100, 1).into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into()];
+    let mut found: Vec<IpAddr> = world.into_iter().filter_map(source_towards).collect();
+    if found.is_empty() {
+        // No way out: a network of its own, as it is behind many a firewall.
+        let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
+        found.extend(networks(&routes).into_iter().filter_map(|network| source_towards(network.into())));
+        found.sort_unstable();
+        found.dedup();
+    }
     if found.is_empty() {
         found.push(Ipv4Addr::LOCALHOST.into());
     }
     found
+}
+
+/// The address from which this machine sends to another one.
+fn source_towards(to: IpAddr) -> Option<IpAddr> {
+    let from: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    // Nothing is sent: connecting a UDP socket only asks the routing table.
+    let socket = UdpSocket::bind((from, 0)).ok()?;
+    socket.connect((to, 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip()).filter(|address| !address.is_loopback() && !address.is_unspecified())
+}
+
+/// Some address in each network of Linux's table of routes: name, network and gateway (hexadecimal, of the machine's
+/// byte order), and more.
+fn networks(routes: &str) -> Vec<Ipv4Addr> {
+    let address = |text: &str| Some(Ipv4Addr::from(u32::from_str_radix(text, 16).ok()?.to_ne_bytes()));
+    let network = |line: &str| address(line.split_whitespace().nth(1)?);
+    routes.lines().filter_map(network).map(|network| Ipv4Addr::from(u32::from(network).saturating_add(1))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_are_read_from_the_table_of_routes() {
+        let routes = format!(
+            "Iface\tDestination\tGateway\nve\t{:08X}\t00000000\t0001\nbroken\n",
+            u32::from_ne_bytes([10, 77, 0, 0])
+        );
+        assert_eq!(networks(&routes), [Ipv4Addr::new(10, 77, 0, 1)]);
+        assert_eq!(networks(""), Vec::<Ipv4Addr>::new());
+    }
+
+    #[test]
+    fn there_is_always_some_address() {
+        assert!(!own_addresses().is_empty());
+        assert_eq!(source_towards(Ipv4Addr::LOCALHOST.into()), None);
+    }
 }

@@ -125,6 +125,20 @@ impl Tree {
         shown
     }
 
+    /// The names in the order in which a walk down the tree meets them.
+    fn walked(&self) -> Vec<String> {
+        let snapshot = self.dit.read().unwrap();
+        let view = snapshot.view();
+        let mut walked = Vec::new();
+        let mut left: Vec<EntryId> = vec![EntryId::NONE];
+        while let Some(id) = left.pop() {
+            walked.extend(view.dn_text(id).unwrap());
+            let children: Vec<EntryId> = view.children(id).unwrap().map(Result::unwrap).collect();
+            left.extend(children.into_iter().rev());
+        }
+        walked
+    }
+
     fn assert_sound(&self) {
         let report = check(&self.dit, &mut |_, _| {}).unwrap();
         assert!(report.differences.is_empty(), "{:#?}", report.differences);
@@ -204,6 +218,9 @@ proptest! {
             prop_assert_eq!(tree.shown(), expected);
         }
         tree.assert_sound();
+        let other = Tree::new();
+        ops.iter().for_each(|op| other.receive(op));
+        prop_assert_eq!(tree.walked(), other.walked());
         let shown = tree.shown();
         for (name, (_, kind)) in &shown {
             if let Some((_, superior)) = name.split_once(',') {
