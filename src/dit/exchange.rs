@@ -14,6 +14,7 @@
 
 use super::DitError;
 use super::log::Held;
+use super::mutant::Mutant;
 use super::shape::Edges;
 use super::spill;
 use super::view::View;
@@ -272,7 +273,8 @@ impl Writing<'_> {
     ) -> Result<bool, DitError> {
         let Some(id) = self.id_of(uuid, birth)? else { return Ok(false) };
         let Some(state) = self.state(id)? else { return Ok(false) };
-        if !theirs.covers(birth.dot()) || state.dead.is_some() {
+        let deleted_there = theirs.covers(birth.dot()) && !self.dit.lacks(Mutant::BirthsTellNothing);
+        if !deleted_there || state.dead.is_some() {
             return Ok(false);
         }
         // Not forgotten at once: its birth may still be on the way to this node, and entries may be below it. Which

@@ -351,11 +351,11 @@ impl Replicator {
     fn peer_holds(&mut self, session: SessionId, out: &mut Vec<Output>) {
         let Some(peer) = self.peers.get_mut(&session) else { return };
         peer.supply.acknowledged(&peer.vector);
-        if peer
-            .held_before
-            .as_ref()
-            .is_some_and(|before| before.iter().all(|(origin, sequence)| peer.vector.sequence(*origin) >= *sequence))
-        {
+        // What is held nowhere any more it need not reach.
+        let ours = &self.holding.vector;
+        if peer.held_before.as_ref().is_some_and(|before| {
+            before.iter().all(|(origin, held)| peer.vector.sequence(*origin) >= (*held).min(ours.sequence(*origin)))
+        }) {
             peer.held_before = None;
         }
         if peer.challenged_ms.is_none() && peer.held_before.is_none() {
@@ -414,6 +414,9 @@ impl Replicator {
         }
         for session in &due {
             self.send_beacon(*session, false, out);
+            if self.peers.get(session).is_some_and(|peer| peer.held_before.is_some()) {
+                self.send_standing(*session, None, out);
+            }
             if let Some(peer) = self.peers.get_mut(session) {
                 peer.beacon_at_ms = now_ms + interval_ms;
             }

@@ -63,7 +63,7 @@ impl Weather {
             link_ends: sometimes(400, 30),
             crashes: sometimes(400, 20),
             torn: sometimes(200, 20),
-            restores: sometimes(250, 300),
+            restores: sometimes(300, 900),
             clones: sometimes(100, 10),
             clock_jumps: sometimes(250, 15),
             joins: sometimes(200, 10),
@@ -520,8 +520,8 @@ impl Cluster {
             let this = &mut self.nodes[place];
             this.origins_before.push(old);
             this.node = node;
-            let dit =
-                Dit::open(dit_options(&this.folder, seed ^ 0x77), schema(), this.clock.clone()).expect("it opens");
+            let dit = Dit::open(dit_options(&this.folder, seed ^ 0x77 ^ self.tick << 40), schema(), this.clock.clone())
+                .expect("it opens");
             let before = this.disk.vector.clone();
             dit.change_offline(|writing| {
                 let origin = writing.rotate_origin()?;

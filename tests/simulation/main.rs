@@ -98,6 +98,10 @@ fn masters_agree_after_any_storm() {
                     for (what, count) in outcome.told {
                         *told.lock().expect("no panic").entry(what).or_default() += count;
                     }
+                    if let Some(broken) = &outcome.broken {
+                        // A campaign takes long: what it finds is told at once.
+                        println!("{}", broken.lines().next().unwrap_or_default());
+                    }
                     failures.lock().expect("no panic").extend(outcome.broken.map(|broken| (seed, broken)));
                 }
             });

@@ -16,6 +16,7 @@ use entente::state::portable::decode_portable;
 use entente::state::{AttributeId, EntryState, OriginId};
 use entente::storage::MetaName;
 
+use crate::random::Random;
 use crate::workload::{SUFFIX, add, attribute, cell};
 
 /// Unix time at which runs begin.
@@ -131,7 +132,10 @@ impl Node {
     /// Opens the tree and begins anew.
     pub(crate) fn start(&mut self, seed: u64, replication: &replication::Options) {
         self.boots += 1;
-        let seed = seed ^ self.boots << 32 ^ u64::from_be_bytes(self.node.0[..8].try_into().expect("eight bytes"));
+        // Every start draws other origins: the folder's name tells nodes and their copies apart.
+        let name = self.folder.to_string_lossy();
+        let name = name.rsplit('/').next().unwrap_or_default().bytes().fold(0, |sum, byte| sum * 31 + u64::from(byte));
+        let seed = Random::new(Random::new(seed ^ name << 20).next() ^ self.boots).next();
         let dit =
             Dit::open(options(&self.folder, seed, self.rules), schema(), self.clock.clone()).expect("the tree opens");
         self.disk = store::holding(&dit).expect("the tree is read");

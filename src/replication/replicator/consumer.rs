@@ -145,7 +145,7 @@ impl Replicator {
         {
             return self.refuse(session, PeerError::Flooding, "", out);
         }
-        if peer.held_before.is_some() && origin == greeting.origin {
+        if peer.held_before.as_ref().is_some_and(|before| origin == greeting.origin && before.contains_key(&origin)) {
             // It does not know yet that it is an old copy: these numbers were given before.
             return;
         }

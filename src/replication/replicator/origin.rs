@@ -345,7 +345,7 @@ impl Replicator {
             }
         }
         if let Some(target) = &self.incarnation.catch_up
-            && target.iter().all(|(origin, sequence)| self.holding.vector.sequence(*origin) >= *sequence)
+            && target.iter().all(|(origin, sequence)| self.has_caught_up(*origin, *sequence))
             && !self.incarnation.rotating
             && !self.incarnation.reissuing
             && self.incarnation.reissues.is_empty()
@@ -357,6 +357,19 @@ impl Replicator {
             self.incarnation.told = Some(state);
             out.push(Output::LocalWrites(state));
         }
+    }
+
+    /// Whether what was said to be held once is held again, as far as it still is anywhere.
+    fn has_caught_up(&self, origin: OriginId, sequence: u64) -> bool {
+        let held = self.holding.vector.sequence(origin);
+        let end = self.finals.get(&origin).copied().unwrap_or(u64::MAX);
+        // What this directory wrote under an old origin and wrote again under another is nowhere under the old one; what
+        // was on disks that all went back is nowhere, as far as every supplier can say.
+        let mut suppliers = self.members.values().filter(|member| member.holds_cut() && member.node != self.node);
+        let all_here = suppliers.all(|member| self.open_peers().any(|peer| peer.node == member.node));
+        let own = self.incarnation.own.contains(&origin) && self.open_peers().any(|peer| peer.held_before.is_none());
+        let nowhere = (own || all_here) && self.open_peers().all(|peer| peer.vector.sequence(origin) <= held);
+        held >= sequence.min(end) || nowhere
     }
 
     pub(super) fn incarnation_tick(&mut self, out: &mut Vec<Output>) {

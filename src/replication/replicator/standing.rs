@@ -49,11 +49,14 @@ impl Replicator {
             return;
         }
         let now_ms = self.now.monotonic_ms;
-        let fell_back = self
-            .stability
-            .latest(node)
-            .filter(|latest| latest.iter().any(|(origin, sequence)| hello.vector.sequence(*origin) < *sequence));
-        let fell_back = fell_back.cloned();
+        // An origin left behind may have been set back, and what is beyond an agreed end is nobody's.
+        let left = self.stability.origin_of(node).filter(|origin| *origin != hello.origin);
+        let fell_back = self.stability.latest(node).cloned().filter(|latest| {
+            latest.iter().any(|(origin, sequence)| {
+                let end = self.finals.get(origin).copied().unwrap_or(u64::MAX);
+                Some(*origin) != left && hello.vector.sequence(*origin) < (*sequence).min(end)
+            })
+        });
         let Some(peer) = self.peers.get_mut(&session) else { return };
         peer.greeting = Some(Greeting { origin: hello.origin, boot: hello.boot, role: hello.role });
         peer.vector = hello.vector;

@@ -10,8 +10,14 @@ use entente::schema::definition::{
     AttributeTypeDefinition, ContentRuleDefinition, ObjectClassDefinition, SyntaxDefinition,
 };
 use entente::schema::{MatchingRule, RuleKind, Schema, SchemaSource, SubstringPart, Syntax};
+use entente::replication::codec::MessageCodec;
+use entente::replication::message::{
+    Ack, Beacon, Echo, Hello, Interest, Moment, PeerError, Push, Row, Snapshot, Standing, VERSIONS,
+};
+use entente::replication::{MemberState, Message as PeerMessage, NodeId, Role};
+use entente::state::{BucketSum, Csn, Dot, OriginId, OriginPosition, PortableEntry, UpdateVector};
 use ldap3_proto::LdapCodec;
-use tokio_util::codec::Decoder;
+use tokio_util::codec::{Decoder, Encoder};
 
 use crate::model::ldif::{LdifReader, LdifRecord, LdifWriter, UrlPolicy};
 use crate::model::{Dn, Filter, LdapUrl};
@@ -39,6 +45,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "stored_password", seeds: stored_password_seeds, run: stored_password },
     Target { name: "schema_text", seeds: schema_seeds, run: schema_text },
     Target { name: "schema_value", seeds: value_seeds, run: schema_value },
+    Target { name: "replication_message", seeds: peer_seeds, run: replication_message },
 ];
 
 fn texts(seeds: &[&str]) -> Vec<Vec<u8>> {
@@ -316,4 +323,83 @@ fn stored_password(input: &[u8]) -> bool {
     assert!(verdict != Verdict::Match || !password_hash::is_hashed(input));
     let _ = (password_hash::is_costly(input), password_hash::needs_rehash(input), password_hash::has_scheme(input));
     verdict != Verdict::Unusable
+}
+
+/// Messages of most kinds, as content and as frames.
+fn peer_seeds() -> Vec<Vec<u8>> {
+    let origin = OriginId(0x0102_0304_0506);
+    let vector = UpdateVector::from_positions([(origin, OriginPosition { sequence: 9, chain: [7; 16], closed: Some(9) })]);
+    let held = Moment { vector: vector.clone(), clock: Csn::new(5, 0, origin), standing: MemberState::Active };
+    let digest = Some(BucketSum { count: 3, sum: 99 });
+    let node = NodeId([1; 16]);
+    let uuid = entente::model::EntryUuid([2; 16]);
+    let birth = Dot { origin, sequence: 1 };
+    let entry = PortableEntry { uuid, birth, bytes: vec![1, 2, 3] };
+    let messages = [
+        PeerMessage::Hello(Box::new(Hello {
+            versions: VERSIONS,
+            features: 0,
+            cluster: [3; 16],
+            node,
+            origin,
+            boot: 4,
+            format_level: 1,
+            role: Role::Supplier,
+            wall_ms: 5,
+            clock: held.clock,
+            vector: vector.clone(),
+            floors: vec![(origin, 2)],
+        })),
+        PeerMessage::Push(Push { origin, first: 1, chain: [0; 16], records: vec![b"record".to_vec(), Vec::new()] }),
+        PeerMessage::Ack(Ack { risen: vector.clone(), check: 1, digest }),
+        PeerMessage::Beacon(Box::new(Beacon {
+            vector,
+            digest,
+            wall_ms: 1,
+            sent_ms: 2,
+            echo: Some(Echo { sent_ms: 3, held_ms: 4 }),
+            reply: true,
+            rows: vec![Row { node, origin, age_ms: 1, held: vec![(origin, 8)] }],
+            silent: vec![node],
+        })),
+        PeerMessage::Interest(Interest { all_but: true, origins: vec![origin], held: vec![(origin, 4)] }),
+        PeerMessage::Snapshot(Snapshot {
+            exchange: 1,
+            held,
+            after: vec![1],
+            next: Some(vec![2]),
+            entries_total: 1,
+            entries: vec![entry],
+        }),
+        PeerMessage::EntriesRequest { exchange: 1, wanted: vec![(uuid, birth)] },
+        PeerMessage::Standing(Standing {
+            state: MemberState::Suspended,
+            finals: vec![(origin, 3)],
+            held_before: Vec::new(),
+            twin: Some(1),
+        }),
+        PeerMessage::Error { error: PeerError::Flooding, detail: "words".to_owned() },
+    ];
+    let mut seeds = Vec::new();
+    for message in &messages {
+        let mut content = Vec::new();
+        message.encode(&mut content);
+        seeds.push(content);
+        let mut frame = BytesMut::new();
+        if MessageCodec::default().encode(message, &mut frame).is_ok() {
+            seeds.push(frame.to_vec());
+        }
+    }
+    seeds
+}
+
+/// Any bytes, as a message and as frames: no panic. What is read says the same when written and read again.
+fn replication_message(input: &[u8]) -> bool {
+    let mut frames = BytesMut::from(input);
+    let framed = matches!(MessageCodec::default().decode(&mut frames), Ok(Some(_)));
+    let Ok(Some(message)) = PeerMessage::decode(input) else { return framed };
+    let mut again = Vec::new();
+    message.encode(&mut again);
+    assert_eq!(PeerMessage::decode(&again).ok().flatten(), Some(message));
+    true
 }
