@@ -18,7 +18,7 @@ use super::spill::{self, Naming, Touched};
 use super::writing::{Writing, state_error};
 use crate::model::{Dn, EntryUuid};
 use crate::schema::time::format_generalized_time;
-use crate::state::{AttributeId, AttributeState, Delta, Effect, EntryState, Spilled, Update, ValueKey};
+use crate::state::{AttributeId, AttributeState, Delta, Effect, EntryState, Spilled, Update, UpdateVector, ValueKey};
 use crate::storage::{
     AttributeSlice, ENTRY_PHANTOM, EntryId, IndexKind, Postings, PutMode, Reader, Table, VALUE_SPILLED, ViewRecord,
     bigvalue_key, index_key, sealed_id,
@@ -27,6 +27,32 @@ use std::sync::Arc;
 
 /// Referrers whose view is rewritten at once when a name changes; more are rendered afresh when read.
 const REFERRERS_AT_ONCE_MAX: u64 = 256;
+
+/// What of an entry another node has removed and forgotten.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Gone {
+    /// One value.
+    Value(AttributeId, ValueKey),
+    /// What was counted.
+    Count(AttributeId),
+}
+
+fn drop_gone(state: &mut EntryState, gone: &[Gone], effect: &mut Effect) {
+    for gone in gone {
+        let (Gone::Value(attribute, _) | Gone::Count(attribute)) = gone;
+        let Some(held) = state.attributes.get_mut(attribute) else { continue };
+        match gone {
+            Gone::Value(_, key) => _ = held.cells.remove(key),
+            Gone::Count(_) => held.counter = None,
+        }
+        effect.attributes.push(*attribute);
+    }
+    if !gone.is_empty() {
+        effect.attributes.sort_unstable();
+        effect.attributes.dedup();
+        state.attributes.retain(|_, held| !held.is_empty());
+    }
+}
 
 impl Writing<'_> {
     /// Joins `update` into `state` (the entry's, or none) and lets everything that follows from it follow.
@@ -69,22 +95,26 @@ impl Writing<'_> {
     }
 
     /// Joins another state of the incarnation, or a part of one, into `state` (the entry's, or none). `edges`: what the
-    /// other node knows of its superiors, if the part says that. Returns whether that changed anything.
+    /// other node knows of its superiors, if the part says that, and up to where moves that it lacks are settled there.
+    /// `gone` is dropped from `state`. Returns whether that changed anything.
     pub(super) fn join_state(
         &mut self,
         id: EntryId,
         state: Option<EntryState>,
         other: &EntryState,
-        edges: Option<&Edges>,
+        edges: Option<(&Edges, Option<&UpdateVector>)>,
+        gone: &[Gone],
     ) -> Result<bool, DitError> {
         let (is_new, ended) = (state.is_none(), state.as_ref().and_then(|state| state.dead));
         let mut state = state.unwrap_or_else(|| EntryState::unborn(other.uuid, other.birth));
-        let touched = Touched::load_state(self.txn.reader(), &self.catalog, id, &mut state, other)?;
+        let mut touched = Touched::load_state(self.txn.reader(), &self.catalog, id, &mut state, other)?;
+        touched.load_gone(self.txn.reader(), &self.catalog, id, &mut state, gone)?;
         let edge = state.parent;
         let mut effect = state.join(other);
+        drop_gone(&mut state, gone, &mut effect);
         state.parent = edge;
         let moved = match edges {
-            Some(edges) => self.edges_merged(&mut state, edges)?,
+            Some((edges, settled_at)) => self.edges_merged(&mut state, edges, settled_at)?,
             None => Vec::new(),
         };
         effect.parent = state.parent != edge;

@@ -7,12 +7,17 @@
 //! The vector is taken over only when everything was exchanged ([`Writing::take_vector`]): until then it says what is
 //! held without the exchange, and an exchange that breaks off has merely brought something early.
 //!
+//! A node that was away beyond the stable cut holds values that the others removed and have forgotten. It takes their
+//! entries by [`Writing::take_entry`], which applies to values what holds for entries: of whom the other side holds the
+//! change, and which is not there, was removed there. A repair must not do so, for it is to bring back what a fault lost.
+//!
 //! Invariants
 //! - Joining whole states and joining updates give the same state (same-updates-same-content).
 //! - A node that took another's vector stamps what it writes above all that the other has forgotten
 //!   ([`Writing::follow_clock`]).
 
 use super::DitError;
+use super::apply::Gone;
 use super::log::Held;
 use super::mutant::Mutant;
 use super::shape::Edges;
@@ -20,7 +25,7 @@ use super::spill;
 use super::view::View;
 use super::writing::{Writing, read_state, state_error};
 use crate::model::EntryUuid;
-use crate::state::portable::{PortableMove, decode_portable, encode_portable};
+use crate::state::portable::{PortableMove, PortableSpan, decode_portable, encode_portable};
 use crate::state::{
     AttributeId, AttributeState, Cell, Csn, Dot, EntryState, PortableEntry, Stamp, StateError, UpdateVector, ValueKey,
 };
@@ -160,6 +165,7 @@ impl View<'_> {
         }
         let mut budget = Budget { bytes, bytes_max, last: None };
         let mut next = None;
+        let mut later = Vec::new();
         for (attribute, held) in &state.attributes {
             let after = match within {
                 Some((from, _)) if attribute < from => continue,
@@ -186,13 +192,18 @@ impl View<'_> {
             };
             if !is_through {
                 next = budget.last.take();
+                let has_values = |held: &AttributeState| held.spilled.is_some() || !held.cells.is_empty();
+                let rest = state.attributes.range(attribute..).filter(|(_, held)| within.is_none() && has_values(held));
+                let begun = next.as_ref().map(|(begun, _)| *begun);
+                later.extend(rest.map(|(attribute, _)| *attribute).filter(|attribute| Some(*attribute) != begun));
                 break;
             }
         }
         let mut record = Vec::with_capacity(budget.bytes + 128);
         let catalog = self.catalog();
         let name_of = |attribute| catalog.attribute(attribute).map(|info| info.key.as_str());
-        encode_portable(&part, &moves, name_of, &mut record).map_err(|error| state_error(id, &error))?;
+        let span = PortableSpan { after: within.cloned(), upto: next.clone(), later };
+        encode_portable(&part, &moves, &span, name_of, &mut record).map_err(|error| state_error(id, &error))?;
         Ok(Some((PortableEntry { uuid: state.uuid, birth: state.birth.dot(), bytes: record }, next)))
     }
 }
@@ -228,6 +239,20 @@ impl Writing<'_> {
     /// # Errors
     /// [`DitError::Storage`], [`DitError::State`]: the transaction is then to be dropped.
     pub fn merge_entry(&mut self, entry: &PortableEntry) -> Result<Merged, DitError> {
+        self.join_portable(entry, None)
+    }
+
+    /// [`Writing::merge_entry`] of what a node sent that holds `theirs` (when it read the entry), for a node that may
+    /// have been away: values and moves here whose changes `theirs` covers and that are not there were removed there,
+    /// whether or not anybody still knows by which change; they go. What `theirs` does not cover stays.
+    ///
+    /// # Errors
+    /// As [`Writing::merge_entry`].
+    pub fn take_entry(&mut self, entry: &PortableEntry, theirs: &UpdateVector) -> Result<Merged, DitError> {
+        self.join_portable(entry, Some(theirs))
+    }
+
+    fn join_portable(&mut self, entry: &PortableEntry, theirs: Option<&UpdateVector>) -> Result<Merged, DitError> {
         let mut failure = None;
         let decoded = decode_portable(entry, |key| match self.intern_received(key) {
             Ok(attribute) => Some(attribute),
@@ -239,7 +264,7 @@ impl Writing<'_> {
         if let Some(error) = failure {
             return Err(error);
         }
-        let (other, moves) = match decoded {
+        let (other, moves, span) = match decoded {
             Ok(decoded) => decoded,
             Err(error) => return Ok(Merged::Undecodable(error)),
         };
@@ -253,11 +278,59 @@ impl Writing<'_> {
         for of in &edges.moves {
             self.intern_origin(of.stamp)?;
         }
-        let changed = self.join_state(id, state, &other, Some(&edges))?;
+        let gone = match (theirs, &state) {
+            (Some(theirs), Some(state)) => self.gone_there(id, state, &other, &span, theirs)?,
+            _ => Vec::new(),
+        };
+        let settled_at = theirs.filter(|_| span.is_first());
+        let changed = self.join_state(id, state, &other, Some((&edges, settled_at)), &gone)?;
         if changed {
             self.note_absence_of(id, &other)?;
         }
         Ok(if changed { Merged::Changed } else { Merged::Unchanged })
+    }
+
+    /// Values in `state` whose changes `theirs` covers, and that are not in the part `other` though it speaks for them.
+    fn gone_there(
+        &self,
+        id: EntryId,
+        state: &EntryState,
+        other: &EntryState,
+        span: &PortableSpan,
+        theirs: &UpdateVector,
+    ) -> Result<Vec<Gone>, DitError> {
+        let mut gone = Vec::new();
+        if state.dead.is_some() || other.dead.is_some() {
+            return Ok(gone);
+        }
+        for (attribute, held) in &state.attributes {
+            let there = other.attribute(*attribute);
+            let mut look = |key: &ValueKey, cell: &Cell| {
+                let is_gone = cell.present
+                    && theirs.covers(cell.stamp.dot())
+                    && span.speaks_for(other, *attribute, key)
+                    && !there.is_some_and(|there| there.cells.contains_key(key));
+                gone.extend(is_gone.then(|| Gone::Value(*attribute, key.clone())));
+            };
+            if held.spilled.is_some() {
+                spill::for_each(self.txn.reader(), &self.catalog, id, *attribute, &mut |key, cell| {
+                    look(&key, &cell);
+                    Ok(true)
+                })?;
+            } else {
+                held.cells.iter().for_each(|(key, cell)| look(key, cell));
+            }
+            if let Some(counter) = &held.counter
+                && span.is_first()
+                && there.is_none_or(|there| there.counter.is_none())
+                && theirs.covers(counter.base.stamp.dot())
+                && (counter.base.stamp != Stamp::NONE
+                    || counter.parts.values().all(|part| theirs.covers(part.stamp.dot())))
+            {
+                gone.push(Gone::Count(*attribute));
+            }
+        }
+        Ok(gone)
     }
 
     /// For an entry that is here and not at another node, which holds `theirs`: if that covers the entry's birth, the
@@ -280,7 +353,7 @@ impl Writing<'_> {
         // Not forgotten at once: its birth may still be on the way to this node, and entries may be below it. Which
         // change deleted it, nobody knows any more; it cannot be older than the birth.
         let dead = EntryState { dead: Some(state.birth), ..EntryState::unborn(uuid, state.birth) };
-        self.join_state(id, Some(state), &dead, None)
+        self.join_state(id, Some(state), &dead, None, &[])
     }
 
     /// Stamps later local changes above `clock`, the hybrid clock of a node whose states are joined here: it may have

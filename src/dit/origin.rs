@@ -6,6 +6,8 @@
 
 use super::DitError;
 use super::log::{Held, chain_at, log_place, open_record};
+use super::shape::Move;
+use super::spill::Touched;
 use super::values::value_of;
 use super::writing::{Writing, state_error};
 use crate::state::encoding::update::decode_update;
@@ -47,8 +49,9 @@ impl Writing<'_> {
 
     /// Writes an old origin's changes after number `after` again under this node's origin, and forgets them under the
     /// old one: two copies of this node's data wrote under the same numbers, and none of it shall be lost. What is
-    /// written again stands just above the old stamp, so that it holds wherever the old change was seen. Returns how many
-    /// changes there were. Call [`Writing::rotate_origin`] first.
+    /// written again is as new as if it were written now: others may have forgotten what was removed since, and nothing
+    /// older may come upon that. Returns how many changes there were. Call [`Writing::rotate_origin`] first, and
+    /// [`Writing::follow_clock`] with the clocks of others.
     ///
     /// A number that was incremented is written as the value that it has here now. Changes whose records are not kept
     /// any more stay as they are, for an exchange of entries to spread.
@@ -92,14 +95,15 @@ impl Writing<'_> {
     fn reissue(&mut self, update: Update, births: &mut BTreeMap<Dot, Stamp>) -> Result<(), DitError> {
         if update.is_birth() {
             // An incarnation is its birth: the old one ends, another begins.
-            let end = self.above(&update);
+            let end = self.above(&update)?;
             let dead = Update::new(end, update.uuid, update.birth, update.requester.clone(), vec![Delta::Dead]);
             self.write_again(&dead)?;
         }
-        let stamp = self.above(&update);
+        let stamp = self.above(&update)?;
         if update.is_birth() {
             births.insert(update.birth.dot(), stamp);
         }
+        self.take_back(&update, stamp)?;
         let birth = births.get(&update.birth.dot()).copied().unwrap_or(update.birth);
         let mut deltas = Vec::with_capacity(update.deltas.len());
         for delta in &update.deltas {
@@ -112,10 +116,46 @@ impl Writing<'_> {
         self.write_again(&again)
     }
 
-    /// A stamp of this node's origin just above that of `update`.
-    fn above(&mut self, update: &Update) -> Stamp {
-        let csn = self.clock.bump(Csn::NONE, update.stamp.csn);
-        Stamp { csn, sequence: self.own.position.sequence + 1 }
+    /// A stamp of this node's origin above that of `update`, of all that it touches now, and of all that may be forgotten.
+    fn above(&mut self, update: &Update) -> Result<Stamp, DitError> {
+        let mut above = update.stamp.csn.max(self.clock.last());
+        if let Some(id) = self.id_of(update.uuid, update.birth)?
+            && let Some(state) = self.state(id)?
+        {
+            above = above.max(state.max_csn_touched(&update.deltas));
+        }
+        if update.deltas.iter().any(|delta| matches!(delta, Delta::Parent(_))) {
+            above = above.max(self.newest_move()?);
+        }
+        let csn = self.clock.bump(Csn::NONE, above);
+        Ok(Stamp { csn, sequence: self.own.position.sequence + 1 })
+    }
+
+    /// What joining does not replace: the stamp of a deletion, of which the oldest stays, and a move that is kept. `new` is
+    /// the stamp that the change gets.
+    fn take_back(&mut self, update: &Update, new: Stamp) -> Result<(), DitError> {
+        for delta in &update.deltas {
+            match delta {
+                Delta::Dead => {
+                    let Some(id) = self.id_of(update.uuid, update.birth)? else { continue };
+                    let Some(mut state) = self.state(id)?.filter(|state| state.dead == Some(update.stamp)) else {
+                        continue;
+                    };
+                    state.dead = Some(new);
+                    self.list_deleted(id, Some(update.stamp), state.dead)?;
+                    self.put_state(id, &state)?;
+                    self.refresh(id, &state, &Touched::default())?;
+                }
+                Delta::Parent(parent) => {
+                    let of = Move { stamp: update.stamp, uuid: update.uuid, parent: *parent };
+                    let moved = self.unmade(&of)?;
+                    self.follow_edges(&moved, None, false)?;
+                    self.settle_shape()?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn write_again(&mut self, update: &Update) -> Result<(), DitError> {
@@ -123,6 +163,7 @@ impl Writing<'_> {
         self.record(update)?;
         let id = match self.id_of(update.uuid, update.birth)? {
             Some(id) => id,
+            None if !update.is_birth() && self.shows_deleted(update.birth)? => return Ok(()),
             None => self.number(update.uuid, update.birth)?,
         };
         let state = self.state(id)?;

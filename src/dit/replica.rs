@@ -14,6 +14,7 @@ mod exchanges;
 mod model;
 mod origins;
 mod receipts;
+mod returning;
 mod settling;
 
 /// The suffix of all.

@@ -9,6 +9,7 @@
 //! state and put back afterwards.
 
 use super::DitError;
+use super::apply::Gone;
 use super::catalog::Catalog;
 use super::index_keys::{KeySet, keys_of_attribute};
 use super::links::dn_of;
@@ -74,6 +75,23 @@ impl Touched {
             }
         }
         Ok(touched)
+    }
+
+    /// Loads the spilled cells that are to be dropped.
+    pub(super) fn load_gone(
+        &mut self,
+        reader: Reader<'_>,
+        catalog: &Catalog,
+        id: EntryId,
+        state: &mut EntryState,
+        gone: &[Gone],
+    ) -> Result<(), DitError> {
+        for gone in gone {
+            if let Gone::Value(attribute, key) = gone {
+                self.load_cell(reader, catalog, id, state, (*attribute, Some(key)))?;
+            }
+        }
+        Ok(())
     }
 
     /// Loads one cell of an attribute, or all, if the attribute is spilled.

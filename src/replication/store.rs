@@ -109,10 +109,14 @@ pub fn write(writing: &mut Writing<'_>, request: &WriteRequest) -> Result<Answer
                 writing.drop_if_deleted_at(*uuid, *birth, theirs)?;
             }
         }
-        WriteRequest::Merge { entries, theirs: _, clock } => {
+        WriteRequest::Merge { entries, theirs, clock } => {
             writing.follow_clock(*clock);
             for entry in entries {
-                if let Merged::Undecodable(error) = writing.merge_entry(entry)? {
+                let merged = match theirs {
+                    Some(theirs) => writing.take_entry(entry, theirs)?,
+                    None => writing.merge_entry(entry)?,
+                };
+                if let Merged::Undecodable(error) = merged {
                     return Ok(Answer::Failed(format!("state of entry {}: {error}", entry.uuid)));
                 }
             }

@@ -4,6 +4,9 @@
 //! A state is a join, so any part of it is a state as well, and joining the parts in any order gives the whole: an entry
 //! of a hundred thousand values travels in as many parts as its frames need, and each part may be joined by itself.
 //! Nothing in it is local: attributes are text, origins whole, and no values are left in tables of their own.
+//!
+//! A part also says for which values it speaks ([`PortableSpan`]): what of those is not in it is not in the state, so
+//! that a node that was away learns what the others removed and have forgotten.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +18,9 @@ use crate::state::encoding::update::ATTRIBUTE_KEY_BYTES_MAX;
 use crate::state::entry_state::EntryState;
 use crate::state::error::StateError;
 use crate::state::update::AttributeId;
+use crate::state::value_key::ValueKey;
 
-const FORMAT_VERSION: u8 = 1;
+const FORMAT_VERSION: u8 = 2;
 
 /// The state of one incarnation of an entry, or a part of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,7 +36,36 @@ pub struct PortableEntry {
 /// A move of an entry that not every member may know of yet: which change, and below which entry it put it.
 pub type PortableMove = (Stamp, EntryUuid);
 
-/// Appends a state: version, attribute keys, origins (6 bytes each), moves, then the state's record with the numbers of
+/// The values for which a part speaks. The order of attributes is the sender's.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PortableSpan {
+    /// The part begins behind this value; none: at the beginning, with all that is not values.
+    pub after: Option<(AttributeId, ValueKey)>,
+    /// It ends with this value; none: there are no more.
+    pub upto: Option<(AttributeId, ValueKey)>,
+    /// Attributes all of whose values come later, told by the part at the beginning.
+    pub later: Vec<AttributeId>,
+}
+
+impl PortableSpan {
+    /// Whether the value, if it is not in `part`, is not in the state.
+    pub fn speaks_for(&self, part: &EntryState, attribute: AttributeId, key: &ValueKey) -> bool {
+        let is_here = match &self.after {
+            None => !self.later.contains(&attribute),
+            Some((from, _)) => *from == attribute || part.attributes.contains_key(&attribute),
+        };
+        is_here
+            && self.after.as_ref().is_none_or(|(from, after)| *from != attribute || key > after)
+            && self.upto.as_ref().is_none_or(|(to, upto)| *to != attribute || key <= upto)
+    }
+
+    /// Whether the part has all that is not values.
+    pub fn is_first(&self) -> bool {
+        self.after.is_none()
+    }
+}
+
+/// Appends a state: version, span, attribute keys, origins (6 bytes each), moves, then the state's record with the numbers of
 /// these lists. `name_of` gives an attribute's key as text. No attribute may be spilled.
 ///
 /// # Errors
@@ -40,9 +73,11 @@ pub type PortableMove = (Stamp, EntryUuid);
 pub fn encode_portable<N: AsRef<str>>(
     state: &EntryState,
     moves: &[PortableMove],
+    span: &PortableSpan,
     name_of: impl Fn(AttributeId) -> Option<N>,
     out: &mut Vec<u8>,
 ) -> Result<(), StateError> {
+    let named = |attribute| name_of(attribute).ok_or(StateError::UnknownAttribute(attribute));
     let mut attributes: Vec<AttributeId> = state.attributes.keys().copied().collect();
     for ava in &state.rdn.1.avas {
         if !attributes.contains(&ava.attribute) {
@@ -58,10 +93,18 @@ pub fn encode_portable<N: AsRef<str>>(
     numbered.attributes = (0..).map(AttributeId).zip(state.attributes.values().cloned()).collect();
 
     out.push(FORMAT_VERSION);
-    put_varint(out, attributes.len() as u64);
-    for attribute in &attributes {
-        let name = name_of(*attribute).ok_or(StateError::UnknownAttribute(*attribute))?;
-        put_bytes(out, name.as_ref().as_bytes());
+    for place in [&span.after, &span.upto] {
+        put_varint(out, u64::from(place.is_some()));
+        if let Some((attribute, key)) = place {
+            put_bytes(out, named(*attribute)?.as_ref().as_bytes());
+            put_bytes(out, key.as_bytes());
+        }
+    }
+    for list in [&span.later, &attributes] {
+        put_varint(out, list.len() as u64);
+        for attribute in list {
+            put_bytes(out, named(*attribute)?.as_ref().as_bytes());
+        }
     }
     let mut origins: Vec<OriginId> = Vec::new();
     let mut record = Vec::new();
@@ -92,17 +135,31 @@ pub fn encode_portable<N: AsRef<str>>(
 pub fn decode_portable(
     entry: &PortableEntry,
     mut intern: impl FnMut(&str) -> Option<AttributeId>,
-) -> Result<(EntryState, Vec<PortableMove>), StateError> {
+) -> Result<(EntryState, Vec<PortableMove>, PortableSpan), StateError> {
     let mut reader = Reader::new(&entry.bytes);
     reader.version(FORMAT_VERSION)?;
-    let mut attributes = Vec::with_capacity(reader.clone().count(1)?);
-    for _ in 0..reader.count(1)? {
+    let mut attribute = |reader: &mut Reader<'_>| {
         let key = reader.text()?;
         if key.len() > ATTRIBUTE_KEY_BYTES_MAX {
             return Err(StateError::Malformed { what: "attribute key" });
         }
-        attributes.push(intern(key).ok_or_else(|| StateError::AttributeRefused(key.to_owned()))?);
-    }
+        intern(key).ok_or_else(|| StateError::AttributeRefused(key.to_owned()))
+    };
+    let mut place = |reader: &mut Reader<'_>| {
+        if reader.varint()? == 0 {
+            return Ok(None);
+        }
+        let attribute = attribute(reader)?;
+        let key = ValueKey::from_bytes(reader.bytes()?).ok_or(StateError::Malformed { what: "value key" })?;
+        Ok(Some((attribute, key)))
+    };
+    let (after, upto) = (place(&mut reader)?, place(&mut reader)?);
+    let mut list = |reader: &mut Reader<'_>| {
+        let count = reader.count(1)?;
+        (0..count).map(|_| attribute(reader)).collect::<Result<Vec<_>, _>>()
+    };
+    let (later, attributes) = (list(&mut reader)?, list(&mut reader)?);
+    let span = PortableSpan { after, upto, later };
     let mut origins = Vec::with_capacity(reader.clone().count(6)?);
     for _ in 0..reader.count(6)? {
         let [a, b, c, d, e, f] = reader.array()?;
@@ -137,7 +194,7 @@ pub fn decode_portable(
         joined.join(&held);
         state.attributes.insert(local(number)?, joined);
     }
-    Ok((state, moves))
+    Ok((state, moves, span))
 }
 
 fn acceptable(stamp: Stamp) -> Result<Stamp, StateError> {
@@ -157,8 +214,12 @@ mod tests {
     }
 
     fn portable(state: &EntryState, moves: &[PortableMove]) -> PortableEntry {
+        portable_part(state, moves, &PortableSpan::default())
+    }
+
+    fn portable_part(state: &EntryState, moves: &[PortableMove], span: &PortableSpan) -> PortableEntry {
         let mut bytes = Vec::new();
-        encode_portable(state, moves, name_of, &mut bytes).expect("every attribute has a name");
+        encode_portable(state, moves, span, name_of, &mut bytes).expect("every attribute has a name");
         PortableEntry { uuid: state.uuid, birth: state.birth.dot(), bytes }
     }
 
@@ -166,12 +227,15 @@ mod tests {
         #[test]
         fn state_and_moves_come_back(state in state()) {
             let moves = vec![(stamp(4, 2), EntryUuid([3; 16]))];
-            prop_assert_eq!(decode_portable(&portable(&state, &moves), number_of), Ok((state, moves)));
+            let place = |number, text: &str| Some((AttributeId(number), ValueKey::of_normal(text.as_bytes())));
+            let span = PortableSpan { after: place(3, "a"), upto: place(5, ""), later: vec![AttributeId(7)] };
+            let entry = portable_part(&state, &moves, &span);
+            prop_assert_eq!(decode_portable(&entry, number_of), Ok((state, moves, span)));
         }
 
         #[test]
         fn numbers_of_the_other_node_do_not_matter(state in state()) {
-            let (there, _) = decode_portable(&portable(&state, &[]), |name| {
+            let (there, ..) = decode_portable(&portable(&state, &[]), |name| {
                 number_of(name).map(|id| AttributeId(id.0 + 7))
             }).expect("own bytes");
             let digest = there.digest_part(|id| name_of(AttributeId(id.0 - 7)));
@@ -187,6 +251,20 @@ mod tests {
             damaged.bytes[at] ^= with;
             let _ = decode_portable(&damaged, number_of);
         }
+    }
+
+    #[test]
+    fn part_speaks_for_what_lies_between_its_ends() {
+        let key = |text: &str| ValueKey::of_normal(text.as_bytes());
+        let [one, two, three] = [1, 2, 3].map(AttributeId);
+        let mut part = EntryState::unborn(EntryUuid([7; 16]), stamp(1, 1));
+        let first = PortableSpan { after: None, upto: Some((two, key("m"))), later: vec![three] };
+        assert!(first.speaks_for(&part, one, &key("x")) && first.speaks_for(&part, two, &key("m")));
+        assert!(!first.speaks_for(&part, two, &key("n")) && !first.speaks_for(&part, three, &key("a")));
+        let second = PortableSpan { after: first.upto, ..PortableSpan::default() };
+        part.attributes.insert(three, AttributeState::default());
+        assert!(second.speaks_for(&part, two, &key("n")) && second.speaks_for(&part, three, &key("a")));
+        assert!(!second.speaks_for(&part, two, &key("m")) && !second.speaks_for(&part, one, &key("x")));
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl Draw {
     }
 }
 
-struct Cluster {
+pub(super) struct Cluster {
     draw: Draw,
     replicas: Vec<Option<Replica>>,
     /// What each replica held when it wrote its number n.
@@ -35,6 +35,8 @@ struct Cluster {
     /// At each replica: what the others are known to hold.
     seen: Vec<Vec<UpdateVector>>,
     next_uuid: u8,
+    /// The last one is away: the others do not wait for it, nor hear of it.
+    away: bool,
     /// The rule: absence is forgotten only when every replica holds the change.
     forgets_when_stable: bool,
 }
@@ -44,10 +46,10 @@ fn origin(replica: usize) -> OriginId {
 }
 
 /// Everything that clients see of an entry.
-type Shown = (String, i64, i64, Vec<(String, Vec<String>)>);
+pub(super) type Shown = (String, i64, i64, Vec<(String, Vec<String>)>);
 
 impl Cluster {
-    fn new(seed: u64, schema: &Arc<Schema>, forgets_when_stable: bool) -> Self {
+    pub(super) fn new(seed: u64, schema: &Arc<Schema>, forgets_when_stable: bool) -> Self {
         let replicas: Vec<Replica> = (0..REPLICAS)
             .map(|at| {
                 let Replica { dit, clock, folder, schema } = Replica::new(origin(at).0, schema);
@@ -71,6 +73,7 @@ impl Cluster {
             rows: vec![BTreeMap::new(); REPLICAS],
             seen: vec![vec![vector; REPLICAS]; REPLICAS],
             next_uuid: 10,
+            away: false,
             forgets_when_stable,
         }
     }
@@ -80,7 +83,7 @@ impl Cluster {
     }
 
     fn any(&mut self) -> usize {
-        self.draw.below(REPLICAS as u64) as usize
+        self.draw.below(REPLICAS as u64 - u64::from(self.away)) as usize
     }
 
     fn vector(&self, at: usize) -> UpdateVector {
@@ -266,7 +269,8 @@ impl Cluster {
     /// What every replica is known to hold, as `at` knows it.
     fn cut(&self, at: usize) -> StableCut {
         let own = self.vector(at);
-        let others = self.seen[at].iter().enumerate().filter(|(other, _)| *other != at);
+        let here = REPLICAS - usize::from(self.away);
+        let others = self.seen[at].iter().enumerate().take(here).filter(|(other, _)| *other != at);
         let stable =
             if self.forgets_when_stable { others.fold(own, |stable, (_, seen)| stable.meet(seen)) } else { own };
         stable.iter().map(|(origin, position)| (origin, position.sequence)).collect()
@@ -312,6 +316,27 @@ impl Cluster {
         self
     }
 
+    /// Lives, sends the last one away, lives on without it while it writes for itself, and takes it back.
+    pub(super) fn with_one_away(mut self, steps: usize) -> Vec<Replica> {
+        let last = REPLICAS - 1;
+        (0..steps).for_each(|_| self.step());
+        // Its end is agreed: the others hold the same of it.
+        (0..2).for_each(|_| (0..last * last).for_each(|pair| self.send(pair / last, pair % last, true)));
+        let end = self.at(0).sequence(origin(last));
+        self.away = true;
+        for _ in 0..steps {
+            match self.draw.below(100) {
+                0..5 => self.add(last),
+                5..25 => self.change(last),
+                _ => self.step(),
+            }
+        }
+        (0..2).for_each(|_| (0..last * last).for_each(|pair| self.send(pair / last, pair % last, true)));
+        let bytes_max = 100 + self.draw.below(4000) as usize;
+        self.at(last).return_to(self.at(0), end, bytes_max);
+        self.replicas.into_iter().flatten().collect()
+    }
+
     fn assert_equal(&self) {
         let first = self.at(0);
         for replica in self.replicas.iter().flatten() {
@@ -342,13 +367,13 @@ fn member(number: u64) -> String {
 }
 
 /// Entries that are here, also deleted ones.
-fn heads(replica: &Replica) -> BTreeSet<(EntryUuid, Stamp)> {
+pub(super) fn heads(replica: &Replica) -> BTreeSet<(EntryUuid, Stamp)> {
     let all: BTreeSet<u16> = (0..BUCKETS as u16).collect();
     let heads = replica.dit.read().unwrap().view().bucket_heads(&all).unwrap();
     heads.into_iter().map(|head| (head.uuid, head.birth)).collect()
 }
 
-fn shown(replica: &Replica) -> BTreeMap<EntryUuid, Shown> {
+pub(super) fn shown(replica: &Replica) -> BTreeMap<EntryUuid, Shown> {
     let snapshot = replica.dit.read().unwrap();
     let view = snapshot.view();
     let mut all = BTreeMap::new();

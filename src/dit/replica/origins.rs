@@ -108,7 +108,7 @@ fn two_running_copies_lose_nothing_of_what_either_wrote() {
 }
 
 #[test]
-fn what_is_written_again_is_a_little_newer_and_not_as_of_now() {
+fn what_is_written_again_is_above_all_that_is_known_and_not_as_of_the_wall_clock() {
     let schema = Arc::new(Schema::builtin());
     let one = Replica::new(1, &schema);
     one.suffix();

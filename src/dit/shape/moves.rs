@@ -17,7 +17,7 @@
 
 use crate::dit::{DitError, Mutant, View, Writing};
 use crate::model::EntryUuid;
-use crate::state::{Csn, EntryState, Stamp};
+use crate::state::{Csn, EntryState, Stamp, UpdateVector};
 use crate::storage::{PutMode, Reader, StorageError, Table};
 use hashbrown::{HashMap, HashSet};
 
@@ -278,6 +278,24 @@ impl Writing<'_> {
         Ok(changed.into_iter().map(|(_, uuid, edge)| (uuid, edge)).collect())
     }
 
+    fn forget_move(&mut self, of: &Move) -> Result<(), DitError> {
+        self.txn.delete(Table::Moves, &stamp_key(of), None)?;
+        self.txn.delete(Table::Moves, &entry_key(of), None)?;
+        Ok(())
+    }
+
+    /// Takes a move back, as if it had never been made: nobody else has it. Returns the entries whose superior is another
+    /// one now.
+    pub(in crate::dit) fn unmade(&mut self, of: &Move) -> Result<Moved, DitError> {
+        let kept = kept_of(self.txn.reader(), of.uuid)?;
+        let base = kept.first().map_or((Stamp::NONE, EntryUuid::NIL), |first| first.before);
+        if !kept.iter().any(|kept| kept.of == *of) {
+            return Ok(Vec::new());
+        }
+        self.forget_move(of)?;
+        if base.0 == Stamp::NONE { Ok(Vec::new()) } else { self.replay(&[], Some((of.uuid, base))) }
+    }
+
     /// Forgets the oldest moves, at most `work_max`, as far as `is_settled` says so: only those that every member holds
     /// *and* that are older than the local clock. Returns how many.
     ///
@@ -301,10 +319,7 @@ impl Writing<'_> {
             item = cursor.next()?;
         }
         drop(cursor);
-        for of in &settled {
-            self.txn.delete(Table::Moves, &stamp_key(of), None)?;
-            self.txn.delete(Table::Moves, &entry_key(of), None)?;
-        }
+        settled.iter().try_for_each(|of| self.forget_move(of))?;
         if !settled.is_empty() && self.newest_move()? == Csn::NONE {
             // No move is left that could have missed anything.
             self.txn.clear(Table::Moves)?;
@@ -313,8 +328,14 @@ impl Writing<'_> {
     }
 
     /// Joins what another node knows of an entry's superiors; `state` gets its own. What the own vector covers and is not
-    /// kept any more was settled here. Returns as [`Writing::born_below`].
-    pub(in crate::dit) fn edges_merged(&mut self, state: &mut EntryState, theirs: &Edges) -> Result<Moved, DitError> {
+    /// kept any more was settled here; what `settled_at` covers and the other node does not keep was settled there.
+    /// Returns as [`Writing::born_below`].
+    pub(in crate::dit) fn edges_merged(
+        &mut self,
+        state: &mut EntryState,
+        theirs: &Edges,
+        settled_at: Option<&UpdateVector>,
+    ) -> Result<Moved, DitError> {
         let uuid = state.uuid;
         // Of an entry that is not born there, moves can be known all the same.
         let birth_is_there = theirs.base.0 != Stamp::NONE;
@@ -328,21 +349,27 @@ impl Writing<'_> {
                 new.push(*of);
             }
         }
+        let is_settled = |of: &&Move| {
+            birth_is_there
+                && !theirs.moves.contains(of)
+                && settled_at.is_some_and(|settled_at| settled_at.covers(of.stamp.dot()))
+        };
+        let settled: Vec<Move> = ours.moves.iter().filter(is_settled).copied().collect();
+        settled.iter().try_for_each(|of| self.forget_move(of))?;
         let unborn = ours.base.0 == Stamp::NONE;
         let changed = if !birth_is_there {
             if new.is_empty() { Vec::new() } else { self.replay(&new, None)? }
         } else if unborn && ours.moves.is_empty() && new.is_empty() && !self.awaits_birth(uuid)? {
             vec![(uuid, theirs.base)]
         } else if unborn
+            || !settled.is_empty()
             || (theirs.base.0 > ours.base.0
                 && !ours.moves.iter().any(|of| of.stamp == theirs.base.0)
                 && !self.covers(theirs.base.0)?)
         {
             // They have settled moves of which nothing is known here.
-            for of in ours.moves.iter().filter(|of| of.stamp <= theirs.base.0) {
-                self.txn.delete(Table::Moves, &stamp_key(of), None)?;
-                self.txn.delete(Table::Moves, &entry_key(of), None)?;
-            }
+            let known = |of: &&Move| of.stamp <= theirs.base.0 && !theirs.moves.contains(of);
+            ours.moves.iter().filter(known).try_for_each(|of| self.forget_move(of))?;
             self.replay(&new, Some((uuid, theirs.base)))?
         } else if new.is_empty() {
             Vec::new()

@@ -32,8 +32,10 @@ pub(super) enum Cause {
     Join,
     /// Digests differ at equal vectors.
     Repair,
-    /// A log was trimmed beyond what is held here, or holds another history.
+    /// A log was trimmed beyond what is held here.
     Trimmed,
+    /// A log holds another history.
+    Fork,
 }
 
 /// An exchange under way, on the asking side.
@@ -223,7 +225,10 @@ impl Replicator {
         exchange.writing += 1;
         let purpose = Purpose::Exchange(exchange.id);
         self.repairs.cover(&held.vector);
-        self.write(WriteRequest::Merge { entries, theirs: held.vector, clock: held.clock }, purpose, out);
+        // What a fault lost on one side, and what another history wrote under the same numbers, was not removed.
+        let removes = matches!(exchange.cause, Cause::Join | Cause::Trimmed);
+        let theirs = removes.then_some(held.vector);
+        self.write(WriteRequest::Merge { entries, theirs, clock: held.clock }, purpose, out);
     }
 
     /// Goes on when nothing is under way.
@@ -354,7 +359,7 @@ impl Replicator {
         match exchange.cause {
             Cause::Join => self.incarnation.joined(),
             Cause::Repair => self.repair_done(exchange.peer, exchange.differing),
-            Cause::Trimmed => {}
+            Cause::Trimmed | Cause::Fork => {}
         }
         self.is_active = true;
         self.acknowledge(out);

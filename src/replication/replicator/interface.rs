@@ -308,8 +308,8 @@ pub enum WriteRequest {
     Merge {
         /// The states.
         entries: Vec<PortableEntry>,
-        /// What their sender held.
-        theirs: UpdateVector,
+        /// What their sender held, if what it lacks of that was removed there and is to go here too.
+        theirs: Option<UpdateVector>,
         /// Its hybrid clock.
         clock: Csn,
     },

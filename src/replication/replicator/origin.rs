@@ -197,7 +197,7 @@ impl Replicator {
             return self.search_fork(session, origin, different, out);
         }
         self.consumer.trimmed.insert(origin);
-        self.begin_exchange(session, Cause::Trimmed, out);
+        self.begin_exchange(session, Cause::Fork, out);
     }
 
     /// Begins to search where the histories part.

@@ -1,0 +1,200 @@
+//! A node that was away for so long that the others forgot what they had removed: nothing of that comes back, and nothing
+//! that it wrote itself is lost.
+
+use super::*;
+use crate::state::{StableCut, UpdateVector};
+use std::time::Duration;
+
+fn vector(node: &Replica) -> UpdateVector {
+    node.dit.read().unwrap().view().update_vector().unwrap()
+}
+
+impl Replica {
+    /// Takes whatever is the next here of what `other` holds.
+    fn catch_up(&self, other: &Self) {
+        for (origin, _) in vector(other).iter().filter(|(origin, _)| *origin != self.origin()) {
+            for record in other.records(origin, self.sequence(origin)) {
+                let receipt = self.receive(&record);
+                assert!(matches!(receipt, Receipt::Applied { .. }), "{receipt:?}");
+            }
+        }
+    }
+
+    /// Comes back after others agreed that `end` was its last change: takes `other`'s entries, in parts of any size,
+    /// and writes again what nobody has.
+    pub(super) fn return_to(&self, other: &Self, end: u64, bytes_max: usize) {
+        let theirs = vector(other);
+        let clock = other.write(|writing| writing.clock.last());
+        let (ours, others) = (model::heads(self), model::heads(other));
+        let mut mark = None;
+        loop {
+            let (parts, next) = other.dit.read().unwrap().view().portable_entries(mark.as_ref(), bytes_max).unwrap();
+            self.write(|writing| {
+                writing.follow_clock(clock);
+                for part in &parts {
+                    assert!(!matches!(writing.take_entry(part, &theirs).unwrap(), Merged::Undecodable(_)));
+                    // What comes twice changes nothing.
+                    let twice = writing.take_entry(part, &theirs).unwrap();
+                    assert!(matches!(twice, Merged::Unchanged | Merged::Deleted), "{twice:?}");
+                }
+            });
+            mark = next;
+            if mark.is_none() {
+                break;
+            }
+        }
+        self.write(|writing| {
+            for (uuid, birth) in ours.difference(&others) {
+                writing.drop_if_deleted_at(*uuid, *birth, &theirs).unwrap();
+            }
+            writing.take_vector(&theirs).unwrap();
+        });
+        self.assert_sound();
+        let old = self.origin();
+        self.write(|writing| {
+            writing.rotate_origin().unwrap();
+            writing.reissue_tail(old, end).unwrap();
+        });
+        self.assert_sound();
+        assert_eq!(self.sequence(old), end);
+    }
+}
+
+/// One and two settle all that both hold.
+fn settle(nodes: [&Replica; 2]) {
+    for (to, from) in [(nodes[0], nodes[1]), (nodes[1], nodes[0])] {
+        to.catch_up(from);
+    }
+    for node in nodes {
+        node.clock.advance(Duration::from_millis(5));
+        node.set(1, "o", "tick", true);
+    }
+    nodes[0].catch_up(nodes[1]);
+    nodes[1].catch_up(nodes[0]);
+    let held = vector(nodes[0]).meet(&vector(nodes[1]));
+    let cut: StableCut = held.iter().map(|(origin, position)| (origin, position.sequence)).collect();
+    for node in nodes {
+        node.write(|writing| writing.settle(&cut, usize::MAX).unwrap());
+        node.assert_sound();
+    }
+}
+
+fn assert_all_equal(nodes: [&Replica; 3]) {
+    for _ in 0..2 {
+        for (to, from) in [(0, 2), (1, 2), (2, 0), (1, 0), (0, 1), (2, 1)] {
+            nodes[to].catch_up(nodes[from]);
+        }
+    }
+    let first = (vector(nodes[0]), model::shown(nodes[0]));
+    for node in nodes {
+        node.assert_sound();
+        let (ours, theirs) = (nodes[0].dit.read().unwrap(), node.dit.read().unwrap());
+        assert_eq!(vector(node).compare(&first.0), crate::state::Verdict::Equal);
+        assert_eq!(model::shown(node), first.1);
+        assert_eq!(ours.view().digest_buckets().unwrap(), theirs.view().digest_buckets().unwrap());
+    }
+}
+
+/// Three nodes that hold the suffix, Ann (3), Bob (4) and a group of many members (5).
+fn three_nodes() -> [Replica; 3] {
+    let schema = Arc::new(Schema::builtin());
+    let nodes = [1, 2, 3].map(|origin| Replica::new(origin, &schema));
+    nodes[0].suffix();
+    nodes[0].person(3, "Ann");
+    nodes[0].person(4, "Bob");
+    nodes[0].add(5, "cn=group,dc=example,dc=com", &[("objectClass", &["groupOfNames"]), ("cn", &["group"])]);
+    nodes[0].change(5, |writing| (0..80).map(|number| cell(writing, "member", &member(number), true)).collect());
+    nodes[0].change(3, |writing| ["x", "y"].into_iter().map(|text| cell(writing, "description", text, true)).collect());
+    nodes[0].set(3, "mail", "ann@x", true);
+    nodes[1].catch_up(&nodes[0]);
+    nodes[2].catch_up(&nodes[0]);
+    nodes
+}
+
+fn member(number: u64) -> String {
+    format!("cn=m{number:02},o=elsewhere")
+}
+
+#[test]
+fn values_that_others_removed_and_forgot_do_not_come_back_and_unsent_ones_are_kept() {
+    for bytes_max in [100, 1 << 20] {
+        let [one, two, away] = three_nodes();
+        away.set(3, "description", "sent", true);
+        one.catch_up(&away);
+        let end = away.sequence(OriginId(3));
+        away.set(3, "description", "unsent", true);
+        away.set(3, "description", "y", false);
+        away.set(5, "member", &member(90), true);
+        away.person(7, "Cid");
+        away.change(4, |_| vec![Delta::Dead]);
+        one.set(3, "description", "x", false);
+        one.set(3, "description", "sent", false);
+        two.change(3, |writing| vec![Delta::Clear(attribute(writing, "mail"))]);
+        two.change(5, |writing| (0..75).map(|number| cell(writing, "member", &member(number), false)).collect());
+        two.set(5, "member", &member(91), true);
+        settle([&one, &two]);
+        away.return_to(&one, end, bytes_max);
+        assert_all_equal([&one, &two, &away]);
+        for node in [&one, &two, &away] {
+            assert_eq!(node.values(3, "description"), ["unsent"]);
+            assert!(node.values(3, "mail").is_empty());
+            assert_eq!(node.values(5, "member").len(), 7);
+            assert_eq!(node.values(7, "cn"), ["Cid"]);
+            assert!(node.values(4, "cn").is_empty());
+        }
+        let away = away.reopen();
+        away.set(3, "mail", "again@x", true);
+        assert_all_equal([&one, &two, &away]);
+    }
+}
+
+/// Taking the rule away shows that the test sees it.
+#[test]
+fn plain_join_would_bring_removed_values_back() {
+    let [one, two, away] = three_nodes();
+    one.set(3, "description", "x", false);
+    settle([&one, &two]);
+    let parts = one.dit.read().unwrap().view().portable_entries(None, 1 << 20).unwrap().0;
+    away.write(|writing| parts.iter().for_each(|part| _ = writing.merge_entry(part).unwrap()));
+    assert_eq!(away.values(3, "description"), ["x", "y"]);
+}
+
+#[test]
+fn unsent_move_is_judged_anew_where_others_moved_meanwhile() {
+    let [one, two, away] = three_nodes();
+    let end = away.sequence(OriginId(3));
+    away.change(3, |_| vec![Delta::Parent(EntryUuid([4; 16]))]);
+    one.clock.advance(Duration::from_millis(2));
+    one.change(4, |_| vec![Delta::Parent(EntryUuid([3; 16]))]);
+    settle([&one, &two]);
+    away.return_to(&one, end, 1 << 20);
+    assert_all_equal([&one, &two, &away]);
+    let name = away.dit.read().unwrap().view().dn_text(away.id(4)).unwrap().unwrap();
+    assert_eq!(name, "cn=Bob,cn=Ann,dc=example,dc=com");
+}
+
+#[test]
+fn unsent_change_of_an_entry_that_others_deleted_stays_void() {
+    let [one, two, away] = three_nodes();
+    let end = away.sequence(OriginId(3));
+    away.set(3, "description", "unsent", true);
+    one.change(3, |_| vec![Delta::Dead]);
+    settle([&one, &two]);
+    for node in [&one, &two] {
+        node.clock.advance(Duration::from_secs(40 * 24 * 60 * 60));
+    }
+    settle([&one, &two]);
+    away.return_to(&one, end, 1 << 20);
+    assert_all_equal([&one, &two, &away]);
+    assert!(away.values(3, "cn").is_empty());
+}
+
+/// The model of `model`, one of whose three is away for a part of its life.
+#[test]
+fn trees_of_which_one_was_away_show_the_same() {
+    let schema = Arc::new(Schema::builtin());
+    for seed in 0..12 {
+        let nodes = model::Cluster::new(seed, &schema, true).with_one_away(60);
+        assert_all_equal([&nodes[0], &nodes[1], &nodes[2]]);
+    }
+}
