@@ -102,7 +102,10 @@ pub(crate) fn content(client: &mut Client) -> Content {
     found.entries.iter().map(comparable).collect()
 }
 
-fn comparable(entry: &Entry) -> (String, (String, BTreeMap<String, BTreeSet<Vec<u8>>>)) {
+/// Values by lower-case attribute name.
+type Comparable = BTreeMap<String, BTreeSet<Vec<u8>>>;
+
+fn comparable(entry: &Entry) -> (String, (String, Comparable)) {
     let attributes = entry.attributes.iter().map(|(name, values)| {
         let lower = |value: &Vec<u8>| match std::str::from_utf8(value) {
             Ok(text) if text.ends_with("dc=com") => text.to_lowercase().into_bytes(),

@@ -430,7 +430,7 @@ fn with_class(dn: &str, attributes: &[(String, Vec<String>)]) -> Vec<(String, Ve
     } else {
         set("objectClass", "inetOrgPerson");
         let is_named = dn.starts_with("cn=");
-        for name in ["cn", "sn"].into_iter().filter(|name| !has(name) && !(is_named && *name == "cn")) {
+        for name in ["cn", "sn"].into_iter().filter(|name| !(has(name) || is_named && *name == "cn")) {
             set(name, "Name");
         }
     }

@@ -13,6 +13,7 @@
     clippy::disallowed_methods,
     clippy::disallowed_types,
     clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a test may fail by panicking, in its helper functions too, and measures its own patience"
