@@ -1,7 +1,7 @@
 //! The cluster under faults, from a seed: real trees, the real replication logic, everything else drawn by chance.
 //!
 //! ```text
-//! cargo test --test simulation                         200 seeds
+//! cargo test --test simulation                         40 seeds
 //! SIM_SEED=17 cargo test --test simulation             one seed, told in full
 //! SIM_SEEDS=100000 SIM_FIRST=1 cargo test --release --test simulation      a campaign, on all cores
 //! ```
@@ -35,7 +35,7 @@ use cluster::Cluster;
 use node::Rules;
 
 /// Seeds of a plain test run.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 40;
 
 struct Outcome {
     broken: Option<String>,
