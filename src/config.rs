@@ -206,6 +206,8 @@ sections! {
         time_s: u32 = 60, "0 to 2147483647 seconds (0 = no limit)", reload, in (0..=2_147_483_647);
         /// Entries a search may look at where no index serves.
         lookthrough: u32 = 5000, "0 to 4294967295 entries (0 = no limit)", reload;
+        /// Memory for the sort keys of one sorted search; all together may take four times as much.
+        sort_bytes: u32 = 64 * 1024 * 1024, "65536 to 1073741824 bytes", reload, in (65_536..=1_073_741_824);
         /// Longest request before a bind.
         pdu_bytes_before_bind: usize = 64 * 1024, "1024 to 16777216 bytes", reload, in (1_024..=16_777_216);
         /// Longest request after a bind; photos must fit.

@@ -111,6 +111,8 @@ result_codes! {
     RESULTS_TOO_LARGE = 70, "resultsTooLarge";
     /// `affectsMultipleDSAs` (RFC 4511).
     AFFECTS_MULTIPLE_DSAS = 71, "affectsMultipleDSAs";
+    /// `virtualListViewError` (draft-ietf-ldapext-ldapv3-vlv-09).
+    VIRTUAL_LIST_VIEW_ERROR = 76, "virtualListViewError";
     /// `other` (RFC 4511).
     OTHER = 80, "other";
     /// `canceled` (RFC 3909).
@@ -127,6 +129,8 @@ result_codes! {
     AUTHORIZATION_DENIED = 123, "authorizationDenied";
     /// `e-syncRefreshRequired` (RFC 4533).
     E_SYNC_REFRESH_REQUIRED = 4096, "e-syncRefreshRequired";
+    /// `noOperation` (draft-zeilenga-ldap-noop; the number that OpenLDAP and OpenDJ use).
+    NO_OPERATION = 16_654, "noOperation";
 }
 
 impl fmt::Display for ResultCode {

@@ -71,6 +71,7 @@ pub(super) fn directory_options(config: &Config, has_tls: bool) -> DirectoryOpti
             size_anonymous: if limits.anonymous_size == 0 { limits.size } else { limits.anonymous_size },
             time_s: limits.time_s,
             look_through: limits.lookthrough,
+            sort_bytes: limits.sort_bytes,
         },
         // A text that is no DN was refused before.
         default_search_base: Dn::parse(&server.default_search_base).ok().filter(|dn| !dn.is_root()),

@@ -6,12 +6,14 @@
 //!
 //! Not here: what a control does (the operation that it belongs to).
 
+mod combination;
+
 use super::assurance::{DurabilityRequest, TokenRequest, durability_request, token_request};
 use super::outcome::{OperationError, Outcome};
 use crate::model::{Filter, ResultCode};
 use crate::search::Subentries;
 use crate::wire::assurance::{DURABILITY, SESSION_TOKEN};
-use crate::wire::control::{self, PagedResults};
+use crate::wire::control::{self, ListView, PagedResults, SortKey};
 use crate::wire::sync::{SYNC_REQUEST, SyncRequest};
 use crate::wire::{Control, Controls};
 
@@ -21,6 +23,10 @@ pub const SUBENTRIES: &str = "1.3.6.1.4.1.4203.1.10.1";
 /// Every control that is served, for the root DSE.
 pub const SUPPORTED_CONTROLS: &[&str] = &[
     control::PAGED_RESULTS,
+    control::SORT_REQUEST,
+    control::SORT_RESPONSE,
+    control::LIST_VIEW_REQUEST,
+    control::LIST_VIEW_RESPONSE,
     control::ASSERTION,
     control::PRE_READ,
     control::POST_READ,
@@ -88,7 +94,15 @@ pub struct RequestControls {
     pub durability: Option<DurabilityRequest>,
     /// Whether a search finds entries whose name another one has.
     pub manage_conflicts: bool,
+    /// In which order entries come.
+    pub sort: Option<Vec<SortKey>>,
+    /// Which part of a sorted list is wanted.
+    pub list_view: Option<ListView>,
+    /// Which of [`SUPPORTED_CONTROLS`] came as critical: a bit for each.
+    critical: u64,
 }
+
+const _: () = assert!(SUPPORTED_CONTROLS.len() <= 64, "the set of critical controls has 64 bits");
 
 impl RequestControls {
     /// Reads the controls of a request of this kind.
@@ -104,8 +118,17 @@ impl RequestControls {
                     format!("the critical control {} is not served with this operation", printable(control.oid)),
                 ));
             }
+            if control.critical {
+                read.critical |= bit_of(control.oid);
+            }
         }
+        read.settle()?;
         Ok(read)
+    }
+
+    /// Whether the control came, and as critical.
+    pub fn is_critical(&self, oid: &str) -> bool {
+        self.critical & bit_of(oid) != 0
     }
 
     /// Whether the control is one of ours and belongs to the operation.
@@ -114,6 +137,7 @@ impl RequestControls {
         let belongs = match (control.oid, kind) {
             (_, Bind | Extended) => false,
             (control::PAGED_RESULTS | control::MANAGE_CONFLICTS | SUBENTRIES | SYNC_REQUEST, Search) => true,
+            (control::SORT_REQUEST | control::LIST_VIEW_REQUEST, Search) => true,
             (control::SHOW_DELETED, Modify | Search) => true,
             (control::MANAGE_DSA_IT | control::ASSERTION, Add | Compare | Delete | Modify | ModifyDn | Search) => true,
             (SESSION_TOKEN, Add | Compare | Delete | Modify | ModifyDn | Search) => true,
@@ -133,6 +157,8 @@ impl RequestControls {
                 let PagedResults { size, cookie } = PagedResults::decode(control.required_value()?)?;
                 self.paged = Some(Paging { size: size.unsigned_abs(), cookie: cookie.to_vec() });
             }
+            control::SORT_REQUEST => self.sort = Some(control::sort_keys(control.required_value()?)?),
+            control::LIST_VIEW_REQUEST => self.list_view = Some(ListView::decode(control.required_value()?)?),
             control::ASSERTION => {
                 self.assertion = Some(control::assertion_filter(control.required_value()?)?.into_owned());
             }
@@ -145,6 +171,11 @@ impl RequestControls {
         }
         Ok(true)
     }
+}
+
+/// The bit of a control in the set of critical ones.
+fn bit_of(oid: &str) -> u64 {
+    SUPPORTED_CONTROLS.iter().position(|known| *known == oid).map_or(0, |at| 1 << at)
 }
 
 fn selection(control: &Control<'_>) -> Outcome<Vec<String>> {

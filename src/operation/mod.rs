@@ -109,6 +109,7 @@ pub struct Directory {
     write_gate: ArcSwap<WriteGate>,
     acknowledgements: assurance::Known,
     held_back: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
+    sort_memory: search::SortMemory,
     started_ms: i64,
 }
 
@@ -128,6 +129,7 @@ impl Directory {
             write_gate: ArcSwap::default(),
             acknowledgements: assurance::Known::default(),
             held_back: Mutex::new(Vec::new()),
+            sort_memory: search::SortMemory::default(),
             started_ms,
         })
     }

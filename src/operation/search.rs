@@ -12,6 +12,10 @@
 //!
 //! Not here: the entries that are not in the tree (`virtual_entry`), how the cookie is kept (`paged`).
 
+mod form;
+mod ordered;
+mod sort;
+
 use super::access::{Access, Asker, Granted};
 use super::control::{RequestControls, RequestKind};
 use super::outcome::{OperationError, Outcome};
@@ -32,6 +36,10 @@ use crate::storage::EntryId;
 use crate::wire::assurance::SESSION_TOKEN;
 use crate::wire::sync::{SyncState, state_control};
 use crate::wire::{Controls, LdapResult, ResponseControl, ResponseKind, SearchEntry, SearchRequest, response};
+use form::Form;
+use ordered::{Order, Ordered, Sending};
+use sort::Gathered;
+pub(super) use sort::SortMemory;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,7 +87,11 @@ pub(super) struct Running {
     /// `None` between pages when it is too large to be kept.
     run: Option<SearchRun>,
     estimate: Estimate,
-    selection: Selection,
+    form: Form,
+    /// The order that entries are to come in.
+    order: Option<Box<Ordered>>,
+    /// What goes with the result besides.
+    response_controls: Vec<ResponseControl>,
     /// Entries sent, over all pages.
     sent: u64,
     sent_max: Option<u64>,
@@ -88,7 +100,6 @@ pub(super) struct Running {
     /// The entry that was found when the last page was full already.
     pending: Option<EntryId>,
     last: EntryId,
-    name: Vec<u8>,
     /// Entries go with a sync state.
     send_as: Option<SendAs>,
     /// Deleted entries are to be sent too, after all others.
@@ -163,7 +174,7 @@ impl Directory {
                 return Ok(State::Answered(paged::ended(id)));
             }
             running.deadline = deadline;
-            if running.run.is_none() {
+            if running.run.is_none() && running.order.is_none() {
                 let options = RunOptions { after: Some(running.last), ..running.options.clone() };
                 running.run = Some(SearchRun::new(view, running.base, Arc::clone(&running.filter), options)?);
                 running.pending = None;
@@ -191,6 +202,12 @@ impl Directory {
         if controls.paged.as_ref().is_some_and(|paging| paging.size == 0) {
             return Ok(State::Answered(paged::ended(id)));
         }
+        let (order, response_controls) = match Order::new(self, view, id, request, controls) {
+            Order::None => (None, Vec::new()),
+            Order::Kept(order) => (Some(order), Vec::new()),
+            Order::Unsorted(said) => (None, vec![said]),
+            Order::Refused(state) => return Ok(state),
+        };
         let filter = Arc::new(CompiledFilter::compile(view.catalog().schema(), &request.filter));
         let page = controls.paged.as_ref().map(|paging| Page {
             store: session.paged.clone(),
@@ -209,8 +226,8 @@ impl Directory {
             subentries: controls.subentries,
             conflicts: controls.manage_conflicts,
             lookthrough_max: limits.look_through.map(u64::from),
-            wanted: wanted.map(|wanted| wanted.saturating_add(1)),
-            ordered: page.is_some(),
+            wanted: wanted.filter(|_| order.is_none()).map(|wanted| wanted.saturating_add(1)),
+            ordered: page.is_some() && order.is_none(),
             ..RunOptions::new(request.scope)
         };
         let mut running = Box::new(Running {
@@ -221,14 +238,15 @@ impl Directory {
             options: run_options,
             estimate: Estimate { candidates: 0, indexed: true },
             run: None,
-            selection: Selection::new(view.catalog(), request.attributes.iter().copied(), request.types_only),
+            form: Form::new(Selection::new(view.catalog(), request.attributes.iter().copied(), request.types_only)),
+            order,
+            response_controls,
             sent: 0,
             sent_max: sent_max.map(u64::from),
             deadline,
             page,
             pending: None,
             last: EntryId::NONE,
-            name: Vec::with_capacity(96),
             send_as: None,
             show_deleted: controls.show_deleted && session.requester.is_administrator() && controls.sync.is_none(),
         });
@@ -328,8 +346,10 @@ impl SearchTask {
             Err(error) => error.as_result(),
         };
         let mut estimate = 0;
+        let mut more = Vec::new();
         let state = std::mem::replace(&mut self.state, State::Answered(Vec::new()));
         if let State::Running(running) = state {
+            more.clone_from(&running.response_controls);
             // How much there may be is known from indexes, which know no access rules.
             estimate = if running.asker.is_administrator() { running.estimate.candidates } else { 0 };
             if matches!(outcome, Ok(Pause::PageFull)) {
@@ -341,7 +361,7 @@ impl SearchTask {
         }
         let token = if self.wants_token { directory.token_control() } else { None };
         let paged = paged.then(|| paged::response(estimate, &cookie));
-        let controls: Vec<ResponseControl> = paged.into_iter().chain(token).collect();
+        let controls: Vec<ResponseControl> = paged.into_iter().chain(more).chain(token).collect();
         let result = failure.as_ref().map_or(result, OperationError::as_result);
         response::result(out, id, ResponseKind::SearchDone, &result, &controls);
         Progress::Done
@@ -417,7 +437,7 @@ impl Running {
     }
 
     pub(super) fn selection(&mut self) -> &mut Selection {
-        &mut self.selection
+        &mut self.form.selection
     }
 
     pub(super) fn send_as(&mut self, send_as: Option<SendAs>) {
@@ -428,7 +448,7 @@ impl Running {
     fn keep_in_step(&mut self) {
         self.options.ordered = true;
         self.deadline = None;
-        self.selection.leave_out_what_is_local();
+        self.form.selection.leave_out_what_is_local();
         if self.options.manage_dsa_it && self.options.subentries == Subentries::Hidden {
             self.options.subentries = Subentries::Included;
         }
@@ -459,7 +479,7 @@ impl Running {
     ) -> Outcome<Pause> {
         let snapshot = directory.dit.read()?;
         let view = snapshot.view();
-        self.selection.renew(view.catalog());
+        self.form.renew(view.catalog());
         let access = directory.access.renew(&directory.dit, &self.asker, view)?;
         let base = view.entry(self.base)?.filter(|_| !self.options.deref_in_searching);
         let below = |right| base.as_ref().and_then(|base| access.granted_below(base, right));
@@ -474,9 +494,23 @@ impl Running {
         if is_late(self.deadline) {
             return Ok(Pause::End(ResultCode::TIME_LIMIT_EXCEEDED, TIME_LIMIT));
         }
-        let Self {
-            run, selection, sent, sent_max, deadline, page, pending, last, name, filter, options, send_as, ..
-        } = self;
+        let granted = |entry: &Entry<'_>| match &read {
+            Some(granted) => granted.clone(),
+            None => access.granted(entry, Right::Read),
+        };
+        let sending = Sending {
+            directory,
+            view,
+            id,
+            gate: &gate,
+            granted: &granted,
+            form: &|form, entry, granted, out| form.send(view, &access, entry, granted, id, None, out),
+        };
+        if self.order.as_ref().is_some_and(|order| !order.is_gathering()) {
+            return self.send_in_order(&sending, out, bytes_max);
+        }
+        let Self { run, form, order, sent, sent_max, deadline, page, pending, last, filter, options, send_as, .. } =
+            self;
         let start = out.len();
         let mut until_clock = CLOCK_EVERY;
         let mut first = match pending.take() {
@@ -492,11 +526,25 @@ impl Running {
             };
             match step {
                 Step::Entry(entry) => {
-                    let granted = match &read {
-                        Some(granted) => granted.clone(),
-                        None => access.granted(&entry, Right::Read),
-                    };
+                    let granted = granted(&entry);
                     if !granted.for_anything() {
+                        continue;
+                    }
+                    if let Some(order) = order {
+                        match order.gather(view, &entry, &granted)? {
+                            Gathered::Yes => {}
+                            why => {
+                                drop(walk);
+                                return self.give_up_order(view, why);
+                            }
+                        }
+                        until_clock -= 1;
+                        if until_clock == 0 {
+                            until_clock = CLOCK_EVERY;
+                            if is_late(*deadline) {
+                                return Ok(Pause::End(ResultCode::TIME_LIMIT_EXCEEDED, TIME_LIMIT));
+                            }
+                        }
                         continue;
                     }
                     if sent_max.is_some_and(|most| *sent >= most) {
@@ -509,15 +557,11 @@ impl Running {
                         }
                         page.left -= 1;
                     }
-                    name.clear();
-                    view.write_dn(&entry, name)?;
                     let state = send_as.as_ref().map(|send_as| {
-                        selection.show_entry_csn(Some(send_as.entry_csn(entry.record.csn())));
+                        form.selection.show_entry_csn(Some(send_as.entry_csn(entry.record.csn())));
                         state_control(SyncState::Add, &entry.record.uuid().0)
                     });
-                    let mut pdu = SearchEntry::begin(out, id, name);
-                    selection.write(view, &entry, &granted, &mut pdu)?;
-                    pdu.finish(state.as_slice());
+                    form.send(view, &access, &entry, &granted, id, state, out)?;
                     *sent += 1;
                     *last = entry.id;
                     directory.metrics.entries_sent_total.increment();
@@ -537,6 +581,12 @@ impl Running {
                 }
                 Step::Done => {
                     drop(walk);
+                    if order.is_some() {
+                        return match self.put_in_order(view) {
+                            Some(pause) => Ok(pause),
+                            None => self.send_in_order(&sending, out, bytes_max),
+                        };
+                    }
                     return if self.show_deleted { self.send_deleted(directory, view, id, out) } else { END };
                 }
             }
@@ -557,7 +607,7 @@ impl Running {
     fn send_deleted(&mut self, directory: &Directory, view: View<'_>, id: i32, out: &mut Vec<u8>) -> Outcome<Pause> {
         let schema = view.catalog().schema();
         let base = view.dn_text(self.base)?.unwrap_or_default();
-        let Self { filter, selection, sent, sent_max, .. } = self;
+        let Self { filter, form, sent, sent_max, .. } = self;
         let mut is_over = false;
         deleted_entry::visit_former(view, &base, self.options.scope, &mut |entry| {
             if !evaluate_attributes(filter, schema, &entry.attributes).is_true() {
@@ -568,7 +618,7 @@ impl Running {
                 return Ok(false);
             }
             let mut pdu = SearchEntry::begin(out, id, entry.dn.as_bytes());
-            selection.write_attributes(schema, &entry.attributes, &mut pdu);
+            form.selection.write_attributes(schema, &entry.attributes, &mut pdu);
             pdu.finish(&[]);
             *sent += 1;
             directory.metrics.entries_sent_total.increment();
@@ -581,7 +631,7 @@ impl Running {
     fn keep(mut self: Box<Self>) -> Outcome<Vec<u8>> {
         let Some(page) = &self.page else { return Ok(Vec::new()) };
         let (store, fingerprint) = (page.store.clone(), page.fingerprint);
-        if self.estimate.candidates > KEPT_CANDIDATES_MAX && self.last != EntryId::NONE {
+        if self.order.is_none() && self.estimate.candidates > KEPT_CANDIDATES_MAX && self.last != EntryId::NONE {
             self.run = None;
         }
         store.put(self, fingerprint)

@@ -15,11 +15,14 @@ pub struct LimitsOptions {
     pub time_s: u32,
     /// `limits.look_through`: most candidates that a search without a fitting index may look at. 0: none.
     pub look_through: u32,
+    /// `limits.sort_bytes`: most bytes of sort keys that one sorted search may gather; all of them together may gather
+    /// four times as much.
+    pub sort_bytes: u32,
 }
 
 impl Default for LimitsOptions {
     fn default() -> Self {
-        Self { size: 1_000, size_anonymous: 100, time_s: 60, look_through: 5_000 }
+        Self { size: 1_000, size_anonymous: 100, time_s: 60, look_through: 5_000, sort_bytes: 64 * 1024 * 1024 }
     }
 }
 
@@ -82,7 +85,8 @@ mod tests {
 
     #[test]
     fn zero_is_no_limit() {
-        let options = LimitsOptions { size: 0, size_anonymous: 0, time_s: 0, look_through: 0 };
+        let options =
+            LimitsOptions { size: 0, size_anonymous: 0, time_s: 0, look_through: 0, ..LimitsOptions::default() };
         assert_eq!(options.for_search(&RequesterKind::Anonymous, 0, 0), SearchLimits::default());
         assert_eq!(options.for_search(&RequesterKind::Anonymous, 9, 9).size, Some(9));
     }

@@ -8,6 +8,22 @@
 //! - At most [`CONTROLS_MAX`] controls; none comes twice.
 //! - [`Controls::iter`] yields every control of the list: what could be lost was refused while decoding.
 
+mod order;
+mod persistent;
+mod reading;
+mod tracking;
+
+pub use order::{
+    LIST_VIEW_REQUEST, LIST_VIEW_RESPONSE, ListTarget, ListView, ListViewResult, SORT_KEYS_MAX, SORT_REQUEST,
+    SORT_RESPONSE, SortKey, sort_keys, sort_response,
+};
+pub use persistent::{ChangeType, ENTRY_CHANGE, PERSISTENT_SEARCH, PersistentSearch, entry_change};
+pub use reading::{
+    ACCOUNT_USABILITY, DEREFERENCE, Dereference, Dereferenced, EFFECTIVE_RIGHTS, EffectiveRights, MATCHED_VALUES,
+    Usability, dereference_response, dereferences, values_filter,
+};
+pub use tracking::{SESSION_TRACKING, SessionTracking};
+
 use std::fmt;
 
 use crate::model::Filter;
@@ -20,23 +36,36 @@ use super::{filter, search};
 /// Most controls of one request; real clients send three or four.
 pub const CONTROLS_MAX: usize = 16;
 
+/// Authorization identity, in a bind request (RFC 3829 3).
+pub const AUTHORIZATION_IDENTITY_REQUEST: &str = "2.16.840.1.113730.3.4.16";
+/// Authorization identity, in a bind response (RFC 3829 4).
+pub const AUTHORIZATION_IDENTITY_RESPONSE: &str = "2.16.840.1.113730.3.4.15";
 /// Assertion: act only if the entry matches a filter (RFC 4528).
 pub const ASSERTION: &str = "1.3.6.1.1.12";
+/// Don't use copy: only who holds the data itself may answer (RFC 6171).
+pub const DONT_USE_COPY: &str = "1.3.6.1.1.22";
 /// ManageDsaIT: referral entries are plain entries (RFC 3296).
 pub const MANAGE_DSA_IT: &str = "2.16.840.1.113730.3.4.2";
 /// Manage conflicts: entries whose name another one has are found like others. Ours; it has no value.
 pub const MANAGE_CONFLICTS: &str = "2.25.226734431000227364254570923804739913085.3.10";
+/// No operation: say what would come of the change, and do not make it (draft-zeilenga-ldap-noop).
+pub const NO_OPERATION: &str = "1.3.6.1.4.1.4203.1.10.2";
 /// Simple paged results (RFC 2696).
 pub const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
+/// Permissive modify: what is there is added without complaint, what is not is deleted so (MS-ADTS 3.1.1.3.4.1.8).
+pub const PERMISSIVE_MODIFY: &str = "1.2.840.113556.1.4.1413";
 /// Post-read: the entry as it is after the change (RFC 4527).
 pub const POST_READ: &str = "1.3.6.1.1.13.2";
 /// Pre-read: the entry as it was before the change (RFC 4527).
 pub const PRE_READ: &str = "1.3.6.1.1.13.1";
 /// Proxied authorization, version 2 (RFC 4370).
 pub const PROXIED_AUTHORIZATION: &str = "2.16.840.1.113730.3.4.18";
-
+/// Relax rules: an administrator writes what else only the server does (draft-zeilenga-ldap-relax).
+pub const RELAX_RULES: &str = "1.3.6.1.4.1.4203.666.5.12";
 /// Show deleted entries too (MS-ADTS 3.1.1.3.4.1.14).
 pub const SHOW_DELETED: &str = "1.2.840.113556.1.4.417";
+/// Tree delete: the entry and all below it (draft-armijo-ldap-treedelete).
+pub const TREE_DELETE: &str = "1.2.840.113556.1.4.805";
 
 /// One control of a request.
 #[derive(Clone, Copy, PartialEq, Eq)]

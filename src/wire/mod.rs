@@ -23,6 +23,7 @@ mod request;
 pub mod response;
 mod search;
 pub mod sync;
+pub mod transaction;
 mod update;
 
 #[cfg(test)]

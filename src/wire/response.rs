@@ -123,7 +123,7 @@ fn message(out: &mut Vec<u8>, id: i32, tag: u8, controls: &[ResponseControl], co
     writer.end(envelope);
 }
 
-fn append_controls(writer: &mut Writer<'_>, controls: &[ResponseControl]) {
+pub(super) fn append_controls(writer: &mut Writer<'_>, controls: &[ResponseControl]) {
     if controls.is_empty() {
         return;
     }

@@ -25,6 +25,7 @@ mod monitor;
 mod operational_attributes;
 mod result_codes;
 mod rfc2696_paged;
+mod rfc2891_sort;
 mod rfc3062_password_modify;
 mod rfc3296_manage_dsa_it;
 mod rfc3909_cancel;
@@ -47,6 +48,7 @@ mod rfc4533_sync;
 mod sasl_external;
 mod shutdown_notice;
 mod starttls;
+mod virtual_list_view;
 
 /// Where the people of the usual data are.
 const PEOPLE: &str = "ou=people,dc=example,dc=com";

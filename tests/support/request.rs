@@ -36,6 +36,40 @@ impl Control {
         Self::critical(oid, Some(sequence(&attributes.iter().map(octets).collect::<Vec<_>>())))
     }
 
+    /// RFC 2891; `-name` is in reverse order, `name:rule` by that rule.
+    pub(crate) fn sort(keys: &[&str]) -> Self {
+        let key = |key: &&str| {
+            let reverse = key.starts_with('-');
+            let (name, rule) = match key.trim_start_matches('-').split_once(':') {
+                Some((name, rule)) => (name, Some(rule)),
+                None => (key.trim_start_matches('-'), None),
+            };
+            let mut parts = vec![octets(name)];
+            parts.extend(rule.map(|rule| tlv(0x80, rule.as_bytes())));
+            parts.extend(reverse.then(|| tlv(0x81, &[0xFF])));
+            sequence(&parts)
+        };
+        Self::critical(super::oid::SORT_REQUEST, Some(sequence(&keys.iter().map(key).collect::<Vec<_>>())))
+    }
+
+    /// VLV draft: around the place `offset` of a list believed to be `count` long.
+    pub(crate) fn view_at(before: i64, after: i64, offset: i64, count: i64) -> Self {
+        let place = constructed(0xA0, &[integer(offset), integer(count)]);
+        Self::critical(super::oid::VLV_REQUEST, Some(sequence(&[integer(before), integer(after), place])))
+    }
+
+    /// VLV draft: around the first entry at or behind `value`.
+    pub(crate) fn view_of(before: i64, after: i64, value: &str) -> Self {
+        let value = tlv(0x81, value.as_bytes());
+        Self::critical(super::oid::VLV_REQUEST, Some(sequence(&[integer(before), integer(after), value])))
+    }
+
+    /// The same, but passed over where it is not served.
+    pub(crate) fn optional(mut self) -> Self {
+        self.critical = false;
+        self
+    }
+
     /// RFC 3296.
     pub(crate) fn manage_dsa_it() -> Self {
         Self::critical(super::oid::MANAGE_DSA_IT, None)

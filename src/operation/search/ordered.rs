@@ -1,0 +1,314 @@
+//! Searches whose entries come in an order (RFC 2891), whole, by pages, or as a view of a list
+//! (draft-ietf-ldapext-ldapv3-vlv-09).
+//!
+//! All entries found are gathered as sort keys and numbers; then they are sent in order, each looked at again, as
+//! other steps than the one that found it may send it. No index has to be set up for a list view. What cannot be sorted
+//! is, as RFC 2891 2 has it, refused where the client insists (the control was critical) and else sent unsorted, with
+//! the reason in the sort response.
+//!
+//! Invariants
+//! - A place in a list and the length of a list count entries that the requester may see, and no others.
+
+use super::sort::{Gathered, Reservation, Sorter, Sorting, Unsortable};
+use super::{Form, Pause, Running, State};
+use crate::dit::{Entry, View};
+use crate::model::ResultCode;
+use crate::operation::access::Granted;
+use crate::operation::control::RequestControls;
+use crate::operation::outcome::Outcome;
+use crate::operation::{Directory, paged};
+use crate::search::{AttributeGate, evaluate};
+use crate::storage::EntryId;
+use crate::wire::control::{ListTarget, ListView, ListViewResult, SORT_REQUEST, sort_response};
+use crate::wire::{LdapResult, ResponseControl, ResponseKind, SearchRequest, response};
+
+/// Bytes of a list view's context id.
+const CONTEXT_BYTES: usize = 16;
+
+enum Stage {
+    /// Entries are gathered.
+    Gathering(Sorter),
+    /// They are sent, from place `at` on.
+    Sending { ids: Vec<EntryId>, at: usize, _reserved: Reservation },
+}
+
+/// See the module.
+pub(super) struct Ordered {
+    sorting: Sorting,
+    /// Whether the client rather has nothing than something unsorted.
+    insists: bool,
+    list: Option<ListView>,
+    context: [u8; CONTEXT_BYTES],
+    stage: Stage,
+}
+
+/// What a search's order came to.
+pub(super) enum Order {
+    /// None was asked for.
+    None,
+    /// It will be kept.
+    Kept(Box<Ordered>),
+    /// It cannot be kept; the response says why.
+    Unsorted(ResponseControl),
+    /// The search is answered with that.
+    Refused(State),
+}
+
+impl Order {
+    /// Reads the sort and list view controls.
+    pub(super) fn new(
+        directory: &Directory,
+        view: View<'_>,
+        id: i32,
+        request: &SearchRequest<'_>,
+        controls: &RequestControls,
+    ) -> Self {
+        let refuse = |code, text, controls: &[ResponseControl]| {
+            let mut out = Vec::new();
+            response::result(&mut out, id, ResponseKind::SearchDone, &LdapResult::new(code, text), controls);
+            Self::Refused(State::Answered(out))
+        };
+        let Some(keys) = &controls.sort else {
+            return match controls.list_view {
+                Some(_) => refuse(LIST_ERROR, NO_SORT, &[failed(ResultCode::SORT_CONTROL_MISSING)]),
+                None => Self::None,
+            };
+        };
+        let sorting = match Sorting::new(view.catalog().schema(), keys) {
+            Ok(sorting) => sorting,
+            Err(Unsortable { code, attribute }) => {
+                let said = sort_response(code, Some(&attribute));
+                return if controls.list_view.is_some() {
+                    refuse(LIST_ERROR, UNSORTABLE, &[said, failed(ResultCode::INAPPROPRIATE_MATCHING)])
+                } else if controls.is_critical(SORT_REQUEST) {
+                    refuse(ResultCode::UNAVAILABLE_CRITICAL_EXTENSION, UNSORTABLE, &[said])
+                } else {
+                    Self::Unsorted(said)
+                };
+            }
+        };
+        let context = paged::fingerprint(request, controls).to_be_bytes();
+        if controls.list_view.as_ref().and_then(|list| list.context.as_ref()).is_some_and(|given| *given != context) {
+            let said = [sort_response(ResultCode::SUCCESS, None), failed(ResultCode::UNWILLING_TO_PERFORM)];
+            return refuse(LIST_ERROR, OTHER_LIST, &said);
+        }
+        let bytes_max = directory.options().limits.sort_bytes as usize;
+        Self::Kept(Box::new(Ordered {
+            sorting,
+            insists: controls.is_critical(SORT_REQUEST),
+            list: controls.list_view.clone(),
+            context,
+            stage: Stage::Gathering(Sorter::new(&directory.sort_memory, bytes_max)),
+        }))
+    }
+}
+
+const LIST_ERROR: ResultCode = ResultCode::VIRTUAL_LIST_VIEW_ERROR;
+const NO_SORT: &str = "a list view needs a sort control beside it";
+const UNSORTABLE: &str =
+    "entries cannot be sorted so; the sort response names the attribute, and cn=subschema the rules";
+const OTHER_LIST: &str = "the context id is of another list; begin without one";
+const OUTSIDE: &str = "the offset is outside the list: places are counted from 1 to the length given beside it";
+const NO_SUCH_VALUE: &str = "the value asked for breaks the ordering rule of the first sort key";
+const TOO_MUCH: &str = "more entries match than may be sorted (limits.sort_bytes); ask a narrower question";
+const BUSY: &str = "other searches are sorting all that memory allows; try again";
+
+/// A list view that came to nothing.
+fn failed(code: ResultCode) -> ResponseControl {
+    ListViewResult { position: 0, count: 0, code, context: None }.control()
+}
+
+impl Ordered {
+    pub(super) fn is_gathering(&self) -> bool {
+        matches!(self.stage, Stage::Gathering(_))
+    }
+
+    /// Takes an entry that was found.
+    pub(super) fn gather(&mut self, view: View<'_>, entry: &Entry<'_>, granted: &Granted) -> Outcome<Gathered> {
+        let Stage::Gathering(sorter) = &mut self.stage else { return Ok(Gathered::Yes) };
+        sorter.take(entry.id, |keys| self.sorting.append(view, entry, granted, keys))
+    }
+
+    /// All is gathered. `most`: entries that will be sent at most. Returns the response controls; an error where the
+    /// view asked for is none of this list.
+    fn finish(&mut self, view: View<'_>, most: Option<u64>) -> Result<Vec<ResponseControl>, Refusal> {
+        let sorted = sort_response(ResultCode::SUCCESS, None);
+        let Stage::Gathering(sorter) = &mut self.stage else { return Ok(vec![sorted]) };
+        sorter.sort();
+        let count = sorter.len();
+        let (range, controls) = match &self.list {
+            None => {
+                let most = most.map_or(count, |most| usize::try_from(most).unwrap_or(usize::MAX).saturating_add(1));
+                (0..count.min(most), vec![sorted])
+            }
+            Some(list) => {
+                let refused = |code, text| (LIST_ERROR, text, vec![sorted.clone(), failed(code)]);
+                let place = match &list.target {
+                    ListTarget::Offset { offset, count: believed } => place_of(*offset, *believed, count)
+                        .ok_or_else(|| refused(ResultCode::OFFSET_RANGE_ERROR, OUTSIDE))?,
+                    ListTarget::Value(value) => {
+                        let beginning = self.sorting.beginning(view.catalog().schema(), value);
+                        let beginning =
+                            beginning.ok_or_else(|| refused(ResultCode::INAPPROPRIATE_MATCHING, NO_SUCH_VALUE))?;
+                        if count == 0 { 0 } else { sorter.before(&beginning) + 1 }
+                    }
+                };
+                let at = place.saturating_sub(1);
+                let range =
+                    at.saturating_sub(list.before as usize)..count.min(at.saturating_add(list.after as usize + 1));
+                let result = ListViewResult {
+                    position: u32::try_from(place).unwrap_or(u32::MAX),
+                    count: u32::try_from(count).unwrap_or(u32::MAX),
+                    code: ResultCode::SUCCESS,
+                    context: Some(self.context.to_vec()),
+                };
+                (range, vec![sorted.clone(), result.control()])
+            }
+        };
+        let sorter = std::mem::replace(sorter, Sorter::new(&Default::default(), 0));
+        let (ids, reserved) = sorter.into_entries(range);
+        self.stage = Stage::Sending { ids, at: 0, _reserved: reserved };
+        Ok(controls)
+    }
+}
+
+/// Code, text and controls of a search that ends without entries.
+type Refusal = (ResultCode, &'static str, Vec<ResponseControl>);
+
+/// The place that a client means which believes the list to be `believed` long (VLV draft 6.1), from 1; 0 in an empty list.
+fn place_of(offset: u32, believed: u32, count: usize) -> Option<usize> {
+    if offset == 0 || (believed != 0 && offset > believed) {
+        return None;
+    }
+    let place = match (offset, believed) {
+        (1, _) => 1,
+        (offset, 0) => offset as usize,
+        (offset, believed) => {
+            let place = u128::from(offset) * count as u128 / u128::from(believed);
+            usize::try_from(place).unwrap_or(usize::MAX).max(1)
+        }
+    };
+    Some(place.min(count))
+}
+
+/// What a step of sending needs of the snapshot at hand.
+pub(super) struct Sending<'s, 'v> {
+    pub(super) directory: &'s Directory,
+    pub(super) view: View<'v>,
+    pub(super) id: i32,
+    pub(super) gate: &'s dyn AttributeGate,
+    pub(super) granted: &'s dyn Fn(&Entry<'v>) -> Granted,
+    pub(super) form: &'s dyn Fn(&mut Form, &Entry<'v>, &Granted, &mut Vec<u8>) -> Outcome<()>,
+}
+
+impl Running {
+    /// One entry more than may be gathered: the search goes on unsorted, or ends.
+    pub(super) fn give_up_order(&mut self, view: View<'_>, why: Gathered) -> Outcome<Pause> {
+        let Some(order) = self.order.take() else { return Ok(Pause::Budget) };
+        let (code, text) = match why {
+            Gathered::Busy => (ResultCode::BUSY, BUSY),
+            _ => (ResultCode::ADMIN_LIMIT_EXCEEDED, TOO_MUCH),
+        };
+        self.response_controls = vec![sort_response(code, None)];
+        if order.list.is_some() {
+            self.response_controls.push(failed(code));
+            return Ok(Pause::End(LIST_ERROR, text));
+        }
+        if order.insists {
+            return Ok(Pause::End(ResultCode::UNAVAILABLE_CRITICAL_EXTENSION, text));
+        }
+        self.options.ordered = self.page.is_some();
+        self.plan(view)?;
+        Ok(Pause::Budget)
+    }
+
+    /// All entries are gathered: they are put in order.
+    pub(super) fn put_in_order(&mut self, view: View<'_>) -> Option<Pause> {
+        let order = self.order.as_mut()?;
+        match order.finish(view, self.sent_max.filter(|_| self.page.is_none())) {
+            Ok(controls) => {
+                self.response_controls = controls;
+                self.run = None;
+                None
+            }
+            Err((code, text, controls)) => {
+                self.response_controls = controls;
+                Some(Pause::End(code, text))
+            }
+        }
+    }
+
+    /// Sends entries in their order.
+    pub(super) fn send_in_order(
+        &mut self,
+        sending: &Sending<'_, '_>,
+        out: &mut Vec<u8>,
+        bytes_max: usize,
+    ) -> Outcome<Pause> {
+        let pause = self.send_gathered(sending, out, bytes_max)?;
+        let is_list = self.order.as_ref().is_some_and(|order| order.list.is_some());
+        match pause {
+            // Deleted entries have no place in an order.
+            Pause::End(ResultCode::SUCCESS, _) if self.show_deleted && !is_list => {
+                self.send_deleted(sending.directory, sending.view, sending.id, out)
+            }
+            pause => Ok(pause),
+        }
+    }
+
+    fn send_gathered(&mut self, sending: &Sending<'_, '_>, out: &mut Vec<u8>, bytes_max: usize) -> Outcome<Pause> {
+        let Self { order, form, filter, sent, sent_max, page, .. } = self;
+        let Some(Stage::Sending { ids, at, .. }) = order.as_mut().map(|order| &mut order.stage) else {
+            return Ok(Pause::End(ResultCode::SUCCESS, ""));
+        };
+        let start = out.len();
+        while let Some(id) = ids.get(*at) {
+            if out.len() - start >= bytes_max {
+                return Ok(Pause::Budget);
+            }
+            let entry = sending.view.entry(*id)?;
+            let granted = entry.as_ref().map(|entry| (sending.granted)(entry));
+            let (Some(entry), Some(granted)) = (entry, granted.filter(Granted::for_anything)) else {
+                *at += 1;
+                continue;
+            };
+            if !evaluate(filter, sending.view, &entry, sending.gate)?.is_true() {
+                *at += 1;
+                continue;
+            }
+            if sent_max.is_some_and(|most| *sent >= most) {
+                return Ok(Pause::End(ResultCode::SIZE_LIMIT_EXCEEDED, super::SIZE_LIMIT));
+            }
+            if let Some(page) = page {
+                if page.left == 0 {
+                    return Ok(Pause::PageFull);
+                }
+                page.left -= 1;
+            }
+            (sending.form)(form, &entry, &granted, out)?;
+            *at += 1;
+            *sent += 1;
+            sending.directory.metrics.entries_sent_total.increment();
+        }
+        Ok(Pause::End(ResultCode::SUCCESS, ""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place_of;
+
+    /// VLV draft 6.1: first and last are meant exactly, in between it is a proportion.
+    #[test]
+    fn a_place_is_scaled_to_the_list_as_it_is() {
+        assert_eq!(place_of(1, 0, 10), Some(1));
+        assert_eq!(place_of(7, 0, 10), Some(7));
+        assert_eq!(place_of(99, 0, 10), Some(10));
+        assert_eq!(place_of(50, 100, 10), Some(5));
+        assert_eq!(place_of(100, 100, 10), Some(10));
+        assert_eq!(place_of(2, 1_000, 10), Some(1));
+        assert_eq!(place_of(1, 1, 0), Some(0));
+        assert_eq!((place_of(0, 0, 10), place_of(0, 5, 10), place_of(6, 5, 10)), (None, None, None));
+        assert_eq!(place_of(u32::MAX, u32::MAX, usize::MAX), Some(usize::MAX));
+    }
+}

@@ -1,0 +1,187 @@
+//! Virtual list views: draft-ietf-ldapext-ldapv3-vlv-09. No index has to be set up for them.
+
+use crate::rfc2891_sort::{in_order, people, sorted};
+use crate::support::ber::{Element, integer, octets, sequence, tlv};
+use crate::support::client::{Client, Found};
+use crate::support::request::{Control, Search};
+use crate::support::server::{Server, Subject};
+use crate::support::{code, oid};
+use crate::{PEOPLE, add_person};
+
+const BY_SURNAME: &str = "sn:caseIgnoreOrderingMatch";
+
+/// Target position, content count, result.
+#[track_caller]
+fn view(found: &Found) -> (i64, i64, i64) {
+    let value = Element::whole(&found.outcome.control(oid::VLV_RESPONSE)).expect("BER");
+    let parts = value.children().expect("BER");
+    (parts[0].number(), parts[1].number(), parts[2].number())
+}
+
+#[track_caller]
+fn context(found: &Found) -> Vec<u8> {
+    let value = Element::whole(&found.outcome.control(oid::VLV_RESPONSE)).expect("BER");
+    value.children().expect("BER")[3].content.clone()
+}
+
+/// Ten people with surnames b, d, f … t.
+fn ten(name: &str) -> (Client, String) {
+    let letters = ["t", "b", "r", "d", "p", "f", "n", "h", "l", "j"];
+    let list: Vec<(&str, &str, &[&str])> = letters.iter().map(|letter| (*letter, *letter, &[][..])).collect();
+    people(name, &list)
+}
+
+fn look(client: &mut Client, branch: &str, view: Control) -> Found {
+    client.with(Control::sort(&[BY_SURNAME])).with(view).search(&Search::subtree(branch, "(uid=*)"))
+}
+
+#[test]
+fn by_offset_the_window_stands_around_the_place() {
+    let (mut client, branch) = ten("vlv-offset");
+    let found = look(&mut client, &branch, Control::view_at(1, 2, 4, 0)).expect(code::SUCCESS);
+    assert_eq!((in_order(&found).join(""), view(&found)), ("fhjl".to_owned(), (4, 10, 0)));
+    let found = look(&mut client, &branch, Control::view_at(5, 1, 1, 0)).expect(code::SUCCESS);
+    assert_eq!((in_order(&found).join(""), view(&found)), ("bd".to_owned(), (1, 10, 0)));
+    let found = look(&mut client, &branch, Control::view_at(2, 5, 10, 10)).expect(code::SUCCESS);
+    assert_eq!((in_order(&found).join(""), view(&found)), ("prt".to_owned(), (10, 10, 0)));
+    assert_eq!(sorted(&found).0, 0);
+}
+
+/// VLV draft 6.1: the place is scaled from the length that the client believes in.
+#[test]
+fn an_offset_is_scaled_from_the_length_that_the_client_believes_in() {
+    let (mut client, branch) = ten("vlv-scaled");
+    let found = look(&mut client, &branch, Control::view_at(0, 0, 50, 100)).expect(code::SUCCESS);
+    assert_eq!((in_order(&found).join(""), view(&found)), ("j".to_owned(), (5, 10, 0)));
+    let found = look(&mut client, &branch, Control::view_at(0, 0, 100, 100)).expect(code::SUCCESS);
+    assert_eq!((in_order(&found).join(""), view(&found)), ("t".to_owned(), (10, 10, 0)));
+}
+
+#[test]
+fn by_value_the_window_stands_around_the_first_at_or_behind_it() {
+    let (mut client, branch) = ten("vlv-value");
+    for (value, window, position) in [("G", "fhj", 4), ("h", "fhj", 4), ("a", "bd", 1), ("t", "rt", 10), ("z", "t", 11)]
+    {
+        let found = look(&mut client, &branch, Control::view_of(1, 1, value)).expect(code::SUCCESS);
+        assert_eq!((in_order(&found).join("").as_str(), view(&found)), (window, (position, 10, 0)), "{value}");
+    }
+}
+
+/// In reverse order "at or behind" is at or below the value.
+#[test]
+fn by_value_in_reverse_order() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = ten("vlv-reverse");
+    let keys = || Control::sort(&["-sn"]);
+    let search = Search::subtree(&branch, "(uid=*)");
+    let found = client.with(keys()).with(Control::view_of(1, 1, "g")).search(&search).expect(code::SUCCESS);
+    assert_eq!((in_order(&found).join(""), view(&found)), ("hfd".to_owned(), (8, 10, 0)));
+}
+
+/// An address book that types ahead: a new letter is a new target in the same list, which may have changed meanwhile.
+#[test]
+fn the_list_is_as_it_is_now() {
+    let (mut client, branch) = ten("vlv-now");
+    let found = look(&mut client, &branch, Control::view_at(0, 0, 1, 0)).expect(code::SUCCESS);
+    assert_eq!(view(&found), (1, 10, 0));
+    add_person(&mut client, &branch, "new");
+    if Subject::current().is_slapd() {
+        // It keeps the list of a connection.
+        return;
+    }
+    let found = look(&mut client, &branch, Control::view_of(0, 0, "person")).expect(code::SUCCESS);
+    assert_eq!((in_order(&found).join(""), view(&found)), ("new".to_owned(), (9, 11, 0)));
+}
+
+#[test]
+fn an_empty_list_has_no_places() {
+    let mut client = Server::shared().admin();
+    let search = Search::subtree(PEOPLE, "(uid=nobody)");
+    for target in [Control::view_at(3, 3, 1, 0), Control::view_of(3, 3, "a")] {
+        let found = client.with(Control::sort(&[BY_SURNAME])).with(target).search(&search);
+        assert!(found.entries.is_empty());
+        if !Subject::current().is_slapd() {
+            assert_eq!((found.outcome.code, view(&found)), (code::SUCCESS, (0, 0, 0)));
+        }
+    }
+}
+
+/// VLV draft 6.2, 7: places are counted from 1 to the length given.
+#[test]
+fn places_outside_the_list_are_a_range_error() {
+    let (mut client, branch) = ten("vlv-range");
+    for (offset, count) in [(11, 10), (0, 10)] {
+        let found = look(&mut client, &branch, Control::view_at(0, 1, offset, count));
+        if !Subject::current().is_slapd() {
+            assert_eq!(found.outcome.code, code::VIRTUAL_LIST_VIEW_ERROR);
+            assert_eq!(view(&found).2, i64::from(code::OFFSET_RANGE_ERROR));
+            assert!(found.entries.is_empty());
+        }
+    }
+}
+
+/// VLV draft 5: a list has an order.
+#[test]
+fn a_view_without_a_sort_is_refused() {
+    let mut client = Server::shared().admin();
+    let found = client.with(Control::view_at(0, 1, 1, 0)).search(&Search::base(PEOPLE).scope(1));
+    assert!(found.outcome.code != code::SUCCESS && found.entries.is_empty());
+    if !Subject::current().is_slapd() {
+        assert_eq!(view(&found).2, i64::from(code::SORT_CONTROL_MISSING));
+    }
+    let unsortable = Control::sort(&["noSuchAttribute"]);
+    let found = client.with(unsortable).with(Control::view_at(0, 1, 1, 0)).search(&Search::base(PEOPLE).scope(1));
+    assert!(found.outcome.code != code::SUCCESS && found.entries.is_empty());
+}
+
+/// VLV draft 6.2: the context id says which list is meant.
+#[test]
+fn a_context_id_is_of_one_list() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = ten("vlv-context");
+    let with_context = |id: &[u8]| {
+        let value = sequence(&[integer(0), integer(1), tlv(0x81, b"b"), octets(id)]);
+        Control::critical(oid::VLV_REQUEST, Some(value))
+    };
+    let found = look(&mut client, &branch, Control::view_at(0, 0, 1, 0)).expect(code::SUCCESS);
+    let id = context(&found);
+    let found = look(&mut client, &branch, with_context(&id)).expect(code::SUCCESS);
+    assert_eq!(in_order(&found).join(""), "bd");
+    let other = client.with(Control::sort(&["uid"])).with(with_context(&id));
+    let other = other.search(&Search::subtree(&branch, "(uid=*)"));
+    assert_eq!((other.outcome.code, other.entries.len()), (code::VIRTUAL_LIST_VIEW_ERROR, 0));
+    assert_eq!(look(&mut client, &branch, with_context(b"nonsense")).outcome.code, code::VIRTUAL_LIST_VIEW_ERROR);
+}
+
+/// Two ways to cut a list into parts do not go together.
+#[test]
+fn pages_and_views_do_not_go_together() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = ten("vlv-paged");
+    let search = Search::subtree(&branch, "(uid=*)");
+    let ask = |client: &mut Client, paged: Control| {
+        client.with(Control::sort(&["sn"])).with(Control::view_at(0, 2, 1, 0)).with(paged).search(&search)
+    };
+    assert_eq!(ask(&mut client, Control::paged(2, b"")).outcome.code, code::UNWILLING_TO_PERFORM);
+    let found = ask(&mut client, Control::paged(2, b"").optional()).expect(code::SUCCESS);
+    assert_eq!(found.entries.len(), 3);
+}
+
+#[test]
+fn a_broken_view_is_a_protocol_error() {
+    let server = Server::shared();
+    for value in [None, Some(vec![]), Some(b"\x30\x00".to_vec()), Some(b"\x30\x06\x02\x01\xFF\x02\x01\x00".to_vec())] {
+        let mut client = server.admin();
+        let control = Control::critical(oid::VLV_REQUEST, value);
+        let id = client.with(Control::sort(&[BY_SURNAME])).with(control).send(&Search::base(PEOPLE).encode());
+        if let Some(message) = client.receive_for(id) {
+            assert_ne!(message.operation.tag, 0x64, "an entry for a broken view");
+        }
+    }
+}
