@@ -10,6 +10,7 @@
 //! - A reload takes all of the new settings that can be taken, or, when one of them is wrong, none.
 
 mod background;
+mod orders;
 mod replication;
 mod settings;
 

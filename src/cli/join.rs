@@ -81,18 +81,24 @@ pub fn run(args: &JoinArgs, output: &Output) -> Result<ExitCode, CliError> {
         .create(directory)
         .map_err(|error| CliError::file(directory, &error))?;
     let _lock = DataLock::acquire(directory, LockUse::Replacing("join"))?;
-    become_member(&token, &config)?;
+    let data = directory.display();
+    if become_member(&token, &config)? == Standing::Member {
+        let text =
+            format!("{data} is a member of that cluster already.\n\nServe it with:\n  entente serve --data {data}");
+        output.report(&json!({ "data": data.to_string(), "member": true }), || text)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     write_settings(args, &config)?;
     let mut progress = Progress::new(None, false);
     progress.stage("waiting for the member that invited");
     let done = with_service(&config, async |service| follow(service, &mut progress).await)?;
     progress.finish();
     let entries = finish(&config)?;
-    let data = directory.display();
     output.report(
         &json!({
             "data": data.to_string(),
             "entries": entries,
+            "received": done.received,
             "digest": format!("{:032x}", done.status.digest.sum),
             "node": done.status.node.to_string(),
             "verified": done.equal,
@@ -113,30 +119,51 @@ pub fn run(args: &JoinArgs, output: &Output) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// How far the folder is after the invitation was taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// The content is to come, or the rest of it.
+    Joining,
+    /// It was a member of the cluster before, with all of its content.
+    Member,
+}
+
 /// Takes the invitation, unless that was done before.
-fn become_member(token: &Token, config: &Config) -> Result<(), CliError> {
+fn become_member(token: &Token, config: &Config) -> Result<Standing, CliError> {
     let directory = &config.server.data_dir;
-    let fresh = !directory.join("data.mdb").exists();
-    if fresh && Clock::system().wall_ms() / 1000 >= token.expires_s {
+    let is_new = !directory.join("data.mdb").exists();
+    if is_new && Clock::system().wall_ms() / 1000 >= token.expires_s {
         return Err(CliError::new("the invitation has expired; make another with: entente invite"));
     }
     let dit = Dit::open(config.dit_options(), config.load_schema()?, Clock::system())?;
-    let (node, stored, joining) = {
+    let (node, stored, joining, entries) = {
         let snapshot = dit.read()?;
         let view = snapshot.view();
         let stored = view.reader().meta(MetaName::Member)?.map(<[u8]>::to_vec);
         let joining = view.reader().meta(MetaName::Join)?.map(<[u8]>::to_vec);
-        (membership::node_id(view)?, stored, joining)
+        (membership::node_id(view)?, stored, joining, view.reader().count(Table::Id2Entry)?)
     };
     let identity = stored.as_deref().map(Identity::decode).transpose().map_err(failed)?;
+    let is_of = |identity: &Identity| {
+        identity.is_certified() && membership::authority_fingerprint(identity.authority()) == token.authority
+    };
     match (&identity, joining) {
-        (Some(_), Some(members)) if !members.is_empty() && members != PREPARED => {
-            tell("going on with the join that was begun before");
-            return Ok(());
+        (Some(identity), Some(members)) if !members.is_empty() && members != PREPARED => {
+            if !is_of(identity) {
+                return Err(CliError::new(format!(
+                    "{} is about to join another cluster; choose another folder",
+                    directory.display()
+                )));
+            }
+            tell(&format!("going on with the join that was begun before: {entries} entries are here"));
+            return Ok(Standing::Joining);
         }
+        (Some(identity), None) if is_of(identity) => return Ok(Standing::Member),
+        (Some(identity), Some(members)) if members.is_empty() && is_of(identity) => return Ok(Standing::Member),
         // Refused or interrupted before: asked again.
         (Some(_), Some(members)) if members == PREPARED => {}
-        _ if fresh => {}
+        // Interrupted before it had a name.
+        (None, None) if entries == 0 => {}
         _ => {
             return Err(CliError::new(format!(
                 "{} holds a directory already; choose another folder, or remove this one if it may go",
@@ -167,7 +194,7 @@ fn become_member(token: &Token, config: &Config) -> Result<(), CliError> {
         writing.put_meta(MetaName::Member, &identity.encode())?;
         writing.put_meta(MetaName::Join, &members)
     })?;
-    Ok(())
+    Ok(Standing::Joining)
 }
 
 /// Stands for the members before they are known.
@@ -191,13 +218,15 @@ fn ask(
 struct Done {
     status: crate::replication::Status,
     equal: bool,
+    /// Entries that came now, and were not here from before.
+    received: u64,
     seconds: f64,
 }
 
 /// Follows the content as it comes, until it is whole and was compared.
 async fn follow(service: &Service, progress: &mut Progress) -> Result<Done, CliError> {
     let clock = Clock::system();
-    let (mut moved_at, mut moved) = (Duration::ZERO, (0, 0));
+    let (mut moved_at, mut moved, mut received) = (Duration::ZERO, (0, 0), 0);
     let mut whole_at = None;
     let mut is_staged = false;
     loop {
@@ -212,13 +241,14 @@ async fn follow(service: &Service, progress: &mut Progress) -> Result<Done, CliE
                 progress.total(total);
             }
             progress.advance(exchange.entries);
+            received = received.max(exchange.entries);
         }
         let state = (report.status.digest.count, report.status.applied_total);
         if state != moved {
             (moved, moved_at) = (state, now);
         }
         match judge(&report) {
-            Judged::Equal => return Ok(done(report, true, now)),
+            Judged::Equal => return Ok(done(report, true, received, now)),
             Judged::Different => {
                 return Err(CliError::new(
                     "the content came over, but its digest is not that of the other members: this must not happen. Remove \
@@ -228,7 +258,7 @@ async fn follow(service: &Service, progress: &mut Progress) -> Result<Done, CliE
             Judged::Whole => {
                 let since = *whole_at.get_or_insert(now);
                 if now.saturating_sub(since).as_secs() >= EQUAL_S {
-                    return Ok(done(report, false, now));
+                    return Ok(done(report, false, received, now));
                 }
             }
             Judged::Coming if now.saturating_sub(moved_at).as_secs() >= STALLED_S => {
@@ -245,8 +275,8 @@ async fn follow(service: &Service, progress: &mut Progress) -> Result<Done, CliE
     }
 }
 
-fn done(report: Report, equal: bool, now: Duration) -> Done {
-    Done { status: report.status, equal, seconds: now.as_secs_f64() }
+fn done(report: Report, equal: bool, received: u64, now: Duration) -> Done {
+    Done { status: report.status, equal, received, seconds: now.as_secs_f64() }
 }
 
 enum Judged {

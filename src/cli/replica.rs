@@ -4,6 +4,7 @@ use super::conflicts::{self, ConflictsArgs};
 use super::data::DataArgs;
 use super::order::order;
 use super::output::{CliError, Output};
+use crate::schema::time::format_generalized_time;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -30,14 +31,38 @@ enum ReplicaCommand {
         /// Seconds to wait for members that are catching up
         #[arg(long, value_name = "SECONDS", default_value_t = 10)]
         wait: u64,
+        /// Also reckon count and digest of each suffix here; reads every entry
+        #[arg(long)]
+        digests: bool,
+    },
+    /// Say where a member is reached, when it and the others have moved and cannot tell each other
+    #[command(after_help = "Example:\n  entente replica address --data /var/lib/entente ldap3 ldap3.example.org:7636")]
+    Address {
+        #[command(flatten)]
+        member: MemberArgs,
+        /// HOST:PORT, one or more; holds until the member says itself where it is
+        #[arg(value_name = "ADDRESS", required = true)]
+        addresses: Vec<String>,
     },
     /// Have a member leave for good; its changes stay
+    ///
+    /// A member that can be heard takes no further changes, hands over what it has and then leaves by itself. Of one that is
+    /// gone the others agree on the last change that any of them holds.
     #[command(after_help = "Example:\n  entente replica retire --data /var/lib/entente ldap3")]
-    Retire(MemberArgs),
-    /// Wait for a member no longer; it may come back with `resume`
+    Retire {
+        #[command(flatten)]
+        member: MemberArgs,
+        /// Do not wait for it, though it was heard a moment ago
+        #[arg(long)]
+        now: bool,
+    },
+    /// Wait for a member no longer: others may forget what it has not seen
+    ///
+    /// Nothing is lost by it: when the member is back, it compares its content with the others', and what only it has is
+    /// written again as new changes. That happens by itself when it connects, or with `resume`.
     #[command(after_help = "Example:\n  entente replica suspend --data /var/lib/entente ldap3")]
     Suspend(MemberArgs),
-    /// Take a suspended member back
+    /// Take a member back that was suspended or retired, with all that it wrote meanwhile
     #[command(after_help = "Example:\n  entente replica resume --data /var/lib/entente ldap3")]
     Resume(MemberArgs),
     /// Make a member a supplier, a consumer (only reads) or a hub (only reads, and sends on)
@@ -72,9 +97,9 @@ pub fn run(args: &ReplicaArgs, output: &Output) -> Result<ExitCode, CliError> {
             output.report(&answer, || status_text(&answer))?;
             Ok(ExitCode::SUCCESS)
         }
-        ReplicaCommand::Verify { data, wait } => {
+        ReplicaCommand::Verify { data, wait, digests } => {
             let wait_ms = wait.saturating_mul(1000);
-            let answer = order(&data.config()?, &json!({ "order": "verify", "wait_ms": wait_ms }))?;
+            let answer = order(&data.config()?, &json!({ "order": "verify", "wait_ms": wait_ms, "digests": digests }))?;
             output.report(&answer, || verify_text(&answer))?;
             Ok(match text(&answer, "verdict") {
                 "EQUAL" => ExitCode::SUCCESS,
@@ -82,9 +107,15 @@ pub fn run(args: &ReplicaArgs, output: &Output) -> Result<ExitCode, CliError> {
                 _ => ExitCode::from(1),
             })
         }
-        ReplicaCommand::Retire(member) => set_state(member, "retired", output),
-        ReplicaCommand::Suspend(member) => set_state(member, "suspended", output),
-        ReplicaCommand::Resume(member) => set_state(member, "active", output),
+        ReplicaCommand::Address { member, addresses } => {
+            let asked = json!({ "order": "set-addresses", "member": member.member, "addresses": addresses });
+            let answer = order(&member.data.config()?, &asked)?;
+            output.report(&answer, || format!("{} is dialled at {} now", member.member, addresses.join(" or ")))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ReplicaCommand::Retire { member, now } => set_state(member, "retired", *now, output),
+        ReplicaCommand::Suspend(member) => set_state(member, "suspended", false, output),
+        ReplicaCommand::Resume(member) => set_state(member, "active", false, output),
         ReplicaCommand::SetRole { member, role } => {
             let asked = json!({ "order": "set-role", "member": member.member, "role": role });
             let answer = order(&member.data.config()?, &asked)?;
@@ -94,12 +125,13 @@ pub fn run(args: &ReplicaArgs, output: &Output) -> Result<ExitCode, CliError> {
     }
 }
 
-fn set_state(member: &MemberArgs, state: &str, output: &Output) -> Result<ExitCode, CliError> {
-    let asked = json!({ "order": "set-state", "member": member.member, "state": state });
+fn set_state(member: &MemberArgs, state: &str, at_once: bool, output: &Output) -> Result<ExitCode, CliError> {
+    let asked = json!({ "order": "set-state", "member": member.member, "state": state, "at_once": at_once });
     let answer = order(&member.data.config()?, &asked)?;
     output.report(&answer, || match state {
         "active" => format!("{} takes part again", member.member),
-        state => format!("{} is being {state}: the others agree on its last change", member.member),
+        "suspended" => format!("{} is suspended: nothing waits for it; it comes back by itself", member.member),
+        _ => format!("{} has left; its changes stay. Its machine can be switched off", member.member),
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -116,35 +148,73 @@ fn list<'v>(value: &'v Value, name: &str) -> &'v [Value] {
     value.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// One line a suffix and member.
+/// A list of texts.
+fn words(value: &Value, name: &str) -> String {
+    list(value, name).iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn bytes_text(bytes: u64) -> String {
+    match bytes {
+        0..10_240 => format!("{bytes} bytes"),
+        10_240..10_485_760 => format!("{} KiB", bytes >> 10),
+        _ => format!("{} MiB", bytes >> 20),
+    }
+}
+
+/// One line a suffix and member; then what differs, and what was repaired.
 fn verify_text(answer: &Value) -> String {
     let mut lines = Vec::new();
     let members = list(answer, "members");
     for suffix in list(answer, "suffixes") {
-        let suffix = suffix.as_str().unwrap_or_default();
-        for member in members {
-            let mut line = format!("{} {suffix} {}", text(member, "verdict"), named(member));
-            match text(member, "verdict") {
-                "CATCHING UP" if member.get("connected") == Some(&Value::Bool(false)) => {
-                    line.push_str(" (not connected)")
-                }
-                "CATCHING UP" => {
-                    let lacks = (number(member, "backlog").unwrap_or(0), number(member, "missing").unwrap_or(0));
-                    let _ = write!(line, " ({} changes on their way there, {} here", lacks.0, lacks.1);
-                    if let Some(age) = number(member, "backlog_age_ms") {
-                        let _ = write!(line, ", the oldest {}", age_text(age));
-                    }
-                    line.push(')');
-                }
-                _ => {}
-            }
-            lines.push(line);
+        let name = text(suffix, "suffix");
+        for member in members.iter().filter(|member| text(member, "suffix") == name) {
+            lines.push(verdict_line(name, member));
+            lines.extend(list(member, "differing").iter().map(|entry| format!("  differs: {}", entry_text(entry))));
         }
         if members.is_empty() {
-            lines.push(format!("EQUAL {suffix} (there is no other member)"));
+            lines.push(format!("EQUAL {name} (there is no other member)"));
+        }
+        if let Some(entries) = number(suffix, "entries") {
+            lines.push(format!("  here: {entries} entries, digest {}", text(suffix, "digest")));
         }
     }
+    for repair in list(answer, "repaired") {
+        let entries: Vec<String> = list(repair, "entries").iter().map(entry_text).collect();
+        lines.push(format!(
+            "repaired: differed from {} and were made equal: {}",
+            text(repair, "with"),
+            entries.join("; ")
+        ));
+    }
+    let left: Vec<&str> = list(answer, "quarantined").iter().filter_map(Value::as_str).collect();
+    if !left.is_empty() {
+        lines.push(format!("still different after a repair, please report it: {}", left.join(" ")));
+    }
     lines.join("\n")
+}
+
+fn entry_text(entry: &Value) -> String {
+    match text(entry, "dn") {
+        "" => format!("entryUUID {}, which is not shown here", text(entry, "uuid")),
+        dn => format!("{dn} ({})", text(entry, "uuid")),
+    }
+}
+
+fn verdict_line(suffix: &str, member: &Value) -> String {
+    let mut line = format!("{} {suffix} {}", text(member, "verdict"), named(member));
+    match text(member, "verdict") {
+        "CATCHING UP" if member.get("connected") == Some(&Value::Bool(false)) => line.push_str(" (not connected)"),
+        "CATCHING UP" => {
+            let lacks = (number(member, "backlog").unwrap_or(0), number(member, "missing").unwrap_or(0));
+            let _ = write!(line, " ({} changes on their way there, {} here", lacks.0, lacks.1);
+            if let Some(age) = number(member, "backlog_age_ms") {
+                let _ = write!(line, ", the oldest {}", age_text(age));
+            }
+            line.push(')');
+        }
+        _ => {}
+    }
+    line
 }
 
 fn named(member: &Value) -> String {
@@ -171,6 +241,25 @@ fn status_text(answer: &Value) -> String {
     let _ = writeln!(out, "  writes: {}   origin: {}", text(answer, "writes"), text(answer, "origin"));
     let entries = number(answer, "entries").unwrap_or(0);
     let _ = writeln!(out, "  entries: {entries}   digest: {}", text(answer, "digest"));
+    let addresses = words(answer, "addresses");
+    let certificate = answer.get("certificate_ends_s").and_then(Value::as_i64).unwrap_or(0);
+    let _ = writeln!(
+        out,
+        "  members dial it at: {}   certificate until {}, renewed by itself",
+        if addresses.is_empty() { "nowhere, nobody was invited yet" } else { &addresses },
+        format_generalized_time(certificate.saturating_mul(1000)),
+    );
+    if answer.get("leaving") == Some(&Value::Bool(true)) {
+        let _ = writeln!(out, "  it was asked to leave, or to write no more, and hands over what it has");
+    }
+    for (name, what) in [
+        ("conflicts", "changes lost to concurrent ones: entente replica conflicts"),
+        ("suspects", "entries that merges left against the schema: entente replica conflicts"),
+    ] {
+        if let Some(count) = number(answer, name).filter(|count| *count > 0) {
+            let _ = writeln!(out, "  {count} {what}");
+        }
+    }
     let holders: Vec<_> = list(answer, "cut_held_by").iter().filter_map(Value::as_str).collect();
     if !holders.is_empty() {
         let _ = writeln!(out, "  the stable cut waits for: {}", holders.join(", "));
@@ -211,6 +300,11 @@ fn member_text(member: &Value, out: &mut String) {
                 let _ = write!(out, ", {rate} changes/s from it");
             }
             out.push('\n');
+            if let (Some(sent), Some(received)) = (number(member, "sent_bytes"), number(member, "received_bytes")) {
+                let compressed = member.get("compressed") == Some(&Value::Bool(true));
+                let how = if compressed { ", compressed" } else { "" };
+                let _ = writeln!(out, "  sent {}{how}, received {}", bytes_text(sent), bytes_text(received));
+            }
         }
         None => {
             let why = match text(member, "unreachable") {
@@ -228,10 +322,15 @@ fn member_text(member: &Value, out: &mut String) {
         };
         let counts: Vec<String> = counts.iter().map(|(origin, count)| format!("{count} of origin {origin}")).collect();
         let _ = write!(out, "  {what}: {}", counts.join(", "));
-        if let Some(age) = number(member, "backlog_age_ms").filter(|_| name == "backlog") {
+        let age = if name == "backlog" { "backlog_age_ms" } else { "missing_age_ms" };
+        if let Some(age) = number(member, age) {
             let _ = write!(out, "; the oldest for {}", age_text(age));
         }
         out.push('\n');
+    }
+    let addresses = words(member, "addresses");
+    if !addresses.is_empty() {
+        let _ = writeln!(out, "  known at: {addresses}");
     }
     if member.get("holds_cut") == Some(&Value::Bool(true)) {
         let _ = writeln!(out, "  holds back the stable cut");
@@ -244,18 +343,28 @@ mod tests {
 
     #[test]
     fn verdicts_are_one_line_a_suffix_and_member() {
+        let [b, other] = ["0123456789abcdef", "fedcba9876543210"];
+        let line = |suffix: &str, node: &str, name: &str, verdict: &str| {
+            json!({ "suffix": suffix, "node": node, "name": name, "verdict": verdict, "connected": true, "backlog": 3,
+                "backlog_age_ms": 1500 })
+        };
+        let mut different = line("dc=c", b, "b", "DIFFERENT");
+        different["differing"] = json!([{ "dn": "uid=ann,dc=c", "uuid": "u1" }, { "dn": "", "uuid": "u2" }]);
         let answer = json!({
-            "verdict": "CATCHING UP",
-            "suffixes": ["dc=a", "dc=b"],
+            "verdict": "DIFFERENT",
+            "suffixes": [{ "suffix": "dc=a" }, { "suffix": "dc=b" }, { "suffix": "dc=c", "entries": 7, "digest": "00ff" }],
             "members": [
-                { "node": "0123456789abcdef", "name": "b", "verdict": "EQUAL", "connected": true },
-                { "node": "fedcba9876543210", "name": "", "verdict": "CATCHING UP", "connected": true, "backlog": 3, "backlog_age_ms": 1500 },
+                line("dc=a", b, "b", "EQUAL"), line("dc=a", other, "", "CATCHING UP"),
+                line("dc=b", b, "b", "EQUAL"), line("dc=b", other, "", "CATCHING UP"), different,
             ],
+            "repaired": [{ "with": "b", "entries": [{ "dn": "uid=bob,dc=c", "uuid": "u3" }] }],
         });
         assert_eq!(
             verify_text(&answer),
             "EQUAL dc=a b (01234567)\nCATCHING UP dc=a fedcba98 (3 changes on their way there, 0 here, the oldest 1.5 s)\n\
-             EQUAL dc=b b (01234567)\nCATCHING UP dc=b fedcba98 (3 changes on their way there, 0 here, the oldest 1.5 s)"
+             EQUAL dc=b b (01234567)\nCATCHING UP dc=b fedcba98 (3 changes on their way there, 0 here, the oldest 1.5 s)\n\
+             DIFFERENT dc=c b (01234567)\n  differs: uid=ann,dc=c (u1)\n  differs: entryUUID u2, which is not shown here\n  \
+             here: 7 entries, digest 00ff\nrepaired: differed from b and were made equal: uid=bob,dc=c (u3)"
         );
     }
 }

@@ -9,7 +9,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::{Config, LogLevel, TlsVersion};
+use crate::replication::door::address_error;
+use crate::replication::invite::ADDRESSES_MAX;
 use crate::transport::ListenUrl;
+
+/// Longest name of a member, as its entry holds it.
+const NAME_BYTES_MAX: usize = 128;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +77,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     check_server(config, &mut found);
     check_tls(config, &mut found);
     check_limits(config, &mut found);
+    check_replication(config, &mut found);
     for path in &config.schema.files {
         if let Err(error) = std::fs::File::open(path) {
             found.error("schema.files", format!("cannot read {}: {error}", path.display()));
@@ -114,6 +120,38 @@ fn check_server(config: &Config, found: &mut Findings) {
     }
     if let Err(error) = crate::model::Dn::parse(&server.default_search_base) {
         found.error("server.default_search_base", format!("no DN: {error}"));
+    }
+}
+
+fn check_replication(config: &Config, found: &mut Findings) {
+    let replication = &config.replication;
+    let host = replication.listen.strip_prefix("*:").map_or(replication.listen.as_str(), |port| {
+        // Every address of the machine, as good as a name here.
+        if port.parse::<u16>().is_ok_and(|port| port > 0) { "*" } else { "*:" }
+    });
+    if host != "*"
+        && let Some(why) = address_error(host)
+    {
+        found.error("replication.listen", format!("{}: {why}", replication.listen));
+    }
+    if replication.advertise.len() > ADDRESSES_MAX {
+        found.error("replication.advertise", format!("{ADDRESSES_MAX} addresses at most"));
+    }
+    for address in &replication.advertise {
+        if let Some(why) = address_error(address) {
+            found.error("replication.advertise", format!("{address}: {why}"));
+        }
+    }
+    if replication.name.len() > NAME_BYTES_MAX || replication.name.chars().any(char::is_control) {
+        found.error("replication.name", format!("a name has {NAME_BYTES_MAX} bytes at most and no control characters"));
+    }
+    let is_loopback = |address: &str| {
+        let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
+        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    };
+    if !replication.advertise.is_empty() && is_loopback(&replication.listen) {
+        let text = "it listens on this machine alone, so that nobody else reaches what replication.advertise says";
+        found.warning("replication.listen", text);
     }
 }
 

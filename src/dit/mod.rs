@@ -27,6 +27,7 @@ mod shape;
 mod sorter;
 mod soundness;
 mod spill;
+mod suffix_digest;
 mod tree;
 mod undelete;
 mod values;

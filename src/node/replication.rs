@@ -1,32 +1,24 @@
-//! Between the LDAP door and the cluster: settings, the gate for changes, orders, cn=monitor.
+//! Between the LDAP door and the cluster: settings, the gate for changes, cn=monitor; orders go to `orders`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use serde_json::{Value, json};
-
+use super::orders::obey;
 use crate::config::Config;
-use crate::dit::{Dit, DitError};
+use crate::dit::Dit;
 use crate::model::ResultCode;
 use crate::operation::assurance::{Acknowledged, Acknowledgements, DurabilityRequest};
 use crate::operation::{Directory, MonitorEntry, WriteGate};
-use crate::replication::identity::{hexadecimal, node_of};
-use crate::replication::membership::{members, role_of};
+use crate::replication::identity::hexadecimal;
+use crate::replication::membership::members;
 use crate::replication::service::{Compression, Gate, Service, ServiceOptions};
-use crate::replication::status::{Verdict, monitor_lines, report_json, verdict};
-use crate::replication::{Durability, LocalWrites, MemberState, NodeId, Options, Role};
+use crate::replication::status::monitor_lines;
+use crate::replication::{Durability, LocalWrites, NodeId, Options};
 use crate::state::Dot;
 use crate::transport::ListenUrl;
 use crate::wire::assurance::DurabilityLevel;
 
 /// How long an invitation is good where nothing else is said, seconds.
 pub const INVITE_VALID_S: u64 = 3600;
-/// The longest, seconds.
-const INVITE_VALID_S_MAX: u64 = 30 * 24 * 3600;
-/// Between looks of a verification.
-const VERIFY_PAUSE: Duration = Duration::from_millis(100);
-/// The longest that a verification waits, milliseconds.
-const VERIFY_MS_MAX: u64 = 600_000;
 
 /// What the settings say of replication.
 pub fn service_options(config: &Config, urls: &[ListenUrl]) -> ServiceOptions {
@@ -172,112 +164,6 @@ impl Acknowledgements for Members {
             });
         });
     }
-}
-
-/// Carries out one order.
-async fn obey(service: &Service, dit: &Dit, order: &Value) -> Result<Value, String> {
-    let text = |name: &str| order.get(name).and_then(Value::as_str);
-    let failed = |error: &dyn std::fmt::Display| error.to_string();
-    match text("order") {
-        Some("status") => Ok(report_json(&service.report().await.map_err(|error| failed(&error))?)),
-        Some("verify") => {
-            let wait_ms = order.get("wait_ms").and_then(Value::as_u64).unwrap_or(10_000).min(VERIFY_MS_MAX);
-            verify(service, dit, Duration::from_millis(wait_ms)).await
-        }
-        Some("invite") => {
-            let role = role_of(text("role").unwrap_or("supplier")).ok_or("the role is supplier, consumer or hub")?;
-            let valid_s = order.get("valid_s").and_then(Value::as_u64).unwrap_or(INVITE_VALID_S);
-            if valid_s > INVITE_VALID_S_MAX {
-                return Err("an invitation is good for 30 days at most".to_owned());
-            }
-            let token = service.invite(role, valid_s).await.map_err(|error| failed(&error))?;
-            Ok(json!({ "token": *token }))
-        }
-        Some("set-state") => {
-            let node = member(dit, text("member").unwrap_or_default())?;
-            let state = match text("state") {
-                Some("active") => MemberState::Active,
-                Some("suspended") => MemberState::Suspended,
-                Some("retired") => MemberState::Retired,
-                _ => return Err("the state is active, suspended or retired".to_owned()),
-            };
-            service.set_state(node, state).await.map_err(|error| failed(&error))?;
-            Ok(json!({ "node": node.to_string() }))
-        }
-        Some("set-role") => {
-            let node = member(dit, text("member").unwrap_or_default())?;
-            let role: Role =
-                role_of(text("role").unwrap_or_default()).ok_or("the role is supplier, consumer or hub")?;
-            service.set_role(node, role).await.map_err(|error| failed(&error))?;
-            Ok(json!({ "node": node.to_string() }))
-        }
-        _ => Err("this server does not know the order; it may be of an older version".to_owned()),
-    }
-}
-
-/// The member that a person means: its node id, the beginning of it, or its name.
-fn member(dit: &Dit, text: &str) -> Result<NodeId, String> {
-    let known =
-        dit.read().and_then(|snapshot| members(snapshot.view())).map_err(|error: DitError| error.to_string())?;
-    if let Some(node) = node_of(text).filter(|node| known.iter().any(|member| member.node == *node)) {
-        return Ok(node);
-    }
-    let fits = |name: &str, node: NodeId| {
-        name.eq_ignore_ascii_case(text) || (text.len() >= 4 && node.to_string().starts_with(&text.to_ascii_lowercase()))
-    };
-    let mut found =
-        known.iter().filter(|member| member.state != MemberState::Retired && fits(&member.name, member.node));
-    match (found.next(), found.next()) {
-        (Some(one), None) => Ok(one.node),
-        (Some(_), Some(_)) => Err(format!("{text} means more than one member; give its node id")),
-        _ => Err(format!("there is no member {text}; `entente replica status` lists them")),
-    }
-}
-
-/// Waits until all members are equal, or until `wait` is over, and tells how each stands.
-async fn verify(service: &Service, dit: &Dit, wait: Duration) -> Result<Value, String> {
-    let started = dit.clock().monotonic();
-    loop {
-        let report = service.report().await.map_err(|error| error.to_string())?;
-        let judged: Vec<_> =
-            report.status.members.iter().filter(|member| member.member.state != MemberState::Retired).collect();
-        let worst = judged.iter().map(|member| verdict(member)).max().unwrap_or(Verdict::Equal);
-        let elapsed = dit.clock().monotonic().saturating_sub(started);
-        if worst == Verdict::Equal || elapsed >= wait {
-            let lines: Vec<Value> = judged
-                .iter()
-                .map(|member| {
-                    json!({
-                        "node": member.member.node.to_string(),
-                        "name": member.member.name,
-                        "verdict": verdict(member).as_str(),
-                        "connected": member.peer.is_some(),
-                        "backlog": member.backlog.values().sum::<u64>(),
-                        "missing": member.missing.values().sum::<u64>(),
-                        "backlog_age_ms": member.backlog_age_ms,
-                    })
-                })
-                .collect();
-            return Ok(json!({
-                "verdict": worst.as_str(),
-                "digest": format!("{:032x}", report.status.digest.sum),
-                "entries": report.status.digest.count,
-                "suffixes": suffixes(dit).map_err(|error| error.to_string())?,
-                "members": lines,
-            }));
-        }
-        tokio::time::sleep(VERIFY_PAUSE).await;
-    }
-}
-
-fn suffixes(dit: &Dit) -> Result<Vec<String>, DitError> {
-    let snapshot = dit.read()?;
-    let view = snapshot.view();
-    let mut names = Vec::new();
-    for id in view.suffixes()? {
-        names.extend(view.dn_text(id)?);
-    }
-    Ok(names)
 }
 
 #[cfg(test)]

@@ -70,6 +70,8 @@ pub enum CodecError {
 pub struct MessageCodec {
     /// Whether to compress what is sent; what comes says so itself.
     pub compress: bool,
+    /// Bytes of the frames that came.
+    pub bytes_read: u64,
 }
 
 impl Encoder<&Message> for MessageCodec {
@@ -121,6 +123,7 @@ impl Decoder for MessageCodec {
                 return Ok(None);
             }
             input.advance(4);
+            self.bytes_read += 4 + bytes as u64;
             let mut frame = input.split_to(bytes);
             frame.advance(1);
             let (flags, check) = (frame.get_u8(), frame.get_u64());

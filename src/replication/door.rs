@@ -10,17 +10,23 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_util::codec::Encoder;
 
+use super::codec::MessageCodec;
 use super::dial::{HANDSHAKE_TIME_MAX, tune};
+use super::message::PeerError;
 use super::session::SessionEvent;
 use super::trust::{JOIN_PROTOCOL, REPLICATION_PROTOCOL, Trust};
-use super::{NodeId, joining};
+use super::{Message, NodeId, joining};
 use crate::dit::{Dit, Writer};
 use crate::transport::{ListenOptions, bind_sockets};
 
@@ -28,6 +34,12 @@ use crate::transport::{ListenOptions, bind_sockets};
 pub const DEFAULT_PORT: u16 = 7636;
 /// Handshakes at one time; more wait in the kernel.
 const HANDSHAKES_MAX: usize = 32;
+/// How long a member that is sent away may take to hear it.
+const DISMISSAL_TIME_MAX: Duration = Duration::from_secs(2);
+/// Longest address, as a token can carry it.
+const ADDRESS_BYTES_MAX: usize = 255;
+/// Bytes read of it.
+const DISMISSED_BYTES_MAX: u64 = 1 << 20;
 
 /// Why members cannot come in.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +114,7 @@ async fn accept(listener: TcpListener, hall: Hall, handshakes: Arc<Semaphore>) {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections of other members");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
@@ -127,11 +139,29 @@ async fn welcome(stream: TcpStream, hall: &Hall) -> Result<(), Box<dyn std::erro
     if is_join {
         return Ok(admit(wire, peer, hall).await?);
     }
-    let peer = peer.ok_or("it is no member")?;
+    let Some(peer) = peer else {
+        let retired = hall.trust.retired_peer(wire.get_ref().1.peer_certificates()).ok_or("it is no member")?;
+        // Apart, so that nobody waits at the door meanwhile. Whoever hangs up before it has heard is told the next time.
+        tokio::spawn(tokio::time::timeout(DISMISSAL_TIME_MAX, dismiss(wire)));
+        return Err(format!("node {retired} was retired; it is told so").into());
+    };
     let opened = SessionEvent::Opened { wire: Box::new(wire), peer, dialled: false };
     // An error: the node is stopping.
     let _ = hall.events.send(opened).await;
     Ok(())
+}
+
+/// Tells a member that it was retired.
+async fn dismiss(mut wire: TlsStream<TcpStream>) -> io::Result<()> {
+    let detail = "this member was retired; on another member `entente replica resume` takes it back".to_owned();
+    let mut frame = BytesMut::new();
+    let told = MessageCodec::default().encode(&Message::Error { error: PeerError::Retired, detail }, &mut frame);
+    told.map_err(io::Error::other)?;
+    wire.write_all(&frame).await?;
+    wire.shutdown().await?;
+    // What it says is not looked at, but read: else the kernel would drop what it was told.
+    let mut rest = wire.take(DISMISSED_BYTES_MAX);
+    tokio::io::copy(&mut rest, &mut tokio::io::sink()).await.map(|_| ())
 }
 
 async fn handshake(
@@ -159,6 +189,27 @@ async fn admit(wire: TlsStream<TcpStream>, member: Option<NodeId>, hall: &Hall) 
         let _ = when.await;
     }
     admitted.answer().await
+}
+
+/// Why a text cannot be what members are told to dial, `HOST` or `HOST:PORT`; `None` if it can.
+pub fn address_error(text: &str) -> Option<&'static str> {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    if text.contains("://") {
+        return Some("no scheme belongs there: HOST or HOST:PORT");
+    }
+    if host.is_empty() || text.len() > ADDRESS_BYTES_MAX || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Some("no host is named: HOST or HOST:PORT, 255 bytes at most");
+    }
+    if host == "*" {
+        return Some("* is every address to listen on, and none to dial");
+    }
+    if port.is_some_and(|port| port.parse::<u16>().map_or(true, |port| port == 0)) {
+        return Some("a port is a number from 1 to 65535");
+    }
+    None
 }
 
 /// Where this machine is likely reached from others: the addresses that it would send from, first to the world, then
@@ -208,6 +259,17 @@ mod tests {
         );
         assert_eq!(networks(&routes), [Ipv4Addr::new(10, 77, 0, 1)]);
         assert_eq!(networks(""), Vec::<Ipv4Addr>::new());
+    }
+
+    #[test]
+    fn what_members_are_told_to_dial_is_a_host_with_or_without_a_port() {
+        for text in ["a.example", "a.example:7636", "192.0.2.1:1", "[2001:db8::1]:7636", "2001:db8::1"] {
+            assert_eq!(address_error(text), None, "{text}");
+        }
+        for text in ["", "*", "*:7636", "ldap://a", "a b", ":1", "a:0", "a:70000", "a:port"] {
+            assert!(address_error(text).is_some(), "{text}");
+        }
+        assert!(address_error(&"a".repeat(256)).is_some());
     }
 
     #[test]

@@ -11,7 +11,9 @@
 
 mod dialling;
 mod identity_change;
+mod leaving;
 mod operator;
+mod reporting;
 
 pub(super) use operator::name_of;
 
@@ -28,15 +30,16 @@ use super::dial::DialError;
 use super::door::{Door, Hall};
 use super::joining::decode_members;
 use super::membership;
-use super::service::{Command, Compression, Durable, Parts, Report, ServiceError};
+use super::message::PeerError;
+use super::service::{Command, Compression, Counts, Durable, Parts, Repaired, Report, ServiceError};
 use super::session::{Budget, Session, SessionEvent};
 use super::trust::Trust;
 use super::{
-    Answer, Input, Local, LocalWrites, Member, MemberState, NodeId, Now, Output, ReadRequest, Replicator, RequestId,
-    SessionId, Ticket, WriteRequest, store,
+    Alarm, Answer, CloseReason, Input, Local, LocalWrites, Member, MemberState, Message, NodeId, Now, Output,
+    ReadRequest, Replicator, RequestId, SessionId, Ticket, WriteRequest, store,
 };
 use crate::dit::{Completion, Dit, Job, View};
-use crate::storage::{FORMAT_VERSION, MetaName};
+use crate::storage::{FORMAT_VERSION, MetaName, Table};
 
 /// Events of sessions that wait.
 const EVENTS_MAX: usize = 256;
@@ -80,8 +83,12 @@ pub(super) struct Engine {
     local_writes: LocalWrites,
     wants_identity_at_ms: Option<u64>,
     members_stale: bool,
+    leaving: leaving::Leaving,
     ticks: u64,
     alarms: VecDeque<(u64, String)>,
+    repaired: VecDeque<Repaired>,
+    /// Since when changes are lacking here that a member holds, monotonic milliseconds.
+    lacking: BTreeMap<NodeId, u64>,
     published: Arc<ArcSwapOption<Report>>,
     out: Vec<Output>,
 }
@@ -99,7 +106,8 @@ impl Engine {
         let view = snapshot.view();
         let node = membership::node_id(view)?;
         let bootstrap = bootstrap_members(view)?;
-        let members = current_members(view, node, &bootstrap)?;
+        let mut members = current_members(view, node, &bootstrap)?;
+        leaving::send_on_first(&mut members, node, membership::origin(view)?);
         let trust = Trust::new(node, identity);
         trust.set_members(&members);
         drop(snapshot);
@@ -144,8 +152,11 @@ impl Engine {
             local_writes: LocalWrites::Starting,
             wants_identity_at_ms: None,
             members_stale: true,
+            leaving: leaving::Leaving::default(),
             ticks: 0,
             alarms: VecDeque::new(),
+            repaired: VecDeque::new(),
+            lacking: BTreeMap::new(),
             published,
             out: Vec::new(),
         };
@@ -215,12 +226,20 @@ impl Engine {
 
     fn perform(&mut self, output: Output) {
         match output {
-            Output::Alarm(alarm) => self.alarm(operator::alarm_text(&alarm, &self.members)),
+            Output::Alarm(alarm) => {
+                if let Alarm::Repaired { peer, entries } = &alarm {
+                    self.note_repaired(*peer, entries);
+                }
+                self.alarm(operator::alarm_text(&alarm, &self.members));
+            }
             Output::Close { session, reason } => {
                 if let Some(closed) = self.sessions.remove(&session) {
                     let peer = self.name_of(closed.peer);
                     self.ended(&closed, &operator::close_text(&reason));
                     tracing::info!(peer, reason = %operator::close_text(&reason), "a session with a member is closed");
+                    if reason == CloseReason::PeerFault(PeerError::Retired) {
+                        self.dismissed(closed.peer);
+                    }
                 }
             }
             Output::Durable { ticket, acknowledged, wanted, met } => {
@@ -251,7 +270,7 @@ impl Engine {
         }
     }
 
-    fn send(&mut self, session: SessionId, message: super::Message) {
+    fn send(&mut self, session: SessionId, message: Message) {
         let is_full = self.sessions.get(&session).is_some_and(|open| !open.send(message));
         if is_full && let Some(closed) = self.sessions.remove(&session) {
             tracing::warn!(peer = self.name_of(closed.peer), "a member does not read what it is sent; cut off");
@@ -313,8 +332,12 @@ impl Engine {
                 }
                 drop(permit);
             }
-            SessionEvent::Closed { session, reason } => {
+            SessionEvent::Closed { session, reason, fault } => {
                 if let Some(closed) = self.sessions.remove(&session) {
+                    if let Some(error) = fault {
+                        // A peer that does not read need not know.
+                        let _ = closed.send(Message::Error { error, detail: reason.clone() });
+                    }
                     tracing::info!(peer = self.name_of(closed.peer), reason, "the session with a member has ended");
                     self.ended(&closed, &reason);
                     self.handle(Input::Disconnected { session });
@@ -337,6 +360,8 @@ impl Engine {
                 self.alarm(error.to_string());
             }
             self.renew_if_wanted();
+            self.leave_if_asked();
+            self.note_lacking();
             if self.ticks.is_multiple_of(TICKS_SLOW * 600)
                 && self.local_writes == LocalWrites::Open
                 && self.has_invites()
@@ -367,9 +392,10 @@ impl Engine {
         let read = self.parts.dit.read().map_err(ServiceError::from).and_then(|snapshot| {
             let view = snapshot.view();
             self.bootstrap = bootstrap_members(view)?;
+            self.leaving.asked = membership::asked_of(view, self.node)?;
             current_members(view, self.node, &self.bootstrap)
         });
-        match read {
+        match read.map(|members| self.until_sent(members)) {
             Ok(members) if members != self.members => {
                 self.trust.set_members(&members);
                 self.members.clone_from(&members);
@@ -386,6 +412,7 @@ impl Engine {
         // Nobody else is there who could know better.
         let alone = self.bootstrap.is_empty() && !self.members.iter().any(|member| member.node != self.node);
         let writes = match self.local_writes {
+            LocalWrites::Open if self.leaving.is_begun() => LocalWrites::Withdrawn,
             LocalWrites::Starting if alone => LocalWrites::Open,
             writes => writes,
         };
@@ -402,21 +429,6 @@ impl Engine {
 
     fn name_of(&self, node: NodeId) -> String {
         name_of(node, &self.members)
-    }
-
-    fn publish(&self) {
-        self.published.store(Some(Arc::new(self.report())));
-    }
-
-    fn report(&self) -> Report {
-        Report {
-            own: self.members.iter().find(|member| member.node == self.node).cloned(),
-            status: self.replicator.status(self.now()),
-            alarms: self.alarms.iter().cloned().collect(),
-            port: self.door.as_ref().map(Door::port),
-            unreachable: self.unreachable(),
-            certificate_ends_s: self.trust.identity().expires_s(),
-        }
     }
 }
 

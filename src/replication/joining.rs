@@ -359,6 +359,7 @@ async fn make_member(
     let name: String = name.chars().filter(|c| !c.is_control()).take(128).collect();
     let fingerprint = key.fingerprint();
     change(writer, move |writing| {
+        membership::demand_supplier(writing.view())?;
         let role = match (&secret, member) {
             (Some(secret), _) => membership::take_invite(writing, secret, node, fingerprint, &name),
             (None, Some(twin)) => take_twin(writing, twin, node, fingerprint, &name),
@@ -385,8 +386,10 @@ async fn write_appearance(
     };
     let (addresses, urls) = (sound(addresses), sound(urls));
     change(writer, move |writing| {
-        let members = membership::members(writing.view())?;
-        let Some(known) = members.into_iter().find(|known| known.node == member) else {
+        membership::demand_supplier(writing.view())?;
+        let members = membership::members(writing.view())?.into_iter();
+        let mut taking_part = members.filter(|known| known.state != MemberState::Retired);
+        let Some(known) = taking_part.find(|known| known.node == member) else {
             return Err(InviteError::Unknown);
         };
         // An empty list is a node that nobody can dial: what is known stays.

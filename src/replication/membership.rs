@@ -11,6 +11,10 @@
 //! - An invitation is good for one key: it is marked in the same transaction that makes the member's entry.
 //! - Entries that say nonsense make no member; they are left to the administrator.
 
+mod asked;
+
+pub use asked::{Asked, asked_of, demand_supplier, leave, put_asked};
+
 use rustls_pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -37,6 +41,9 @@ pub enum InviteError {
     /// Storage and the like.
     #[error(transparent)]
     Dit(#[from] DitError),
+    /// This node writes nothing itself.
+    #[error("this member only reads; the cluster is changed on a supplier")]
+    ReadOnly,
     /// Its time is over.
     #[error("the invitation has expired; make another with: entente invite")]
     Expired,
@@ -71,6 +78,14 @@ pub struct Appearance {
 /// [`DitError::Storage`].
 pub fn node_id(view: View<'_>) -> Result<NodeId, DitError> {
     Ok(NodeId(sixteen(view, MetaName::Node)?))
+}
+
+/// The origin under which this node writes.
+///
+/// # Errors
+/// [`DitError::Storage`].
+pub fn origin(view: View<'_>) -> Result<OriginId, DitError> {
+    Ok(OriginId(view.reader().meta_u64(MetaName::Origin)?))
 }
 
 /// The cluster's id.
@@ -281,7 +296,17 @@ pub fn put_state(
     finals: &std::collections::BTreeMap<OriginId, u64>,
 ) -> Result<(), DitError> {
     let finals = finals.iter().map(|(origin, last)| format!("{:012x} {last}", origin.0).into_bytes()).collect();
-    put_into(writing, node, &[("memberState", one(state_text(state))), ("memberFinal", finals)])
+    let what = [("memberState", one(state_text(state))), ("memberFinal", finals), ("memberAsked", Vec::new())];
+    put_into(writing, node, &what)
+}
+
+/// Says where other members reach a member.
+///
+/// # Errors
+/// [`DitError`].
+pub fn put_addresses(writing: &mut Writing<'_>, node: NodeId, addresses: &[String]) -> Result<(), DitError> {
+    let addresses = addresses.iter().map(|text| text.as_bytes().to_vec()).collect();
+    put_into(writing, node, &[("memberAddress", addresses)])
 }
 
 /// Gives a member another role.
@@ -289,7 +314,7 @@ pub fn put_state(
 /// # Errors
 /// [`DitError`].
 pub fn put_role(writing: &mut Writing<'_>, node: NodeId, role: Role) -> Result<(), DitError> {
-    put_into(writing, node, &[("memberRole", one(role_text(role)))])
+    put_into(writing, node, &[("memberRole", one(role_text(role))), ("memberAsked", Vec::new())])
 }
 
 fn put_into(writing: &mut Writing<'_>, node: NodeId, attributes: &[(&str, Vec<Vec<u8>>)]) -> Result<(), DitError> {

@@ -285,7 +285,10 @@ impl Replicator {
         peer.heard_ms = self.now.monotonic_ms;
         let message = match message {
             Message::Hello(hello) => return self.greeted(session, *hello, out),
-            Message::Error { error, .. } => return self.close(session, CloseReason::PeerFault(error), out),
+            Message::Error { error, .. } => {
+                self.incarnation.dismissed |= error == PeerError::Retired;
+                return self.close(session, CloseReason::PeerFault(error), out);
+            }
             other if peer.greeting.is_none() => {
                 // What overtook the hello is said again later.
                 let _ = other;
@@ -339,6 +342,7 @@ impl Replicator {
         let node = peer.node;
         // What it had to say of an old copy came before.
         self.incarnation.heard_peer = true;
+        self.incarnation.dismissed = false;
         if beacon.reply {
             peer.beacon_at_ms = now.monotonic_ms;
             self.send_beacon(session, false, out);

@@ -15,8 +15,10 @@ use super::engine::Engine;
 use super::identity::IdentityError;
 use super::joining::JoinError;
 use super::membership::InviteError;
+use super::session::Traffic;
 use super::{Durability, LocalWrites, Member, MemberState, NodeId, Options, Role, Status};
 use crate::dit::{Dit, DitError, Writer};
+use crate::model::EntryUuid;
 use crate::state::Dot;
 
 /// When what is sent is compressed.
@@ -109,14 +111,47 @@ pub struct Report {
     pub unreachable: Vec<(NodeId, String)>,
     /// When the own certificate ends, unix seconds.
     pub certificate_ends_s: i64,
+    /// What stands in the data file.
+    pub counts: Counts,
+    /// Bytes of the sessions with members.
+    pub traffic: Vec<(NodeId, Traffic)>,
+    /// The last repairs, the oldest first.
+    pub repaired: Vec<Repaired>,
+    /// For how long changes are lacking here that a member holds, milliseconds.
+    pub lacking_ms: Vec<(NodeId, u64)>,
+    /// Whether this node was asked to leave, or to write no more, and is about to.
+    pub leaving: bool,
+}
+
+/// Records of some tables.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Changes that were lost because two were made at the same time, not decided yet.
+    pub conflicts: u64,
+    /// Entries that merges left against the schema.
+    pub suspects: u64,
+    /// Changes kept for members that may ask.
+    pub log_records: u64,
+}
+
+/// Entries that were found to differ from a member's and were made equal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Repaired {
+    /// When, unix milliseconds.
+    pub at_ms: u64,
+    /// From whose.
+    pub peer: NodeId,
+    /// Which; at most a hundred.
+    pub entries: Vec<EntryUuid>,
 }
 
 /// What the engine is asked.
 pub(super) enum Command {
     Invite { role: Role, valid_s: u64, reply: oneshot::Sender<Result<Zeroizing<String>, ServiceError>> },
     Report { reply: oneshot::Sender<Report> },
+    SetAddresses { node: NodeId, addresses: Vec<String>, reply: oneshot::Sender<Result<(), ServiceError>> },
     SetRole { node: NodeId, role: Role, reply: oneshot::Sender<Result<(), ServiceError>> },
-    SetState { node: NodeId, state: MemberState, reply: oneshot::Sender<Result<(), ServiceError>> },
+    SetState { node: NodeId, state: MemberState, at_once: bool, reply: oneshot::Sender<Result<(), ServiceError>> },
     Stop,
     WaitFor { dot: Dot, durability: Durability, wait_ms: u64, reply: oneshot::Sender<Durable> },
 }
@@ -173,15 +208,24 @@ impl Service {
         self.ask(|reply| Command::Invite { role, valid_s, reply }).await?
     }
 
-    /// Suspends, retires or takes back a member.
+    /// Suspends, retires or takes back a member. A supplier that can be heard retires by itself, once it is asked to,
+    /// unless `at_once`: then the others agree on its end by what they hold.
     ///
     /// # Errors
     /// [`ServiceError`].
-    pub async fn set_state(&self, node: NodeId, state: MemberState) -> Result<(), ServiceError> {
-        self.ask(|reply| Command::SetState { node, state, reply }).await?
+    pub async fn set_state(&self, node: NodeId, state: MemberState, at_once: bool) -> Result<(), ServiceError> {
+        self.ask(|reply| Command::SetState { node, state, at_once, reply }).await?
     }
 
-    /// Gives a member another role.
+    /// Says where a member is reached, until it says so itself.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub async fn set_addresses(&self, node: NodeId, addresses: Vec<String>) -> Result<(), ServiceError> {
+        self.ask(|reply| Command::SetAddresses { node, addresses, reply }).await?
+    }
+
+    /// Gives a member another role; a supplier that is to write no more does so by itself, once it is asked to.
     ///
     /// # Errors
     /// [`ServiceError`].

@@ -9,7 +9,7 @@
 //! - Bytes of messages that wait to be handled are bounded over all sessions ([`Budget`]).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::codec::{Encoder, FramedRead};
 
 use super::codec::{CodecError, MessageCodec};
+use super::message::PeerError;
 use super::{Message, NodeId, SessionId};
 
 /// Messages that wait to be sent to one peer.
@@ -64,6 +65,8 @@ pub enum SessionEvent {
         session: SessionId,
         /// Why, in words.
         reason: String,
+        /// What the peer is to be told before.
+        fault: Option<PeerError>,
     },
 }
 
@@ -77,6 +80,24 @@ impl Default for Budget {
     }
 }
 
+/// What went over a session, in bytes of frames (TLS not counted).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Traffic {
+    /// To the peer.
+    pub sent: u64,
+    /// From it.
+    pub received: u64,
+    /// Whether what is sent is compressed now.
+    pub compressed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    sent: AtomicU64,
+    received: AtomicU64,
+    compress: AtomicBool,
+}
+
 /// A node's end of an open session. Dropping it sends what is queued, then closes.
 pub struct Session {
     /// Who is at the other end.
@@ -86,7 +107,7 @@ pub struct Session {
     /// When it was opened, monotonic milliseconds.
     pub since_ms: u64,
     outbox: mpsc::Sender<Message>,
-    compress: Arc<AtomicBool>,
+    counters: Arc<Counters>,
     _open: watch::Sender<()>,
 }
 
@@ -101,11 +122,11 @@ impl Session {
     ) -> Self {
         let (outbox, queued) = mpsc::channel(OUTBOX_MAX);
         let (open, closed) = watch::channel(());
-        let compress = Arc::new(AtomicBool::new(false));
+        let counters = Arc::<Counters>::default();
         let (reader, writer) = tokio::io::split(wire);
-        tokio::spawn(write(writer, queued, Arc::clone(&compress)));
-        tokio::spawn(read(id, reader, events, budget, closed));
-        Self { peer, dialled, since_ms, outbox, compress, _open: open }
+        tokio::spawn(write(writer, queued, Arc::clone(&counters)));
+        tokio::spawn(read((id, reader), events, budget, closed, Arc::clone(&counters)));
+        Self { peer, dialled, since_ms, outbox, counters, _open: open }
     }
 
     /// Queues a message; false when the peer has not read for so long that there is no room.
@@ -116,25 +137,35 @@ impl Session {
 
     /// Whether what is sent from now on is compressed.
     pub fn set_compress(&self, compress: bool) {
-        self.compress.store(compress, Ordering::Relaxed);
+        self.counters.compress.store(compress, Ordering::Relaxed);
+    }
+
+    /// What went over it so far.
+    pub fn traffic(&self) -> Traffic {
+        Traffic {
+            sent: self.counters.sent.load(Ordering::Relaxed),
+            received: self.counters.received.load(Ordering::Relaxed),
+            compressed: self.counters.compress.load(Ordering::Relaxed),
+        }
     }
 }
 
-async fn write(mut wire: WriteHalf<Box<dyn Wire>>, mut queued: mpsc::Receiver<Message>, compress: Arc<AtomicBool>) {
+async fn write(mut wire: WriteHalf<Box<dyn Wire>>, mut queued: mpsc::Receiver<Message>, counters: Arc<Counters>) {
     let mut messages = Vec::with_capacity(WRITTEN_TOGETHER);
     let mut bytes = BytesMut::new();
     while queued.recv_many(&mut messages, WRITTEN_TOGETHER).await > 0 {
-        let mut codec = MessageCodec { compress: compress.load(Ordering::Relaxed) };
+        let compress = counters.compress.load(Ordering::Relaxed);
+        let mut codec = MessageCodec { compress, ..MessageCodec::default() };
         for message in messages.drain(..) {
             if let Err(error) = codec.encode(&message, &mut bytes) {
                 // Nothing that this node says can be so long; the peer asks again for what it misses.
                 tracing::error!(%error, "a message to another member was not sent");
             }
-            if bytes.len() >= WRITTEN_BYTES && flush(&mut wire, &mut bytes).await.is_err() {
+            if bytes.len() >= WRITTEN_BYTES && flush(&mut wire, &mut bytes, &counters).await.is_err() {
                 return;
             }
         }
-        if flush(&mut wire, &mut bytes).await.is_err() {
+        if flush(&mut wire, &mut bytes, &counters).await.is_err() {
             return;
         }
     }
@@ -142,26 +173,28 @@ async fn write(mut wire: WriteHalf<Box<dyn Wire>>, mut queued: mpsc::Receiver<Me
     let _ = tokio::time::timeout(FAREWELL_TIME_MAX, wire.shutdown()).await;
 }
 
-async fn flush(wire: &mut WriteHalf<Box<dyn Wire>>, bytes: &mut BytesMut) -> std::io::Result<()> {
+async fn flush(wire: &mut WriteHalf<Box<dyn Wire>>, bytes: &mut BytesMut, counters: &Counters) -> std::io::Result<()> {
     wire.write_all(bytes).await?;
+    counters.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
     bytes.clear();
     wire.flush().await
 }
 
 async fn read(
-    session: SessionId,
-    wire: ReadHalf<Box<dyn Wire>>,
+    (session, wire): (SessionId, ReadHalf<Box<dyn Wire>>),
     events: mpsc::Sender<SessionEvent>,
     budget: Budget,
     mut closed: watch::Receiver<()>,
+    counters: Arc<Counters>,
 ) {
     let mut frames = FramedRead::new(wire, MessageCodec::default());
-    let reason = loop {
+    let (reason, fault) = loop {
         let frame = tokio::select! {
             frame = frames.next() => frame,
             // The node let go of the session.
             _ = closed.changed() => return,
         };
+        counters.received.store(frames.decoder().bytes_read, Ordering::Relaxed);
         match frame {
             Some(Ok(message)) => {
                 let units = u32::try_from((frames.read_buffer().capacity() / BUDGET_UNIT).clamp(1, BUDGET_UNITS));
@@ -170,11 +203,11 @@ async fn read(
                     return;
                 }
             }
-            Some(Err(CodecError::Io(error))) => break format!("the connection broke: {error}"),
-            Some(Err(error)) => break error.to_string(),
-            None => break "the peer closed the connection".to_owned(),
+            Some(Err(CodecError::Io(error))) => break (format!("the connection broke: {error}"), None),
+            Some(Err(error)) => break (error.to_string(), Some(PeerError::CorruptFrame)),
+            None => break ("the peer closed the connection".to_owned(), None),
         }
     };
     // The node may have stopped.
-    let _ = events.send(SessionEvent::Closed { session, reason }).await;
+    let _ = events.send(SessionEvent::Closed { session, reason, fault }).await;
 }

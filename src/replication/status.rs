@@ -82,6 +82,15 @@ pub fn report_json(report: &Report) -> Value {
         "quarantined": status.quarantined.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "applied_total": status.applied_total,
         "certificate_ends_s": report.certificate_ends_s,
+        "conflicts": report.counts.conflicts,
+        "suspects": report.counts.suspects,
+        "log_records": report.counts.log_records,
+        "leaving": report.leaving,
+        "repaired": report.repaired.iter().map(|repair| json!({
+            "at_ms": repair.at_ms,
+            "with": name_of(repair.peer, &known),
+            "entries": repair.entries.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        })).collect::<Vec<_>>(),
         "alarms": report.alarms.iter().map(|(at_ms, text)| json!({ "at_ms": at_ms, "text": text })).collect::<Vec<_>>(),
         "members": status.members.iter().map(|member| member_json(member, report)).collect::<Vec<_>>(),
     })
@@ -97,6 +106,8 @@ fn member_json(status: &MemberStatus, report: &Report) -> Value {
         counts.iter().map(|(origin, count)| (origin.to_string(), json!(count))).collect::<serde_json::Map<_, _>>()
     };
     let error = report.unreachable.iter().find(|(node, _)| *node == member.node).map(|(_, error)| error.clone());
+    let traffic = report.traffic.iter().find(|(node, _)| *node == member.node).map(|(_, traffic)| *traffic);
+    let lacking = report.lacking_ms.iter().find(|(node, _)| *node == member.node).map(|(_, ms)| *ms);
     json!({
         "node": member.node.to_string(),
         "name": member.name,
@@ -113,6 +124,11 @@ fn member_json(status: &MemberStatus, report: &Report) -> Value {
         "backlog_age_ms": status.backlog_age_ms,
         "missing": counts(&status.missing),
         "missing_total": status.missing.values().sum::<u64>(),
+        "missing_age_ms": lacking,
+        "sent_bytes": traffic.map(|traffic| traffic.sent),
+        "received_bytes": traffic.map(|traffic| traffic.received),
+        "compressed": traffic.map(|traffic| traffic.compressed),
+        "differing": status.differing.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "apply_rate": status.peer.as_ref().map(|peer| (peer.apply_rate * 10.0).round() / 10.0),
         "round_trip_ms": status.peer.as_ref().and_then(|peer| peer.round_trip_ms),
         "clock_offset_ms": status.peer.as_ref().and_then(|peer| peer.clock_offset_ms),
@@ -131,7 +147,7 @@ pub fn monitor_lines(report: &Report) -> Vec<MonitorLines> {
     let mut entries = vec![(
         "replication".to_owned(),
         "This node's part in its cluster".to_owned(),
-        flat(&own, &["members", "alarms", "vector", "stable_cut"]),
+        flat(&own, &["members", "alarms", "vector", "stable_cut", "repaired"]),
     )];
     for (name, part) in [("vector", "vector"), ("stable_cut", "stable_cut")] {
         if let (Some((_, _, lines)), Some(Value::Object(positions))) = (entries.first_mut(), own.get(part)) {

@@ -5,6 +5,9 @@
 //! long it would last, and the authority's key alone lets nobody in. Whoever dials says by the host name of TLS which
 //! member it wants; an answer from another one, or from itself (T-52), ends the handshake.
 //!
+//! Who was retired still completes the handshake when it dials, only to be told so: a refusal by TLS has no words, and a
+//! node that was away would not know why nobody talks to it. [`Trust::peer`] does not name it, so nothing else is open.
+//!
 //! Joining is the exception: a joiner has no certificate yet. It asks for another application protocol (ALPN), on which
 //! the server proves itself by the authority whose fingerprint the token holds, and the joiner by the token's secret.
 
@@ -41,6 +44,7 @@ pub struct Trust {
     node: ArcSwap<NodeId>,
     identity: ArcSwap<Identity>,
     pins: ArcSwap<Pins>,
+    retired: ArcSwap<Pins>,
 }
 
 impl std::fmt::Debug for Identity {
@@ -56,13 +60,18 @@ impl Trust {
             node: ArcSwap::from_pointee(node),
             identity: ArcSwap::from_pointee(identity),
             pins: ArcSwap::default(),
+            retired: ArcSwap::default(),
         })
     }
 
     /// Believes these from now on; sessions that are open stay.
     pub fn set_members(&self, members: &[Member]) {
-        let believed = members.iter().filter(|member| member.state != MemberState::Retired);
-        self.pins.store(Arc::new(believed.map(|member| (member.fingerprint, member.node)).collect()));
+        let pins = |retired: bool| {
+            let meant = members.iter().filter(|member| (member.state == MemberState::Retired) == retired);
+            Arc::new(meant.map(|member| (member.fingerprint, member.node)).collect::<Pins>())
+        };
+        self.pins.store(pins(false));
+        self.retired.store(pins(true));
     }
 
     /// Proves itself so from now on.
@@ -85,6 +94,12 @@ impl Trust {
     pub fn peer(&self, certificates: Option<&[CertificateDer<'_>]>) -> Option<NodeId> {
         let (node, fingerprint) = member_of(certificates?.first()?)?;
         (self.pins.load().get(&fingerprint) == Some(&node) && node != self.node()).then_some(node)
+    }
+
+    /// The member that was retired whose certificate this is.
+    pub fn retired_peer(&self, certificates: Option<&[CertificateDer<'_>]>) -> Option<NodeId> {
+        let (node, fingerprint) = member_of(certificates?.first()?)?;
+        (self.retired.load().get(&fingerprint) == Some(&node)).then_some(node)
     }
 
     /// For connections of members.
@@ -211,6 +226,8 @@ impl MemberVerifier {
         }
         match self.trust.pins.load().get(&fingerprint) {
             Some(pinned) if *pinned == node => Ok(()),
+            // It is told why, and nothing else; nobody dials it.
+            _ if self.client.is_some() && self.trust.retired.load().get(&fingerprint) == Some(&node) => Ok(()),
             _ => refused("no entry of a member names its key; it may have been retired, or come from an old copy"),
         }
     }

@@ -2,5 +2,10 @@
 
 mod clients;
 mod joining;
+mod leaving;
+mod links;
 mod node;
+mod proxy;
+mod restoring;
+mod strangers;
 mod trouble;

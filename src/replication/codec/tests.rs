@@ -17,7 +17,7 @@ fn push(bytes: usize) -> Message {
 
 fn frame(message: &Message, compress: bool) -> BytesMut {
     let mut out = BytesMut::new();
-    MessageCodec { compress }.encode(message, &mut out).unwrap();
+    MessageCodec { compress, ..MessageCodec::default() }.encode(message, &mut out).unwrap();
     out
 }
 
@@ -26,7 +26,7 @@ proptest! {
     fn frames_come_back_in_any_pieces(sizes in proptest::collection::vec(0..3000usize, 1..5), piece in 1..500usize, compress: bool) {
         let messages: Vec<Message> = sizes.into_iter().map(push).collect();
         let mut stream = BytesMut::new();
-        messages.iter().for_each(|message| MessageCodec { compress }.encode(message, &mut stream).unwrap());
+        messages.iter().for_each(|message| MessageCodec { compress, ..MessageCodec::default() }.encode(message, &mut stream).unwrap());
         let mut codec = MessageCodec::default();
         let (mut input, mut read) = (BytesMut::new(), Vec::new());
         for part in stream.chunks(piece) {

@@ -91,6 +91,16 @@ impl Engine {
         }
     }
 
+    /// Does not dial a member before this time, monotonic milliseconds.
+    pub(super) fn pause_dialling(&mut self, node: NodeId, until_ms: u64) {
+        self.dialling.entry(node).or_default().next_ms = until_ms;
+    }
+
+    /// A member is reached in another way from now on: it is dialled at once.
+    pub(super) fn dial_anew(&mut self, node: NodeId) {
+        self.dialling.retain(|known, attempts| *known != node || attempts.running);
+    }
+
     /// Why members could not be reached when last tried.
     pub(super) fn unreachable(&self) -> Vec<(NodeId, String)> {
         let failing = self.dialling.iter().filter(|(_, attempts)| !attempts.error.is_empty());

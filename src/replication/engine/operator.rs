@@ -3,12 +3,16 @@
 use zeroize::Zeroizing;
 
 use super::{Command, Door, Engine, Input, Member, MemberState, NodeId, ServiceError, Ticket};
+use crate::dit::Writing;
 use crate::replication::door::own_addresses;
 use crate::replication::invite::Token;
 use crate::replication::joining;
-use crate::replication::membership;
-use crate::replication::{Alarm, CloseReason, Role};
+use crate::replication::membership::{self, Asked};
+use crate::replication::{Alarm, CloseReason, MemberStatus, Role};
 use crate::storage::MetaName;
+
+/// A member that was silent for longer is not asked to do anything: beacons come every ten seconds at least.
+const HEARD_MS: u64 = 15_000;
 
 impl Engine {
     pub(super) async fn obey(&mut self, command: Command) {
@@ -21,11 +25,14 @@ impl Engine {
             Command::Report { reply } => {
                 let _ = reply.send(self.report());
             }
+            Command::SetAddresses { node, addresses, reply } => {
+                let _ = reply.send(self.set_addresses(node, addresses).await);
+            }
             Command::SetRole { node, role, reply } => {
                 let _ = reply.send(self.set_role(node, role).await);
             }
-            Command::SetState { node, state, reply } => {
-                let _ = reply.send(self.set_state(node, state).await);
+            Command::SetState { node, state, at_once, reply } => {
+                let _ = reply.send(self.set_state(node, state, at_once).await);
             }
             Command::WaitFor { dot, durability, wait_ms, reply } => {
                 self.ticket_last += 1;
@@ -41,6 +48,7 @@ impl Engine {
         if !self.bootstrap.is_empty() {
             return Err(ServiceError::Refused("this node is still joining; invite on another one".to_owned()));
         }
+        self.demand_supplier()?;
         let now = self.now();
         self.door_wanted_until_ms = now.monotonic_ms.saturating_add(valid_s.saturating_mul(1000));
         self.open_door_if_wanted().await?;
@@ -61,26 +69,96 @@ impl Engine {
         Ok(token.encode())
     }
 
-    async fn set_role(&mut self, node: NodeId, role: Role) -> Result<(), ServiceError> {
+    async fn set_addresses(&mut self, node: NodeId, addresses: Vec<String>) -> Result<(), ServiceError> {
+        self.demand_supplier()?;
         self.known(node)?;
-        joining::change(&self.parts.writer, move |writing| Ok(membership::put_role(writing, node, role)?)).await??;
+        let put = move |writing: &mut Writing<'_>| Ok(membership::put_addresses(writing, node, &addresses)?);
+        joining::change(&self.parts.writer, put).await??;
+        self.refresh_members();
+        self.dial_anew(node);
+        Ok(())
+    }
+
+    async fn set_role(&mut self, node: NodeId, role: Role) -> Result<(), ServiceError> {
+        self.demand_supplier()?;
+        let member = self.known(node)?;
+        let writes_no_more = member.holds_cut() && !role.may_originate();
+        if writes_no_more {
+            self.demand_another_supplier(node)?;
+            if !self.is_heard(node) {
+                return Err(ServiceError::Refused(format!(
+                    "{} does not answer, and may hold changes that nobody else has: wait until it is back, or retire it",
+                    self.name_of(node)
+                )));
+            }
+        }
+        let put = move |writing: &mut Writing<'_>| match writes_no_more {
+            true => Ok(membership::put_asked(writing, node, Asked::Reader(role))?),
+            false => Ok(membership::put_role(writing, node, role)?),
+        };
+        joining::change(&self.parts.writer, put).await??;
         self.refresh_members();
         Ok(())
     }
 
-    async fn set_state(&mut self, node: NodeId, state: MemberState) -> Result<(), ServiceError> {
-        let member = self.known(node)?;
-        if state == MemberState::Active {
-            let finals = member.finals.clone();
-            let put = move |writing: &mut crate::dit::Writing<'_>| {
-                Ok(membership::put_state(writing, node, MemberState::Active, &finals)?)
-            };
-            joining::change(&self.parts.writer, put).await??;
-            self.refresh_members();
-        } else {
-            self.handle(Input::Withdraw { node, state });
+    async fn set_state(&mut self, node: NodeId, state: MemberState, at_once: bool) -> Result<(), ServiceError> {
+        self.demand_supplier()?;
+        let member = self.known(node)?.clone();
+        match state {
+            MemberState::Active => {
+                let put = move |writing: &mut Writing<'_>| {
+                    Ok(membership::put_state(writing, node, MemberState::Active, &member.finals)?)
+                };
+                joining::change(&self.parts.writer, put).await??;
+                self.refresh_members();
+            }
+            MemberState::Suspended | MemberState::Retired if member.state == state => {}
+            MemberState::Suspended | MemberState::Retired => {
+                self.demand_another_supplier(node)?;
+                if node == self.node && (at_once || state == MemberState::Suspended) {
+                    return Err(ServiceError::Refused("give this order on another member".to_owned()));
+                }
+                let can_leave = member.holds_cut() && self.is_heard(node);
+                if state == MemberState::Retired && can_leave && !at_once {
+                    let put =
+                        move |writing: &mut Writing<'_>| Ok(membership::put_asked(writing, node, Asked::Retired)?);
+                    joining::change(&self.parts.writer, put).await??;
+                    self.refresh_members();
+                } else {
+                    self.handle(Input::Withdraw { node, state });
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Refuses what would be a change of this node, where it writes none.
+    fn demand_supplier(&self) -> Result<(), ServiceError> {
+        match self.members.iter().find(|member| member.node == self.node) {
+            Some(own) if !own.holds_cut() => {
+                let others: Vec<String> = self.members.iter().filter(|member| member.holds_cut()).map(named).collect();
+                let others = others.join(", ");
+                Err(ServiceError::Refused(format!("this member only reads; give the order on a supplier: {others}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses to let the last supplier go.
+    fn demand_another_supplier(&self, node: NodeId) -> Result<(), ServiceError> {
+        let is_last = !self.members.iter().any(|member| member.node != node && member.holds_cut());
+        if is_last {
+            return Err(ServiceError::Refused("it is the only supplier: nobody else would take changes".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Whether a member can be asked to do something: it is this node, or was heard, directly or through others.
+    fn is_heard(&self, node: NodeId) -> bool {
+        let status = self.replicator.status(self.now());
+        let member = status.members.iter().find(|member| member.member.node == node);
+        let is_heard = |member: &MemberStatus| member.heard_ms_ago.is_some_and(|ago_ms| ago_ms < HEARD_MS);
+        node == self.node || member.is_some_and(is_heard)
     }
 
     fn known(&self, node: NodeId) -> Result<&Member, ServiceError> {
@@ -145,6 +223,10 @@ fn with_port(text: &str, port: u16) -> String {
         (false, true) => format!("[{text}]:{port}"),
         (false, false) => format!("{text}:{port}"),
     }
+}
+
+fn named(member: &Member) -> String {
+    name_of(member.node, std::slice::from_ref(member))
 }
 
 /// A member by its name and the beginning of its node id.

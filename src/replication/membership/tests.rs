@@ -121,3 +121,31 @@ fn a_member_is_read_as_it_was_written() {
     assert_eq!((member.role, member.state), (Role::Hub, MemberState::Suspended));
     assert_eq!(member.addresses, ["b.example:7636"]);
 }
+
+/// Its last change says that it is the last one, with the very number under which it is made.
+#[test]
+fn a_supplier_that_is_asked_to_leave_ends_its_origin_with_that_change() {
+    let house = house();
+    let node = node_id(house.dit.read().unwrap().view()).unwrap();
+    let put = |writing: &mut Writing<'_>| {
+        put_member(writing, node, KEY, Role::Supplier, &Appearance::default())?;
+        let origin = writing.origin();
+        put_origin(writing, node, origin)
+    };
+    house.write(put).unwrap();
+    for (asked, role, state) in
+        [(Asked::Reader(Role::Hub), Role::Hub, MemberState::Active), (Asked::Retired, Role::Hub, MemberState::Retired)]
+    {
+        house.write(|writing| put_asked(writing, node, asked)).unwrap();
+        assert_eq!(asked_of(house.dit.read().unwrap().view(), node).unwrap(), Some(asked));
+        house.write(|writing| leave(writing, node, asked)).unwrap();
+        let snapshot = house.dit.read().unwrap();
+        assert_eq!(asked_of(snapshot.view(), node).unwrap(), None);
+        let own = house.members().remove(0);
+        assert_eq!((own.role, own.state), (role, state));
+        let origin = origin(snapshot.view()).unwrap();
+        assert_eq!(own.finals.get(&origin), Some(&snapshot.view().update_vector().unwrap().sequence(origin)));
+    }
+    let refused = house.write(|writing| demand_supplier(writing.view()));
+    assert!(matches!(refused, Err(InviteError::ReadOnly)), "{refused:?}");
+}

@@ -150,6 +150,12 @@ impl Replicator {
             return;
         }
         if !self.may_send(node, origin) {
+            // A role that changed is known sooner there than here, or later: what was under way then is asked for again.
+            let now_ms = self.now.monotonic_ms;
+            let since_ms = self.peers.get_mut(&session).map(|peer| *peer.not_allowed_ms.get_or_insert(now_ms));
+            if since_ms.is_some_and(|since_ms| now_ms < since_ms + self.options.exchange_retry_ms) {
+                return;
+            }
             out.push(Output::Alarm(Alarm::NotAllowed { peer: node, origin }));
             return self.refuse(session, PeerError::NotAllowed, "", out);
         }

@@ -581,6 +581,8 @@ pub struct MemberStatus {
     pub missing: BTreeMap<OriginId, u64>,
     /// For how long the oldest change that it lacks was held here, milliseconds.
     pub backlog_age_ms: Option<u64>,
+    /// Entries found to differ from the member's, as far as that was looked into; at most a hundred.
+    pub differing: Vec<EntryUuid>,
     /// The comparison.
     pub verdict: MemberVerdict,
 }

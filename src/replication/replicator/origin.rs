@@ -40,6 +40,8 @@ pub(super) struct Incarnation {
     /// The running origin's end was agreed while this node was away.
     rejoining: Option<(OriginId, u64)>,
     rotating: bool,
+    /// A member said that this node was retired, which its own content does not say.
+    pub(super) dismissed: bool,
     search: Option<Search>,
     /// Tails to be written again.
     reissues: VecDeque<(OriginId, u64)>,
@@ -80,7 +82,7 @@ impl Replicator {
             incarnation.started_ms.is_some_and(|at_ms| self.now.monotonic_ms >= at_ms + self.options.start_wait_ms);
         if !self.role().may_originate() {
             LocalWrites::ReadOnly
-        } else if own.is_some_and(|own| own.state != MemberState::Active) {
+        } else if incarnation.dismissed || own.is_some_and(|own| own.state != MemberState::Active) {
             LocalWrites::Withdrawn
         } else if !incarnation.joined && incarnation.rejoining.is_none() {
             LocalWrites::Joining

@@ -41,6 +41,8 @@ pub(super) struct Peer {
     pub(super) challenged_ms: Option<u64>,
     /// It holds less than it once said, until it holds this again.
     pub(super) held_before: Option<BTreeMap<OriginId, u64>>,
+    /// Since when it sends what its membership does not allow, as known here.
+    pub(super) not_allowed_ms: Option<u64>,
     pub(super) samples: VecDeque<Sample>,
     /// Changes that were new, by second.
     pub(super) applied: VecDeque<(u64, u64)>,
@@ -104,6 +106,7 @@ impl Peer {
             queued_bytes: 0,
             challenged_ms: None,
             held_before: None,
+            not_allowed_ms: None,
             samples: VecDeque::new(),
             applied: VecDeque::new(),
         }

@@ -96,6 +96,15 @@ impl Replicator {
         }
     }
 
+    /// Entries that were found to differ from a member's and are not proved equal again.
+    pub(super) fn differing(&self, node: NodeId) -> Vec<EntryUuid> {
+        let repaired = self.repairs.repaired.get(&node).map(|(_, entries)| entries);
+        let exchange = self.exchange.as_ref();
+        let found = exchange.filter(|exchange| exchange.peer == node && exchange.cause == Cause::Repair);
+        let found = found.map(|exchange| &exchange.differing);
+        repaired.into_iter().chain(found).flatten().copied().take(NAMED_MAX).collect()
+    }
+
     pub(super) fn repair_done(&mut self, peer: NodeId, differing: BTreeSet<EntryUuid>) {
         self.repairs.repaired.insert(peer, (self.now.monotonic_ms, differing));
     }

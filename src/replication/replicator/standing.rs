@@ -207,8 +207,13 @@ impl Replicator {
         self.row_candidates();
     }
 
-    /// Ends sessions with those who have left.
+    /// Ends sessions with those who have left, and knows the others by the roles that they have now.
     pub(super) fn members_changed(&mut self, out: &mut Vec<Output>) {
+        for peer in self.peers.values_mut() {
+            if let (Some(greeting), Some(member)) = (&mut peer.greeting, self.members.get(&peer.node)) {
+                greeting.role = member.role;
+            }
+        }
         let gone: Vec<SessionId> = self
             .peers
             .values()
@@ -228,7 +233,8 @@ impl Replicator {
             return false;
         }
         let owner = self.members.values().find(|member| member.origins.contains(&origin));
-        owner.is_none_or(|owner| owner.role.may_originate())
+        // Who wrote once and does no more has an agreed end; up to that its changes go on their way.
+        owner.is_none_or(|owner| owner.role.may_originate() || owner.finals.contains_key(&origin))
     }
 
     /// What an operator is shown.
@@ -277,6 +283,7 @@ impl Replicator {
             peer: peer.map(|peer| peer_status(peer, now)),
             heard_ms_ago: self.stability.heard_ms(member.node).map(|at_ms| now.monotonic_ms.saturating_sub(at_ms)),
             backlog_age_ms: ages.max(),
+            differing: self.differing(member.node),
             backlog,
             missing: missing.filter(|(_, count)| *count > 0).collect(),
             verdict,

@@ -69,12 +69,15 @@ fn members_believe_each_other_and_know_whom_they_talk_to() {
 }
 
 #[test]
-fn a_member_that_was_retired_or_has_another_key_is_refused() {
+fn a_member_that_was_retired_is_known_as_such_and_one_with_another_key_is_refused() {
     let (a, b, authority) = pair();
     let mut retired = member(B, &b.identity());
     retired.state = MemberState::Retired;
     a.set_members(&[member(A, &a.identity()), retired.clone()]);
-    assert!(shake(a.server_config().unwrap(), b.client_config(A).unwrap(), A).is_err());
+    // It comes as far as to be told so; nobody dials it.
+    let server = shake(a.server_config().unwrap(), b.client_config(A).unwrap(), A).unwrap();
+    assert_eq!((a.peer(server.peer_certificates()), a.retired_peer(server.peer_certificates())), (None, Some(B)));
+    assert!(shake(b.server_config().unwrap(), a.client_config(B).unwrap(), B).is_err());
     retired.state = MemberState::Suspended;
     a.set_members(&[retired]);
     assert!(shake(a.server_config().unwrap(), b.client_config(A).unwrap(), A).is_ok());

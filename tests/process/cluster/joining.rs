@@ -5,9 +5,9 @@ use std::net::TcpStream;
 
 use super::node::{Node, free_port, person};
 use crate::support::code;
-use crate::support::program::{entente, run};
+use crate::support::program::{Program, entente, run};
 use crate::support::request::{REPLACE, Search};
-use crate::support::server::{ADMIN, SUFFIX, check, export};
+use crate::support::server::{ADMIN, DATA, SUFFIX, check, export};
 use crate::support::wait::wait_until;
 
 #[test]
@@ -71,8 +71,74 @@ fn a_token_is_good_for_one_member() {
     let text = Node::at(folder.path(), "c").join(&token).expect_failure();
     assert!(text.contains("used already"), "{text}");
     // Whoever used it may run the command again: there is nothing left to do.
-    let text = Node::at(folder.path(), "b").join(&token).expect_failure();
+    let text = Node::at(folder.path(), "b").join(&token).expect_success();
+    assert!(text.contains("is a member of that cluster already"), "{text}");
+    // Another cluster's invitation does not make it another's member.
+    let mut other = Node::found(folder.path(), "other");
+    other.serve();
+    let text = Node::at(folder.path(), "b").join(&other.invite(&[])).expect_failure();
     assert!(text.contains("holds a directory already"), "{text}");
+}
+
+/// Killed at some moment while states flow: the second run takes what the first one left.
+#[test]
+fn a_join_that_was_killed_half_way_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = "x".repeat(6_000);
+    let many: String = (0..2_000)
+        .map(|number| {
+            format!(
+                "dn: uid=m{number},ou=people,{SUFFIX}\nobjectClass: inetOrgPerson\nuid: m{number}\ncn: m{number}\nsn: m\n\
+                 description: {number} {text}\n\n"
+            )
+        })
+        .collect();
+    let mut a = Node::found_with(folder.path(), "a", &format!("{DATA}\n{many}"));
+    a.serve();
+    let token = a.invite(&[]);
+    let mut b = Node::at(folder.path(), "b");
+    let mut first = Program::start(&mut b.join_command(&token));
+    let file = b.data().join("data.mdb");
+    wait_until("a part of the content on disk", || {
+        assert!(!first.has_ended(), "it ended before it was killed: {}", first.said());
+        std::fs::metadata(&file).is_ok_and(|file| file.len() > 4 << 20)
+    });
+    first.kill();
+    // Nobody else may use the token now, and the folder is not served half full.
+    let text = Node::at(folder.path(), "c").join(&token).expect_failure();
+    assert!(text.contains("used already"), "{text}");
+    let again = run(b.join_command(&token).arg("--json"));
+    let said = again.stderr.clone();
+    assert!(said.contains("going on with the join that was begun before"), "{again:?}");
+    let done: serde_json::Value = serde_json::from_str(&again.expect_success()).expect("JSON");
+    let (received, entries) = (done["received"].as_u64().unwrap(), done["entries"].as_u64().unwrap());
+    assert!(entries > 2_000 && received < entries, "{done} {said}");
+    println!("{received} of {entries} entries came in the second run");
+    b.serve();
+    a.wait_until_equal();
+    b.wait_until_equal();
+    a.stop();
+    b.stop();
+    check(&b.data());
+    assert_eq!(export(&a.data()), export(&b.data()));
+}
+
+/// Between any two steps: what was done is found again by the next run.
+#[test]
+fn a_join_that_was_killed_at_the_very_beginning_can_be_run_again() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut a = Node::found(folder.path(), "a");
+    a.serve();
+    let token = a.invite(&[]);
+    let b = Node::at(folder.path(), "b");
+    for _ in 0..4 {
+        let mut begun = Program::start(&mut b.join_command(&token));
+        wait_until("a data file", || begun.has_ended() || b.data().join("data.mdb").exists());
+        begun.kill();
+    }
+    b.join(&token).expect_success();
+    a.stop();
+    assert_eq!(export(&a.data()), export(&b.data()));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::client::Client;
@@ -21,15 +22,23 @@ pub(crate) struct Node {
     address: Option<SocketAddr>,
     /// Where members come in: nodes of a test do not leave the machine.
     listen: String,
+    /// Further settings, `section.key=value`.
+    settings: Vec<String>,
 }
 
 impl Node {
     /// A directory with the usual people, not served yet.
     #[track_caller]
     pub(crate) fn found(folder: &Path, name: &str) -> Self {
+        Self::found_with(folder, name, DATA)
+    }
+
+    /// A directory with this content.
+    #[track_caller]
+    pub(crate) fn found_with(folder: &Path, name: &str, ldif: &str) -> Self {
         let node = Self::at(folder, name);
         init(&node.data(), folder);
-        import(&node.data(), DATA, folder);
+        import(&node.data(), ldif, folder);
         node
     }
 
@@ -41,12 +50,19 @@ impl Node {
             program: None,
             address: None,
             listen: "replication.listen=127.0.0.1".to_owned(),
+            settings: Vec::new(),
         }
     }
 
     /// The same with the port fixed on which members come in.
     pub(crate) fn with_port(mut self, port: u16) -> Self {
         self.listen = format!("replication.listen=127.0.0.1:{port}");
+        self
+    }
+
+    /// The same with a setting more.
+    pub(crate) fn with_setting(mut self, setting: &str) -> Self {
+        self.settings.push(setting.to_owned());
         self
     }
 
@@ -60,20 +76,37 @@ impl Node {
         node
     }
 
+    /// This one by a token of that one, served.
+    #[track_caller]
+    pub(crate) fn joining(mut self, inviter: &Self) -> Self {
+        self.join(&inviter.invite(&[])).expect_success();
+        self.serve();
+        self
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.join(&self.name)
     }
 
-    fn command(&self, words: &[&str]) -> Command {
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = entente();
         command.args(words).arg("--data").arg(self.data());
+        command
+    }
+
+    /// The same with the settings that make it part of this test's cluster.
+    pub(crate) fn set_command(&self, words: &[&str]) -> Command {
+        let mut command = self.command(words);
+        for setting in [&self.listen].into_iter().chain(&self.settings) {
+            command.args(["--set", setting]);
+        }
         command
     }
 
     #[track_caller]
     pub(crate) fn serve(&mut self) {
         assert!(self.program.is_none(), "{} runs already", self.name);
-        let mut command = self.command(&["serve", "--listen", "ldap://127.0.0.1:0", "--set", &self.listen]);
+        let mut command = self.set_command(&["serve", "--listen", "ldap://127.0.0.1:0"]);
         command.args(["--set", &format!("replication.name={}", self.name)]);
         let mut program = Program::start(&mut command);
         let urls = ready_urls(&program.wait_for_line("ready"));
@@ -107,14 +140,17 @@ impl Node {
     /// `entente invite`: the last line.
     #[track_caller]
     pub(crate) fn invite(&self, more: &[&str]) -> String {
-        let text = run(self.command(&["invite", "--set", &self.listen]).args(more)).expect_success();
+        let text = run(self.set_command(&["invite"]).args(more)).expect_success();
         text.lines().last().expect("the token is the last line").to_owned()
     }
 
     #[track_caller]
     pub(crate) fn join(&self, token: &str) -> Finished {
-        let mut command = self.command(&["join", token, "--name", &self.name]);
-        run(command.args(["--listen", "ldap://127.0.0.1:0", "--set", &self.listen]))
+        run(&mut self.join_command(token))
+    }
+
+    pub(crate) fn join_command(&self, token: &str) -> Command {
+        self.set_command(&["join", token, "--name", &self.name, "--listen", "ldap://127.0.0.1:0"])
     }
 
     #[track_caller]
@@ -129,6 +165,18 @@ impl Node {
     pub(crate) fn status(&self) -> Value {
         let text = self.replica(&["status", "--json"]).expect_success();
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    /// How this one sees another member.
+    #[track_caller]
+    pub(crate) fn sees(&self, name: &str) -> Value {
+        let members = self.status()["members"].as_array().cloned().unwrap_or_default();
+        members.into_iter().find(|member| member["name"] == name).unwrap_or_default()
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_until_open(&self) {
+        wait_until(&format!("{} to take changes", self.name), || self.status()["writes"] == "open");
     }
 
     /// Waits until `entente replica verify` says that all are equal.
@@ -179,6 +227,19 @@ impl Node {
     #[track_caller]
     pub(crate) fn wait_for_saying(&self, text: &str) {
         wait_until(&format!("{} to say: {text}; it said\n{}", self.name, self.said()), || self.said().contains(text));
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.program.as_ref().expect("it runs").signal(signal);
+    }
+
+    /// Memory of the running process that is no file's, in KiB.
+    #[track_caller]
+    pub(crate) fn anonymous_kib(&self) -> u64 {
+        let id = self.program.as_ref().expect("it runs").id();
+        let text = std::fs::read_to_string(format!("/proc/{id}/status")).expect("procfs");
+        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("RssAnon");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
     #[track_caller]

@@ -1,0 +1,116 @@
+//! Backups that are put back: into a cluster that went on, where there is none any more, and beside the node they are of.
+
+use std::path::{Path, PathBuf};
+
+use super::node::Node;
+use crate::support::program::run;
+use crate::support::server::{check, export};
+use crate::support::wait::wait_until;
+
+#[track_caller]
+fn backup(node: &Node, folder: &Path) -> PathBuf {
+    let file = folder.join("backup.zst");
+    run(node.command(&["backup"]).arg(&file)).expect_success();
+    file
+}
+
+#[track_caller]
+fn restore(node: &Node, file: &Path, more: &[&str]) -> String {
+    run(node.command(&["restore"]).args(more).arg(file)).expect_success()
+}
+
+/// Alarms that are about this data directory, as the status shows them.
+#[track_caller]
+fn alarms(node: &Node) -> Vec<String> {
+    let status = node.status();
+    let alarms = status["alarms"].as_array().cloned().unwrap_or_default();
+    alarms.iter().filter_map(|alarm| alarm["text"].as_str()).map(str::to_owned).collect()
+}
+
+#[test]
+fn an_old_backup_put_back_into_a_cluster_that_went_on_takes_its_own_later_changes_back() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut a = Node::found(folder.path(), "a");
+    a.serve();
+    let b = a.joined("b", "supplier");
+    a.describe("ann", "before the backup");
+    let file = backup(&a, folder.path());
+    a.describe("ann", "after the backup");
+    a.describe("bob", "after the backup");
+    b.describe("carol", "after the backup, by b");
+    b.wait_for_description("bob", "after the backup");
+    a.wait_until_equal();
+    let origin = a.status()["origin"].clone();
+    a.stop();
+    let said = restore(&a, &file, &["--replace"]);
+    assert!(said.contains("under a new origin"), "{said}");
+    a.serve();
+    a.wait_until_open();
+    for (uid, text) in [("ann", "after the backup"), ("bob", "after the backup"), ("carol", "after the backup, by b")] {
+        assert_eq!(a.description(uid), text, "it takes no change before it holds all that it once held");
+    }
+    let told: Vec<String> = alarms(&a).into_iter().filter(|text| text.contains("cop")).collect();
+    assert!(!told.is_empty() && told.len() <= 2, "a readable line about it: {told:?}");
+    assert_ne!(a.status()["origin"], origin);
+    a.describe("bob", "written again");
+    b.wait_for_description("bob", "written again");
+    a.wait_until_equal();
+    b.wait_until_equal();
+    a.stop();
+    check(&a.data());
+}
+
+/// The other members are gone for good, machines and all.
+#[test]
+fn a_backup_put_back_on_an_empty_machine_is_a_cluster_that_others_can_join() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut a = Node::found(folder.path(), "a");
+    a.serve();
+    let mut b = a.joined("b", "supplier");
+    a.describe("ann", "in the backup");
+    a.wait_until_equal();
+    let file = backup(&a, folder.path());
+    a.kill();
+    b.kill();
+    let mut c = Node::at(folder.path(), "c");
+    restore(&c, &file, &[]);
+    c.serve();
+    // Nobody says that this is an old copy, and after some seconds it believes that nobody will.
+    c.wait_until_open();
+    c.describe("bob", "by the restored one");
+    c.replica(&["retire", "b"]).expect_success();
+    assert_eq!(c.description("ann"), "in the backup");
+    let d = c.joined("d", "supplier");
+    d.describe("carol", "by the newcomer");
+    c.wait_for_description("carol", "by the newcomer");
+    c.wait_until_equal();
+    d.wait_until_equal();
+    c.stop();
+    check(&c.data());
+}
+
+#[test]
+fn a_backup_served_beside_the_node_it_is_of_becomes_a_member_of_its_own() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut a = Node::found(folder.path(), "a");
+    a.serve();
+    let b = a.joined("b", "supplier");
+    a.wait_until_equal();
+    wait_until("b to be found", || a.sees("b")["addresses"][0].is_string());
+    let file = backup(&a, folder.path());
+    a.describe("ann", "by the original");
+    let mut copy = Node::at(folder.path(), "copy");
+    restore(&copy, &file, &[]);
+    copy.serve();
+    wait_until("the copy to be a member of its own", || copy.status()["node"] != a.status()["node"]);
+    copy.wait_until_open();
+    assert!(alarms(&copy).iter().any(|text| text.contains("one of the two is a copy")), "{:?}", alarms(&copy));
+    copy.describe("bob", "by the copy");
+    for node in [&a, &b, &copy] {
+        node.wait_for_description("bob", "by the copy");
+        node.wait_for_description("ann", "by the original");
+        wait_until("all three", || node.status()["members"].as_array().map_or(0, Vec::len) == 2);
+        node.wait_until_equal();
+    }
+    assert_eq!(export(&a.data()), export(&copy.data()));
+}
