@@ -247,6 +247,10 @@ sections! {
         substring: IndexSelection = IndexSelection::only(&ADDRESS_BOOK),
             "a list of attribute names; \"*\" means every attribute with a substring rule, \"!name\" takes one out",
             restart;
+        /// Answers `(a~=v)`.
+        approx: IndexSelection = IndexSelection::only(&SPOKEN),
+            "a list of attribute names; \"*\" means every attribute of text, \"!name\" takes one out",
+            restart;
     }
     /// The LMDB file.
     storage: Storage {
@@ -325,6 +329,8 @@ const NOT_INDEXED: [&str; 13] = [
 /// What has about as many values as there are entries and is searched in its middle while one types. Other attributes
 /// need no pieces: few different values (given names, titles, places) or short ones (numbers) are looked through in the
 /// equality index, and each piece of a value is a page to write when an entry is added.
+/// Names of people and places: what one has heard and not read.
+const SPOKEN: [&str; 9] = ["cn", "sn", "givenName", "displayName", "mozillaNickname", "fileAs", "o", "ou", "l"];
 const ADDRESS_BOOK: [&str; 5] = ["cn", "mail", "mozillaNickname", "mozillaSecondEmail", "fileAs"];
 
 /// The setting of that name.

@@ -43,6 +43,7 @@ impl Config {
             equality: IndexSelection::texts(&self.index.equality),
             presence: IndexSelection::texts(&self.index.presence),
             substring: IndexSelection::texts(&self.index.substring),
+            approx: IndexSelection::texts(&self.index.approx),
         };
         options
     }

@@ -9,7 +9,7 @@
 //! - One entry for each (superior, normalised RDN) by local changes; by merged ones see `shape`.
 
 use super::DitError;
-use super::catalog::Catalog;
+use super::catalog::{AttributeInfo, Catalog};
 use super::digest_table::{digest_of, stored_digest};
 use super::index_keys::{KeySet, keys_of_attribute, link_key, text_link_key};
 use super::links::dn_of;
@@ -247,7 +247,7 @@ impl Writing<'_> {
             _ => {}
         }
         if let (Some(old), Some(new)) = (old, new)
-            && has_spilled_twins(&self.catalog, [old, new])
+            && shares_spilled_keys(&self.catalog, [old, new])
         {
             all_view_keys(self.txn.reader(), &self.catalog, id, new, &mut new_keys)?;
         }
@@ -451,14 +451,17 @@ fn has_spilled(record: &ViewRecord<'_>) -> bool {
     record.attributes().any(|slice| slice.flags & VALUE_SPILLED != 0)
 }
 
-/// Whether values of one type stand in a spilled description and in another one. Of a spilled one only the touched
-/// values are known here, so that what one loses and the other keeps is found only by looking at all.
-fn has_spilled_twins(catalog: &Catalog, views: [&ViewRecord<'_>; 2]) -> bool {
+/// Whether a value of a spilled attribute may have a key that another value has too: one in another description of the
+/// type, or, by pieces and sounds, any other one. Only the touched values are known here, so that what one loses and the
+/// other keeps is found only by looking at all.
+fn shares_spilled_keys(catalog: &Catalog, views: [&ViewRecord<'_>; 2]) -> bool {
     let slices = || views.into_iter().flat_map(ViewRecord::all_attributes);
     let base = |id: AttributeId| catalog.attribute(id).map(|info| info.base);
-    slices()
-        .filter(|slice| slice.flags & VALUE_SPILLED != 0)
-        .any(|spilled| slices().any(|slice| slice.id != spilled.id && base(slice.id) == base(spilled.id)))
+    slices().filter(|slice| slice.flags & VALUE_SPILLED != 0).any(|spilled| {
+        let shared = |info: &AttributeInfo| info.indexed.substring || info.indexed.approx;
+        catalog.attribute(spilled.id).is_some_and(shared)
+            || slices().any(|slice| slice.id != spilled.id && base(slice.id) == base(spilled.id))
+    })
 }
 
 /// Every index key that the view of an entry calls for, spilled values included: what `check` and `reindex` compare.

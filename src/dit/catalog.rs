@@ -11,7 +11,8 @@
 
 use super::DitError;
 use crate::model::AttributeDescription;
-use crate::schema::{AttributeType, AttributeTypeIndex, Schema};
+use crate::schema::sound::is_spoken;
+use crate::schema::{AttributeType, AttributeTypeIndex, MatchingRule, Schema};
 use crate::state::{AttributeId, OriginId};
 use crate::storage::{PutMode, Reader, Table, WriteTransaction};
 use hashbrown::HashMap;
@@ -74,6 +75,8 @@ pub struct Indexed {
     pub presence: bool,
     /// Three-character pieces.
     pub substring: bool,
+    /// What values sound like; of telephone numbers, the last digits.
+    pub approx: bool,
 }
 
 /// Which attributes to index; names as in the schema.
@@ -85,6 +88,9 @@ pub struct IndexOptions {
     pub presence: Vec<String>,
     /// Names of attributes with substring rule.
     pub substring: Vec<String>,
+    /// Names of attributes whose values `~=` compares word by word. Telephone numbers are always found by their last
+    /// digits where they are in the equality index.
+    pub approx: Vec<String>,
 }
 
 impl Default for IndexOptions {
@@ -102,7 +108,8 @@ impl Default for IndexOptions {
             "!userPKCS12",
         ];
         let names = ["cn", "mail", "mozillaNickname", "mozillaSecondEmail", "fileAs"];
-        Self { equality: list(&bulky), presence: list(&bulky), substring: list(&names) }
+        let spoken = ["cn", "sn", "givenName", "displayName", "mozillaNickname", "fileAs", "o", "ou", "l"];
+        Self { equality: list(&bulky), presence: list(&bulky), substring: list(&names), approx: list(&spoken) }
     }
 }
 
@@ -117,29 +124,36 @@ impl IndexOptions {
 
     fn of(&self, attribute_type: &AttributeType) -> Indexed {
         let equality = attribute_type.equality.is_some_and(|rule| rule.is_key_rule());
+        let equality = equality && !attribute_type.is_secret() && Self::selects(&self.equality, attribute_type);
+        let approx = match attribute_type.equality {
+            Some(MatchingRule::TelephoneNumberMatch) => equality,
+            Some(rule) if is_spoken(rule) && !attribute_type.is_secret() => Self::selects(&self.approx, attribute_type),
+            _ => false,
+        };
         Indexed {
-            equality: equality && !attribute_type.is_secret() && Self::selects(&self.equality, attribute_type),
+            equality,
             presence: Self::selects(&self.presence, attribute_type),
             substring: attribute_type.substring.is_some() && Self::selects(&self.substring, attribute_type),
+            approx,
         }
     }
 
     /// A text that changes whenever the index would hold other keys, by other settings or by another schema: kept beside
     /// the index and compared at open.
     pub fn fingerprint(&self, schema: &Schema) -> String {
-        let (equality, presence, substring) =
-            (self.equality.join(","), self.presence.join(","), self.substring.join(","));
-        format!("1|{equality}|{presence}|{substring}|{:032x}", rules_digest(schema))
+        let lists = [&self.equality, &self.presence, &self.substring, &self.approx].map(|list| list.join(","));
+        format!("2|{}|{:032x}", lists.join("|"), rules_digest(schema))
     }
 
     /// The settings behind a fingerprint; `None` when another version of the program wrote it.
     pub fn from_fingerprint(fingerprint: &str) -> Option<Self> {
-        let lists = fingerprint.strip_prefix("1|")?;
+        let lists = fingerprint.strip_prefix("2|")?;
         let mut lists = lists
             .split('|')
             .map(|list| list.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<String>>());
-        let (equality, presence, substring, _schema) = (lists.next()?, lists.next()?, lists.next()?, lists.next()?);
-        lists.next().is_none().then_some(Self { equality, presence, substring })
+        let (equality, presence, substring) = (lists.next()?, lists.next()?, lists.next()?);
+        let (approx, _schema) = (lists.next()?, lists.next()?);
+        lists.next().is_none().then_some(Self { equality, presence, substring, approx })
     }
 }
 
@@ -148,7 +162,7 @@ fn rules_digest(schema: &Schema) -> u128 {
     let mut lines: Vec<String> = schema
         .attribute_types()
         .map(|found| {
-            let rule = |rule: Option<crate::schema::MatchingRule>| rule.map_or("", |rule| rule.oid());
+            let rule = |rule: Option<MatchingRule>| rule.map_or("", |rule| rule.oid());
             let (equality, substring) = (rule(found.equality), rule(found.substring));
             let (dn, secret) = (found.is_dn_valued(), found.is_secret());
             format!("{} {} {equality} {substring} {dn} {secret}\n", found.oid, found.names.join(" "))

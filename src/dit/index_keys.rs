@@ -7,9 +7,12 @@
 //! A piece for substring search is three characters of the normal form. The end of the value counts as a character
 //! (0x00), so that the last two characters, and values of one or two, have a piece that begins with them; a search
 //! for one or two characters is then a range of pieces.
+//!
+//! Keys of nearness (`schema::sound`) stand beside: how the words of a text sound, the last digits of a telephone number.
 
 use super::catalog::AttributeInfo;
 use crate::model::{Dn, EntryUuid};
+use crate::schema::sound::near_keys;
 use crate::schema::{AttributeType, Schema};
 use crate::storage::{IndexKind, index_key};
 
@@ -98,7 +101,7 @@ pub(super) fn keys_of_attribute<'v>(
         index_key(info.base, IndexKind::Presence, &[], out.buffer());
         out.end();
     }
-    if !info.indexed.equality && !info.indexed.substring {
+    if !info.indexed.equality && !info.indexed.substring && !info.indexed.approx {
         return;
     }
     let (targets, _) = targets.as_chunks::<16>();
@@ -120,6 +123,14 @@ pub(super) fn keys_of_attribute<'v>(
         if info.indexed.equality {
             index_key(info.base, IndexKind::Equality, &normal, out.buffer());
             out.end();
+        }
+        if info.indexed.approx
+            && let Some(rule) = attribute_type.equality
+        {
+            for key in near_keys(rule, &normal).into_iter().flatten() {
+                index_key(info.base, IndexKind::Approx, &key, out.buffer());
+                out.end();
+            }
         }
         if info.indexed.substring && !info.links {
             for piece in grams_of(&normal) {

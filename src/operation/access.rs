@@ -24,7 +24,7 @@ use crate::policy::access::{AccessCompiler, AccessContext, AttributeRights, Comp
 use crate::policy::requester::{Requester, RequesterKind};
 use crate::policy::rights::Right;
 use crate::schema::{AttributeTypeIndex, Schema};
-use crate::search::{AttributeGate, CompiledFilter, groups_of_nested};
+use crate::search::{AttributeGate, CompiledFilter, listed_groups_of_nested};
 use crate::state::Csn;
 use crate::storage::{ENTRY_HAS_ACI, EntryId, IndexKind, Postings, Table, ViewRecord, index_key};
 use facts::{OwnFacts, ProspectiveEntry, TreeEntry};
@@ -250,7 +250,7 @@ impl Decided {
                     if let Some((text, key)) = key_of(entry.id)? {
                         (*dn, *dn_key) = (text, key);
                     }
-                    for group in groups_of_nested(view, &entry)? {
+                    for group in listed_groups_of_nested(view, &entry)? {
                         groups.extend(key_of(group)?.map(|(_, key)| key));
                     }
                 }

@@ -1,8 +1,8 @@
 //! cn=conflicts: what concurrent changes have cost, as entries, for the administrator.
 //!
 //! Below it stand: each lost change of the log with both sides (kind `lost-update`), entries whose name another one
-//! has (`name-loser`), deleted entries that stay because live ones are below (`phantom`), and entries that merged
-//! changes made break the schema (`schema-violation`). The last three follow from the data as it is: they go by
+//! has (`name-loser`), entries that share a value that one alone may have (`unique-violation`), deleted entries that stay because live ones are below (`phantom`), and entries that merged
+//! changes made break the schema (`schema-violation`). The last four follow from the data as it is: they go by
 //! themselves when the cause goes. A lost change is decided by replacing `conflictState` (`update/resolve`).
 
 use super::outcome::Outcome;
@@ -10,12 +10,16 @@ use super::virtual_entry::{VirtualEntry, Visit, attribute, one_of};
 use crate::dit::{Conflict, ConflictPlace, Entry, Side, SideContent, View};
 use crate::model::{Attribute, Rdn};
 use crate::schema::time::format_generalized_time;
+use crate::search::{unique_clashes, unique_violations};
 use crate::state::CellValue;
 use crate::storage::EntryId;
 use std::sync::Arc;
 
 /// The name of the entry above them.
 pub(super) const DN: &str = "cn=conflicts";
+
+/// Entries that share values against a rule, listed at once.
+const SHARERS_MAX: usize = 10_000;
 
 /// Positions of lost changes begin with this, those of entries with `ENTRIES`.
 const LOG: u8 = 0;
@@ -68,7 +72,11 @@ pub(super) fn visit(view: View<'_>, after: &[u8], visit: Visit<'_>) -> Outcome<(
         }
     }
     let last = if section == ENTRIES { key.try_into().map_or(0, u64::from_be_bytes) } else { 0 };
-    for id in view.conflicting_entries(EntryId(last))? {
+    let mut entries = view.conflicting_entries(EntryId(last))?;
+    entries.extend(unique_clashes(view, EntryId(last), SHARERS_MAX)?);
+    entries.sort_unstable();
+    entries.dedup();
+    for id in entries {
         let position = [&[ENTRIES][..], &id.0.to_be_bytes()].concat();
         for (_, entry) in of_entry(view, id)? {
             if !visit(&position, entry)? {
@@ -177,6 +185,10 @@ fn of_entry(view: View<'_>, id: EntryId) -> Outcome<Vec<(String, VirtualEntry)>>
         let violations = view.violations(&found);
         if !violations.is_empty() {
             add("schema-violation", violations)?;
+        }
+        let shared = unique_violations(view, &found)?;
+        if !shared.is_empty() {
+            add("unique-violation", shared)?;
         }
     }
     Ok(made)

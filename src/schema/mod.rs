@@ -11,7 +11,7 @@
 //! string_prep    RFC 4518                                       name_key     keys of DNs
 //! certificate    key of a certificate                           name_table   names to elements
 //! check          may this be an entry?                          subschema    what we publish
-//! time           generalized time
+//! time           generalized time                           sound         when are two values nearly equal?
 //! ```
 //!
 //! Invariants
@@ -26,6 +26,7 @@ pub mod matching_rule;
 mod name_key;
 mod name_table;
 mod resolve;
+pub mod sound;
 pub mod source;
 pub mod string_prep;
 pub mod subschema;

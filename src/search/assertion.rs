@@ -5,8 +5,8 @@
 //! asserted are not normalised at all.
 
 use super::evaluate::Truth;
-use super::sound::sounds_of;
 use crate::model::Dn;
+use crate::schema::sound::{WordKeys, dials, is_near, near_keys};
 use crate::schema::{MatchingRule, Schema};
 use memchr::memmem::Finder;
 
@@ -29,7 +29,9 @@ pub(super) enum Test {
     /// The value's key has these parts, in order and apart.
     Contains(Parts),
     /// The value is equal, or sounds like it.
-    Sounds { rule: MatchingRule, key: Vec<u8>, words: Vec<Vec<u8>> },
+    Sounds { rule: MatchingRule, key: Vec<u8>, words: Vec<WordKeys> },
+    /// The value is this telephone number, which has no country, or the international number that it means.
+    Dialled { key: Vec<u8> },
     /// A rule that is no comparison of keys.
     Rule { rule: MatchingRule, assertion: Vec<u8> },
     /// The value names this entry.
@@ -120,8 +122,10 @@ impl Test {
                 if found == key {
                     return true;
                 }
-                let sounds = sounds_of(found);
-                !words.is_empty() && words.iter().all(|word| sounds.contains(word))
+                is_near(words, &near_keys(*rule, found))
+            }),
+            Self::Dialled { key } => keyed(MatchingRule::TelephoneNumberMatch, schema, value, buffer, |found| {
+                found == key.as_slice() || dials(key, found)
             }),
             Self::Rule { rule, assertion } => match rule.is_match(schema, value, assertion) {
                 Ok(answer) => Truth::from(answer),

@@ -15,10 +15,11 @@ use super::assertion::{Order, Parts, Test};
 use super::compile::{Leaf, Node, OBJECT_CLASS, Subject};
 use super::computed::Computed;
 use super::evaluate::{Truth, bases, chain_of};
-use super::membership::{members_of, members_of_nested};
+use super::membership::{members_of, members_of_any, members_of_nested};
 use super::source::collect;
 use crate::dit::{AttributeInfo, LONG_PIECE, View, grams_of, link_key, text_link_key};
 use crate::model::EntryUuid;
+use crate::schema::sound::{WordKeys, telephone_tail};
 use crate::schema::{AttributeTypeIndex, MatchingRule, Schema};
 use crate::state::AttributeId;
 use crate::storage::{EntryId, INDEX_KEY_BYTES_MAX, IndexKind, Postings, Table, index_key};
@@ -233,9 +234,9 @@ impl<'t> Planner<'t> {
             (Subject::Type(index), Test::Equal { .. }) => {
                 if self.schema().attribute_type_at(*index).oid == OBJECT_CLASS { 6 } else { 1 }
             }
-            (Subject::Type(_), Test::Names { .. }) => 1,
+            (Subject::Type(_), Test::Names { .. } | Test::Dialled { .. }) => 1,
             (Subject::Computed(..), Test::Names { .. }) | (_, Test::Chain { .. }) => 4,
-            (_, Test::Contains(_)) => 3,
+            (_, Test::Contains(_) | Test::Sounds { .. }) => 3,
             (_, Test::Ordered { .. }) => 5,
             (_, Test::Present) => 7,
             _ => 8,
@@ -318,6 +319,15 @@ impl<'t> Planner<'t> {
                 let count = link.count.zip(text.count).map(|(link, text)| link + text);
                 Some(union(vec![link.plan, text.plan], count))
             }
+            Test::Sounds { rule, key, words }
+                if info.indexed.approx && equality == Some(*rule) && (info.indexed.equality || !words.is_empty()) =>
+            {
+                Some(self.sounds(base, words, key)?)
+            }
+            Test::Dialled { key } if info.indexed.approx && serves(MatchingRule::TelephoneNumberMatch) => {
+                let tail = telephone_tail(key).unwrap_or_default();
+                Some(self.list(base, IndexKind::Approx, tail)?)
+            }
             Test::Contains(parts) => {
                 let pieces = info.indexed.substring
                     && !info.links
@@ -327,6 +337,25 @@ impl<'t> Planner<'t> {
             }
             _ => None,
         })
+    }
+
+    /// Candidates of an item of sounds: those of the word that fewest values have.
+    fn sounds(&self, base: AttributeId, words: &[WordKeys], key: &[u8]) -> Result<Planned, SearchError> {
+        // A value without words is near to nothing but itself.
+        let mut best = if words.is_empty() { Some(self.list(base, IndexKind::Equality, key)?) } else { None };
+        for word in words {
+            let (mut plans, mut count) = (Vec::with_capacity(word.len()), Some(0_u64));
+            for sound in word {
+                let planned = self.list(base, IndexKind::Approx, sound)?;
+                count = count.zip(planned.count).map(|(sum, more)| sum.saturating_add(more));
+                plans.push(planned.plan);
+            }
+            let planned = union(plans, count);
+            if best.as_ref().is_none_or(|best| planned.count < best.count) {
+                best = Some(planned);
+            }
+        }
+        Ok(best.unwrap_or_else(Planned::nothing))
     }
 
     /// Candidates of a substring item: a range of the values when it says how they begin, else their pieces, else all
@@ -404,7 +433,8 @@ impl<'t> Planner<'t> {
     fn computed(&self, leaf: &Leaf, index: AttributeTypeIndex, computed: Computed) -> Result<Planned, SearchError> {
         let catalog = self.view.catalog();
         match (computed, &leaf.test) {
-            (_, Test::Always) | (Computed::MemberOf, Test::Present) => Ok(Planned::everything(false)),
+            (_, Test::Always) => Ok(Planned::everything(false)),
+            (Computed::MemberOf | Computed::IsMemberOf, Test::Present) => unless_too_large(members_of_any(self.view)),
             (Computed::EntryUuid, Test::Equal { rule: MatchingRule::UuidMatch, key, .. }) => {
                 let uuid = key.as_slice().try_into().map(EntryUuid).unwrap_or(EntryUuid::NIL);
                 Ok(Planned::one(self.view.by_uuid(uuid)?))
@@ -414,7 +444,9 @@ impl<'t> Planner<'t> {
                 Some(group) => unless_too_large(members_of(self.view, group)),
                 None => Ok(Planned::nothing()),
             },
-            (Computed::MemberOf, Test::Chain { dn }) => match self.view.resolve(dn)?.entry {
+            (Computed::MemberOf, Test::Chain { dn })
+            | (Computed::IsMemberOf, Test::Names { dn, .. } | Test::Chain { dn }) => match self.view.resolve(dn)?.entry
+            {
                 Some(group) => unless_too_large(members_of_nested(self.view, group)),
                 None => Ok(Planned::nothing()),
             },

@@ -10,9 +10,9 @@
 use super::assertion::{Order, Parts, Test};
 use super::computed::Computed;
 use super::evaluate::Truth;
-use super::sound::sounds_of;
 use crate::model::attribute::split_options;
 use crate::model::{Assertion, AttributeDescription, Dn, Extensible, Filter, Substrings};
+use crate::schema::sound::{is_spoken, near_keys, telephone_tail};
 use crate::schema::{AttributeType, AttributeTypeIndex, MatchingRule, RuleKind, Schema, SubstringPart, Syntax};
 use memchr::memmem::Finder;
 
@@ -32,6 +32,18 @@ pub(super) enum Node {
     Or(Vec<Self>),
     Not(Box<Self>),
     Leaf(Box<Leaf>),
+}
+
+impl Node {
+    /// Whether some item is so.
+    pub(super) fn any_leaf(&self, is_so: &dyn Fn(&Leaf) -> bool) -> bool {
+        match self {
+            Self::Constant(_) => false,
+            Self::And(nodes) | Self::Or(nodes) => nodes.iter().any(|node| node.any_leaf(is_so)),
+            Self::Not(node) => node.any_leaf(is_so),
+            Self::Leaf(leaf) => is_so(leaf),
+        }
+    }
 }
 
 /// One item of a filter.
@@ -192,7 +204,7 @@ impl<'s> Compiler<'s> {
     fn present(&mut self, attribute: &str) -> Option<Leaf> {
         let (found, options) = self.attribute(attribute)?;
         let always = match Computed::of(found) {
-            Some(computed) => computed != Computed::MemberOf,
+            Some(computed) => !computed.is_membership(),
             None => found.oid == OBJECT_CLASS,
         };
         let test = if always && options.is_empty() { Test::Always } else { Test::Present };
@@ -201,8 +213,20 @@ impl<'s> Compiler<'s> {
 
     fn equality(&mut self, assertion: &Assertion<'_>) -> Option<Leaf> {
         let (found, options) = self.attribute(&assertion.attribute)?;
-        let test = self.equal(found.equality?, &assertion.value)?;
+        let test = self.equal_or_dialled(found.equality?, &assertion.value)?;
         Some(self.leaf(found, options, test))
+    }
+
+    /// A telephone number without its country is what somebody dialled: telephones look up callers so. With a plus sign,
+    /// or by naming the rule, a client asks for this very number (RFC 4517 4.2.29).
+    fn equal_or_dialled(&self, rule: MatchingRule, value: &[u8]) -> Option<Test> {
+        if rule == MatchingRule::TelephoneNumberMatch {
+            let key = self.key(rule, value)?;
+            if !key.starts_with(b"+") && telephone_tail(&key).is_some() {
+                return Some(Test::Dialled { key });
+            }
+        }
+        self.equal(rule, value)
     }
 
     /// An entry is of a class when it is of one that refines it, whether its values say both or not (RFC 4512 2.4.1).
@@ -256,14 +280,12 @@ impl<'s> Compiler<'s> {
     fn approx(&mut self, assertion: &Assertion<'_>) -> Option<Leaf> {
         let (found, options) = self.attribute(&assertion.attribute)?;
         let rule = found.equality?;
-        let folded =
-            [MatchingRule::CaseIgnoreMatch, MatchingRule::CaseIgnoreIa5Match, MatchingRule::CaseIgnoreListMatch];
-        let test = if folded.contains(&rule) {
+        let test = if is_spoken(rule) {
             let key = self.key(rule, &assertion.value)?;
-            let words = sounds_of(&key);
+            let words = near_keys(rule, &key);
             Test::Sounds { rule, key, words }
         } else {
-            self.equal(rule, &assertion.value)?
+            self.equal_or_dialled(rule, &assertion.value)?
         };
         Some(self.leaf(found, options, test))
     }

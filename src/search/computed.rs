@@ -3,7 +3,8 @@
 //! Being computed they are never stale: memberOf is right after a bulk load, entryDN after a move of a superior.
 
 use super::SearchError;
-use super::membership::groups_of;
+use super::membership::{groups_of, groups_of_nested};
+use super::uniqueness::unique_violations;
 use crate::dit::{Entry, View};
 use crate::schema::time::format_generalized_time;
 use crate::schema::{AttributeType, AttributeTypeIndex};
@@ -23,6 +24,8 @@ pub enum Computed {
     EntryVersion,
     /// TRUE when entries are below.
     HasSubordinates,
+    /// The groups that the entry is in, directly or through other groups.
+    IsMemberOf,
     /// The groups that have the entry as a direct member.
     MemberOf,
     /// When the entry was last changed, to the second.
@@ -31,6 +34,8 @@ pub enum Computed {
     NumSubordinates,
     /// How merged changes made the entry break the schema.
     ReplSchemaViolation,
+    /// With whom the entry shares a value that one entry alone may have.
+    ReplUniqueViolation,
     /// RFC 4512 3.4.6.
     StructuralObjectClass,
     /// Where the schema is published (RFC 4512 4.2).
@@ -49,10 +54,12 @@ impl Computed {
         Self::EntryUuid,
         Self::EntryVersion,
         Self::HasSubordinates,
+        Self::IsMemberOf,
         Self::MemberOf,
         Self::ModifyTimestamp,
         Self::NumSubordinates,
         Self::ReplSchemaViolation,
+        Self::ReplUniqueViolation,
         Self::StructuralObjectClass,
         Self::SubschemaSubentry,
     ];
@@ -66,10 +73,12 @@ impl Computed {
             Self::EntryUuid => "entryUUID",
             Self::EntryVersion => "entryVersion",
             Self::HasSubordinates => "hasSubordinates",
+            Self::IsMemberOf => "isMemberOf",
             Self::MemberOf => "memberOf",
             Self::ModifyTimestamp => "modifyTimestamp",
             Self::NumSubordinates => "numSubordinates",
             Self::ReplSchemaViolation => "replSchemaViolation",
+            Self::ReplUniqueViolation => "replUniqueViolation",
             Self::StructuralObjectClass => "structuralObjectClass",
             Self::SubschemaSubentry => "subschemaSubentry",
         }
@@ -81,8 +90,12 @@ impl Computed {
             return None;
         }
         let named = |name: &str| attribute_type.names.iter().any(|known| known.eq_ignore_ascii_case(name));
-        let found = Self::ALL.iter().copied().find(|computed| named(computed.name()));
-        found.or_else(|| named("isMemberOf").then_some(Self::MemberOf))
+        Self::ALL.iter().copied().find(|computed| named(computed.name()))
+    }
+
+    /// Whether it says which groups an entry is in; an entry may be in none.
+    pub fn is_membership(self) -> bool {
+        matches!(self, Self::IsMemberOf | Self::MemberOf)
     }
 
     /// The values for an entry; none where it has none (memberOf of an entry in no group).
@@ -113,10 +126,14 @@ impl Computed {
             Self::ReplSchemaViolation => {
                 return Ok(view.violations(entry).into_iter().map(String::into_bytes).collect());
             }
+            Self::ReplUniqueViolation => {
+                return Ok(unique_violations(view, entry)?.into_iter().map(String::into_bytes).collect());
+            }
             Self::StructuralObjectClass => return Ok(structural_class(view, entry).into_iter().collect()),
-            Self::MemberOf => {
+            Self::IsMemberOf | Self::MemberOf => {
+                let nested = self == Self::IsMemberOf;
                 let mut names = Vec::new();
-                for group in groups_of(view, entry)? {
+                for group in if nested { groups_of_nested(view, entry)? } else { groups_of(view, entry)? } {
                     names.extend(view.dn_text(group)?.map(String::into_bytes));
                 }
                 return Ok(names);

@@ -380,14 +380,19 @@ impl Judge {
                 let target = self.target(leaf, dn, view)?;
                 return Ok(Truth::from(target.is_some_and(|target| target.id == entry.id)));
             }
-            (Computed::MemberOf, Test::Present) => return Ok(Truth::from(is_in_a_group(view, entry)?)),
+            (Computed::MemberOf | Computed::IsMemberOf, Test::Present) => {
+                return Ok(Truth::from(is_in_a_group(view, entry)?));
+            }
             (Computed::MemberOf, Test::Names { dn, .. }) => {
                 return Ok(match self.target(leaf, dn, view)? {
                     Some(target) => Truth::from(is_member(view, entry, target.id)?),
                     None => Truth::False,
                 });
             }
-            (Computed::MemberOf, Test::Chain { dn }) => return self.nested_member(leaf, dn, view, entry),
+            (Computed::MemberOf, Test::Chain { dn })
+            | (Computed::IsMemberOf, Test::Names { dn, .. } | Test::Chain { dn }) => {
+                return self.nested_member(leaf, dn, view, entry);
+            }
             _ => {}
         }
         let values = computed.values(view, entry)?;

@@ -1,11 +1,15 @@
 //! Who is in which group, directly or through others, read from the index of links.
 //!
 //! Nothing about membership is stored with the member. A group's `member` values are links, indexed by the member's
-//! entryUUID, so that one look-up finds an entry's groups; `uniqueMember` values are names and are found by name.
+//! entryUUID, so that one look-up finds an entry's groups; `uniqueMember` values are names and are found by name,
+//! `memberUid` values by the entry's `uid`, and what a `memberURL` finds by judging the entry (`dynamic`).
 //! Walks from group to group end: each entry is visited once, and only so many of them.
+//!
+//! Access rules know the groups that list their members by name (`member`, `uniqueMember`): the others change with the
+//! attributes of their members, which people may write themselves.
 
-use super::SearchError;
-use crate::dit::{Entry, View, link_key};
+use super::{SearchError, dynamic};
+use crate::dit::{Entry, View, keys_of_value, link_key};
 use crate::model::{Dn, EntryUuid};
 use crate::schema::MatchingRule;
 use crate::state::{AttributeId, ValueKey};
@@ -17,17 +21,21 @@ pub(super) const CHAIN_ENTRIES_MAX: usize = 200_000;
 
 const MEMBER: &str = "2.5.4.31";
 const UNIQUE_MEMBER: &str = "2.5.4.50";
+const MEMBER_UID: &str = "1.3.6.1.1.1.1.12";
+const UID: &str = "0.9.2342.19200300.100.1.1";
+const MEMBER_URL: &str = "2.16.840.1.113730.3.1.198";
 
-/// The groups that have `entry` as a `member` or `uniqueMember`, in ascending order. Cost: one look-up for each of
-/// the two attributes that is in use.
+/// The groups that have `entry` as a direct member, in ascending order. Cost: one look-up for each attribute of members
+/// that is in use, and one judgement for each group by search.
 ///
 /// # Errors
 /// [`SearchError::Dit`].
 pub fn groups_of(view: View<'_>, entry: &Entry<'_>) -> Result<Vec<EntryId>, SearchError> {
     let mut groups = Vec::new();
-    for key in group_keys(view, entry)? {
+    for key in group_keys(view, entry)?.into_iter().chain(uid_keys(view, entry)?) {
         append_list(view.reader(), &key, &mut groups)?;
     }
+    dynamic::append_groups_of(view, entry, &mut groups)?;
     groups.sort_unstable();
     groups.dedup();
     Ok(groups)
@@ -38,6 +46,28 @@ pub fn groups_of(view: View<'_>, entry: &Entry<'_>) -> Result<Vec<EntryId>, Sear
 /// # Errors
 /// [`SearchError::TooLarge`]; [`SearchError::Dit`].
 pub fn groups_of_nested(view: View<'_>, entry: &Entry<'_>) -> Result<Vec<EntryId>, SearchError> {
+    nested(view, entry, groups_of)
+}
+
+/// [`groups_of_nested`] by `member` and `uniqueMember` alone: what access rules mean by a group.
+///
+/// # Errors
+/// As [`groups_of_nested`].
+pub fn listed_groups_of_nested(view: View<'_>, entry: &Entry<'_>) -> Result<Vec<EntryId>, SearchError> {
+    nested(view, entry, |view, entry| {
+        let mut groups = Vec::new();
+        for key in group_keys(view, entry)? {
+            append_list(view.reader(), &key, &mut groups)?;
+        }
+        Ok(groups)
+    })
+}
+
+fn nested(
+    view: View<'_>,
+    entry: &Entry<'_>,
+    groups_of: impl Fn(View<'_>, &Entry<'_>) -> Result<Vec<EntryId>, SearchError>,
+) -> Result<Vec<EntryId>, SearchError> {
     let mut found = HashSet::new();
     let mut queue = groups_of(view, entry)?;
     while let Some(group) = queue.pop() {
@@ -54,22 +84,45 @@ pub fn groups_of_nested(view: View<'_>, entry: &Entry<'_>) -> Result<Vec<EntryId
 
 /// Whether `group` has `entry` as a direct member.
 pub(super) fn is_member(view: View<'_>, entry: &Entry<'_>, group: EntryId) -> Result<bool, SearchError> {
-    for key in group_keys(view, entry)? {
+    for key in group_keys(view, entry)?.into_iter().chain(uid_keys(view, entry)?) {
         if list_has(view.reader(), &key, group)? {
             return Ok(true);
         }
     }
-    Ok(false)
+    match view.entry(group)? {
+        Some(group) => dynamic::has_member(view, &group, entry),
+        None => Ok(false),
+    }
 }
 
 /// Whether some group has `entry` as a direct member.
 pub(super) fn is_in_a_group(view: View<'_>, entry: &Entry<'_>) -> Result<bool, SearchError> {
-    for key in group_keys(view, entry)? {
+    for key in group_keys(view, entry)?.into_iter().chain(uid_keys(view, entry)?) {
         if Postings::open(view.reader(), &key)?.is_some() {
             return Ok(true);
         }
     }
-    Ok(false)
+    dynamic::is_in_any(view, entry)
+}
+
+/// Everybody who is in some group, in ascending order; perhaps some that were just removed among them (they are judged
+/// again). Cost: that of reading all groups.
+pub(super) fn members_of_any(view: View<'_>) -> Result<Vec<EntryId>, SearchError> {
+    let mut groups = Vec::new();
+    for oid in [MEMBER, UNIQUE_MEMBER, MEMBER_UID, MEMBER_URL] {
+        let Some(attribute) = member_attribute(view, oid) else { continue };
+        let mut key = Vec::with_capacity(8);
+        index_key(attribute, IndexKind::Presence, &[], &mut key);
+        append_list(view.reader(), &key, &mut groups)?;
+    }
+    groups.sort_unstable();
+    groups.dedup();
+    let mut members = HashSet::new();
+    for group in groups {
+        members.extend(members_of(view, group)?);
+        check_count(members.len())?;
+    }
+    Ok(sorted(members))
 }
 
 /// The direct members of a group; perhaps some that were just removed among them (they are judged again).
@@ -107,9 +160,30 @@ pub(super) fn members_of(view: View<'_>, group: EntryId) -> Result<Vec<EntryId>,
             }
         }
     }
+    if let Some(slice) = member_attribute(view, MEMBER_UID).and_then(|id| group.attribute(id)) {
+        for value in view.values(&group, &slice)? {
+            check_count(members.len())?;
+            append_accounts(view, &value, &mut members)?;
+        }
+    }
+    dynamic::append_members(view, &group, &mut members)?;
     members.sort_unstable();
     members.dedup();
     Ok(members)
+}
+
+/// Appends the entries with this `uid`.
+fn append_accounts(view: View<'_>, uid: &[u8], out: &mut Vec<EntryId>) -> Result<(), SearchError> {
+    let catalog = view.catalog();
+    let Some(known) = catalog.schema().attribute_type(UID) else { return Ok(()) };
+    let Some(attribute) = member_attribute(view, UID) else { return Ok(()) };
+    let mut normal = Vec::with_capacity(uid.len());
+    if keys_of_value(catalog.schema(), known, uid, &mut normal).is_some() {
+        let mut key = Vec::with_capacity(normal.len() + 8);
+        index_key(attribute, IndexKind::Equality, &normal, &mut key);
+        append_list(view.reader(), &key, out)?;
+    }
+    Ok(())
 }
 
 /// The direct members of a group, their members where they are groups, and so on; in ascending order.
@@ -222,14 +296,36 @@ fn group_keys(view: View<'_>, entry: &Entry<'_>) -> Result<Vec<Vec<u8>>, SearchE
     Ok(keys)
 }
 
+/// Where the index has the groups that list `entry` by its `uid`.
+fn uid_keys(view: View<'_>, entry: &Entry<'_>) -> Result<Vec<Vec<u8>>, SearchError> {
+    let catalog = view.catalog();
+    let mut keys = Vec::new();
+    let Some(listing) = member_attribute(view, MEMBER_UID) else { return Ok(keys) };
+    let Some(known) = catalog.attribute_type(listing) else { return Ok(keys) };
+    let uid = catalog.schema().attribute_type(UID).and_then(|uid| catalog.base_of(uid));
+    let Some(slice) = uid.and_then(|uid| entry.attribute(uid)) else { return Ok(keys) };
+    for value in view.values(entry, &slice)? {
+        let mut normal = Vec::with_capacity(value.len());
+        if keys_of_value(catalog.schema(), known, &value, &mut normal).is_some() {
+            let mut key = Vec::with_capacity(normal.len() + 8);
+            index_key(listing, IndexKind::Equality, &normal, &mut key);
+            keys.push(key);
+        }
+    }
+    Ok(keys)
+}
+
 /// `member` and `uniqueMember`, where entries have them and the index knows.
 fn membership_attributes(view: View<'_>) -> (Option<AttributeId>, Option<AttributeId>) {
+    (member_attribute(view, MEMBER), member_attribute(view, UNIQUE_MEMBER))
+}
+
+/// The attribute, where entries have it and the index knows.
+fn member_attribute(view: View<'_>, oid: &str) -> Option<AttributeId> {
     let catalog = view.catalog();
-    let find = |oid: &str| {
-        let id = catalog.base_of(catalog.schema().attribute_type(oid)?)?;
-        catalog.attribute(id)?.indexed.equality.then_some(id)
-    };
-    (find(MEMBER), find(UNIQUE_MEMBER))
+    let id = catalog.base_of(catalog.schema().attribute_type(oid)?)?;
+    let indexed = catalog.attribute(id)?.indexed;
+    (indexed.equality && indexed.presence).then_some(id)
 }
 
 fn check_count(count: usize) -> Result<(), SearchError> {

@@ -19,12 +19,13 @@ mod assertion;
 mod candidates;
 mod compile;
 mod computed;
+mod dynamic;
 mod evaluate;
 mod membership;
 mod run;
 mod scope;
-mod sound;
 mod source;
+mod uniqueness;
 
 #[cfg(test)]
 mod tests;
@@ -33,9 +34,10 @@ pub use alias::{Base, find_base, find_base_by};
 pub use compile::CompiledFilter;
 pub use computed::{Computed, computed_values};
 pub use evaluate::{AllSearchable, AttributeGate, Truth, evaluate, evaluate_attributes};
-pub use membership::{groups_of, groups_of_nested};
+pub use membership::{groups_of, groups_of_nested, listed_groups_of_nested};
 pub use run::{Estimate, RunOptions, SearchRun, Step, Walk};
 pub use scope::Subentries;
+pub use uniqueness::{UNIQUE_ATTRIBUTE, UniqueRule, unique_clashes, unique_rules, unique_violations};
 
 use crate::dit::DitError;
 use crate::storage::StorageError;

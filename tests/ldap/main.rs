@@ -15,9 +15,11 @@
 mod support;
 
 mod access;
+mod approximate;
 mod assurance;
 mod client_filters;
 mod conflicts_and_deleted;
+mod groups;
 mod ldap3_proto_agrees;
 mod limits;
 mod malformed_pdus;
@@ -49,6 +51,7 @@ mod sasl_external;
 mod shutdown_notice;
 mod starttls;
 mod virtual_list_view;
+mod uniqueness;
 
 /// Where the people of the usual data are.
 const PEOPLE: &str = "ou=people,dc=example,dc=com";

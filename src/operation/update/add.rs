@@ -3,7 +3,7 @@
 //! Values of the RDN that the list does not repeat are added to it, as slapd does. A new suffix is the
 //! administrator's: the one that its own name is below, or any in a directory that has none yet.
 
-use super::{Context, Done, Failure, modify, reads, sound, target};
+use super::{Context, Done, Failure, modify, reads, sound, target, unique};
 use crate::dit::{Entry, Target, View, Writing, birth_deltas};
 use crate::model::dn::DN_BYTES_MAX;
 use crate::model::{Attribute, DerefAliases, Dn, EntryUuid, Rdn, ResultCode};
@@ -37,6 +37,7 @@ pub(super) fn perform(
         }
     }
     check_schema(view, attributes)?;
+    unique::check_new(context, view, parent, attributes)?;
     drop(access);
 
     let numbered = number(writing, attributes)?;

@@ -20,6 +20,7 @@
 //! target    names to entries, referrals        held        what an attribute holds before the list
 //! sound     schema of the result               reads       the entry before and after, for the client
 //! password_modify    RFC 3062                          reindex     the index built anew
+//! unique    values that one entry alone may have
 //! resolve   conflicts restored or dismissed            undelete    deleted entries brought back
 //! ```
 
@@ -38,6 +39,7 @@ mod secret;
 mod sound;
 mod target;
 mod undelete;
+mod unique;
 
 use super::assurance::{Acknowledged, DurabilityRequest, durability_control};
 use super::control::{RequestControls, RequestKind};

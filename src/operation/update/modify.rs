@@ -5,7 +5,7 @@
 
 use super::edit::{AttributeEdit, EditError, Value};
 use super::sound::{self, Edits};
-use super::{Context, Done, Failure, held, intake, reads, target};
+use super::{Context, Done, Failure, held, intake, reads, target, unique};
 use crate::dit::{AttributeInfo, DitError, Entry, Target, ValueError, View, Writing};
 use crate::model::{Attribute, Dn, Modification, ModificationKind, ResultCode};
 use crate::operation::access::Access;
@@ -37,7 +37,7 @@ pub(super) fn perform(
 
     let numbers = numbers_of(writing, modifications)?;
     let state = writing.state(id)?.ok_or_else(|| OperationError::no_such_object(""))?;
-    let mut deltas = fold(writing, id, &state, modifications.iter().zip(numbers))?;
+    let mut deltas = fold(context, writing, id, &state, modifications.iter().zip(numbers))?;
     if !deltas.is_empty() {
         modified_by(writing, &context.author(), &mut deltas)?;
         let target = Target::Existing(id);
@@ -82,6 +82,7 @@ fn numbers_of(writing: &mut Writing<'_>, modifications: &[Modification]) -> Outc
 
 /// Runs the list on working copies and returns what is to be written.
 fn fold<'m>(
+    context: &Context,
     writing: &Writing<'_>,
     id: EntryId,
     state: &EntryState,
@@ -102,6 +103,7 @@ fn fold<'m>(
     }
     check_rdn(state, &edits)?;
     sound::check(view, &entry, &edits)?;
+    unique::check_edits(context, view, &entry, view.superior(&entry), &edits)?;
     fold_edits(writing, state, &edits)
 }
 

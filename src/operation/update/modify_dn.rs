@@ -6,7 +6,7 @@
 
 use super::edit::EditError;
 use super::sound::{self, Edits};
-use super::{Context, Done, Failure, add, held, modify, reads, target};
+use super::{Context, Done, Failure, add, held, modify, reads, target, unique};
 use crate::dit::{Entry, Target, View, Writing, rdn_state};
 use crate::model::dn::RDN_COUNT_MAX;
 use crate::model::{Attribute, AttributeDescription, DerefAliases, Dn, Rdn, ResultCode};
@@ -54,7 +54,7 @@ pub(super) fn perform(
 
     let state = writing.state(id)?.ok_or_else(|| OperationError::no_such_object(""))?;
     let new_rdn = rdn_state(writing, renaming.new_rdn)?;
-    let mut deltas = fold(writing, id, &state, &new_rdn, renaming.delete_old_rdn)?;
+    let mut deltas = fold(context, writing, (id, superior), &state, &new_rdn, renaming.delete_old_rdn)?;
     if new_rdn != state.rdn.1 {
         deltas.push(Delta::Rdn(new_rdn));
     }
@@ -238,8 +238,9 @@ fn height(view: View<'_>, top: EntryId) -> Outcome<usize> {
 
 /// What the renaming does to values: those of the old RDN go or stay, those of the new one come.
 fn fold(
+    context: &Context,
     writing: &Writing<'_>,
-    id: EntryId,
+    (id, superior): (EntryId, EntryId),
     state: &EntryState,
     new_rdn: &RdnState,
     delete_old_rdn: bool,
@@ -265,6 +266,7 @@ fn fold(
         }
     }
     sound::check(view, &entry, &edits)?;
+    unique::check_edits(context, view, &entry, superior, &edits)?;
     let mut deltas = modify::fold_edits(writing, state, &edits)?;
     // The name itself says that its values are there. Written besides, they would outlive a name that loses against
     // another one given at the same time.

@@ -68,9 +68,10 @@ fn leaf() -> impl Strategy<Value = String> {
             let side = |bit: u8, text: String| if bits & bit == 0 { String::new() } else { text };
             format!("({a}={}*{}{})", side(1, i), side(2, format!("{m}*")), side(4, l))
         }),
+        (attribute.clone(), value()).prop_map(|(a, v)| format!("({a}~={v})")),
         attribute.prop_map(|a| format!("({a}=*)")),
         (prop::sample::select(vec!["=", ">=", "<="]), 0_u8..4).prop_map(|(o, n)| format!("(gidNumber{o}{n})")),
-        (prop::sample::select(vec!["manager", "member", "memberOf", "entryDN"]), 0_usize..14)
+        (prop::sample::select(vec!["manager", "member", "memberOf", "isMemberOf", "entryDN"]), 0_usize..14)
             .prop_map(|(a, n)| format!("({a}={})", name(n))),
         (prop::sample::select(vec!["manager", "member", "memberOf"]), 0_usize..12)
             .prop_map(|(a, n)| format!("({a}:1.2.840.113556.1.4.1941:={})", name(n))),
@@ -78,6 +79,9 @@ fn leaf() -> impl Strategy<Value = String> {
         Just("(objectClass=*)".to_owned()),
         Just("(objectClass=person)".to_owned()),
         Just("(memberOf=*)".to_owned()),
+        Just("(isMemberOf=*)".to_owned()),
+        prop::sample::select(vec!["5501099", "05501099", "155501099", "+155501099", "555"])
+            .prop_map(|n| format!("(telephoneNumber={n})")),
         (0_u8..70).prop_map(|n| format!("(memberUid=user{n})")),
     ]
 }
@@ -122,6 +126,16 @@ fn populate(company: &Company, beings: &[Being]) -> Vec<EntryId> {
         attributes.extend(number.as_ref().map(|text| ("gidNumber", &text[..])));
         attributes.push((if n % 2 == 0 { "member" } else { "manager" }, &links));
         attributes.push(("memberUid", &crowd));
+        let account = format!("user{n}");
+        let account = [account.as_str()];
+        attributes.push(("uid", &account));
+        let telephone = ["+1 (555) 010-99", "555-01099", "+49 155501099"];
+        attributes.push(("telephoneNumber", telephone.get(n % 4..=n % 4).unwrap_or_default()));
+        let members = format!("ldap:///ou=people,{SUFFIX}??sub?(gidNumber>={n})");
+        let members = [members.as_str()];
+        if n % 5 == 4 {
+            attributes.push(("memberURL", &members));
+        }
         attributes.retain(|(_, values)| !values.is_empty());
         ids.push(company.add(&dn, &attributes));
     }

@@ -1,0 +1,183 @@
+//! Whether a change would give a value to a second entry where a rule says that one alone may have it
+//! (`search::uniqueness`).
+//!
+//! Judged is what comes new: a value that the entry has already, and shares since a merge, does not keep it from being
+//! changed. Of a subtree that moves only its top is judged; what comes along with it shows in `cn=conflicts`.
+
+use super::Context;
+use super::sound::Edits;
+use crate::dit::{Entry, View};
+use crate::model::{Attribute, AttributeDescription, ResultCode};
+use crate::operation::access::Access;
+use crate::operation::outcome::{OperationError, Outcome};
+use crate::schema::AttributeTypeIndex;
+use crate::search::{UNIQUE_ATTRIBUTE, UniqueRule, evaluate_attributes, unique_rules};
+use crate::state::CellValue;
+use crate::storage::{EntryId, VALUE_SPILLED};
+
+/// The entry as it will be.
+struct Candidate<'c> {
+    /// The entry as it is; `None`: it is new.
+    before: Option<&'c Entry<'c>>,
+    /// What the rules may ask of it.
+    attributes: Vec<Attribute>,
+}
+
+/// Refuses a new entry with a value that another one holds.
+///
+/// # Errors
+/// constraintViolation, naming the holder to those who may see it.
+pub(super) fn check_new(context: &Context, view: View<'_>, superior: EntryId, attributes: &[Attribute]) -> Outcome<()> {
+    let rules = rules_above(view, superior, None)?;
+    check_rules_set(view, attributes)?;
+    if rules.is_empty() {
+        return Ok(());
+    }
+    check(context, view, &rules, &Candidate { before: None, attributes: attributes.to_vec() })
+}
+
+/// Refuses a change after which the entry has a value that another one holds.
+///
+/// # Errors
+/// As [`check_new`].
+pub(super) fn check_edits(
+    context: &Context,
+    view: View<'_>,
+    entry: &Entry<'_>,
+    superior: EntryId,
+    edits: &Edits<'_>,
+) -> Outcome<()> {
+    let rules = rules_above(view, superior, Some(entry.id))?;
+    let is_rule = |id| view.catalog().attribute_type(id).is_some_and(|found| found.oid == UNIQUE_ATTRIBUTE);
+    if rules.is_empty() && !edits.keys().any(|id| is_rule(*id)) {
+        return Ok(());
+    }
+    let schema = view.catalog().schema();
+    let asked = |index: AttributeTypeIndex| {
+        rules.iter().any(|rule| {
+            let by_filter = rule.filter.as_ref().is_some_and(|filter| filter.attribute_types().contains(&index));
+            rule.is_about(schema, index) || by_filter
+        }) || schema.attribute_type_at(index).oid == UNIQUE_ATTRIBUTE
+    };
+    let mut attributes = Vec::new();
+    let mut push = |name: &str, values: Vec<Vec<u8>>| -> Outcome<()> {
+        if !values.is_empty() {
+            attributes.push(Attribute { description: AttributeDescription::parse(name)?, values });
+        }
+        Ok(())
+    };
+    for slice in entry.record.attributes().filter(|slice| !edits.contains_key(&slice.id)) {
+        let Some(info) = view.catalog().attribute(slice.id) else { continue };
+        if slice.flags & VALUE_SPILLED == 0 && info.attribute_type.is_some_and(asked) {
+            push(&info.name, view.values(entry, &slice)?)?;
+        }
+    }
+    for (id, edit) in edits {
+        let Some(info) = view.catalog().attribute(*id) else { continue };
+        if !info.attribute_type.is_some_and(asked) {
+            continue;
+        }
+        let texts = edit.values()?.into_iter().filter_map(|(_, value)| match value {
+            CellValue::Text(text) => Some(text),
+            CellValue::Link(_) => None,
+        });
+        push(&info.name, texts.collect())?;
+    }
+    check_rules_set(view, &attributes)?;
+    check(context, view, &rules, &Candidate { before: Some(entry), attributes })
+}
+
+/// The rules for what is below `superior`, and those in the entry itself.
+fn rules_above(view: View<'_>, superior: EntryId, own: Option<EntryId>) -> Outcome<Vec<UniqueRule>> {
+    let mut rules = unique_rules(view)?;
+    let mut above = Vec::new();
+    for rule in rules.drain(..) {
+        if Some(rule.top) == own || (superior != EntryId::NONE && view.is_within(superior, rule.top)?) {
+            above.push(rule);
+        }
+    }
+    Ok(above)
+}
+
+/// A rule can be kept only where the index knows who holds a value.
+fn check_rules_set(view: View<'_>, attributes: &[Attribute]) -> Outcome<()> {
+    let catalog = view.catalog();
+    let schema = catalog.schema();
+    for attribute in attributes {
+        if schema.attribute_type(attribute.description.name()).is_none_or(|found| found.oid != UNIQUE_ATTRIBUTE) {
+            continue;
+        }
+        for value in &attribute.values {
+            let rule = UniqueRule::parse(schema, EntryId::NONE, value)
+                .map_err(|detail| OperationError::new(ResultCode::INVALID_ATTRIBUTE_SYNTAX, detail))?;
+            for index in rule.types {
+                let found = schema.attribute_type_at(index);
+                let base = catalog.base_of(found).and_then(|base| catalog.attribute(base));
+                if base.is_some_and(|info| !info.indexed.equality) {
+                    return Err(OperationError::new(
+                        ResultCode::CONSTRAINT_VIOLATION,
+                        format!("{} is not in the equality index; add it to index.equality first", found.name()),
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check(context: &Context, view: View<'_>, rules: &[UniqueRule], candidate: &Candidate<'_>) -> Outcome<()> {
+    let schema = view.catalog().schema();
+    for rule in rules {
+        if rule
+            .filter
+            .as_ref()
+            .is_some_and(|filter| !evaluate_attributes(filter, schema, &candidate.attributes).is_true())
+        {
+            continue;
+        }
+        // Whether the rule was about the entry before.
+        let known = match candidate.before {
+            Some(before) if view.is_within(before.id, rule.top)? && rule.is_about_entry(view, before)? => {
+                Some(before.id)
+            }
+            _ => None,
+        };
+        for attribute in &candidate.attributes {
+            let Some(own) = schema.attribute_type(attribute.description.name()) else { continue };
+            if !rule.is_about(schema, own.index) {
+                continue;
+            }
+            for (at, value) in attribute.values.iter().enumerate() {
+                if let Some(known) = known
+                    && rule.has(view, own.index, value, known)?
+                {
+                    continue;
+                }
+                let except = candidate.before.map(|before| before.id);
+                if let Some(holder) = rule.holder(view, own.index, value, except)? {
+                    let access = context.directory.access(&context.requester, view)?;
+                    return Err(taken(&access, view, &attribute.description, at, holder)?);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn taken(
+    access: &Access<'_>,
+    view: View<'_>,
+    description: &AttributeDescription,
+    at: usize,
+    holder: EntryId,
+) -> Outcome<OperationError> {
+    let shown = match view.entry(holder)? {
+        Some(entry) if access.is_visible(&entry) => view.dn_text(holder)?,
+        _ => None,
+    };
+    let holder = shown.unwrap_or_else(|| "another entry".to_owned());
+    Ok(OperationError::new(
+        ResultCode::CONSTRAINT_VIOLATION,
+        format!("{description}, value {}: {holder} has it, and one entry alone may; choose another value", at + 1),
+    ))
+}

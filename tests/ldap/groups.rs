@@ -1,0 +1,139 @@
+//! Groups of every kind and what follows from them: `memberOf`, `isMemberOf`. Computed, so that they hold for what was
+//! imported too; slapd's overlay knows `member` alone.
+
+use crate::support::client::Client;
+use crate::support::code;
+use crate::support::oid::IN_CHAIN;
+use crate::support::request::{ADD, DELETE, REPLACE};
+use crate::support::server::{Server, Subject};
+use crate::{ANN, BOB, GROUPS, PEOPLE, add_person};
+
+#[track_caller]
+fn values(client: &mut Client, dn: &str, name: &str) -> Vec<String> {
+    let mut values = client.read_attributes(dn, &[name]).values(name);
+    values.sort();
+    values
+}
+
+/// RFC 2307bis: the members of a posixGroup are named by their uid.
+#[test]
+fn member_of_knows_members_by_uid_and_by_unique_name() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let mut client = Server::shared().admin();
+    let (unix, unique) = (format!("cn=unix,{GROUPS}"), format!("cn=unique,{GROUPS}"));
+    assert!(values(&mut client, &format!("uid=carol,{PEOPLE}"), "memberOf").contains(&unix));
+    assert!(values(&mut client, ANN, "memberOf").contains(&unique));
+    assert_eq!(client.names(PEOPLE, &format!("(memberOf={unix})")), ["bob", "carol"]);
+    assert_eq!(client.names(PEOPLE, &format!("(memberOf={unique})")), ["ann"]);
+    client.compare(BOB, "memberOf", &unix).expect(code::COMPARE_TRUE);
+    client.compare(ANN, "memberOf", &unix).expect(code::COMPARE_FALSE);
+}
+
+/// draft-howard-rfc2307bis: a groupOfMembers may be empty, a groupOfNames (RFC 4519 3.5) may not.
+#[test]
+fn a_group_of_members_may_be_empty() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = Server::shared().branch("groups-empty");
+    let person = add_person(&mut client, &branch, "p");
+    let group = format!("cn=g,{branch}");
+    client.add(&group, &[("objectClass", &["groupOfMembers"])]).expect(code::SUCCESS);
+    client.modify(&group, &[(ADD, "member", &[&person])]).expect(code::SUCCESS);
+    assert_eq!(values(&mut client, &person, "memberOf"), std::slice::from_ref(&group));
+    client.modify(&group, &[(DELETE, "member", &[&person])]).expect(code::SUCCESS);
+    assert!(values(&mut client, &person, "memberOf").is_empty());
+    let strict = format!("cn=s,{branch}");
+    client.add(&strict, &[("objectClass", &["groupOfNames"])]).expect(code::OBJECT_CLASS_VIOLATION);
+}
+
+/// A member that is deleted leaves its groups, and comes back to them.
+#[test]
+fn the_last_member_may_be_deleted() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = Server::shared().branch("groups-last");
+    let person = add_person(&mut client, &branch, "p");
+    let group = format!("cn=g,{branch}");
+    client.add(&group, &[("objectClass", &["groupOfNames"]), ("member", &[&person])]).expect(code::SUCCESS);
+    client.delete(&person).expect(code::SUCCESS);
+    assert!(values(&mut client, &group, "member").is_empty());
+    assert!(client.names(&branch, "(member=*)").is_empty());
+}
+
+#[test]
+fn is_member_of_goes_through_groups_and_member_of_does_not() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let mut client = Server::shared().admin();
+    let (staff, everybody) = (format!("cn=staff,{GROUPS}"), format!("cn=everybody,{GROUPS}"));
+    let direct = values(&mut client, ANN, "memberOf");
+    assert!(direct.contains(&staff) && !direct.contains(&everybody), "{direct:?}");
+    let all = values(&mut client, ANN, "isMemberOf");
+    assert!(all.contains(&staff) && all.contains(&everybody), "{all:?}");
+    assert_eq!(client.names(PEOPLE, &format!("(isMemberOf={everybody})")), ["ann", "bob", "carol"]);
+    assert_eq!(client.names(PEOPLE, &format!("(memberOf={everybody})")), ["carol"]);
+    assert_eq!(client.names(PEOPLE, "(memberOf=*)"), client.names(PEOPLE, "(isMemberOf=*)"));
+    // Operational: not by *.
+    assert!(!client.read(ANN).has("isMemberOf"));
+    client.modify(ANN, &[(REPLACE, "isMemberOf", &[&staff])]).expect(code::CONSTRAINT_VIOLATION);
+}
+
+/// groupOfURLs: a group is what its LDAP URLs (RFC 4516) find.
+#[test]
+fn a_group_by_search_has_whom_its_url_finds() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = Server::shared().branch("groups-dynamic");
+    let (one, two) = (add_person(&mut client, &branch, "one"), add_person(&mut client, &branch, "two"));
+    client.modify(&one, &[(REPLACE, "title", &["Engineer"])]).expect(code::SUCCESS);
+    let group = format!("cn=engineers,{branch}");
+    let url = format!("ldap:///{branch}??one?(title=Engineer)");
+    client.add(&group, &[("objectClass", &["groupOfURLs"]), ("memberURL", &[&url])]).expect(code::SUCCESS);
+    let outer = format!("cn=outer,{branch}");
+    client.add(&outer, &[("objectClass", &["groupOfNames"]), ("member", &[&group])]).expect(code::SUCCESS);
+    assert_eq!(values(&mut client, &one, "memberOf"), std::slice::from_ref(&group));
+    assert_eq!(values(&mut client, &one, "isMemberOf"), [group.clone(), outer.clone()]);
+    assert!(values(&mut client, &two, "memberOf").is_empty());
+    for filter in ["memberOf=", "isMemberOf=", &format!("memberOf:{IN_CHAIN}:=")] {
+        assert_eq!(client.names(&branch, &format!("({filter}{group})")), ["one"], "{filter}");
+    }
+    let nested = client.names(&branch, &format!("(isMemberOf={outer})"));
+    assert_eq!(nested, ["engineers", "one"]);
+    // It follows the attributes of the members at once.
+    client.modify(&two, &[(REPLACE, "title", &["Engineer"])]).expect(code::SUCCESS);
+    client.modify(&one, &[(DELETE, "title", &[])]).expect(code::SUCCESS);
+    assert_eq!(client.names(&branch, &format!("(memberOf={group})")), ["two"]);
+    let anybody = client.names(&branch, "(memberOf=*)");
+    assert_eq!(anybody, ["engineers", "two"]);
+}
+
+/// What a URL may not ask: memberships (a circle), secrets, another server.
+#[test]
+fn a_url_that_asks_for_too_much_names_nobody() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = Server::shared().branch("groups-refused");
+    add_person(&mut client, &branch, "one");
+    for (cn, query) in [
+        ("circle", "??sub?(memberOf=*)"),
+        ("secret", "??sub?(userPassword=*)"),
+        ("fitting", "??sub?(:caseIgnoreMatch:=person)"),
+        ("broken", "??sub?(uid=one"),
+    ] {
+        let group = format!("cn={cn},{branch}");
+        let url = format!("ldap:///{branch}{query}");
+        client.add(&group, &[("objectClass", &["groupOfURLs"]), ("memberURL", &[&url])]).expect(code::SUCCESS);
+        assert!(client.names(&branch, &format!("(memberOf={group})")).is_empty(), "{cn}");
+    }
+    let group = format!("cn=elsewhere,{branch}");
+    let url = format!("ldap://other.example.net/{branch}??sub?(uid=one)");
+    client.add(&group, &[("objectClass", &["groupOfURLs"]), ("memberURL", &[&url])]).expect(code::SUCCESS);
+    assert!(client.names(&branch, "(memberOf=*)").is_empty());
+}

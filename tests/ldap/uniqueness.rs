@@ -1,0 +1,103 @@
+//! Values that one entry of a subtree alone may have: rules are values of `uniqueAttribute`. Entente's alone (slapd has an
+//! overlay with another configuration).
+
+use crate::add_person;
+use crate::support::code;
+use crate::support::request::{ADD, DELETE, REPLACE};
+use crate::support::server::{Server, Subject};
+
+#[test]
+fn a_value_that_another_entry_has_is_refused_with_its_name() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = Server::shared().branch("unique");
+    let (one, two) = (add_person(&mut client, &branch, "one"), add_person(&mut client, &branch, "two"));
+    client.modify(&branch, &[(ADD, "uniqueAttribute", &["mail+mozillaSecondEmail", "uid"])]).expect(code::SUCCESS);
+    client.modify(&one, &[(ADD, "mail", &["one@example.com"])]).expect(code::SUCCESS);
+    // Equal by the attribute's rule, in the other attribute of the rule, by add and by modify.
+    for (attribute, value) in [("mail", "ONE@example.com"), ("mozillaSecondEmail", "one@example.com")] {
+        let classes =
+            client.modify(&two, &[(ADD, "objectClass", &["mozillaAbPersonAlpha"]), (REPLACE, attribute, &[value])]);
+        let refused = classes.expect(code::CONSTRAINT_VIOLATION);
+        assert!(refused.diagnostic.contains(&one), "{}", refused.diagnostic);
+    }
+    let three = format!("cn=three,{branch}");
+    let attributes: [(&str, &[&str]); 3] =
+        [("objectClass", &["inetOrgPerson"]), ("sn", &["Three"]), ("mail", &["one@example.com"])];
+    client.add(&three, &attributes).expect(code::CONSTRAINT_VIOLATION);
+    client
+        .add(&format!("cn=four,{branch}"), &[("objectClass", &["inetOrgPerson"]), ("sn", &["x"]), ("uid", &["two"])])
+        .expect(code::CONSTRAINT_VIOLATION);
+    client.modify_dn(&two, "uid=one+cn=A Person", true, None).expect(code::CONSTRAINT_VIOLATION);
+    // Its own value an entry may write again, and what is free anybody may take.
+    client.modify(&one, &[(REPLACE, "mail", &["One@Example.com", "uno@example.com"])]).expect(code::SUCCESS);
+    client.modify(&one, &[(DELETE, "mail", &["one@example.com"])]).expect(code::SUCCESS);
+    client.add(&three, &attributes).expect(code::SUCCESS);
+    // Outside the subtree nothing is asked, and what comes in is.
+    let (_, other) = Server::shared().branch("unique-outside");
+    let stranger = add_person(&mut client, &other, "one");
+    client.modify_dn(&stranger, "uid=one", false, Some(&branch)).expect(code::ENTRY_ALREADY_EXISTS);
+    client.modify_dn(&stranger, "cn=A Person", false, Some(&branch)).expect(code::CONSTRAINT_VIOLATION);
+}
+
+#[test]
+fn a_rule_may_be_about_some_entries_only() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = Server::shared().branch("unique-filter");
+    let (one, two) = (add_person(&mut client, &branch, "one"), add_person(&mut client, &branch, "two"));
+    let rule = "employeeNumber (employeeType=staff)";
+    client.modify(&branch, &[(ADD, "uniqueAttribute", &[rule])]).expect(code::SUCCESS);
+    client.modify(&one, &[(ADD, "employeeNumber", &["7"])]).expect(code::SUCCESS);
+    client.modify(&two, &[(ADD, "employeeNumber", &["7"])]).expect(code::SUCCESS);
+    client.modify(&one, &[(ADD, "employeeType", &["staff"])]).expect(code::SUCCESS);
+    client.modify(&two, &[(ADD, "employeeType", &["staff"])]).expect(code::CONSTRAINT_VIOLATION);
+    client
+        .modify(&two, &[(ADD, "employeeType", &["staff"]), (REPLACE, "employeeNumber", &["8"])])
+        .expect(code::SUCCESS);
+}
+
+#[test]
+fn a_rule_that_cannot_be_kept_is_refused() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = Server::shared().branch("unique-wrong");
+    for rule in ["nosuch", "userPassword", "manager", "mail (uid="] {
+        let refused = client.modify(&branch, &[(ADD, "uniqueAttribute", &[rule])]);
+        refused.expect(code::INVALID_ATTRIBUTE_SYNTAX);
+    }
+}
+
+/// What was shared before there was a rule is told, and does not keep the entries from being changed.
+#[test]
+fn values_shared_before_the_rule_are_listed_and_may_stay() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = Server::shared().branch("unique-before");
+    let (one, two) = (add_person(&mut client, &branch, "one"), add_person(&mut client, &branch, "two"));
+    for dn in [&one, &two] {
+        client.modify(dn, &[(ADD, "mail", &["shared@example.com"])]).expect(code::SUCCESS);
+    }
+    client.modify(&branch, &[(ADD, "uniqueAttribute", &["mail"])]).expect(code::SUCCESS);
+    client.modify(&two, &[(REPLACE, "title", &["x"])]).expect(code::SUCCESS);
+    let uuid = |client: &mut crate::support::client::Client, dn: &str| {
+        client.read_attributes(dn, &["entryUUID"]).value("entryUUID")
+    };
+    let (first, second) = (uuid(&mut client, &one), uuid(&mut client, &two));
+    let flag = |client: &mut crate::support::client::Client, dn: &str| {
+        client.read_attributes(dn, &["replUniqueViolation"]).values("replUniqueViolation")
+    };
+    assert_eq!(flag(&mut client, &two), [format!("unique attribute=mail winner={first}")]);
+    assert_eq!(flag(&mut client, &one), [format!("unique attribute=mail loser={second}")]);
+    let filter = format!("(&(conflictKind=unique-violation)(conflictEntry={two}))");
+    let search =
+        crate::support::request::Search::base("cn=conflicts").scope(crate::support::request::ONE).filter(&filter);
+    assert_eq!(client.search(&search).single().value("description"), format!("unique attribute=mail winner={first}"));
+    client.modify(&two, &[(DELETE, "mail", &[])]).expect(code::SUCCESS);
+    assert!(flag(&mut client, &one).is_empty());
+    assert!(client.search(&search).expect(code::SUCCESS).entries.is_empty());
+}
