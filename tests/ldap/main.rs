@@ -50,8 +50,8 @@ mod rfc4533_sync;
 mod sasl_external;
 mod shutdown_notice;
 mod starttls;
-mod virtual_list_view;
 mod uniqueness;
+mod virtual_list_view;
 
 /// Where the people of the usual data are.
 const PEOPLE: &str = "ou=people,dc=example,dc=com";
