@@ -21,7 +21,7 @@ use super::control::{RequestControls, RequestKind};
 use super::outcome::{OperationError, Outcome};
 use super::paged::{self, PagedStore};
 use super::selection::Selection;
-use super::sync::{SendAs, Standing, SyncSearch};
+use super::sync::{SendAs, Standing, SyncSearch, shows};
 use super::{Directory, Session, deleted_entry, referral, virtual_entry};
 use crate::dit::{Entry, View};
 use crate::model::{Dn, Filter, ResultCode, Scope};
@@ -38,6 +38,7 @@ use crate::wire::sync::{SyncState, state_control};
 use crate::wire::{Controls, LdapResult, ResponseControl, ResponseKind, SearchEntry, SearchRequest, response};
 use form::Form;
 use ordered::{Order, Ordered, Sending};
+use smallvec::SmallVec;
 use sort::Gathered;
 pub(super) use sort::SortMemory;
 use std::sync::Arc;
@@ -511,6 +512,10 @@ impl Running {
         }
         let Self { run, form, order, sent, sent_max, deadline, page, pending, last, filter, options, send_as, .. } =
             self;
+        let base_id = &self.base;
+        if let Some(send_as) = send_as {
+            send_as.told.renew();
+        }
         let start = out.len();
         let mut until_clock = CLOCK_EVERY;
         let mut first = match pending.take() {
@@ -557,14 +562,42 @@ impl Running {
                         }
                         page.left -= 1;
                     }
-                    let state = send_as.as_ref().map(|send_as| {
-                        form.selection.show_entry_csn(Some(send_as.entry_csn(entry.record.csn())));
-                        state_control(SyncState::Add, &entry.record.uuid().0)
-                    });
-                    form.send(view, &access, &entry, &granted, id, state, out)?;
-                    *sent += 1;
                     *last = entry.id;
-                    directory.metrics.entries_sent_total.increment();
+                    let mut line = SmallVec::<[_; 1]>::new();
+                    if let Some(send_as) = send_as {
+                        for superior in send_as.told.missing(view, &entry, *base_id)? {
+                            let granted = access.granted(&superior, Right::Read);
+                            let is_in_scope = match options.scope {
+                                Scope::Subtree => true,
+                                Scope::Subordinate => superior.id != *base_id,
+                                Scope::Base | Scope::OneLevel => false,
+                            };
+                            if is_in_scope
+                                && shows(&superior, options, *base_id)
+                                && granted.for_anything()
+                                && evaluate(filter, view, &superior, &gate)?.is_true()
+                            {
+                                line.push((superior, granted));
+                            }
+                        }
+                        if send_as.told.is_due(view, &entry)? {
+                            line.push((entry, granted));
+                        }
+                    } else {
+                        line.push((entry, granted));
+                    }
+                    for (entry, granted) in &line {
+                        if sent_max.is_some_and(|most| *sent >= most) {
+                            return Ok(Pause::End(ResultCode::SIZE_LIMIT_EXCEEDED, SIZE_LIMIT));
+                        }
+                        let state = send_as.as_ref().map(|send_as| {
+                            form.selection.show_entry_csn(Some(send_as.entry_csn(entry.record.csn())));
+                            state_control(SyncState::Add, &entry.record.uuid().0)
+                        });
+                        form.send(view, &access, entry, granted, id, state, out)?;
+                        *sent += 1;
+                        directory.metrics.entries_sent_total.increment();
+                    }
                 }
                 Step::Reference(entry) => {
                     if send_as.is_none() && access.is_visible(&entry) {

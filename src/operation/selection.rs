@@ -55,6 +55,8 @@ pub(super) struct Selection {
     context_csn: Option<(AttributeTypeIndex, Option<Range<usize>>)>,
     /// What entryCSN shows instead of the entry's own.
     entry_csn: Option<String>,
+    /// A value of cn that the entry does not have.
+    passing_name: Option<Vec<u8>>,
     /// How many descriptions the catalog had when `stored` was made.
     catalog_length: usize,
 }
@@ -73,6 +75,7 @@ impl Selection {
             is_copy: false,
             context_csn: None,
             entry_csn: None,
+            passing_name: None,
             catalog_length: 0,
         };
         let mut is_empty = true;
@@ -182,6 +185,12 @@ impl Selection {
         self.entry_csn = text;
     }
 
+    /// Shows this value of cn with the entries to come: they are sent under a name made of it, and a consumer that keeps a
+    /// tree must find the value again when it takes the name away.
+    pub(super) fn show_passing_name(&mut self, value: Option<Vec<u8>>) {
+        self.passing_name = value;
+    }
+
     /// Takes in what the catalog has learned since; to be called with every new snapshot.
     pub(super) fn renew(&mut self, catalog: &Catalog) {
         if catalog.len() != self.catalog_length {
@@ -201,6 +210,8 @@ impl Selection {
         out: &mut SearchEntry<'_>,
     ) -> Outcome<()> {
         let catalog = view.catalog();
+        let cn = self.passing_name.as_ref().and_then(|_| catalog.schema().attribute_type("cn")).map(|cn| cn.index);
+        let mut passing = self.passing_name.as_ref();
         let mut stored = self.stored.iter().peekable();
         for slice in entry.record.attributes() {
             while stored.next_if(|stored| stored.id < slice.id).is_some() {}
@@ -222,7 +233,19 @@ impl Selection {
                 continue;
             }
             let spelled = chosen.and_then(|chosen| chosen.name.clone()).and_then(|range| self.text.get(range));
-            self.write_stored(view, entry, &slice, spelled.unwrap_or(info.name.as_bytes()), out)?;
+            let name = spelled.unwrap_or(info.name.as_bytes());
+            match passing.take_if(|_| info.attribute_type == cn && info.options.is_empty()) {
+                Some(value) => {
+                    let mut values = view.values(entry, &slice)?;
+                    values.push(value.clone());
+                    self.write_values(name, &values, out);
+                }
+                None => self.write_stored(view, entry, &slice, name, out)?,
+            }
+        }
+        if let Some(value) = passing.filter(|_| self.all_user || self.asked.iter().any(|asked| Some(asked.index) == cn))
+        {
+            self.write_values(b"cn", std::slice::from_ref(value), out);
         }
         for (computed, index, name) in &self.computed {
             if !granted.for_attribute(Some(*index)) {

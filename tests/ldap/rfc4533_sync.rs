@@ -419,6 +419,9 @@ fn names_are_left_before_they_are_taken() {
             Event::Gone(uuids) => tree.retain(|_, uuid| !uuids.contains(uuid)),
             Event::Entry(_, uuid, entry) => {
                 tree.retain(|_, other| *other != uuid);
+                // Whoever takes a name away takes its value out of the entry; under a passing name too.
+                let (kind, value) = entry.dn.split(',').next().and_then(|rdn| rdn.split_once('=')).expect("an RDN");
+                assert!(entry.values(kind).contains(&value.to_owned()), "{} lacks {kind}: {value}", entry.dn);
                 assert_eq!(tree.insert(entry.dn.clone(), uuid), None, "{} is taken still", entry.dn);
             }
             _ => break,

@@ -11,9 +11,12 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::wait::{Deadline, PATIENCE, wait_for, wait_for_within};
 
-/// The server under test, as cargo built it.
+/// The server under test, as cargo built it; for long campaigns another build of it, by `ENTENTE_PROGRAM`.
 pub(crate) fn entente() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_entente"))
+    match std::env::var_os("ENTENTE_PROGRAM") {
+        Some(program) => Command::new(program),
+        None => Command::new(env!("CARGO_BIN_EXE_entente")),
+    }
 }
 
 /// A program that runs beside the test. Dropping it kills it.

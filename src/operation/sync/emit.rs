@@ -2,7 +2,8 @@
 
 use super::Question;
 use super::cookie::Position;
-use super::gather::{Changes, ENTRIES_MAX, InTheWay, Sent};
+use super::gather::{Changes, ENTRIES_MAX, InTheWay, Read, Sent};
+use super::told::Told;
 use crate::dit::{DitError, Entry, View};
 use crate::model::{EntryUuid, Scope};
 use crate::operation::Directory;
@@ -11,9 +12,9 @@ use crate::operation::outcome::Outcome;
 use crate::operation::search::Running;
 use crate::policy::rights::Right;
 use crate::schema::AttributeTypeIndex;
-use crate::search::{AttributeGate, Subentries, evaluate};
-use crate::state::Csn;
-use crate::storage::{ENTRY_REFERRAL, ENTRY_SUBENTRY, EntryId};
+use crate::search::{AttributeGate, RunOptions, Subentries, evaluate};
+use crate::state::{Csn, UpdateVector};
+use crate::storage::{ENTRY_LOSER, ENTRY_PHANTOM, ENTRY_REFERRAL, ENTRY_SUBENTRY, EntryId};
 use crate::wire::SearchEntry;
 use crate::wire::sync::{SyncState, state_control};
 use hashbrown::HashSet;
@@ -26,12 +27,18 @@ const STEP_MAX: usize = 512;
 #[derive(Clone, Debug)]
 pub(in crate::operation) struct SendAs {
     /// Their entryCSN is made above what the client has; `None`: it has nothing.
-    pub(super) position: Option<Position>,
+    position: Option<Position>,
     /// Their server number.
-    pub(super) sid: u16,
+    sid: u16,
+    /// Superiors that were sent.
+    pub(in crate::operation) told: Told,
 }
 
 impl SendAs {
+    pub(super) fn new(position: Option<Position>, sid: u16) -> Self {
+        Self { position, sid, told: Told::default() }
+    }
+
     /// entryCSN of an entry whose own newest change is `own`.
     pub(in crate::operation) fn entry_csn(&self, own: Csn) -> String {
         match &self.position {
@@ -47,8 +54,22 @@ pub(super) struct Emission {
     named: VecDeque<EntryUuid>,
     way: InTheWay,
     rest: VecDeque<EntryUuid>,
+    /// Names that changed since the changes were gathered: entries are sent as they are now, and so must be what they are
+    /// below.
+    late: Changes,
+    late_way: InTheWay,
     /// Messages so far.
     pub(super) sent: u64,
+}
+
+/// How a step of sending ended.
+pub(super) enum Sending {
+    /// There is more.
+    More,
+    /// All is sent.
+    Done,
+    /// The log does not tell any more what changed its name meanwhile.
+    Lost,
 }
 
 /// To whom, and how.
@@ -77,11 +98,7 @@ impl AttributeGate for Gate<'_, '_> {
 impl Emission {
     /// Finds what else looks different than before. `None`: too much does.
     pub(super) fn new(view: View<'_>, mut changes: Changes, question: &Question) -> Outcome<Option<Self>> {
-        let parent_of = |uuid| -> Result<Option<EntryId>, DitError> {
-            let Some(id) = view.by_uuid(uuid)? else { return Ok(None) };
-            Ok(view.entry(id)?.map(|entry| entry.record.parent()))
-        };
-        let way = InTheWay::of(&changes, parent_of)?;
+        let way = InTheWay::of(&changes, |uuid| superior_of(view, uuid))?;
         let mut rest = VecDeque::new();
         let mut seen = HashSet::new();
         let mut referrers = Vec::new();
@@ -127,39 +144,69 @@ impl Emission {
             rest.extend(changes.linked.iter().copied().filter(|uuid| seen.insert(*uuid)));
         }
         let named = changes.named_in_order();
-        Ok(Some(Self { changes, named, way, rest, sent: 0 }))
+        let late = Changes::of_names(changes.target());
+        Ok(Some(Self { changes, named, way, rest, late, late_way: InTheWay::default(), sent: 0 }))
     }
 
-    /// Sends on. Returns whether all is sent.
+    /// Sends on, from a snapshot and what it holds.
     pub(super) fn step(
         &mut self,
         directory: &Directory,
         asker: &Asker,
-        view: View<'_>,
+        (view, held): (View<'_>, &UpdateVector),
         teller: Teller<'_>,
         out: &mut Vec<u8>,
         bytes_max: usize,
-    ) -> Outcome<bool> {
+    ) -> Outcome<Sending> {
+        let before = self.late.count;
+        if self.late.follow(view, held)? == Read::Lost {
+            return Ok(Sending::Lost);
+        }
+        if self.late.count != before {
+            self.late_way = InTheWay::of(&self.late, |uuid| superior_of(view, uuid))?;
+        }
         let access = directory.access.renew(&directory.dit, asker, view)?;
         teller.running.selection().renew(view.catalog());
         let start = out.len();
         let mut step = Step { emission: self, view, access: &access, teller, out };
         for _ in 0..STEP_MAX {
             if step.out.len() - start >= bytes_max {
-                return Ok(false);
+                return Ok(Sending::More);
             }
             if let Some(uuid) = step.emission.named.pop_front() {
                 step.named(uuid)?;
             } else if let Some(uuid) = step.emission.rest.pop_front() {
                 if !step.emission.changes.named.contains_key(&uuid) {
-                    step.tell(uuid, false, false)?;
+                    if !step.emission.late.named.is_empty() {
+                        step.named(uuid)?;
+                    }
+                    if step.emission.late.named.get(&uuid).is_none_or(|named| named.sent != Sent::Yes) {
+                        step.tell(uuid, false, false)?;
+                    }
                 }
             } else {
-                return Ok(true);
+                return Ok(Sending::Done);
             }
         }
-        Ok(false)
+        Ok(Sending::More)
     }
+}
+
+fn superior_of(view: View<'_>, uuid: EntryUuid) -> Result<Option<EntryId>, DitError> {
+    Ok(shown(view, uuid)?.map(|entry| view.superior(&entry)))
+}
+
+/// What a search finds as the entry of this entryUUID: a deleted one too, as long as there are entries below it.
+fn shown(view: View<'_>, uuid: EntryUuid) -> Result<Option<Entry<'_>>, DitError> {
+    if let Some(id) = view.by_uuid(uuid)? {
+        return view.entry(id);
+    }
+    for id in view.incarnations(uuid)? {
+        if let Some(entry) = view.entry(id)? {
+            return Ok(Some(entry));
+        }
+    }
+    Ok(None)
 }
 
 /// One step in one snapshot.
@@ -175,35 +222,35 @@ impl Step<'_, '_> {
     /// Sends an entry whose name changed, after its superiors and after those who may still have that name.
     fn named(&mut self, uuid: EntryUuid) -> Outcome<()> {
         let mut order = vec![uuid];
-        if let Some(id) = self.view.by_uuid(uuid)?
-            && let Some(entry) = self.view.entry(id)?
-        {
+        if let Some(entry) = shown(self.view, uuid)? {
             for superior in self.view.superiors(&entry)? {
                 let Some(superior) = self.view.entry(superior)? else { continue };
                 order.push(superior.record.uuid());
             }
         }
         for uuid in order.into_iter().rev() {
-            let Some(named) = self.emission.changes.named.get(&uuid).copied() else { continue };
-            if named.sent == Sent::Yes {
-                continue;
-            }
-            if let Some(id) = self.view.by_uuid(uuid)?
-                && let Some(entry) = self.view.entry(id)?
-            {
-                for other in self.emission.way.of_name(entry.record.parent(), named.last) {
+            let unsent = |changes: &Changes| changes.named.get(&uuid).copied().filter(|named| named.sent != Sent::Yes);
+            let (named, late) = (unsent(&self.emission.changes), unsent(&self.emission.late));
+            let Some(taken) = named.into_iter().chain(late).map(|named| named.last).max() else { continue };
+            if let Some(parent) = superior_of(self.view, uuid)? {
+                let mut others = self.emission.way.of_name(parent, taken);
+                others.extend(self.emission.late_way.of_name(parent, taken));
+                for other in others {
                     self.move_aside(other, uuid)?;
                 }
             }
             self.mark(uuid, Sent::Yes);
-            self.tell(uuid, named.born, false)?;
+            let born = named.or(late).is_some_and(|named| named.born);
+            self.tell(uuid, born, false)?;
         }
         Ok(())
     }
 
     fn move_aside(&mut self, other: EntryUuid, taker: EntryUuid) -> Outcome<()> {
-        let Some(named) = self.emission.changes.named.get(&other).copied() else { return Ok(()) };
-        if other == taker || named.sent != Sent::No {
+        let emission = &self.emission;
+        let ways = [emission.changes.named.get(&other), emission.late.named.get(&other)];
+        let is_in_the_way = ways.into_iter().flatten().any(|named| named.sent == Sent::No);
+        if other == taker || !is_in_the_way {
             return Ok(());
         }
         let stays = self.tell(other, false, true)?;
@@ -212,27 +259,25 @@ impl Step<'_, '_> {
     }
 
     fn mark(&mut self, uuid: EntryUuid, sent: Sent) {
-        if let Some(named) = self.emission.changes.named.get_mut(&uuid) {
-            named.sent = sent;
+        let emission = &mut self.emission;
+        for changes in [&mut emission.changes, &mut emission.late] {
+            if let Some(named) = changes.named.get_mut(&uuid) {
+                named.sent = sent;
+            }
         }
     }
 
     /// Sends the entry, or that it is gone; says whether it is in the content. `aside`: under a passing name.
     fn tell(&mut self, uuid: EntryUuid, born: bool, aside: bool) -> Outcome<bool> {
-        let id = self.view.by_uuid(uuid)?;
-        let entry = match id {
-            Some(id) => self.view.entry(id)?,
-            None => None,
-        };
-        let Some(entry) = entry else {
+        let Some(entry) = shown(self.view, uuid)? else {
             self.gone_entry(uuid)?;
             return Ok(false);
         };
-        let in_scope = self.is_in_scope(entry.id, entry.record.parent())?;
+        let in_scope = self.is_in_scope(entry.id, self.view.superior(&entry))?;
         let granted = self.access.granted(&entry, Right::Read);
         let running = &*self.teller.running;
         let is_content = in_scope
-            && shows(&entry, running)
+            && shows(&entry, running.options(), running.base())
             && evaluate(running.filter(), self.view, &entry, &Gate(self.access))?.is_true()
             && granted.for_anything();
         if !is_content {
@@ -247,9 +292,10 @@ impl Step<'_, '_> {
         let position = self.emission.changes.target();
         let csn = position.changed_csn(entry.record.csn().ms(), aside, self.teller.sid);
         let mut name = Vec::with_capacity(96);
-        if aside && entry.id != running.base() {
+        let passing = (aside && entry.id != running.base()).then(|| uuid.to_text().to_vec());
+        if let Some(passing) = &passing {
             name.extend_from_slice(b"cn=");
-            name.extend_from_slice(&uuid.to_text());
+            name.extend_from_slice(passing);
             name.push(b',');
             name.extend_from_slice(self.view.dn_text(running.base())?.unwrap_or_default().as_bytes());
         } else {
@@ -259,7 +305,9 @@ impl Step<'_, '_> {
         let mut pdu = SearchEntry::begin(self.out, self.teller.id, &name);
         let selection = running.selection();
         selection.show_entry_csn(Some(csn));
+        selection.show_passing_name(passing);
         selection.write(self.view, &entry, &granted, &mut pdu)?;
+        selection.show_passing_name(None);
         selection.show_entry_csn(None);
         pdu.finish(&[state_control(state, &uuid.0)]);
         self.emission.sent += 1;
@@ -289,7 +337,7 @@ impl Step<'_, '_> {
                 place = self.view.departed(departed.parent)?;
                 continue;
             };
-            let superior = self.view.entry(id)?.map_or(EntryId::NONE, |entry| entry.record.parent());
+            let superior = self.view.entry(id)?.map_or(EntryId::NONE, |entry| self.view.superior(&entry));
             let is_below_base = id == self.teller.running.base();
             let was_in_scope = match self.teller.question.scope {
                 Scope::Base => false,
@@ -328,10 +376,12 @@ impl Step<'_, '_> {
     }
 }
 
-/// Whether entries of this kind are content at all.
-fn shows(entry: &Entry<'_>, running: &Running) -> bool {
+/// Whether entries of this kind are content at all: what a search shows.
+pub(in crate::operation) fn shows(entry: &Entry<'_>, options: &RunOptions, base: EntryId) -> bool {
     let flags = entry.record.flags();
-    let options = running.options();
+    if flags & ENTRY_LOSER != 0 && (flags & ENTRY_PHANTOM != 0 || !(options.conflicts || entry.id == base)) {
+        return false;
+    }
     if options.scope == Scope::Base {
         return true;
     }

@@ -72,6 +72,8 @@ pub(super) struct Changes {
     pub(super) unlinked: bool,
     /// How many changes there are.
     pub(super) count: u64,
+    /// Other changes than those of names do not matter.
+    names_only: bool,
 }
 
 impl Changes {
@@ -80,6 +82,28 @@ impl Changes {
         let target = Position { time_ms: from.time_ms, ..Position::of(held) };
         let next = target.sequences.keys().map(|origin| (*origin, from.sequence(*origin) + 1));
         Self { next: next.collect(), target, ..Self::default() }
+    }
+
+    /// What changes the names while entries are sent that changed up to `from`; nothing so far.
+    pub(super) fn of_names(from: &Position) -> Self {
+        Self { target: from.clone(), names_only: true, ..Self::default() }
+    }
+
+    /// Reads on to `held`, all at once.
+    ///
+    /// # Errors
+    /// [`DitError`].
+    pub(super) fn follow(&mut self, view: View<'_>, held: &UpdateVector) -> Result<Read, DitError> {
+        let later = Position::of(held);
+        let origins = later.sequences.iter().filter(|(origin, sequence)| self.target.sequence(**origin) < **sequence);
+        self.next = origins.map(|(origin, _)| (*origin, self.target.sequence(*origin) + 1)).collect();
+        self.target.advance(&later);
+        loop {
+            match self.read(view, None)? {
+                Read::More => {}
+                read => return Ok(read),
+            }
+        }
     }
 
     /// Where the client's copy is once all of it is sent.
@@ -118,8 +142,13 @@ impl Changes {
         self.target.time_ms = self.target.time_ms.max(change.stamp.csn.ms());
         self.rules |= change.rules || requester.is_some_and(|uuid| change.linked.contains(&uuid));
         self.unlinked |= change.unlinked;
-        self.linked.extend(change.linked.iter().copied());
+        if !self.names_only {
+            self.linked.extend(change.linked.iter().copied());
+        }
         if !change.is_naming() {
+            if self.names_only {
+                return;
+            }
             if !self.named.contains_key(&change.uuid) {
                 self.others.insert(change.uuid);
             }
@@ -135,6 +164,7 @@ impl Changes {
             moved: false,
             sent: Sent::No,
         });
+        named.sent = Sent::No;
         named.first = named.first.min(csn);
         named.last = named.last.max(csn);
         named.born |= change.birth;

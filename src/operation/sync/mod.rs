@@ -12,15 +12,18 @@
 //! - A node that does not hold all of a cookie says busy: it would send older content than the client has.
 //!
 //! Also sent as changed are entries whose own content stayed and whose appearance did not: those that link to an entry
-//! which was renamed, moved or deleted. Entries below a renamed one are not: their names follow (as slapd does it too).
+//! which was renamed, moved or deleted, and those below a renamed one. Not the latter for slapd's consumer, which keeps a
+//! tree, where their names follow.
 //!
 //! ```text
 //! cookie   positions as text     gather   which entries, in which order     emit   entries and deletes as messages
+//! told     superiors before what is below them
 //! ```
 
 mod cookie;
 mod emit;
 mod gather;
+mod told;
 
 use super::access::Asker;
 use super::control::RequestControls;
@@ -35,8 +38,8 @@ use crate::storage::{EntryId, MetaName};
 use crate::wire::sync::{SYNC_INFO, SyncInfo, SyncMode, SyncRequest, done_control};
 use crate::wire::{ResponseControl, SearchRequest, response};
 use cookie::{Brought, Maker, Position};
-use emit::Emission;
-pub(super) use emit::SendAs;
+use emit::{Emission, Sending};
+pub(super) use emit::{SendAs, shows};
 use gather::{Changes, Read};
 
 /// A new cookie is told after so many changes of which none was in the content.
@@ -135,6 +138,7 @@ impl SyncSearch {
         }
         // slapd's consumer has the hint set always, and asks the same again when it is honoured.
         let is_whole = sync.cookie.as_deref().is_some_and(Maker::is_whole);
+        let keeps_tree = !is_whole && sync.cookie.as_deref().is_some_and(|cookie| cookie.starts_with(b"rid="));
         let base = view.entry(running.base())?;
         let is_suffix = base.is_some_and(|base| base.record.parent() == EntryId::NONE);
         let mut made = Self {
@@ -144,7 +148,10 @@ impl SyncSearch {
             question: Question {
                 scope: request.scope,
                 base: base.map_or(EntryUuid::NIL, |base| base.record.uuid()),
-                names: names_places(&request.filter) || !session.requester.is_administrator() || !is_suffix,
+                names: !keeps_tree
+                    || names_places(&request.filter)
+                    || !session.requester.is_administrator()
+                    || !is_suffix,
                 groups: mentions_groups(request),
             },
             running,
@@ -224,10 +231,13 @@ impl SyncSearch {
                         running: &mut self.running,
                     };
                     let room = bytes_max.saturating_sub(out.len() - start);
-                    let is_done = work.step(directory, &self.asker, view, teller, out, room)?;
-                    if !is_done {
-                        self.drifted = true;
-                        return Ok(Standing::More);
+                    match work.step(directory, &self.asker, (view, &vector), teller, out, room)? {
+                        Sending::Done => {}
+                        Sending::More => {
+                            self.drifted = true;
+                            return Ok(Standing::More);
+                        }
+                        Sending::Lost => return self.lost(view, &vector, refresh, TOO_OLD),
                     }
                     let (sent, changes) = (work.sent, work.changes.count);
                     let target = work.changes.target().clone();
@@ -312,7 +322,7 @@ impl SyncSearch {
         self.maker.take_over(&self.position);
         let sid = self.maker.sid(&self.position);
         self.running.plan(view)?;
-        self.running.send_as(Some(SendAs { position: csn, sid }));
+        self.running.send_as(Some(SendAs::new(csn, sid)));
         self.stage = Stage::Everything;
         Ok(())
     }
