@@ -24,7 +24,7 @@ use crate::storage::LockUse;
 use crate::wire::sync::SyncMode;
 use apply::{Order, Store};
 use consumer::{Consumer, Event};
-use cookie::{from_hexadecimal, hexadecimal, joined, lag_ms};
+use cookie::{from_hexadecimal, hexadecimal, is_of_389, joined, lag_ms};
 use fetched::{Fetched, counted};
 use hashbrown::HashSet;
 use std::path::{Path, PathBuf};
@@ -48,7 +48,8 @@ const SOME_REFUSED: u8 = 2;
 /// Move from a live OpenLDAP or 389 server: fill a new node from it, stay in step, take over.
 ///
 /// Reads the old server by content synchronisation (RFC 4533), which OpenLDAP offers with the syncprov overlay and 389
-/// with its Content Synchronization plugin. entryUUIDs, timestamps, authors and password hashes are kept. Run it first
+/// with its Content Synchronization plugin. entryUUIDs (389: nsUniqueIds where there are none), timestamps, authors and
+/// password hashes are kept; what a server keeps for itself is not (389: password policy state, nsds attributes). Run it first
 /// without more options: it loads everything. Then with --follow it stays in step and tells how far behind it is, for
 /// hours or weeks. When clients have been told to come here, stop the follower, run it once with --take-over, which
 /// catches up and compares every entry, and start: entente serve.
@@ -149,9 +150,12 @@ impl Migration<'_> {
         if self.args.follow {
             self.follow(&mut store, &mut state).await?;
         } else {
+            let was_whole = Self::usable(&state).is_none();
             self.pass(&mut store, &mut state, false).await?;
             if self.args.take_over {
-                self.pass(&mut store, &mut state, true).await?;
+                if !was_whole {
+                    self.pass(&mut store, &mut state, true).await?;
+                }
                 state.taken_over = true;
                 self.keep(&state)?;
             }
@@ -271,9 +275,16 @@ impl Migration<'_> {
         Ok(report.rejected == 0)
     }
 
+    /// The cookie to go on with. 389 answers one without operational attributes, and as if nothing else were left
+    /// (refreshDeletes is not set, and who stayed is not named): from 389 everything is read again.
+    fn usable(state: &Progressed) -> Option<Vec<u8>> {
+        from_hexadecimal(&state.cookie).filter(|cookie| !is_of_389(cookie))
+    }
+
     /// Catches up once. `whole`: looks at every entry.
     async fn pass(&self, store: &mut Store, state: &mut Progressed, whole: bool) -> Result<(), CliError> {
-        let cookie = if whole { None } else { from_hexadecimal(&state.cookie) };
+        let cookie = if whole { None } else { Self::usable(state) };
+        let whole = cookie.is_none();
         let mut consumer =
             Consumer::open(&self.target, &self.args.base, SyncMode::RefreshOnly, cookie.as_deref()).await?;
         let mut pass = Pass::default();
@@ -336,10 +347,11 @@ impl Migration<'_> {
     }
 
     async fn follow_once(&self, store: &mut Store, state: &mut Progressed) -> Result<(), Trouble> {
-        let cookie = from_hexadecimal(&state.cookie);
+        let cookie = Self::usable(state);
         let mode = SyncMode::RefreshAndPersist;
         let opened = Consumer::open(&self.target, &self.args.base, mode, cookie.as_deref()).await;
         let mut consumer = opened.map_err(Trouble::passing)?;
+        let is_whole = cookie.is_none();
         let (mut pass, mut cookie, mut is_refreshed) = (Pass::default(), None, false);
         let clock = Clock::system();
         let mut told_at: Option<Duration> = None;
@@ -354,7 +366,7 @@ impl Migration<'_> {
                 match event {
                     Event::Cookie(fresh) => cookie = Some(joined(cookie.take(), &state.cookie, fresh)),
                     Event::Refreshed { cookie: fresh, deletes } => {
-                        pass.refreshed(store, &self.base, deletes)?;
+                        pass.refreshed(store, &self.base, deletes && !is_whole)?;
                         cookie = fresh.or(cookie);
                         is_refreshed = true;
                     }

@@ -6,7 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::client::Client;
+use crate::support::code;
 use crate::support::program::{Program, run};
+use crate::support::request::REPLACE;
 use crate::support::server::{ADMIN_PASSWORD, SUFFIX};
 use crate::support::slapd::free_address;
 use crate::support::wait::wait_until;
@@ -16,6 +19,9 @@ const WITHOUT_SYSTEMD: &str = "import sys, runpy, lib389.paths as p
 p.Paths.with_systemd = property(lambda s: False)
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name='__main__')";
+
+/// Its administrator.
+pub(crate) const MANAGER: &str = "cn=Directory Manager";
 
 /// An instance with its configuration below /etc/dirsrv and its data in a temporary folder.
 pub(crate) struct Dirsrv {
@@ -79,6 +85,30 @@ impl Dirsrv {
             std::net::TcpStream::connect(self.address).is_ok()
         });
         program
+    }
+
+    /// Starts it with content synchronisation, as its documentation says to set it up.
+    #[track_caller]
+    pub(crate) fn start_with_content_sync(&self) -> Program {
+        let mut program = self.start();
+        let mut client = self.manager();
+        let mut set = |plugin: &str, name: &str, value: &str| {
+            let dn = format!("cn={plugin},cn=plugins,cn=config");
+            client.modify(&dn, &[(REPLACE, name, &[value])]).expect(code::SUCCESS);
+        };
+        set("Retro Changelog Plugin", "nsslapd-pluginEnabled", "on");
+        set("Retro Changelog Plugin", "nsslapd-attribute", "nsuniqueid:targetUniqueId");
+        set("Content Synchronization", "nsslapd-pluginEnabled", "on");
+        program.terminate();
+        self.start()
+    }
+
+    /// A connection of its administrator, whom no limit binds.
+    #[track_caller]
+    pub(crate) fn manager(&self) -> Client {
+        let mut client = Client::connect(self.address);
+        client.bind(MANAGER, ADMIN_PASSWORD).expect(code::SUCCESS);
+        client
     }
 
     /// Writes the whole suffix as LDIF, while the server is stopped.

@@ -14,8 +14,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../process/cluster/node.rs"]
+mod node;
+
+mod content_sync;
 mod dirsrv;
 mod ldap_utils;
+mod migrate_389;
 mod migrate_live;
 mod migration_389;
 mod migration_slapd;

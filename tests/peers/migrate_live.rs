@@ -16,10 +16,10 @@ use crate::support::workload::Workload;
 use crate::syncrepl_slapd::{Content, content};
 
 /// Reading for the administrator alone; content synchronisation offered.
-const PROVIDER: &str = "access to attrs=userPassword by anonymous auth by * none\naccess to * by * read\n\
+pub(crate) const PROVIDER: &str = "access to attrs=userPassword by anonymous auth by * none\naccess to * by * read\n\
     overlay syncprov\nsyncprov-checkpoint 100 1\nsyncprov-sessionlog 500\n";
 
-fn provider(folder: &Path, access: &str) -> (Slapd, Program, SocketAddr) {
+pub(crate) fn provider(folder: &Path, access: &str) -> (Slapd, Program, SocketAddr) {
     let setup = Setup { slapd_access: access.to_owned(), ..Setup::default() };
     let slapd = Slapd::make(&folder.join("old"), &setup, None);
     let (program, address) = slapd.start();
@@ -27,13 +27,13 @@ fn provider(folder: &Path, access: &str) -> (Slapd, Program, SocketAddr) {
 }
 
 #[track_caller]
-fn admin(address: SocketAddr) -> Client {
+pub(crate) fn admin(address: SocketAddr) -> Client {
     let mut client = Client::connect(address);
     client.bind(ADMIN, ADMIN_PASSWORD).expect(code::SUCCESS);
     client
 }
 
-fn migrate(folder: &Path, address: SocketAddr, bind_dn: &str, further: &[&str]) -> Command {
+pub(crate) fn migrate(folder: &Path, address: SocketAddr, bind_dn: &str, further: &[&str]) -> Command {
     let mut command = entente();
     command.args(["migrate", "--from", &format!("ldap://{address}"), "-D", bind_dn]);
     command.arg("-y").arg(folder.join("admin-password")).args(["--base", SUFFIX]);
@@ -71,7 +71,7 @@ fn expect_same(ours: Content, theirs: Content) {
 }
 
 /// Serves what was moved.
-fn serve(folder: &Path) -> (Program, SocketAddr) {
+pub(crate) fn serve(folder: &Path) -> (Program, SocketAddr) {
     let mut command = entente();
     command.arg("serve").arg("--data").arg(folder.join("data")).args(["--listen", "ldap://127.0.0.1:0"]);
     let mut program = Program::start(&mut command);

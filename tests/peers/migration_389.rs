@@ -5,7 +5,7 @@ use crate::support::client::Client;
 use crate::support::code;
 use crate::support::ldif::{self, Attributes};
 use crate::support::request::{self, ADD, REPLACE};
-use crate::support::server::{ADMIN_PASSWORD, DATA, SUFFIX, Server, Setup, Subject, check, export, import, init};
+use crate::support::server::{DATA, SUFFIX, Server, Setup, Subject, check, export, import, init};
 
 /// What 389 keeps for itself; nsUniqueId is compared on its own.
 const PRIVATE: [&str; 9] = [
@@ -20,13 +20,9 @@ const PRIVATE: [&str; 9] = [
     "structuralobjectclass",
 ];
 
-/// A 389 filled over LDAP by a real client's hand: adds, hashed passwords, a rename; its db2ldif.
+/// The usual content over LDAP by a real client's hand.
 #[track_caller]
-fn db2ldif(folder: &std::path::Path) -> String {
-    let server = Dirsrv::make(folder);
-    let mut program = server.start();
-    let mut client = Client::connect(server.address);
-    client.bind("cn=Directory Manager", ADMIN_PASSWORD).expect(code::SUCCESS);
+pub(crate) fn fill(client: &mut Client) {
     for (dn, attributes) in ldif::records(DATA) {
         // 389 has no aliases to nothing and no loops, and hashes passwords itself.
         if attributes["objectclass"].contains(&b"alias"[..]) {
@@ -42,6 +38,15 @@ fn db2ldif(folder: &std::path::Path) -> String {
         list.extend(uid.map(|uid| ("userPassword", vec![format!("{uid}-secret").into_bytes()])));
         client.perform(&request::add_bytes(&dn, &list)).expect_one_of(&[code::SUCCESS, code::ENTRY_ALREADY_EXISTS]);
     }
+}
+
+/// A 389 filled over LDAP: adds, hashed passwords, a rename; its db2ldif.
+#[track_caller]
+fn db2ldif(folder: &std::path::Path) -> String {
+    let server = Dirsrv::make(folder);
+    let mut program = server.start();
+    let mut client = server.manager();
+    fill(&mut client);
     let ann = format!("uid=ann,ou=people,{SUFFIX}");
     client
         .modify(&ann, &[(REPLACE, "title", &["Chair"]), (ADD, "description", &["Grüße\nzwei"])])

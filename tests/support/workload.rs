@@ -33,6 +33,8 @@ pub(crate) struct Workload {
     pub(crate) window: usize,
     /// Whether branches get other names: slapd does not follow them in groups.
     pub(crate) renames_branches: bool,
+    /// Whether groups show their members under new names, and without those that are gone: 389 does neither by itself.
+    pub(crate) follows_members: bool,
     /// Add further people where there are fewer than that; delete where there are more.
     people_max: usize,
 }
@@ -57,6 +59,7 @@ impl Workload {
             on_their_way: Vec::new(),
             window: 64,
             renames_branches: true,
+            follows_members: true,
             people_max,
         }
     }
@@ -126,7 +129,7 @@ impl Workload {
                 self.branches[number].clone_from(&new);
                 request::modify_dn(&format!("{old},{SUFFIX}"), &new, true, None)
             }
-            800..880 => {
+            800..880 if self.follows_members => {
                 let group = format!("cn=everybody,{SUFFIX}");
                 if self.members.contains(&name) {
                     self.members.retain(|member| *member != name);

@@ -2,6 +2,10 @@
 //!
 //! `ldap3_proto` writes the request; answers are read by `wire`, because that codec loses the cookie of a refresh whose
 //! other fields have their defaults.
+//!
+//! An entry's identity is the entryUUID that clients of the old server see. OpenLDAP gives the same in the sync control;
+//! 389 gives its nsUniqueId there, whatever the entry has as entryUUID. Which is which is learned from the entries, so that
+//! for 389 each search begins without a cookie (`Migration::usable`).
 
 use crate::cli::client::{Connection, Target, Wire};
 use crate::cli::output::CliError;
@@ -13,6 +17,7 @@ use crate::wire::sync::{
 };
 use bytes::{Buf, BytesMut};
 use futures_util::StreamExt;
+use hashbrown::HashMap;
 use ldap3_proto::LdapCodec;
 use ldap3_proto::control::LdapControl;
 use ldap3_proto::proto::{
@@ -54,6 +59,35 @@ pub(super) enum Event {
 /// A running search.
 pub(super) struct Consumer {
     frames: FramedRead<Box<dyn Wire>, FrameDecoder>,
+    identities: Identities,
+}
+
+/// entryUUIDs by what the sync control says instead; only where the two differ.
+#[derive(Debug, Default)]
+struct Identities(HashMap<EntryUuid, EntryUuid>);
+
+impl Identities {
+    fn own(&mut self, event: &mut Event) {
+        match event {
+            Event::Put(incoming) => {
+                let named = incoming.attributes.iter().find(|(name, _)| name.eq_ignore_ascii_case("entryUUID"));
+                let text =
+                    named.and_then(|(_, values)| values.first()).and_then(|value| std::str::from_utf8(value).ok());
+                if let Some(own) =
+                    text.and_then(|text| text.parse::<EntryUuid>().ok()).filter(|own| *own != incoming.uuid)
+                {
+                    self.0.insert(incoming.uuid, own);
+                }
+                incoming.uuid = self.of(incoming.uuid);
+            }
+            Event::Present(uuids) | Event::Gone(uuids) => uuids.iter_mut().for_each(|uuid| *uuid = self.of(*uuid)),
+            _ => {}
+        }
+    }
+
+    fn of(&self, uuid: EntryUuid) -> EntryUuid {
+        self.0.get(&uuid).copied().unwrap_or(uuid)
+    }
 }
 
 impl Consumer {
@@ -94,7 +128,7 @@ impl Consumer {
         stream.flush().await.map_err(broken)?;
         let mut frames = FramedRead::new(stream, FrameDecoder::new(ANSWER_BYTES_MAX));
         frames.read_buffer_mut().extend_from_slice(buffered.chunk());
-        Ok(Self { frames })
+        Ok(Self { frames, identities: Identities::default() })
     }
 
     /// The next event; `None` for what does not matter.
@@ -104,7 +138,10 @@ impl Consumer {
     pub(super) async fn next(&mut self) -> Result<Option<Vec<Event>>, CliError> {
         match self.frames.next().await {
             Some(Ok(frame)) => {
-                read(&frame).map(Some).map_err(|error| CliError::new(format!("the answer cannot be read: {error}")))
+                let unreadable = |error| CliError::new(format!("the answer cannot be read: {error}"));
+                let mut events = read(&frame).map_err(unreadable)?;
+                events.iter_mut().for_each(|event| self.identities.own(event));
+                Ok(Some(events))
             }
             Some(Err(error)) => Err(CliError::new(format!("the connection broke: {error}"))),
             None => Err(CliError::new("the server closed the connection")),
@@ -205,4 +242,24 @@ fn control<'a>(list: &'a [u8], oid: &str) -> Result<Option<&'a [u8]>, BerError> 
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_entry_uuid_that_clients_see_is_the_identity() {
+        let [unique, own, other] = [EntryUuid([1; 16]), EntryUuid([2; 16]), EntryUuid([3; 16])];
+        let put = |uuid: EntryUuid, attributes| Event::Put(Incoming { uuid, dn: "o=x".to_owned(), attributes });
+        let mut identities = Identities::default();
+        let mut events = [
+            put(unique, vec![("EntryUUID".to_owned(), vec![own.to_text().to_vec()])]),
+            put(other, Vec::new()),
+            Event::Gone(vec![unique, other]),
+        ];
+        events.iter_mut().for_each(|event| identities.own(event));
+        let [Event::Put(one), Event::Put(two), Event::Gone(gone)] = &events else { panic!("{events:?}") };
+        assert_eq!((one.uuid, two.uuid, gone.as_slice()), (own, other, [own, other].as_slice()));
+    }
 }

@@ -35,6 +35,14 @@ fn csns_of(cookie: &[u8]) -> Option<impl Iterator<Item = &str>> {
     Some(text.split("csn=").nth(1)?.split(',').next()?.split(';'))
 }
 
+/// Whether 389 Directory Server made the cookie: its name, what is asked for and by whom, and the number of a change in
+/// its retro changelog, with `#` between them.
+pub(super) fn is_of_389(cookie: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(cookie) else { return false };
+    let Some((before, number)) = text.rsplit_once('#') else { return false };
+    before.contains('#') && before.contains(':') && number.parse::<u64>().is_ok()
+}
+
 pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -55,6 +63,13 @@ mod tests {
         assert_eq!(from_hexadecimal(&hexadecimal(b"rid=001\xff")), Some(b"rid=001\xff".to_vec()));
         assert_eq!(from_hexadecimal(""), None);
         assert_eq!(from_hexadecimal("0g"), None);
+    }
+
+    #[test]
+    fn cookies_of_389_are_known() {
+        assert!(is_of_389(b"localhost:389#cn=directory manager:dc=example,dc=com:(objectClass=*)#29"));
+        assert!(!is_of_389(b"rid=001,csn=20261103115903.000000Z#000000#001#000000"));
+        assert!(!is_of_389(b"29"));
     }
 
     #[test]
