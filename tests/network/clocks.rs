@@ -3,6 +3,7 @@
 use super::world::World;
 use super::writers::Writers;
 
+/// T-48.
 #[test]
 fn clocks_an_hour_ahead_and_a_day_back_do_not_keep_nodes_apart() {
     let mut world = World::of(3);

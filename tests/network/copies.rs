@@ -30,7 +30,7 @@ fn an_old_copy_put_back_catches_up_and_loses_nothing() {
     world.settle(&book);
 }
 
-/// Two machines believe that they are the same member; both take changes before they hear of each other.
+/// T-50. Two machines believe that they are the same member; both take changes before they hear of each other.
 #[test]
 fn a_clone_served_beside_its_original_becomes_a_member_of_its_own() {
     let mut world = World::of(2);

@@ -22,6 +22,7 @@
 mod support;
 
 mod book;
+mod certificates;
 mod clocks;
 mod copies;
 mod crashes;
@@ -29,6 +30,7 @@ mod links;
 mod namespace;
 mod node;
 mod rounds;
+mod topologies;
 mod trees;
 mod world;
 mod writers;

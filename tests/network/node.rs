@@ -79,8 +79,8 @@ impl Node {
 
     /// `entente invite`: the last line.
     #[track_caller]
-    pub(crate) fn invite(&self) -> String {
-        let text = run(&mut self.command(&["invite"])).expect_success();
+    pub(crate) fn invite(&self, role: &str) -> String {
+        let text = run(&mut self.command(&["invite", "--role", role])).expect_success();
         text.lines().last().expect("the token is the last line").to_owned()
     }
 

@@ -82,7 +82,13 @@ impl World {
     /// One node invites another machine.
     #[track_caller]
     pub(crate) fn join(&mut self, from: usize, to: usize) {
-        let token = self.nodes[from].invite();
+        self.join_as(from, to, "supplier");
+    }
+
+    /// The same, with a role.
+    #[track_caller]
+    pub(crate) fn join_as(&mut self, from: usize, to: usize, role: &str) {
+        let token = self.nodes[from].invite(role);
         self.nodes[to].join(&token);
         self.nodes[to].serve();
     }
@@ -106,6 +112,18 @@ impl World {
         for one in side {
             for other in (0..self.nodes.len()).filter(|other| !side.contains(other)) {
                 self.cut(*one, other);
+            }
+        }
+    }
+
+    /// Only these pairs hear each other.
+    #[track_caller]
+    pub(crate) fn link_only(&self, links: &[(usize, usize)]) {
+        for one in 0..self.nodes.len() {
+            for other in one + 1..self.nodes.len() {
+                if !links.contains(&(one, other)) && !links.contains(&(other, one)) {
+                    self.cut(one, other);
+                }
             }
         }
     }

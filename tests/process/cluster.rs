@@ -7,5 +7,6 @@ mod links;
 mod node;
 mod proxy;
 mod restoring;
+mod status;
 mod strangers;
 mod trouble;

@@ -103,6 +103,7 @@ fn counter_at_its_end_carries_into_the_milliseconds() {
     assert_eq!(clock.tick(NOON), Csn::new(NOON + 1, 0, origin));
 }
 
+/// T-48.
 #[test]
 fn stamp_over_five_minutes_ahead_is_not_followed() {
     let mut clock = HybridClock::new(OriginId(1));
@@ -114,6 +115,7 @@ fn stamp_over_five_minutes_ahead_is_not_followed() {
     assert!(clock.tick(NOON) > near);
 }
 
+/// T-48.
 #[test]
 fn entry_hit_by_a_wild_stamp_stays_editable_and_the_clock_stays() {
     let mut clock = HybridClock::new(OriginId(1));

@@ -10,6 +10,7 @@ use crate::support::request::{REPLACE, Search};
 use crate::support::server::{ADMIN, DATA, SUFFIX, check, export};
 use crate::support::wait::wait_until;
 
+/// T-51: count and digest are compared at the end.
 #[test]
 fn three_commands_make_a_second_supplier_and_both_take_changes() {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -89,6 +89,7 @@ fn a_backup_put_back_on_an_empty_machine_is_a_cluster_that_others_can_join() {
     check(&c.data());
 }
 
+/// T-50.
 #[test]
 fn a_backup_served_beside_the_node_it_is_of_becomes_a_member_of_its_own() {
     let folder = tempfile::tempdir().expect("a temporary folder");

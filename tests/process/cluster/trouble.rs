@@ -82,6 +82,7 @@ fn a_data_directory_put_back_from_an_old_copy_loses_nothing() {
     check(&a.data());
 }
 
+/// T-50.
 #[test]
 fn a_copy_that_is_served_beside_its_original_becomes_a_member_of_its_own() {
     let folder = tempfile::tempdir().expect("a temporary folder");
