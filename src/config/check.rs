@@ -127,7 +127,7 @@ fn check_replication(config: &Config, found: &mut Findings) {
     let replication = &config.replication;
     let host = replication.listen.strip_prefix("*:").map_or(replication.listen.as_str(), |port| {
         // Every address of the machine, as good as a name here.
-        if port.parse::<u16>().is_ok_and(|port| port > 0) { "*" } else { "*:" }
+        if port.parse::<u16>().is_ok_and(|port| port > 0) { "*" } else { "any:0" }
     });
     if host != "*"
         && let Some(why) = address_error(host)

@@ -180,6 +180,42 @@ fn paths_in_the_file_are_meant_from_its_folder() {
 }
 
 #[test]
+fn replication_settings_that_no_member_could_use_are_told() {
+    let found = |setting: &str| {
+        let config = Config::load(None, &[format!("replication.{setting}")]).unwrap();
+        let found = config.check().into_iter().filter(|finding| finding.setting.starts_with("replication."));
+        found.map(|finding| finding.to_string()).collect::<Vec<_>>()
+    };
+    for good in [
+        "listen=*",
+        "listen=*:7636",
+        "listen=192.0.2.1",
+        "listen=[2001:db8::1]:7636",
+        "advertise=[\"ldap1.example.org\"]",
+    ] {
+        assert_eq!(found(good), Vec::<String>::new(), "{good}");
+    }
+    for (wrong, part) in [
+        ("listen=ldap://*:389", "no scheme"),
+        ("listen=*:0", "1 to 65535"),
+        ("listen=a:70000", "1 to 65535"),
+        ("advertise=[\"*\"]", "none to dial"),
+        ("advertise=[\"two words\"]", "no host"),
+        ("name=\"a\tb\"", "control characters"),
+    ] {
+        assert!(
+            found(wrong).iter().any(|text| text.starts_with("error: ") && text.contains(part)),
+            "{wrong}: {:?}",
+            found(wrong)
+        );
+    }
+    let config =
+        Config::load(None, &["replication.listen=127.0.0.1".into(), "replication.advertise=[\"a.example\"]".into()]);
+    let told = config.unwrap().check().iter().any(|finding| finding.text.contains("on this machine alone"));
+    assert!(told);
+}
+
+#[test]
 fn a_reload_takes_what_it_can_and_names_the_rest() {
     let running = Config::default();
     let new = with(&["limits.size=7", "log.level=debug", "server.threads=3", "storage.readers=99"]).unwrap();
