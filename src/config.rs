@@ -208,6 +208,14 @@ sections! {
         lookthrough: u32 = 5000, "0 to 4294967295 entries (0 = no limit)", reload;
         /// Memory for the sort keys of one sorted search; all together may take four times as much.
         sort_bytes: u32 = 64 * 1024 * 1024, "65536 to 1073741824 bytes", reload, in (65_536..=1_073_741_824);
+        /// Entries that one tree delete may take away.
+        tree_delete: u32 = 10_000, "1 to 1000000 entries", reload, in (1..=1_000_000);
+        /// Updates of one transaction (RFC 5805).
+        transaction_updates: u32 = 1_000, "1 to 100000 updates", reload, in (1..=100_000);
+        /// Values that one transaction may bring.
+        transaction_bytes: u32 = 1024 * 1024, "1024 to 268435456 bytes", reload, in (1_024..=268_435_456);
+        /// Time that a transaction may be open.
+        transaction_s: u32 = 60, "1 to 86400 seconds", reload, in (1..=86_400);
         /// Longest request before a bind.
         pdu_bytes_before_bind: usize = 64 * 1024, "1024 to 16777216 bytes", reload, in (1_024..=16_777_216);
         /// Longest request after a bind; photos must fit.

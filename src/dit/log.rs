@@ -11,6 +11,7 @@
 use super::DitError;
 use super::view::View;
 use super::writing::Writing;
+use crate::state::encoding::update::is_joined;
 use crate::state::{LogRecord, OriginId, OriginPosition, UpdateVector};
 use crate::storage::{PutMode, Reader, StorageError, Table, log_key, seal, unseal};
 use std::collections::BTreeMap;
@@ -146,7 +147,9 @@ impl View<'_> {
             let record = open_record(key, value)?;
             bytes += record.bytes.len();
             let expected = from + records.len() as u64;
-            if record.origin != origin || (bytes > bytes_max && !records.is_empty()) {
+            // What was made together is not cut apart; how much that is was limited when it was made.
+            let is_full = bytes > bytes_max && !records.is_empty() && !is_joined(&record.bytes);
+            if record.origin != origin || is_full {
                 break;
             }
             if record.sequence != expected {

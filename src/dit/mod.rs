@@ -99,6 +99,9 @@ pub enum DitError {
     /// The writer has stopped, or its queue is full.
     #[error("{0}")]
     Unavailable(&'static str),
+    /// A change that was tried and is not to be kept.
+    #[error("the change was withdrawn")]
+    Withdrawn,
     /// Storage.
     #[error(transparent)]
     Storage(#[from] StorageError),

@@ -32,6 +32,8 @@ pub type Job = Box<dyn FnOnce(&mut Writing<'_>) -> Result<Completion, (DitError,
 
 enum Order {
     Change(Job),
+    /// In a transaction of its own.
+    Alone(Job),
     Stop,
 }
 
@@ -76,13 +78,26 @@ impl Writer {
     /// # Errors
     /// [`DitError::Unavailable`]: the queue is full, or the writer has stopped; the change was not looked at.
     pub fn submit(&self, job: Job) -> Result<(), DitError> {
+        self.send(Order::Change(job))
+    }
+
+    /// Queues a change that is made in a transaction of its own, so that it can be undone although it has written:
+    /// an error of the job drops what it did and nothing else.
+    ///
+    /// # Errors
+    /// As [`Writer::submit`].
+    pub fn submit_alone(&self, job: Job) -> Result<(), DitError> {
+        self.send(Order::Alone(job))
+    }
+
+    fn send(&self, order: Order) -> Result<(), DitError> {
         if self.poisoned.load(Ordering::Acquire) {
             return Err(DitError::Unavailable(
                 "this server stopped taking changes after an internal fault; restart it and run: entente check",
             ));
         }
         self.stats.queued.fetch_add(1, Ordering::Relaxed);
-        self.queue.try_send(Order::Change(job)).map_err(|error| {
+        self.queue.try_send(order).map_err(|error| {
             self.stats.queued.fetch_sub(1, Ordering::Relaxed);
             match error {
                 TrySendError::Full(_) => DitError::Unavailable("too many changes are waiting; try again later"),
@@ -108,8 +123,20 @@ impl Writer {
 }
 
 fn run(dit: &Dit, orders: &Receiver<Order>, stats: &WriterStats, poisoned: &AtomicBool) {
-    while let Ok(Order::Change(first)) = orders.recv() {
-        let stop = group(dit, first, orders, stats, poisoned);
+    let mut carried = None;
+    loop {
+        let order = match carried.take() {
+            Some(order) => order,
+            None => match orders.recv() {
+                Ok(order) => order,
+                Err(_) => break,
+            },
+        };
+        if let Order::Stop = order {
+            break;
+        }
+        let stop;
+        (stop, carried) = group(dit, order, orders, stats, poisoned);
         if stop || poisoned.load(Ordering::Acquire) {
             break;
         }
@@ -117,20 +144,33 @@ fn run(dit: &Dit, orders: &Receiver<Order>, stats: &WriterStats, poisoned: &Atom
     // Whoever still waits is answered by the drop of its closure (its reply channel closes).
 }
 
-/// Runs one group and commits it. Returns whether a stop was among the orders.
-fn group(dit: &Dit, first: Job, orders: &Receiver<Order>, stats: &WriterStats, poisoned: &AtomicBool) -> bool {
+/// Runs one group and commits it. Returns whether a stop was among the orders, and the order that is to begin the next
+/// group.
+fn group(
+    dit: &Dit,
+    first: Order,
+    orders: &Receiver<Order>,
+    stats: &WriterStats,
+    poisoned: &AtomicBool,
+) -> (bool, Option<Order>) {
+    let (first, is_alone) = match first {
+        Order::Change(job) => (job, false),
+        Order::Alone(job) => (job, true),
+        Order::Stop => return (true, None),
+    };
     let mut completions: Vec<Completion> = Vec::new();
     let mut writing = match Writing::begin(dit) {
         Ok(writing) => writing,
         Err(error) => {
             stats.queued.fetch_sub(1, Ordering::Relaxed);
             tracing::error!(%error, "a write transaction cannot be begun");
-            return false;
+            return (false, None);
         }
     };
     let started = dit.clock().monotonic();
     let mut next = Some(first);
     let mut stop = false;
+    let mut carried = None;
     let mut failure = None;
     while let Some(job) = next.take() {
         stats.queued.fetch_sub(1, Ordering::Relaxed);
@@ -147,11 +187,16 @@ fn group(dit: &Dit, first: Job, orders: &Receiver<Order>, stats: &WriterStats, p
                     Some(DitError::Unavailable("a change failed inside the writer; nothing of its group was stored"));
             }
         }
-        if failure.is_some() || completions.len() >= dit.batch_max() || dit.clock().monotonic() - started > GROUP_WORK {
+        if is_alone
+            || failure.is_some()
+            || completions.len() >= dit.batch_max()
+            || dit.clock().monotonic() - started > GROUP_WORK
+        {
             break;
         }
         match orders.try_recv() {
             Ok(Order::Change(job)) => next = Some(job),
+            Ok(order @ Order::Alone(_)) => carried = Some(order),
             Ok(Order::Stop) => stop = true,
             Err(_) => {}
         }
@@ -161,11 +206,13 @@ fn group(dit: &Dit, first: Job, orders: &Receiver<Order>, stats: &WriterStats, p
         None => writing.commit(),
     };
     stats.commits.fetch_add(1, Ordering::Relaxed);
-    if let Err(error) = &outcome {
+    if let Err(error) = &outcome
+        && !matches!(error, DitError::Withdrawn)
+    {
         tracing::error!(%error, changes = completions.len(), "a group of changes was not stored");
     }
     for completion in completions {
         completion(outcome.as_ref().copied());
     }
-    stop
+    (stop, carried)
 }

@@ -63,6 +63,8 @@ pub struct Writing<'d> {
     pub(super) rules_changed: bool,
     /// Whether this node's origin wrote.
     pub(super) stamped: bool,
+    /// Changes belong together; whether one of them was made already.
+    together: Option<bool>,
     /// Whether the clock followed another node's.
     pub(super) clock_moved: bool,
     /// Remembers superiors' names while nothing is renamed (bulk load); 0 otherwise.
@@ -107,6 +109,7 @@ impl<'d> Writing<'d> {
             follow: Follow::default(),
             rules_changed: false,
             stamped: false,
+            together: None,
             clock_moved: false,
             token: 0,
             sorter: None,
@@ -223,6 +226,8 @@ impl<'d> Writing<'d> {
         let replaced = state.as_ref().map(|state| self.replaced(state, &deltas)).unwrap_or_default();
         let known = if replaced.is_empty() { Vec::new() } else { self.known()? };
         let update = Update::new(stamp, uuid, birth, requester.to_owned(), deltas).replacing(replaced).knowing(known);
+        let update = update.joining(self.together == Some(true));
+        self.together = self.together.map(|_| true);
         self.record(&update)?;
         let id = match target {
             Target::Existing(id) => id,
@@ -230,6 +235,17 @@ impl<'d> Writing<'d> {
         };
         self.join_loaded(id, state, touched, &update)?;
         Ok((id, stamp))
+    }
+
+    /// What `changes` stamps belongs together: other nodes too show all of it, or nothing yet.
+    ///
+    /// # Errors
+    /// Those of `changes`; the transaction is then to be dropped, or only a part would be there.
+    pub fn together<T, E>(&mut self, changes: impl FnOnce(&mut Self) -> Result<T, E>) -> Result<T, E> {
+        self.together = Some(false);
+        let outcome = changes(self);
+        self.together = None;
+        outcome
     }
 
     /// How far other origins are held; nothing when they are too many to be said with every change.

@@ -72,6 +72,10 @@ pub(super) fn directory_options(config: &Config, has_tls: bool) -> DirectoryOpti
             time_s: limits.time_s,
             look_through: limits.lookthrough,
             sort_bytes: limits.sort_bytes,
+            tree_delete: limits.tree_delete,
+            transaction_updates: limits.transaction_updates,
+            transaction_bytes: limits.transaction_bytes,
+            transaction_s: limits.transaction_s,
         },
         // A text that is no DN was refused before.
         default_search_base: Dn::parse(&server.default_search_base).ok().filter(|dn| !dn.is_root()),

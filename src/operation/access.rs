@@ -530,7 +530,14 @@ impl<'v> Access<'v> {
         leaves && arrives()
     }
 
-    fn granted_new(&self, dn: &Dn, superior: Option<EntryId>, attributes: &[Attribute], right: Right) -> Granted {
+    /// For which attributes the right would hold on an entry that is not there, or not any more.
+    pub(in crate::operation) fn granted_new(
+        &self,
+        dn: &Dn,
+        superior: Option<EntryId>,
+        attributes: &[Attribute],
+        right: Right,
+    ) -> Granted {
         let Some(decided) = &self.decided else { return Granted::Everything };
         let Some(superior) = superior else { return Granted::Nothing };
         let scope = match self.scope_of_superior(decided, superior) {

@@ -23,7 +23,8 @@ use crate::model::{Dn, ResultCode};
 use crate::policy::password_hash::{Verdict, dummy_verify, is_costly, verify};
 use crate::policy::requester::{Authentication, Requester, RequesterKind};
 use crate::storage::{ENTRY_LOSER, ENTRY_PHANTOM};
-use crate::wire::{self, BindRequest, Controls, LdapResult, response};
+use crate::wire::control::{AUTHORIZATION_IDENTITY_REQUEST, AUTHORIZATION_IDENTITY_RESPONSE};
+use crate::wire::{self, BindRequest, Controls, LdapResult, ResponseControl, response};
 
 /// Costly values of one name that are tried; an entry with more has them ignored, as each costs some 20 ms.
 const COSTLY_VALUES_MAX: usize = 8;
@@ -53,6 +54,16 @@ impl BindOutcome {
         Self { requester, code: ResultCode::SUCCESS, response }
     }
 
+    /// The same with who the client is now in the response (RFC 3829), where it is somebody or nobody for good.
+    fn telling(mut self) -> Self {
+        if self.code == ResultCode::SUCCESS {
+            let value = Some(self.requester.authorization_id().into_bytes());
+            let control = ResponseControl { oid: AUTHORIZATION_IDENTITY_RESPONSE, critical: false, value };
+            self.response = response::with_controls(&self.response, &[control]);
+        }
+        self
+    }
+
     fn failure(id: i32, nobody: Requester, error: &OperationError) -> Self {
         let mut response = Vec::new();
         let result = LdapResult {
@@ -79,7 +90,7 @@ struct Claim {
 impl Directory {
     /// Decides a bind as far as that is cheap. `session.requester` is anonymous already.
     ///
-    /// Cost: a look-up of the name and of one entry. Controls: none is known for binds, so critical ones refuse.
+    /// Cost: a look-up of the name and of one entry. Controls: those of binds in `control`.
     pub fn bind(
         self: &Arc<Self>,
         session: &Session,
@@ -88,7 +99,10 @@ impl Directory {
         controls: &Controls<'_>,
     ) -> BindStep {
         let nobody = session.requester.with_identity(RequesterKind::Anonymous, Authentication::None);
+        let is_told = controls.find(AUTHORIZATION_IDENTITY_REQUEST).is_some();
         match self.try_bind(session, id, request, controls) {
+            Ok(BindStep::Done(outcome)) if is_told => BindStep::Done(outcome.telling()),
+            Ok(BindStep::Hash(decide)) if is_told => BindStep::Hash(Box::new(move || decide().telling())),
             Ok(step) => step,
             Err(error) => BindStep::Done(BindOutcome::failure(id, nobody, &error)),
         }

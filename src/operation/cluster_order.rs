@@ -4,7 +4,7 @@
 //! whoever handed in the [`Operator`]. The gate says whether changes of clients are taken at all: a member that only
 //! reads, or one that has just come back from an old copy, takes none and says where else to go.
 
-use super::control::{RequestControls, RequestKind};
+use super::control::RequestKind;
 use super::outcome::{OperationError, Outcome};
 use super::update::Reply;
 use super::{Directory, Session};
@@ -101,8 +101,8 @@ impl Directory {
         reply: Reply,
     ) {
         let operator = self.operator.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-        let prepared = RequestControls::read(controls, RequestKind::Extended).and_then(|_| {
-            if !session.requester.is_administrator() {
+        let prepared = self.asked(session, controls, RequestKind::Extended).and_then(|asked| {
+            if !asked.session(session).requester.is_administrator() {
                 let text = "only the administrator gives orders about the cluster";
                 return Err(OperationError::new(ResultCode::INSUFFICIENT_ACCESS_RIGHTS, text));
             }

@@ -1,7 +1,7 @@
 //! Compare (RFC 4511 4.10): whether an entry has a value, by the attribute's equality rule.
 
 use super::access::Access;
-use super::control::{RequestControls, RequestKind};
+use super::control::RequestKind;
 use super::outcome::{OperationError, Outcome};
 use super::{Directory, Session, referral, virtual_entry};
 use crate::dit::Entry;
@@ -44,7 +44,11 @@ impl Directory {
     }
 
     fn try_compare(&self, session: &Session, request: &CompareRequest<'_>, controls: &Controls<'_>) -> Outcome<bool> {
-        let controls = RequestControls::read(controls, RequestKind::Compare)?;
+        let asked = self.asked(session, controls, RequestKind::Compare)?;
+        let (session, controls) = (asked.session(session), &asked.controls);
+        if controls.dont_use_copy {
+            self.check_gate()?;
+        }
         let snapshot = self.dit.read()?;
         let view = snapshot.view();
         let schema = view.catalog().schema();

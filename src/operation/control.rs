@@ -13,8 +13,12 @@ use super::outcome::{OperationError, Outcome};
 use crate::model::{Filter, ResultCode};
 use crate::search::Subentries;
 use crate::wire::assurance::{DURABILITY, SESSION_TOKEN};
-use crate::wire::control::{self, ListView, PagedResults, SortKey};
+use crate::wire::control::{
+    self, Dereference, EffectiveRights, ListView, PagedResults, PersistentSearch, SessionTracking, SortKey,
+    dereferences, values_filter,
+};
 use crate::wire::sync::{SYNC_REQUEST, SyncRequest};
+use crate::wire::transaction::TRANSACTION;
 use crate::wire::{Control, Controls};
 
 /// Subentries (RFC 3672 3).
@@ -27,9 +31,25 @@ pub const SUPPORTED_CONTROLS: &[&str] = &[
     control::SORT_RESPONSE,
     control::LIST_VIEW_REQUEST,
     control::LIST_VIEW_RESPONSE,
+    control::MATCHED_VALUES,
+    control::DEREFERENCE,
+    control::EFFECTIVE_RIGHTS,
+    control::ACCOUNT_USABILITY,
+    control::DONT_USE_COPY,
+    control::PERSISTENT_SEARCH,
+    control::ENTRY_CHANGE,
     control::ASSERTION,
     control::PRE_READ,
     control::POST_READ,
+    control::TREE_DELETE,
+    control::PERMISSIVE_MODIFY,
+    control::NO_OPERATION,
+    control::RELAX_RULES,
+    control::PROXIED_AUTHORIZATION,
+    control::AUTHORIZATION_IDENTITY_REQUEST,
+    control::AUTHORIZATION_IDENTITY_RESPONSE,
+    control::SESSION_TRACKING,
+    TRANSACTION,
     SUBENTRIES,
     control::MANAGE_DSA_IT,
     SYNC_REQUEST,
@@ -98,6 +118,32 @@ pub struct RequestControls {
     pub sort: Option<Vec<SortKey>>,
     /// Which part of a sorted list is wanted.
     pub list_view: Option<ListView>,
+    /// Which values of an entry are sent.
+    pub matched_values: Option<Vec<Filter<'static>>>,
+    /// Which names in an entry are followed.
+    pub dereference: Option<Vec<Dereference>>,
+    /// Whose rights on each entry are told.
+    pub effective_rights: Option<EffectiveRights>,
+    /// Whether accounts can be used is told.
+    pub account_usability: bool,
+    /// Of which transaction the update is a part: its identifier.
+    pub transaction: Option<Vec<u8>>,
+    /// Changes are told as they come.
+    pub persistent: Option<PersistentSearch>,
+    /// Only a node that holds the data itself may answer.
+    pub dont_use_copy: bool,
+    /// What is below goes too.
+    pub tree_delete: bool,
+    /// What is there is added without complaint, what is not is deleted so.
+    pub permissive_modify: bool,
+    /// The change is tried and not made.
+    pub no_op: bool,
+    /// Attributes that only the server writes may be given.
+    pub relax: bool,
+    /// As whom the request is made: an authorisation identity.
+    pub proxied: Option<String>,
+    /// The response to a bind tells who the client is now.
+    pub authorization_identity: bool,
     /// Which of [`SUPPORTED_CONTROLS`] came as critical: a bit for each.
     critical: u64,
 }
@@ -135,7 +181,17 @@ impl RequestControls {
     fn take(&mut self, control: &Control<'_>, kind: RequestKind) -> Outcome<bool> {
         use RequestKind::{Add, Bind, Compare, Delete, Extended, Modify, ModifyDn, Search};
         let belongs = match (control.oid, kind) {
-            (_, Bind | Extended) => false,
+            (control::SESSION_TRACKING, _) => true,
+            (control::AUTHORIZATION_IDENTITY_REQUEST, Bind) => true,
+            (_, Bind) => false,
+            (control::PROXIED_AUTHORIZATION, _) => true,
+            (_, Extended) => false,
+            (control::MATCHED_VALUES | control::DEREFERENCE | control::PERSISTENT_SEARCH, Search) => true,
+            (control::EFFECTIVE_RIGHTS | control::ACCOUNT_USABILITY, Search) => true,
+            (control::DONT_USE_COPY, Compare | Search) => true,
+            (control::TREE_DELETE, Delete) => true,
+            (control::PERMISSIVE_MODIFY, Modify) => true,
+            (TRANSACTION | control::NO_OPERATION | control::RELAX_RULES, Add | Delete | Modify | ModifyDn) => true,
             (control::PAGED_RESULTS | control::MANAGE_CONFLICTS | SUBENTRIES | SYNC_REQUEST, Search) => true,
             (control::SORT_REQUEST | control::LIST_VIEW_REQUEST, Search) => true,
             (control::SHOW_DELETED, Modify | Search) => true,
@@ -150,6 +206,31 @@ impl RequestControls {
             return Ok(false);
         }
         match control.oid {
+            control::AUTHORIZATION_IDENTITY_REQUEST => self.authorization_identity = no_value(control)?,
+            control::ACCOUNT_USABILITY => self.account_usability = no_value(control)?,
+            control::TREE_DELETE => self.tree_delete = no_value(control)?,
+            control::PERMISSIVE_MODIFY => self.permissive_modify = no_value(control)?,
+            control::NO_OPERATION => self.no_op = no_value(control)?,
+            control::RELAX_RULES => self.relax = no_value(control)?,
+            control::DONT_USE_COPY => self.dont_use_copy = only_critical(control)? && no_value(control)?,
+            control::PROXIED_AUTHORIZATION => {
+                only_critical(control)?;
+                let value = control.required_value()?;
+                self.proxied = Some(identity(value)?);
+            }
+            control::SESSION_TRACKING => {
+                SessionTracking::decode(control.required_value()?)?;
+            }
+            TRANSACTION => {
+                only_critical(control)?;
+                self.transaction = Some(control.required_value()?.to_vec());
+            }
+            control::PERSISTENT_SEARCH => {
+                self.persistent = Some(PersistentSearch::decode(control.required_value()?)?);
+            }
+            control::MATCHED_VALUES => self.matched_values = Some(values_filter(control.required_value()?)?),
+            control::DEREFERENCE => self.dereference = Some(dereferences(control.required_value()?)?),
+            control::EFFECTIVE_RIGHTS => self.effective_rights = Some(EffectiveRights::decode(control.value)?),
             control::MANAGE_DSA_IT => self.manage_dsa_it = true,
             control::MANAGE_CONFLICTS => self.manage_conflicts = true,
             control::SHOW_DELETED => self.show_deleted = true,
@@ -171,6 +252,37 @@ impl RequestControls {
         }
         Ok(true)
     }
+}
+
+/// Says that the control came; it has nothing more to say.
+fn no_value(control: &Control<'_>) -> Outcome<bool> {
+    match control.value {
+        None | Some([]) => Ok(true),
+        Some(_) => Err(OperationError::new(
+            ResultCode::PROTOCOL_ERROR,
+            format!("the control {} has no value", printable(control.oid)),
+        )),
+    }
+}
+
+/// RFC 4370 3, RFC 6171 2: a server that passed over this control would do what the client does not want.
+fn only_critical(control: &Control<'_>) -> Outcome<bool> {
+    if control.critical {
+        return Ok(true);
+    }
+    let text = format!("the control {} must be critical", printable(control.oid));
+    Err(OperationError::new(ResultCode::PROTOCOL_ERROR, text))
+}
+
+/// An authorisation identity; some clients wrap it into an OCTET STRING, as the draft of RFC 4370 had it.
+fn identity(value: &[u8]) -> Outcome<String> {
+    let inner = match value {
+        [crate::wire::ber::OCTET_STRING, length, rest @ ..] if usize::from(*length) == rest.len() => rest,
+        value => value,
+    };
+    std::str::from_utf8(inner)
+        .map(str::to_owned)
+        .map_err(|_| OperationError::new(ResultCode::PROTOCOL_ERROR, "an authorization identity is UTF-8 text"))
 }
 
 /// The bit of a control in the set of critical ones.

@@ -83,6 +83,12 @@ pub(super) fn visit_former(
     })
 }
 
+/// What a deleted entry was: its name, and the attributes that it had.
+pub(super) fn former(view: View<'_>, uuid: EntryUuid) -> Outcome<Option<(String, Vec<Attribute>)>> {
+    let Some(deleted) = view.deleted(uuid)? else { return Ok(None) };
+    Ok(Some((view.dn_by_state(&deleted.state)?, attributes_of(view, &deleted)?)))
+}
+
 fn shown(view: View<'_>, deleted: &Deleted) -> Outcome<VirtualEntry> {
     let dn = format!("entryUUID={},{DN}", deleted.state.uuid);
     let time = format_generalized_time(i64::try_from(deleted.dead.csn.ms()).unwrap_or(i64::MAX));
@@ -102,6 +108,12 @@ fn shown(view: View<'_>, deleted: &Deleted) -> Outcome<VirtualEntry> {
     .into_iter()
     .flatten()
     .collect();
+    attributes.extend(attributes_of(view, deleted)?);
+    Ok(VirtualEntry { dn, attributes: Arc::new(attributes) })
+}
+
+fn attributes_of(view: View<'_>, deleted: &Deleted) -> Outcome<Vec<Attribute>> {
+    let mut attributes = Vec::new();
     let catalog = view.catalog();
     for id in deleted.state.view_attributes() {
         let Some(info) = catalog.attribute(id).filter(|info| !info.operational && !info.secret && !info.sealed) else {
@@ -122,5 +134,5 @@ fn shown(view: View<'_>, deleted: &Deleted) -> Outcome<VirtualEntry> {
             attributes.push(Attribute { description, values });
         }
     }
-    Ok(VirtualEntry { dn, attributes: Arc::new(attributes) })
+    Ok(attributes)
 }

@@ -10,6 +10,7 @@
 //! referral             what is told instead of entries elsewhere   paged   searches that wait for the next page
 //! cluster_order        orders about the cluster, and the gate for changes
 //! assurance            session tokens, and who else must hold a change
+//! act_as               being somebody else           account     whether an account can be used
 //! sync                 searches that are kept in step (RFC 4533)
 //! virtual_entry: root_dse, subschema_entry, monitor, conflict_entry, deleted_entry   entries that are not in the tree
 //! outcome              inner errors as LDAP result codes
@@ -20,6 +21,8 @@
 //! - Nothing here waits: no lock is held while a client is read or written.
 
 pub mod access;
+mod account;
+mod act_as;
 pub mod assurance;
 pub mod bind;
 mod cluster_order;
@@ -51,7 +54,7 @@ pub use paged::PagedStore;
 pub use referral::instead as referral_instead;
 pub use search::{Progress, SearchTask};
 pub use selection::read_entry_control;
-pub use update::{Reply, UpdateStep};
+pub use update::{Reply, Transactions, UpdateStep};
 
 use crate::dit::{Dit, View, Writer};
 use crate::metrics::Metrics;
@@ -208,12 +211,14 @@ pub struct Session {
     pub connection: ConnectionFacts,
     /// Its searches that wait for their next page; to be cleared by a bind.
     pub paged: PagedStore,
+    /// Its open transactions; to be aborted by a bind.
+    pub transactions: Transactions,
 }
 
 impl Session {
     /// A session of `requester` over a connection.
     pub fn new(requester: Requester, connection: ConnectionFacts) -> Self {
-        Self { requester, connection, paged: PagedStore::default() }
+        Self { requester, connection, paged: PagedStore::default(), transactions: Transactions::default() }
     }
 }
 

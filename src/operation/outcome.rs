@@ -108,6 +108,7 @@ impl From<DitError> for OperationError {
             }
             DitError::NoSuchEntry(_) => Self::no_such_object(""),
             DitError::Unavailable(reason) => Self::new(ResultCode::BUSY, reason),
+            DitError::Withdrawn => Self::new(ResultCode::NO_OPERATION, error.to_string()),
             DitError::Storage(error) => error.into(),
             DitError::State { .. } => Self::internal(&error),
         }

@@ -86,8 +86,16 @@ pub(super) fn fingerprint(request: &SearchRequest<'_>, controls: &RequestControl
     let mut text = String::new();
     let written = write!(
         text,
-        "{base:?} {scope:?} {deref:?} {size_limit} {types_only} {filter} {attributes:?} {} {:?} {} {:?}",
-        controls.manage_dsa_it, controls.subentries, controls.manage_conflicts, controls.sort
+        "{base:?} {scope:?} {deref:?} {size_limit} {types_only} {filter} {attributes:?} {} {:?} {} {:?} {:?} {:?} {:?} {} {:?}",
+        controls.manage_dsa_it,
+        controls.subentries,
+        controls.manage_conflicts,
+        controls.sort,
+        controls.matched_values,
+        controls.dereference,
+        controls.effective_rights,
+        controls.account_usability,
+        controls.proxied
     );
     debug_assert!(written.is_ok(), "writing to a String cannot fail");
     xxhash_rust::xxh3::xxh3_128(text.as_bytes())

@@ -6,6 +6,7 @@ use super::virtual_entry::{VirtualEntry, attribute};
 use super::{Directory, Session, monitor, subschema_entry};
 use crate::dit::View;
 use crate::wire::extended;
+use crate::wire::transaction::{END_TRANSACTION, START_TRANSACTION};
 use std::sync::Arc;
 
 /// Naming contexts that are listed.
@@ -25,7 +26,8 @@ pub(super) fn entry(directory: &Directory, session: &Session, view: View<'_>) ->
         Some(dn) => Some(dn.to_string()),
         None => contexts.first().cloned(),
     };
-    let mut extensions = vec![extended::CANCEL, extended::PASSWORD_MODIFY, extended::WHO_AM_I];
+    let mut extensions =
+        vec![extended::CANCEL, extended::PASSWORD_MODIFY, extended::WHO_AM_I, START_TRANSACTION, END_TRANSACTION];
     if options.starttls {
         extensions.push(extended::START_TLS);
     }

@@ -12,16 +12,19 @@
 //!
 //! Not here: the entries that are not in the tree (`virtual_entry`), how the cookie is kept (`paged`).
 
+mod dereference;
+mod effective_rights;
 mod form;
 mod ordered;
 mod sort;
+mod values;
 
 use super::access::{Access, Asker, Granted};
 use super::control::{RequestControls, RequestKind};
 use super::outcome::{OperationError, Outcome};
 use super::paged::{self, PagedStore};
 use super::selection::Selection;
-use super::sync::{SendAs, Standing, SyncSearch, shows};
+use super::sync::{Following, SendAs, Standing, SyncSearch, shows};
 use super::{Directory, Session, deleted_entry, referral, virtual_entry};
 use crate::dit::{Entry, View};
 use crate::model::{Dn, Filter, ResultCode, Scope};
@@ -37,12 +40,14 @@ use crate::wire::assurance::SESSION_TOKEN;
 use crate::wire::sync::{SyncState, state_control};
 use crate::wire::{Controls, LdapResult, ResponseControl, ResponseKind, SearchEntry, SearchRequest, response};
 use form::Form;
+pub(super) use form::Looking;
 use ordered::{Order, Ordered, Sending};
 use smallvec::SmallVec;
 use sort::Gathered;
 pub(super) use sort::SortMemory;
 use std::sync::Arc;
 use std::time::Duration;
+pub(super) use values::ValuesFilter;
 
 /// Candidates up to which a search is run at once instead of as a task of its own.
 const CHEAP_CANDIDATES_MAX: u64 = 2_048;
@@ -75,6 +80,7 @@ enum State {
     Answered(Vec<u8>),
     Running(Box<Running>),
     InStep(Box<SyncSearch>),
+    Following(Box<Following>),
 }
 
 /// See the module.
@@ -135,8 +141,9 @@ impl Directory {
         request: &SearchRequest<'_>,
         controls: &Controls<'_>,
     ) -> SearchTask {
-        let prepared = RequestControls::read(controls, RequestKind::Search)
-            .and_then(|controls| self.prepare(session, id, request, &controls));
+        let prepared = self
+            .asked(session, controls, RequestKind::Search)
+            .and_then(|asked| self.prepare(asked.session(session), id, request, &asked.controls));
         let state = prepared.unwrap_or_else(|error| {
             let mut out = Vec::new();
             error.respond(&mut out, id, ResponseKind::SearchDone, &[]);
@@ -152,6 +159,10 @@ impl Directory {
         request: &SearchRequest<'_>,
         controls: &RequestControls,
     ) -> Outcome<State> {
+        if controls.dont_use_copy {
+            // RFC 6171: a node that may not take changes holds a copy of what others have.
+            self.check_gate()?;
+        }
         let snapshot = self.dit.read()?;
         let view = snapshot.view();
         let access = self.access(&session.requester, view)?;
@@ -231,6 +242,8 @@ impl Directory {
             ordered: page.is_some() && order.is_none(),
             ..RunOptions::new(request.scope)
         };
+        let selection = Selection::new(view.catalog(), request.attributes.iter().copied(), request.types_only);
+        let form = Form::new(self, view.catalog(), session, selection, controls)?;
         let mut running = Box::new(Running {
             asker: access.asker(),
             filter_types: (!names_no_attribute(&request.filter)).then(|| filter.attribute_types().to_vec()),
@@ -239,7 +252,7 @@ impl Directory {
             options: run_options,
             estimate: Estimate { candidates: 0, indexed: true },
             run: None,
-            form: Form::new(Selection::new(view.catalog(), request.attributes.iter().copied(), request.types_only)),
+            form,
             order,
             response_controls,
             sent: 0,
@@ -255,6 +268,11 @@ impl Directory {
             running.keep_in_step();
             let search = SyncSearch::new(session, view, id, request, controls, sync, running)?;
             return Ok(State::InStep(Box::new(search)));
+        }
+        if let Some(wanted) = controls.persistent {
+            running.deadline = None;
+            let search = Following::new(view, id, session.requester.entry_uuid(), wanted, running)?;
+            return Ok(State::Following(Box::new(search)));
         }
         running.plan(view)?;
         if !running.estimate.indexed {
@@ -310,19 +328,23 @@ impl SearchTask {
         match &self.state {
             State::Answered(_) => true,
             State::Running(running) => running.estimate.candidates <= CHEAP_CANDIDATES_MAX,
-            State::InStep(_) => false,
+            State::InStep(_) | State::Following(_) => false,
         }
     }
 
     /// Whether it goes on until somebody ends it.
     pub fn is_endless(&self) -> bool {
-        matches!(&self.state, State::InStep(search) if search.is_endless())
+        match &self.state {
+            State::InStep(search) => search.is_endless(),
+            State::Following(_) => true,
+            State::Answered(_) | State::Running(_) => false,
+        }
     }
 
     /// Entries looked at so far, for logs.
     pub fn examined(&self) -> u64 {
         match &self.state {
-            State::Answered(_) | State::InStep(_) => 0,
+            State::Answered(_) | State::InStep(_) | State::Following(_) => 0,
             State::Running(running) => running.run.as_ref().map_or(0, SearchRun::examined),
         }
     }
@@ -335,7 +357,14 @@ impl SearchTask {
                 out.append(answer);
                 return Progress::Done;
             }
-            State::InStep(search) => return step_in_step(search, directory, id, out, bytes_max),
+            State::InStep(search) => {
+                let standing = search.step(directory, out, bytes_max);
+                return stand(standing, id, out);
+            }
+            State::Following(search) => {
+                let standing = search.step(directory, out, bytes_max);
+                return stand(standing, id, out);
+            }
             State::Running(running) => (running.page.is_some(), running.step(directory, id, out, bytes_max)),
         };
         let mut cookie = Vec::new();
@@ -377,14 +406,8 @@ impl SearchTask {
     }
 }
 
-fn step_in_step(
-    search: &mut SyncSearch,
-    directory: &Directory,
-    id: i32,
-    out: &mut Vec<u8>,
-    bytes_max: usize,
-) -> Progress {
-    match search.step(directory, out, bytes_max) {
+fn stand(standing: Outcome<Standing>, id: i32, out: &mut Vec<u8>) -> Progress {
+    match standing {
         Ok(Standing::More) => Progress::More,
         Ok(Standing::Waits) => Progress::Waits,
         Ok(Standing::Ends(code, text, control)) => {
@@ -435,6 +458,10 @@ impl Running {
 
     pub(super) fn options(&self) -> &RunOptions {
         &self.options
+    }
+
+    pub(super) fn form(&mut self) -> &mut Form {
+        &mut self.form
     }
 
     pub(super) fn selection(&mut self) -> &mut Selection {
@@ -499,14 +526,8 @@ impl Running {
             Some(granted) => granted.clone(),
             None => access.granted(entry, Right::Read),
         };
-        let sending = Sending {
-            directory,
-            view,
-            id,
-            gate: &gate,
-            granted: &granted,
-            form: &|form, entry, granted, out| form.send(view, &access, entry, granted, id, None, out),
-        };
+        let looking = Looking { directory, view, access: &access, id };
+        let sending = Sending { at: &looking, gate: &gate, granted: &granted };
         if self.order.as_ref().is_some_and(|order| !order.is_gathering()) {
             return self.send_in_order(&sending, out, bytes_max);
         }
@@ -594,7 +615,7 @@ impl Running {
                             form.selection.show_entry_csn(Some(send_as.entry_csn(entry.record.csn())));
                             state_control(SyncState::Add, &entry.record.uuid().0)
                         });
-                        form.send(view, &access, entry, granted, id, state, out)?;
+                        form.send(&looking, entry, granted, state, out)?;
                         *sent += 1;
                         directory.metrics.entries_sent_total.increment();
                     }

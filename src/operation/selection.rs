@@ -11,6 +11,7 @@
 
 use super::access::{Access, Granted};
 use super::outcome::Outcome;
+use super::search::ValuesFilter;
 use super::sync::context_csns;
 use crate::dit::{Catalog, Entry, View};
 use crate::model::attribute::split_options;
@@ -57,6 +58,8 @@ pub(super) struct Selection {
     entry_csn: Option<String>,
     /// A value of cn that the entry does not have.
     passing_name: Option<Vec<u8>>,
+    /// Only values that fit are sent.
+    values: Option<ValuesFilter>,
     /// How many descriptions the catalog had when `stored` was made.
     catalog_length: usize,
 }
@@ -76,6 +79,7 @@ impl Selection {
             context_csn: None,
             entry_csn: None,
             passing_name: None,
+            values: None,
             catalog_length: 0,
         };
         let mut is_empty = true;
@@ -180,6 +184,33 @@ impl Selection {
         });
     }
 
+    /// Sends only values that fit (RFC 3876).
+    pub(super) fn only_values(&mut self, filter: ValuesFilter) {
+        self.values = Some(filter);
+    }
+
+    /// The attribute types that are meant, with the names to show: those named, whether the entry has them or not, and
+    /// those of the entry that come along.
+    pub(super) fn named_types(&self, view: View<'_>, entry: &Entry<'_>) -> Vec<(String, AttributeTypeIndex)> {
+        let schema = view.catalog().schema();
+        let spelled =
+            |range: &Range<usize>| self.text.get(range.clone()).map(|name| String::from_utf8_lossy(name).into_owned());
+        let shown = |asked: &Asked| match asked.name.as_ref().and_then(spelled) {
+            Some(name) => name,
+            None => schema.attribute_type_at(asked.index).name().to_owned(),
+        };
+        let mut types: Vec<_> = self.asked.iter().map(|asked| (shown(asked), asked.index)).collect();
+        for slice in entry.record.attributes() {
+            let Some(info) = view.catalog().attribute(slice.id) else { continue };
+            let is_meant = if info.operational { self.all_operational } else { self.all_user };
+            let Some(index) = info.attribute_type.filter(|_| is_meant && !info.sealed) else { continue };
+            if !types.iter().any(|(_, known)| *known == index) {
+                types.push((schema.attribute_type_at(index).name().to_owned(), index));
+            }
+        }
+        types
+    }
+
     /// Shows this as entryCSN of the entries to come; `None`: their own.
     pub(super) fn show_entry_csn(&mut self, text: Option<String>) {
         self.entry_csn = text;
@@ -234,6 +265,12 @@ impl Selection {
             }
             let spelled = chosen.and_then(|chosen| chosen.name.clone()).and_then(|range| self.text.get(range));
             let name = spelled.unwrap_or(info.name.as_bytes());
+            if let Some(filter) = self.values.as_ref().filter(|_| !self.types_only) {
+                let mut values = view.values(entry, &slice)?;
+                filter.retain(catalog.schema(), &info.name, &mut values);
+                self.write_values(name, &values, out);
+                continue;
+            }
             match passing.take_if(|_| info.attribute_type == cn && info.options.is_empty()) {
                 Some(value) => {
                     let mut values = view.values(entry, &slice)?;
@@ -251,10 +288,13 @@ impl Selection {
             if !granted.for_attribute(Some(*index)) {
                 continue;
             }
-            let values = match (&self.entry_csn, computed) {
+            let mut values = match (&self.entry_csn, computed) {
                 (Some(text), Computed::EntryCsn) => vec![text.clone().into_bytes()],
                 _ => computed.values(view, entry)?,
             };
+            if let Some(filter) = self.values.as_ref().filter(|_| !self.types_only) {
+                filter.retain(catalog.schema(), computed.name(), &mut values);
+            }
             let spelled = name.clone().and_then(|range| self.text.get(range));
             self.write_values(spelled.unwrap_or_else(|| computed.name().as_bytes()), &values, out);
         }
@@ -319,7 +359,14 @@ impl Selection {
             let name = spelled
                 .and_then(|range| self.text.get(range))
                 .map_or_else(|| description.to_string().into_bytes(), <[u8]>::to_vec);
-            self.write_values(&name, &attribute.values, out);
+            match self.values.as_ref().filter(|_| !self.types_only) {
+                None => self.write_values(&name, &attribute.values, out),
+                Some(filter) => {
+                    let mut values = attribute.values.clone();
+                    filter.retain(schema, &description.to_string(), &mut values);
+                    self.write_values(&name, &values, out);
+                }
+            }
         }
     }
 }

@@ -18,11 +18,29 @@ pub struct LimitsOptions {
     /// `limits.sort_bytes`: most bytes of sort keys that one sorted search may gather; all of them together may gather
     /// four times as much.
     pub sort_bytes: u32,
+    /// `limits.tree_delete`: most entries that one tree delete may take away.
+    pub tree_delete: u32,
+    /// `limits.transaction_updates`: most updates of one transaction.
+    pub transaction_updates: u32,
+    /// `limits.transaction_bytes`: most bytes of values that one transaction may bring.
+    pub transaction_bytes: u32,
+    /// `limits.transaction_s`: seconds that a transaction may be open.
+    pub transaction_s: u32,
 }
 
 impl Default for LimitsOptions {
     fn default() -> Self {
-        Self { size: 1_000, size_anonymous: 100, time_s: 60, look_through: 5_000, sort_bytes: 64 * 1024 * 1024 }
+        Self {
+            size: 1_000,
+            size_anonymous: 100,
+            time_s: 60,
+            look_through: 5_000,
+            sort_bytes: 64 * 1024 * 1024,
+            tree_delete: 10_000,
+            transaction_updates: 1_000,
+            transaction_bytes: 1024 * 1024,
+            transaction_s: 60,
+        }
     }
 }
 

@@ -144,6 +144,7 @@ impl Connection {
     /// TLS has begun: whoever the client was, it is nobody now (RFC 4513 3.1.4 leaves it to us; T-18).
     pub(super) fn secured(&mut self, peer: &Peer) {
         let facts = facts(self.mailbox.id, peer);
+        self.session.transactions.abort(self.output.buffer());
         self.session = Session::new(anonymous(&facts, peer), facts);
         self.is_bound = false;
         let is_stopping = self.door.shutdown.is_triggered();

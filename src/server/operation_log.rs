@@ -12,12 +12,15 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::model::{Filter, ResultCode, Scope, escape_for_log};
+use crate::wire::control::{SESSION_TRACKING, SessionTracking};
 use crate::wire::{self, Authentication, Message, Request, ber};
 
 /// Where the lines go; `telemetry` filters by it.
 const TARGET: &str = "entente::operations";
 /// Most attributes named of an add, a modify or a search.
 const ATTRIBUTES_SHOWN_MAX: usize = 32;
+/// Most letters shown of each part of a session tracking control.
+const TRACKED_SHOWN_MAX: usize = 128;
 
 const SEARCH_ENTRY: u8 = 0x64;
 const SEARCH_REFERENCE: u8 = 0x73;
@@ -143,6 +146,26 @@ fn describe(message: &Message<'_>, out: &mut String) -> std::fmt::Result {
             write!(out, "{}{mark}{}", if index == 0 { "" } else { " " }, escape_for_log(control.oid))?;
         }
         out.push('"');
+        track(message, out)?;
+    }
+    Ok(())
+}
+
+/// For whom the client says it asks (session tracking).
+fn track(message: &Message<'_>, out: &mut String) -> std::fmt::Result {
+    let control = message.controls.find(SESSION_TRACKING).and_then(|control| control.value);
+    let Some(Ok(session)) = control.map(SessionTracking::decode) else { return Ok(()) };
+    for (name, text) in [
+        ("source", session.source_address),
+        ("host", session.source_name),
+        ("format", session.format),
+        ("session", session.identifier),
+    ] {
+        if !text.is_empty() {
+            let cut = text.char_indices().nth(TRACKED_SHOWN_MAX).map_or(text.len(), |(at, _)| at);
+            let shown = text.get(..cut).unwrap_or_default().replace('"', "'");
+            write!(out, " {name}=\"{}\"", escape_for_log(&shown))?;
+        }
     }
     Ok(())
 }

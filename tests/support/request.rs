@@ -70,6 +70,31 @@ impl Control {
         self
     }
 
+    /// RFC 4370.
+    pub(crate) fn proxied(authorization_id: &str) -> Self {
+        Self::critical(super::oid::PROXIED_AUTHORIZATION, Some(authorization_id.as_bytes().to_vec()))
+    }
+
+    /// RFC 3876: each item is the text of a filter.
+    #[track_caller]
+    pub(crate) fn matched_values(items: &[&str]) -> Self {
+        let items: Vec<_> = items.iter().map(|item| filter::encode(item)).collect();
+        Self::critical(super::oid::MATCHED_VALUES, Some(sequence(&items)))
+    }
+
+    /// Dereference: attributes, and what is wanted of the entries that they name.
+    pub(crate) fn dereference(wanted: &[(&str, &[&str])]) -> Self {
+        let item = |(attribute, names): &(&str, &[&str])| {
+            sequence(&[octets(attribute), sequence(&names.iter().map(octets).collect::<Vec<_>>())])
+        };
+        Self::critical(super::oid::DEREFERENCE, Some(sequence(&wanted.iter().map(item).collect::<Vec<_>>())))
+    }
+
+    /// A control without a value.
+    pub(crate) fn plain(oid: &str) -> Self {
+        Self::critical(oid, None)
+    }
+
     /// RFC 3296.
     pub(crate) fn manage_dsa_it() -> Self {
         Self::critical(super::oid::MANAGE_DSA_IT, None)

@@ -197,3 +197,33 @@ fn log_is_read_in_pieces_and_says_what_it_has_trimmed() {
     drop(snapshot);
     one.assert_sound();
 }
+
+/// What was made together is read from the log together, however small the pieces are that were asked for.
+#[test]
+fn records_made_together_are_not_cut_apart() {
+    let (one, two) = pair();
+    let before = one.sequence(OriginId(1));
+    let id = one.id(1);
+    let made: Result<(), DitError> = one.write(|writing| {
+        writing.together(|writing| {
+            for number in 0..3 {
+                let deltas = vec![cell(writing, "o", &format!("{number}"), true)];
+                writing.change(Target::Existing(id), "cn=test", deltas)?;
+            }
+            Ok(())
+        })
+    });
+    made.unwrap();
+    one.set(1, "o", "alone", true);
+    let snapshot = one.dit.read().unwrap();
+    let pieces = |from| match snapshot.view().log_range(OriginId(1), from, 1).unwrap() {
+        LogRange::Records(records) => records.iter().map(|record| record.sequence - before).collect::<Vec<_>>(),
+        LogRange::Trimmed { .. } => panic!("trimmed"),
+    };
+    assert_eq!(pieces(before + 1), [1, 2, 3]);
+    assert_eq!(pieces(before + 4), [4]);
+    drop(snapshot);
+    two.follow(&one);
+    assert_eq!(two.values(1, "o").len(), 4);
+    two.assert_sound();
+}

@@ -7,11 +7,29 @@
 use super::{RequestControls, SYNC_REQUEST};
 use crate::model::ResultCode;
 use crate::operation::outcome::{OperationError, Outcome};
-use crate::wire::control::{LIST_VIEW_REQUEST, PAGED_RESULTS, SORT_REQUEST};
+use crate::wire::control::{
+    ACCOUNT_USABILITY, DEREFERENCE, EFFECTIVE_RIGHTS, LIST_VIEW_REQUEST, MATCHED_VALUES, PAGED_RESULTS,
+    PERSISTENT_SEARCH, SORT_REQUEST,
+};
 
 /// Pairs of which the second one gives way.
-const APART: &[(&str, &[&str])] =
-    &[(SYNC_REQUEST, &[PAGED_RESULTS, SORT_REQUEST, LIST_VIEW_REQUEST]), (LIST_VIEW_REQUEST, &[PAGED_RESULTS])];
+const APART: &[(&str, &[&str])] = &[
+    (
+        SYNC_REQUEST,
+        &[
+            PAGED_RESULTS,
+            SORT_REQUEST,
+            LIST_VIEW_REQUEST,
+            MATCHED_VALUES,
+            DEREFERENCE,
+            EFFECTIVE_RIGHTS,
+            ACCOUNT_USABILITY,
+            PERSISTENT_SEARCH,
+        ],
+    ),
+    (PERSISTENT_SEARCH, &[PAGED_RESULTS, SORT_REQUEST, LIST_VIEW_REQUEST]),
+    (LIST_VIEW_REQUEST, &[PAGED_RESULTS]),
+];
 
 impl RequestControls {
     /// Takes out what does not go with the rest.
@@ -19,6 +37,12 @@ impl RequestControls {
     /// # Errors
     /// unwillingToPerform, naming both controls.
     pub(super) fn settle(&mut self) -> Outcome<()> {
+        if self.no_op && self.transaction.is_some() {
+            return Err(OperationError::new(
+                ResultCode::UNWILLING_TO_PERFORM,
+                "an update of a transaction cannot be tried alone; leave out the control for no operation",
+            ));
+        }
         for (stays, others) in APART {
             if !self.has(stays) {
                 continue;
@@ -41,8 +65,13 @@ impl RequestControls {
 
     fn has(&self, oid: &str) -> bool {
         match oid {
+            ACCOUNT_USABILITY => self.account_usability,
+            DEREFERENCE => self.dereference.is_some(),
+            EFFECTIVE_RIGHTS => self.effective_rights.is_some(),
             LIST_VIEW_REQUEST => self.list_view.is_some(),
+            MATCHED_VALUES => self.matched_values.is_some(),
             PAGED_RESULTS => self.paged.is_some(),
+            PERSISTENT_SEARCH => self.persistent.is_some(),
             SORT_REQUEST => self.sort.is_some(),
             SYNC_REQUEST => self.sync.is_some(),
             _ => false,
@@ -51,8 +80,13 @@ impl RequestControls {
 
     fn leave_out(&mut self, oid: &str) {
         match oid {
+            ACCOUNT_USABILITY => self.account_usability = false,
+            DEREFERENCE => self.dereference = None,
+            EFFECTIVE_RIGHTS => self.effective_rights = None,
             LIST_VIEW_REQUEST => self.list_view = None,
+            MATCHED_VALUES => self.matched_values = None,
             PAGED_RESULTS => self.paged = None,
+            PERSISTENT_SEARCH => self.persistent = None,
             SORT_REQUEST => self.sort = None,
             _ => {}
         }

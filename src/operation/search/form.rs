@@ -1,43 +1,106 @@
 //! How an entry that was found is sent: its name, the attributes chosen, and what goes with it.
 
+use super::dereference::Dereferencer;
+use super::effective_rights::RightsOf;
+use super::values::ValuesFilter;
 use crate::dit::{Catalog, Entry, View};
 use crate::operation::access::{Access, Granted};
+use crate::operation::account::usability;
+use crate::operation::control::RequestControls;
 use crate::operation::outcome::Outcome;
 use crate::operation::selection::Selection;
+use crate::operation::{Directory, Session};
+use crate::wire::control::DEREFERENCE;
 use crate::wire::{ResponseControl, SearchEntry};
+
+/// Where and for whom entries are looked at in one step.
+pub(in crate::operation) struct Looking<'s, 'v> {
+    pub(in crate::operation) directory: &'s Directory,
+    pub(in crate::operation) view: View<'v>,
+    pub(in crate::operation) access: &'s Access<'v>,
+    /// The message that answers belong to.
+    pub(in crate::operation) id: i32,
+}
+
+/// What goes with entries besides their attributes.
+#[derive(Default)]
+struct Extras {
+    dereferencer: Option<Dereferencer>,
+    rights: Option<RightsOf>,
+    usability: bool,
+}
 
 /// See the module.
 pub(in crate::operation) struct Form {
     pub(super) selection: Selection,
     name: Vec<u8>,
+    /// None for most searches.
+    extras: Option<Box<Extras>>,
 }
 
 impl Form {
-    pub(super) fn new(selection: Selection) -> Self {
-        Self { selection, name: Vec::with_capacity(96) }
+    pub(super) fn new(
+        directory: &Directory,
+        catalog: &Catalog,
+        session: &Session,
+        mut selection: Selection,
+        controls: &RequestControls,
+    ) -> Outcome<Self> {
+        if let Some(items) = &controls.matched_values {
+            selection.only_values(ValuesFilter::new(catalog.schema(), items));
+        }
+        let dereferencer = match &controls.dereference {
+            Some(wanted) => Dereferencer::new(catalog, wanted, controls.is_critical(DEREFERENCE))?,
+            None => None,
+        };
+        let rights = match &controls.effective_rights {
+            Some(wanted) => Some(RightsOf::new(directory, catalog, session, wanted)?),
+            None => None,
+        };
+        let usability = controls.account_usability;
+        let has_extras = dereferencer.is_some() || rights.is_some() || usability;
+        let extras = has_extras.then(|| Box::new(Extras { dereferencer, rights, usability }));
+        Ok(Self { selection, name: Vec::with_capacity(96), extras })
     }
 
     /// Takes in what the catalog has learned since; to be called with every new snapshot.
-    pub(super) fn renew(&mut self, catalog: &Catalog) {
+    pub(in crate::operation) fn renew(&mut self, catalog: &Catalog) {
         self.selection.renew(catalog);
+        if let Some(dereferencer) = self.extras.as_mut().and_then(|extras| extras.dereferencer.as_mut()) {
+            dereferencer.renew(catalog);
+        }
     }
 
     /// Appends the entry as a message, `control` with it. `granted`: what of it may be read.
-    pub(super) fn send<'v>(
+    pub(in crate::operation) fn send<'v>(
         &mut self,
-        view: View<'v>,
-        _access: &Access<'v>,
+        at: &Looking<'_, 'v>,
         entry: &Entry<'v>,
         granted: &Granted,
-        id: i32,
         control: Option<ResponseControl>,
         out: &mut Vec<u8>,
     ) -> Outcome<()> {
         self.name.clear();
-        view.write_dn(entry, &mut self.name)?;
-        let mut pdu = SearchEntry::begin(out, id, &self.name);
-        self.selection.write(view, entry, granted, &mut pdu)?;
-        pdu.finish(control.as_slice());
+        at.view.write_dn(entry, &mut self.name)?;
+        let Some(extras) = &self.extras else {
+            let mut pdu = SearchEntry::begin(out, at.id, &self.name);
+            self.selection.write(at.view, entry, granted, &mut pdu)?;
+            pdu.finish(control.as_slice());
+            return Ok(());
+        };
+        let mut controls: Vec<ResponseControl> = control.into_iter().collect();
+        if let Some(dereferencer) = &extras.dereferencer {
+            controls.extend(dereferencer.response(at, entry, granted)?);
+        }
+        if extras.usability {
+            controls.extend(usability(at.view, at.access, entry)?.map(|usability| usability.control()));
+        }
+        let mut pdu = SearchEntry::begin(out, at.id, &self.name);
+        self.selection.write(at.view, entry, granted, &mut pdu)?;
+        if let Some(rights) = &extras.rights {
+            rights.write(at, entry, &self.selection, &mut pdu)?;
+        }
+        pdu.finish(&controls);
         Ok(())
     }
 }

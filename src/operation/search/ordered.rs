@@ -10,7 +10,7 @@
 //! - A place in a list and the length of a list count entries that the requester may see, and no others.
 
 use super::sort::{Gathered, Reservation, Sorter, Sorting, Unsortable};
-use super::{Form, Pause, Running, State};
+use super::{Looking, Pause, Running, State};
 use crate::dit::{Entry, View};
 use crate::model::ResultCode;
 use crate::operation::access::Granted;
@@ -193,12 +193,9 @@ fn place_of(offset: u32, believed: u32, count: usize) -> Option<usize> {
 
 /// What a step of sending needs of the snapshot at hand.
 pub(super) struct Sending<'s, 'v> {
-    pub(super) directory: &'s Directory,
-    pub(super) view: View<'v>,
-    pub(super) id: i32,
+    pub(super) at: &'s Looking<'s, 'v>,
     pub(super) gate: &'s dyn AttributeGate,
-    pub(super) granted: &'s dyn Fn(&Entry<'v>) -> Granted,
-    pub(super) form: &'s dyn Fn(&mut Form, &Entry<'v>, &Granted, &mut Vec<u8>) -> Outcome<()>,
+    pub(super) granted: &'s dyn Fn(&Entry<'_>) -> Granted,
 }
 
 impl Running {
@@ -250,7 +247,7 @@ impl Running {
         match pause {
             // Deleted entries have no place in an order.
             Pause::End(ResultCode::SUCCESS, _) if self.show_deleted && !is_list => {
-                self.send_deleted(sending.directory, sending.view, sending.id, out)
+                self.send_deleted(sending.at.directory, sending.at.view, sending.at.id, out)
             }
             pause => Ok(pause),
         }
@@ -266,13 +263,13 @@ impl Running {
             if out.len() - start >= bytes_max {
                 return Ok(Pause::Budget);
             }
-            let entry = sending.view.entry(*id)?;
+            let entry = sending.at.view.entry(*id)?;
             let granted = entry.as_ref().map(|entry| (sending.granted)(entry));
             let (Some(entry), Some(granted)) = (entry, granted.filter(Granted::for_anything)) else {
                 *at += 1;
                 continue;
             };
-            if !evaluate(filter, sending.view, &entry, sending.gate)?.is_true() {
+            if !evaluate(filter, sending.at.view, &entry, sending.gate)?.is_true() {
                 *at += 1;
                 continue;
             }
@@ -285,10 +282,10 @@ impl Running {
                 }
                 page.left -= 1;
             }
-            (sending.form)(form, &entry, &granted, out)?;
+            form.send(sending.at, &entry, &granted, None, out)?;
             *at += 1;
             *sent += 1;
-            sending.directory.metrics.entries_sent_total.increment();
+            sending.at.directory.metrics.entries_sent_total.increment();
         }
         Ok(Pause::End(ResultCode::SUCCESS, ""))
     }

@@ -83,7 +83,7 @@ pub(super) struct Teller<'a> {
     pub(super) running: &'a mut Running,
 }
 
-struct Gate<'a, 'v>(&'a Access<'v>);
+pub(super) struct Gate<'a, 'v>(pub(super) &'a Access<'v>);
 
 impl AttributeGate for Gate<'_, '_> {
     fn searchable(&self, entry: &Entry<'_>, attribute: AttributeTypeIndex) -> bool {

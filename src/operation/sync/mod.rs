@@ -18,11 +18,13 @@
 //! ```text
 //! cookie   positions as text     gather   which entries, in which order     emit   entries and deletes as messages
 //! told     superiors before what is below them
+//! persistent    the older kind of following
 //! ```
 
 mod cookie;
 mod emit;
 mod gather;
+mod persistent;
 mod told;
 
 use super::access::Asker;
@@ -41,6 +43,7 @@ use cookie::{Brought, Maker, Position};
 use emit::{Emission, Sending};
 pub(super) use emit::{SendAs, shows};
 use gather::{Changes, Read};
+pub(super) use persistent::Following;
 
 /// A new cookie is told after so many changes of which none was in the content.
 const SILENT_CHANGES_MAX: u64 = 1_000;

@@ -15,6 +15,7 @@ use crate::search::{Base, CompiledFilter, evaluate_attributes, find_base};
 use crate::state::AttributeId;
 use crate::storage::{ENTRY_ALIAS, ENTRY_LOSER, ENTRY_PHANTOM, ENTRY_REFERRAL, ENTRY_SUBENTRY, EntryId};
 use hashbrown::HashSet;
+use std::borrow::Cow;
 
 /// Adds the entry. `attributes` have passed [`super::intake`].
 ///
@@ -39,20 +40,55 @@ pub(super) fn perform(
     check_schema(view, attributes)?;
     unique::check_new(context, view, parent, attributes)?;
     drop(access);
+    let (given_uuid, attributes) = given_uuid(view, attributes)?;
 
-    let numbered = number(writing, attributes)?;
+    let numbered = number(writing, &attributes)?;
     let mut deltas = birth_deltas(writing, dn, parent, &numbered)?;
     let known = *writing.view().catalog().well_known();
     let author = context.author();
     for attribute in [known.creators_name, known.modifiers_name] {
+        // An import says itself who did it.
+        if numbered.iter().any(|(given, _)| *given == attribute) {
+            continue;
+        }
         deltas.push(modify::name_cell(writing, attribute, &author)?);
     }
-    let uuid = new_uuid(writing)?;
+    let uuid = match given_uuid {
+        Some(uuid) => uuid,
+        None => new_uuid(writing)?,
+    };
     let (id, _) = writing.change(Target::New(uuid), &author, deltas).map_err(Failure::Broken)?;
     let mut done = Done::default();
     reads::after(context, writing, id, &mut done);
     Ok(done)
 }
+
+/// The entryUUID that an import brings along, taken out of the attributes.
+fn given_uuid<'a>(view: View<'_>, attributes: &'a [Attribute]) -> Outcome<(Option<EntryUuid>, Cow<'a, [Attribute]>)> {
+    let is_uuid = |attribute: &Attribute| {
+        let found = view.catalog().schema().attribute_type(attribute.description.name());
+        found.is_some_and(|found| found.oid == ENTRY_UUID)
+    };
+    let Some(at) = attributes.iter().position(is_uuid) else { return Ok((None, Cow::Borrowed(attributes))) };
+    let mut rest = attributes.to_vec();
+    let values = rest.remove(at).values;
+    let text = values.first().and_then(|value| std::str::from_utf8(value).ok());
+    let (Some(uuid), 1) = (text.and_then(|text| text.trim().parse::<EntryUuid>().ok()), values.len()) else {
+        return Err(OperationError::new(
+            ResultCode::INVALID_ATTRIBUTE_SYNTAX,
+            "entryUUID is one UUID, written 8-4-4-4-12",
+        ));
+    };
+    if uuid == EntryUuid::NIL || !view.incarnations(uuid)?.is_empty() {
+        return Err(OperationError::new(
+            ResultCode::CONSTRAINT_VIOLATION,
+            "this entryUUID is or was that of an entry here; leave it out, or bring that entry back",
+        ));
+    }
+    Ok((Some(uuid), Cow::Owned(rest)))
+}
+
+const ENTRY_UUID: &str = "1.3.6.1.1.16.4";
 
 /// Where the new entry goes; [`EntryId::NONE`] for a suffix.
 fn place(

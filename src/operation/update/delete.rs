@@ -1,6 +1,6 @@
-//! Delete (RFC 4511 4.8): one leaf goes.
+//! Delete (RFC 4511 4.8): one leaf goes; or, where the client asks for it, an entry with all below it.
 
-use super::{Context, Done, Failure, reads, target};
+use super::{Context, Done, Failure, delete_tree, reads, target};
 use crate::dit::{Target, Writing};
 use crate::model::{Dn, ResultCode};
 use crate::operation::outcome::OperationError;
@@ -24,6 +24,14 @@ pub(super) fn perform(context: &Context, writing: &mut Writing<'_>, dn: &Dn) -> 
     }
     target::check_assertion(context, &access, view, &entry)?;
     let below = view.subordinate_count(entry.id)?;
+    if below > 0 && context.controls.tree_delete {
+        let mut done = Done::default();
+        let ids = delete_tree::gather(context, &access, view, &entry)?;
+        reads::before(context, &access, view, &entry, &mut done)?;
+        drop(access);
+        delete_tree::perform(context, writing, &ids)?;
+        return Ok(done);
+    }
     if below > 0 {
         return Err(OperationError::new(
             ResultCode::NOT_ALLOWED_ON_NON_LEAF,

@@ -8,6 +8,7 @@
 
 use super::secret;
 use crate::model::{Attribute, AttributeDescription, Change, Dn, Modification, ModificationKind, Rdn, ResultCode};
+use crate::operation::control::RequestControls;
 use crate::operation::outcome::{OperationError, Outcome};
 use crate::policy::aci::Aci;
 use crate::policy::requester::Requester;
@@ -16,16 +17,40 @@ use crate::search::Computed;
 use crate::wire::{AddRequest, ModifyDnRequest, ModifyRequest, Request};
 use hashbrown::HashSet;
 
+/// Who gives the values, and what it may give.
+#[derive(Clone, Copy)]
+pub(super) struct Giving<'r> {
+    requester: &'r Requester,
+    /// What else only the server writes too.
+    relaxed: bool,
+}
+
+impl<'r> Giving<'r> {
+    /// # Errors
+    /// insufficientAccessRights: only the administrator may relax the rules.
+    pub(super) fn of(requester: &'r Requester, controls: &RequestControls) -> Outcome<Self> {
+        if controls.relax && !requester.is_administrator() {
+            return Err(OperationError::insufficient_access("only the administrator may relax the rules"));
+        }
+        Ok(Self { requester, relaxed: controls.relax })
+    }
+}
+
+/// Attributes that an import brings along although the server writes them: createTimestamp, modifyTimestamp,
+/// creatorsName, modifiersName; and with a new entry entryUUID.
+const RELAXED: [&str; 4] = ["2.5.18.1", "2.5.18.2", "2.5.18.3", "2.5.18.4"];
+const ENTRY_UUID: &str = "1.3.6.1.1.16.4";
+
 /// The change that `request` asks for; of an add with the values of its RDN among the attributes (RFC 4511 4.7).
 ///
 /// # Errors
 /// invalidDNSyntax, namingViolation, undefinedAttributeType, invalidAttributeSyntax, constraintViolation,
 /// attributeOrValueExists, protocolError for a request that changes nothing.
-pub(super) fn read(schema: &Schema, requester: &Requester, request: &Request<'_>) -> Outcome<Change> {
+pub(super) fn read(schema: &Schema, giving: Giving<'_>, request: &Request<'_>) -> Outcome<Change> {
     let change = match request {
-        Request::Add(request) => read_add(schema, requester, request)?,
+        Request::Add(request) => read_add(schema, giving, request)?,
         Request::Delete { dn } => Change::Delete { dn: Dn::parse(dn)? },
-        Request::Modify(request) => read_modify(schema, requester, request)?,
+        Request::Modify(request) => read_modify(schema, giving, request)?,
         Request::ModifyDn(request) => read_modify_dn(schema, request)?,
         _ => return Err(OperationError::new(ResultCode::PROTOCOL_ERROR, "the request changes nothing")),
     };
@@ -38,20 +63,21 @@ pub(super) fn read(schema: &Schema, requester: &Requester, request: &Request<'_>
     Ok(change)
 }
 
-fn read_add(schema: &Schema, requester: &Requester, request: &AddRequest<'_>) -> Outcome<Change> {
+fn read_add(schema: &Schema, giving: Giving<'_>, request: &AddRequest<'_>) -> Outcome<Change> {
     let dn = Dn::parse(request.dn)?;
     let mut attributes: Vec<Attribute> = Vec::with_capacity(request.attributes.len() + 1);
     let mut seen = HashSet::with_capacity(request.attributes.len());
     let mut clear_passwords = 0;
     for given in &request.attributes {
-        let (description, attribute_type) = description_of(schema, given.attribute)?;
+        let may_give = |found: &AttributeType| giving.relaxed && (found.oid == ENTRY_UUID || is_relaxed(found));
+        let (description, attribute_type) = description_of(schema, given.attribute, may_give)?;
         if !seen.insert((attribute_type.index, description.options().to_vec())) {
             return Err(OperationError::new(
                 ResultCode::ATTRIBUTE_OR_VALUE_EXISTS,
                 format!("{description} is given more than once; give all its values together"),
             ));
         }
-        check_values(schema, requester, &description, attribute_type, &given.values, &mut clear_passwords)?;
+        check_values(schema, giving.requester, &description, attribute_type, &given.values, &mut clear_passwords)?;
         attributes.push(Attribute { description, values: owned(&given.values) });
     }
     if let Some(rdn) = dn.rdn() {
@@ -61,15 +87,23 @@ fn read_add(schema: &Schema, requester: &Requester, request: &AddRequest<'_>) ->
     Ok(Change::Add { dn, attributes })
 }
 
-fn read_modify(schema: &Schema, requester: &Requester, request: &ModifyRequest<'_>) -> Outcome<Change> {
+fn read_modify(schema: &Schema, giving: Giving<'_>, request: &ModifyRequest<'_>) -> Outcome<Change> {
     let dn = Dn::parse(request.dn)?;
     let mut modifications = Vec::with_capacity(request.modifications.len());
     let mut clear_passwords = 0;
     for given in &request.modifications {
-        let (description, attribute_type) = description_of(schema, given.attribute)?;
+        let may_give = |found: &AttributeType| giving.relaxed && is_relaxed(found);
+        let (description, attribute_type) = description_of(schema, given.attribute, may_give)?;
         match given.kind {
             ModificationKind::Add | ModificationKind::Replace => {
-                check_values(schema, requester, &description, attribute_type, &given.values, &mut clear_passwords)?;
+                check_values(
+                    schema,
+                    giving.requester,
+                    &description,
+                    attribute_type,
+                    &given.values,
+                    &mut clear_passwords,
+                )?;
             }
             ModificationKind::Increment => check_increment(&description, attribute_type, &given.values)?,
             // A value that breaks its syntax may have come by an import: whoever deletes it must be able to.
@@ -94,10 +128,15 @@ fn owned(values: &[&[u8]]) -> Vec<Vec<u8>> {
 }
 
 /// The attribute that a client names, if clients may write it.
-fn description_of<'s>(schema: &'s Schema, text: &str) -> Outcome<(AttributeDescription, &'s AttributeType)> {
+fn description_of<'s>(
+    schema: &'s Schema,
+    text: &str,
+    may_give: impl Fn(&AttributeType) -> bool,
+) -> Outcome<(AttributeDescription, &'s AttributeType)> {
     let description = AttributeDescription::parse(text)?;
     let attribute_type = known_type(schema, description.name())?;
-    if attribute_type.no_user_modification || Computed::of(attribute_type).is_some() {
+    let is_servers = attribute_type.no_user_modification || Computed::of(attribute_type).is_some();
+    if is_servers && !(may_give(attribute_type) && description.options().is_empty()) {
         return Err(OperationError::new(
             ResultCode::CONSTRAINT_VIOLATION,
             format!("{description} is kept by the server; leave it out"),
@@ -110,6 +149,10 @@ fn description_of<'s>(schema: &'s Schema, text: &str) -> Outcome<(AttributeDescr
         _ => return Ok((description, attribute_type)),
     };
     Err(OperationError::new(ResultCode::UNDEFINED_ATTRIBUTE_TYPE, advice))
+}
+
+fn is_relaxed(attribute_type: &AttributeType) -> bool {
+    RELAXED.contains(&attribute_type.oid.as_str())
 }
 
 fn known_type<'s>(schema: &'s Schema, name: &str) -> Outcome<&'s AttributeType> {

@@ -22,10 +22,12 @@
 //! password_modify    RFC 3062                          reindex     the index built anew
 //! unique    values that one entry alone may have
 //! resolve   conflicts restored or dismissed            undelete    deleted entries brought back
+//! delete_tree    a subtree at once                           transaction    updates all together (RFC 5805)
 //! ```
 
 mod add;
 mod delete;
+mod delete_tree;
 mod edit;
 mod held;
 mod intake;
@@ -38,6 +40,7 @@ mod resolve;
 mod secret;
 mod sound;
 mod target;
+mod transaction;
 mod undelete;
 mod unique;
 
@@ -45,13 +48,15 @@ use super::assurance::{Acknowledged, DurabilityRequest, durability_control};
 use super::control::{RequestControls, RequestKind};
 use super::outcome::{OperationError, Outcome};
 use super::{Directory, Session};
-use crate::dit::{Committed, Completion, ConflictState, DitError, Writing};
+use crate::dit::{Committed, Completion, ConflictState, DitError, Job, Writing};
 use crate::model::{Change, Dn, EntryUuid, ResultCode};
 use crate::policy::requester::Requester;
 use crate::state::{Dot, OriginId};
 use crate::wire::assurance::DurabilityLevel;
+use crate::wire::transaction::TRANSACTION;
 use crate::wire::{Controls, LdapResult, Request, ResponseControl, ResponseKind, response};
 use std::sync::Arc;
+pub use transaction::Transactions;
 
 /// Takes the complete response PDU: after the commit, or at once when refused before queueing. Must not block.
 pub type Reply = Box<dyn FnOnce(Vec<u8>) + Send>;
@@ -223,16 +228,31 @@ impl Directory {
             _ => (ResponseKind::Modify, RequestKind::Modify),
         };
         let answer = Answer::new(reply, id, response);
-        let prepared = RequestControls::read(controls, kind).and_then(|controls| {
+        let prepared = self.asked(session, controls, kind).and_then(|asked| {
+            let session = asked.session(session);
             self.check_gate()?;
             let work = match resolve::read(&session.requester, request)? {
                 Some(work) => work,
-                None => Work::Change(intake::read(self.dit().catalog().schema(), &session.requester, request)?),
+                None => {
+                    let giving = intake::Giving::of(&session.requester, &asked.controls)?;
+                    Work::Change(intake::read(self.dit().catalog().schema(), giving, request)?)
+                }
             };
-            Ok((self.context(session, controls), work))
+            Ok((self.context(session, asked.controls.clone()), work))
         });
         match prepared {
-            Err(error) => answer.refuse(&error),
+            Err(error) => {
+                if let Some(identifier) = controls.find(TRANSACTION).and_then(|control| control.value) {
+                    session.transactions.spoil(identifier, &error);
+                }
+                answer.refuse(&error);
+            }
+            Ok((context, work)) if context.controls.transaction.is_some() => {
+                match session.transactions.gather(id, context, work) {
+                    Ok(()) => answer.send(&LdapResult::plain(ResultCode::SUCCESS), None, &[]),
+                    Err(error) => answer.refuse(&error),
+                }
+            }
             Ok((context, Work::Change(change))) if secret::wants_hashing(&change) => {
                 return hash_first(context, change, answer);
             }
@@ -280,22 +300,31 @@ fn submit(context: Context, work: Work, mut answer: Answer, value: Option<Vec<u8
     // The answer is shared with the job only so that a job that is not taken can be answered with the reason.
     let shared = Arc::new(std::sync::Mutex::new(Some(answer)));
     let in_job = Arc::clone(&shared);
-    let submitted = directory.writer().submit(Box::new(move |writing| {
+    let is_trial = context.controls.no_op;
+    let job: Job = Box::new(move |writing| {
         let outcome = context.perform(writing, &work);
         let answer = take(&in_job);
         let promise = Promise { dot: writing.last_dot(), ..promise };
         match outcome {
+            Ok(_) if is_trial => Err((DitError::Withdrawn, completion(answer, Err(no_operation()), None, promise))),
             Ok(done) => Ok(completion(answer, Ok(done), value, promise)),
             Err(Failure::Refused(error)) => Ok(completion(answer, Err(error), None, promise)),
             Err(Failure::Broken(error)) => Err((error, completion(answer, Ok(Done::default()), None, promise))),
         }
-    }));
+    });
+    let writer = directory.writer();
+    let submitted = if is_trial { writer.submit_alone(job) } else { writer.submit(job) };
     if let Err(error) = submitted
         && let Some(answer) = take(&shared)
     {
         let code = if directory.writer().is_poisoned() { ResultCode::UNAVAILABLE } else { ResultCode::BUSY };
         answer.refuse(&OperationError::new(code, error.to_string()));
     }
+}
+
+/// The answer to a change that would have been made (draft-zeilenga-ldap-noop).
+fn no_operation() -> OperationError {
+    OperationError::new(ResultCode::NO_OPERATION, "the change would have been made")
 }
 
 fn take(shared: &std::sync::Mutex<Option<Answer>>) -> Option<Answer> {

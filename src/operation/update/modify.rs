@@ -39,7 +39,9 @@ pub(super) fn perform(
     let state = writing.state(id)?.ok_or_else(|| OperationError::no_such_object(""))?;
     let mut deltas = fold(context, writing, id, &state, modifications.iter().zip(numbers))?;
     if !deltas.is_empty() {
-        modified_by(writing, &context.author(), &mut deltas)?;
+        if !names_modifier(writing, &deltas) {
+            modified_by(writing, &context.author(), &mut deltas)?;
+        }
         let target = Target::Existing(id);
         writing.change_held(target, Some(state), &context.author(), deltas).map_err(Failure::Broken)?;
     }
@@ -91,18 +93,22 @@ fn fold<'m>(
     let view = writing.view();
     let entry = view.entry(id)?.ok_or_else(|| OperationError::no_such_object(""))?;
     let mut edits = Edits::new();
+    let permissive = context.controls.permissive_modify;
     for (Modification { kind, attribute }, number) in modifications {
         let Some((number, info)) = number.and_then(|number| Some((number, view.catalog().attribute(number)?))) else {
             match kind {
                 // Nothing by nothing.
                 ModificationKind::Replace => continue,
+                ModificationKind::Delete if permissive => continue,
                 _ => return Err(told(EditError::Absent, attribute, None)),
             }
         };
-        step(&view, info, working_copy(&mut edits, writing, id, state, number)?, *kind, attribute)?;
+        let edit = working_copy(&mut edits, writing, id, state, number)?;
+        step(&view, info, edit, (*kind, permissive), attribute)?;
     }
     check_rdn(state, &edits)?;
-    sound::check(view, &entry, &edits)?;
+    let change = if context.controls.relax { sound::ClassChange::Allowed } else { sound::ClassChange::Refused };
+    sound::check(view, &entry, &edits, change)?;
     unique::check_edits(context, view, &entry, view.superior(&entry), &edits)?;
     fold_edits(writing, state, &edits)
 }
@@ -142,27 +148,33 @@ fn step(
     view: &View<'_>,
     info: &AttributeInfo,
     edit: &mut AttributeEdit<'_>,
-    kind: ModificationKind,
+    (kind, permissive): (ModificationKind, bool),
     attribute: &Attribute,
 ) -> Outcome<()> {
+    // What a permissive modify does not mind: the entry is as the client wants it.
+    let minded = |result: Result<(), EditError>| match result {
+        Err(EditError::Exists | EditError::Absent) if permissive => Ok(()),
+        result => result,
+    };
     let value = |value: &Vec<u8>| held::value_for(view, info, value);
     match kind {
         ModificationKind::Add => {
             for (index, given) in attribute.values.iter().enumerate() {
-                edit.add(value(given)?).map_err(|error| told(error, attribute, Some(index)))?;
+                minded(edit.add(value(given)?)).map_err(|error| told(error, attribute, Some(index)))?;
             }
         }
         ModificationKind::Delete if attribute.values.is_empty() => {
-            edit.delete_all().map_err(|error| told(error, attribute, None))?;
+            minded(edit.delete_all()).map_err(|error| told(error, attribute, None))?;
         }
         ModificationKind::Delete => {
             for (index, given) in attribute.values.iter().enumerate() {
                 let absent = || told(EditError::Absent, attribute, Some(index));
                 let value = match value(given) {
+                    Err(ValueError::Invalid { .. }) if permissive => continue,
                     Err(ValueError::Invalid { .. }) => return Err(absent()),
                     other => other?,
                 };
-                edit.delete(&value).map_err(|error| told(error, attribute, Some(index)))?;
+                minded(edit.delete(&value)).map_err(|error| told(error, attribute, Some(index)))?;
             }
         }
         ModificationKind::Replace => {
@@ -213,6 +225,12 @@ fn told(error: EditError, attribute: &Attribute, index: Option<usize>) -> Operat
         ),
         EditError::Dit(error) => error.into(),
     }
+}
+
+/// Whether the change itself says who made it, as only an import may.
+fn names_modifier(writing: &Writing<'_>, deltas: &[Delta]) -> bool {
+    let modifier = writing.view().catalog().well_known().modifiers_name;
+    deltas.iter().any(|delta| matches!(delta, Delta::Cell { attribute, .. } if *attribute == modifier))
 }
 
 /// Appends that `author` modified the entry.

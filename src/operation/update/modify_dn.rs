@@ -265,7 +265,7 @@ fn fold(
             return Err(error.into());
         }
     }
-    sound::check(view, &entry, &edits)?;
+    sound::check(view, &entry, &edits, sound::ClassChange::Refused)?;
     unique::check_edits(context, view, &entry, superior, &edits)?;
     let mut deltas = modify::fold_edits(writing, state, &edits)?;
     // The name itself says that its values are there. Written besides, they would outlive a name that loses against

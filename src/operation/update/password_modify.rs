@@ -11,7 +11,7 @@
 use super::secret::{self, STORED_PASSWORDS_MAX};
 use super::{Answer, Context, Reply, UpdateStep, Work, queue};
 use crate::model::{Attribute, AttributeDescription, Change, Dn, Modification, ModificationKind, ResultCode};
-use crate::operation::control::{RequestControls, RequestKind};
+use crate::operation::control::RequestKind;
 use crate::operation::outcome::{OperationError, Outcome};
 use crate::operation::{Directory, Session};
 use crate::policy::password_hash::{self, Verdict};
@@ -47,11 +47,12 @@ impl Directory {
         reply: Reply,
     ) -> UpdateStep {
         let mut answer = Answer::new(reply, id, ResponseKind::Extended);
-        let prepared = RequestControls::read(controls, RequestKind::Extended).and_then(|controls| {
+        let prepared = self.asked(session, controls, RequestKind::Extended).and_then(|asked| {
+            let session = asked.session(session);
             check_confidential(self, session)?;
             self.check_gate()?;
             let wanted = wanted(self, session, PasswordModify::decode(value)?)?;
-            Ok((self.context(session, controls), wanted))
+            Ok((self.context(session, asked.controls.clone()), wanted))
         });
         match prepared {
             Err(error) => {

@@ -6,7 +6,7 @@
 
 use super::{Answer, Reply, Work, submit};
 use crate::model::ResultCode;
-use crate::operation::control::{RequestControls, RequestKind};
+use crate::operation::control::RequestKind;
 use crate::operation::outcome::OperationError;
 use crate::operation::{Directory, Session};
 use crate::wire::{Controls, ResponseKind};
@@ -23,7 +23,8 @@ impl Directory {
         reply: Reply,
     ) {
         let answer = Answer::new(reply, id, ResponseKind::Extended);
-        let prepared = RequestControls::read(controls, RequestKind::Extended).and_then(|controls| {
+        let prepared = self.asked(session, controls, RequestKind::Extended).and_then(|asked| {
+            let session = asked.session(session);
             if value.is_some() {
                 return Err(OperationError::new(ResultCode::PROTOCOL_ERROR, "reindex has no value"));
             }
@@ -33,7 +34,7 @@ impl Directory {
                     "only the administrator may have the index built anew",
                 ));
             }
-            Ok(self.context(session, controls))
+            Ok(self.context(session, asked.controls.clone()))
         });
         match prepared {
             Ok(context) => submit(context, Work::Reindex, answer, None),

@@ -15,11 +15,19 @@ use std::collections::BTreeMap;
 /// The working copies of the attributes that a change touches.
 pub(super) type Edits<'w> = BTreeMap<AttributeId, AttributeEdit<'w>>;
 
+/// Whether the structural class may become another one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum ClassChange {
+    /// With relaxed rules.
+    Allowed,
+    Refused,
+}
+
 /// Refuses the change if the entry breaks the schema afterwards in a way in which it did not before.
 ///
 /// # Errors
 /// objectClassViolation, constraintViolation, objectClassModsProhibited.
-pub(super) fn check(view: View<'_>, entry: &Entry<'_>, edits: &Edits<'_>) -> Outcome<()> {
+pub(super) fn check(view: View<'_>, entry: &Entry<'_>, edits: &Edits<'_>, class_change: ClassChange) -> Outcome<()> {
     let object_class = view.catalog().well_known().object_class;
     let before = text_values(entry, object_class);
     let after = match edits.get(&object_class) {
@@ -36,7 +44,8 @@ pub(super) fn check(view: View<'_>, entry: &Entry<'_>, edits: &Edits<'_>) -> Out
     if let Some(error) = refusal(violations) {
         return Err(error);
     }
-    if edits.contains_key(&object_class)
+    if class_change == ClassChange::Refused
+        && edits.contains_key(&object_class)
         && let (Ok(was), Ok(is)) = (schema.structural_class(&before), schema.structural_class(&after))
         && was.index != is.index
     {

@@ -12,6 +12,7 @@ use super::interface::{Alarm, Answer, Output, WriteRequest};
 use super::{Purpose, Replicator};
 use crate::replication::member::SessionId;
 use crate::replication::message::{Interest, Message, PeerError, Push};
+use crate::state::encoding::update::is_joined;
 use crate::state::{LogRecord, OriginId, OriginPosition, UpdateVector};
 
 /// What waits to be applied, and what is asked for.
@@ -213,7 +214,11 @@ impl Replicator {
         if self.consumer.applying.is_some() || self.consumer.queue.is_empty() {
             return;
         }
-        let count = self.consumer.queue.len().min(self.options.apply_records_max);
+        let mut count = self.consumer.queue.len().min(self.options.apply_records_max);
+        // What its origin made together is shown together.
+        while self.consumer.queue.get(count).is_some_and(|(_, record)| is_joined(&record.bytes)) {
+            count += 1;
+        }
         let mut from: BTreeMap<SessionId, u64> = BTreeMap::new();
         let mut records = Vec::with_capacity(count);
         for (session, record) in self.consumer.queue.drain(..count) {

@@ -8,6 +8,7 @@
 //!   2 must attribute key as text: the next of this record's attributes, to which deltas refer by number from 0
 //!   3      what the deltas replaced (may be ignored): count of stamps, each CSN 16 and sequence; then for each delta 0 for
 //!         nothing, or the place of its stamp among them, from 1
+//!   5      joined to the record before it; empty, and always the first field (may be ignored)
 //!   4      how far other origins were held (may be ignored): each origin 6, sequence; by rising origin
 //!  16 must birth: parent 16, RDN          17 must RDN          18 must parent 16
 //!  19 must clear: attribute               22 must dead
@@ -40,6 +41,7 @@ const REQUESTER: u64 = 1 << 1;
 const ATTRIBUTE: u64 = 2 << 1 | MUST;
 const REPLACED: u64 = 3 << 1;
 const KNOWN: u64 = 4 << 1;
+const JOINED: u64 = 5 << 1;
 const BIRTH: u64 = 16 << 1 | MUST;
 const RDN: u64 = 17 << 1 | MUST;
 const PARENT: u64 = 18 << 1 | MUST;
@@ -65,6 +67,9 @@ pub fn encode_update<N: AsRef<str>>(
     out.push(u8::from(update.birth != update.stamp));
     if update.birth != update.stamp {
         put_whole_stamp(out, update.birth);
+    }
+    if update.joined {
+        put_field(out, JOINED, &[]);
     }
     put_field(out, REQUESTER, update.requester.as_bytes());
     let mut attributes = AttributeTable(Vec::new());
@@ -140,6 +145,7 @@ pub fn decode_update(bytes: &[u8], mut intern: impl FnMut(&str) -> Option<Attrib
                 field.finish()?;
             }
             KNOWN => update.known = read_known(&mut field)?,
+            JOINED => update.joined = true,
             tag if tag & MUST != 0 => return Err(StateError::UnknownField { tag: tag >> 1 }),
             tag => update.unknown.push(UnknownField { tag, bytes: content.to_vec() }),
         }
@@ -149,6 +155,22 @@ pub fn decode_update(bytes: &[u8], mut intern: impl FnMut(&str) -> Option<Attrib
     }
     update.replaced = replaced;
     Ok(update)
+}
+
+/// Whether a record was made together with the one before it of its origin. Cost: none to speak of. A record that cannot
+/// be read says no.
+pub fn is_joined(bytes: &[u8]) -> bool {
+    let first_field = || -> Result<u64, StateError> {
+        let mut reader = Reader::new(bytes);
+        reader.version(FORMAT_VERSION)?;
+        read_whole_stamp(&mut reader)?;
+        reader.take(16)?;
+        if reader.byte()? == 1 {
+            read_whole_stamp(&mut reader)?;
+        }
+        reader.varint()
+    };
+    first_field().is_ok_and(|tag| tag == JOINED)
 }
 
 /// Whether a record leaves absence behind that is worth forgetting once every member knows of it: a value that is gone, or

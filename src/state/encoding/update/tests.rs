@@ -22,6 +22,16 @@ proptest! {
     }
 
     #[test]
+    fn record_tells_whether_it_is_joined_to_the_one_before(updates in history(), joined: bool) {
+        for update in updates {
+            let update = update.joining(joined);
+            let record = encoded(&update);
+            prop_assert_eq!(is_joined(&record), joined);
+            prop_assert_eq!(decode_update(&record, intern), Ok(update));
+        }
+    }
+
+    #[test]
     fn record_tells_whether_it_leaves_absence(updates in history()) {
         for update in updates {
             let set = |cleared: &AttributeId| {

@@ -1,0 +1,132 @@
+//! Dereference (draft-masarati-ldap-deref): with an entry go attributes of the entries that it names, as SSSD and nslcd ask
+//! for the members of a group.
+//!
+//! Invariants
+//! - Of an entry named no more is told than a search would; one that is not there, or not to be seen, is its bare name.
+//! - What goes with one entry is bounded ([`BYTES_MAX`]); beyond it the search ends and says so.
+
+use super::form::Looking;
+use crate::dit::{Catalog, Entry, View};
+use crate::model::{AttributeDescription, Dn, ResultCode};
+use crate::operation::access::Granted;
+use crate::operation::outcome::{OperationError, Outcome};
+use crate::operation::selection::Selection;
+use crate::policy::rights::Right;
+use crate::schema::AttributeTypeIndex;
+use crate::wire::ber::{self, Reader};
+use crate::wire::control::{Dereference, Dereferenced, dereference_response};
+use crate::wire::{ResponseControl, SearchEntry};
+
+/// Bytes that go with one entry: some 50,000 members with a name each.
+const BYTES_MAX: usize = 8 * 1024 * 1024;
+
+struct Item {
+    /// As the client spelled it.
+    attribute: String,
+    index: AttributeTypeIndex,
+    options: Vec<String>,
+    selection: Selection,
+}
+
+/// See the module.
+pub(in crate::operation) struct Dereferencer {
+    items: Vec<Item>,
+}
+
+impl Dereferencer {
+    /// Resolves what is asked for; `None` where nothing of it can be. What is no name is refused where the client insists.
+    ///
+    /// # Errors
+    /// protocolError.
+    pub(super) fn new(catalog: &Catalog, wanted: &[Dereference], insists: bool) -> Outcome<Option<Self>> {
+        let mut items = Vec::with_capacity(wanted.len());
+        for Dereference { attribute, wanted } in wanted {
+            let description = AttributeDescription::parse(attribute).ok();
+            let found =
+                description.as_ref().and_then(|description| catalog.schema().attribute_type(description.name()));
+            let (Some(description), Some(found)) = (&description, found.filter(|found| found.is_dn_valued())) else {
+                if insists {
+                    return Err(OperationError::new(
+                        ResultCode::PROTOCOL_ERROR,
+                        "only attributes whose values are names can be dereferenced, as member, manager or seeAlso",
+                    ));
+                }
+                continue;
+            };
+            items.push(Item {
+                attribute: attribute.clone(),
+                index: found.index,
+                options: description.options().to_vec(),
+                selection: Selection::new(catalog, wanted.iter().map(String::as_str), false),
+            });
+        }
+        Ok((!items.is_empty()).then_some(Self { items }))
+    }
+
+    pub(super) fn renew(&mut self, catalog: &Catalog) {
+        self.items.iter_mut().for_each(|item| item.selection.renew(catalog));
+    }
+
+    /// The response that goes with `entry`; `None` where it names nobody.
+    pub(super) fn response<'v>(
+        &self,
+        at: &Looking<'_, 'v>,
+        entry: &Entry<'v>,
+        granted: &Granted,
+    ) -> Outcome<Option<ResponseControl>> {
+        let catalog = at.view.catalog();
+        let (mut results, mut bytes) = (Vec::new(), 0);
+        for item in &self.items {
+            for id in catalog.of_type(item.index) {
+                let Some(info) = catalog.attribute(*id) else { continue };
+                let is_meant = item.options.iter().all(|option| info.options.contains(option));
+                if !is_meant || !granted.for_attribute(info.attribute_type) {
+                    continue;
+                }
+                let Some(slice) = entry.attribute(*id) else { continue };
+                for name in at.view.values(entry, &slice)? {
+                    let attributes = named(at, &name, &item.selection)?;
+                    bytes += name.len() + attributes.len() + item.attribute.len() + 16;
+                    if bytes > BYTES_MAX {
+                        return Err(OperationError::new(
+                            ResultCode::ADMIN_LIMIT_EXCEEDED,
+                            "an entry names too many others to send them with it; ask for fewer attributes",
+                        ));
+                    }
+                    results.push(Dereferenced { attribute: item.attribute.clone(), name, attributes });
+                }
+            }
+        }
+        Ok((!results.is_empty()).then(|| dereference_response(&results)))
+    }
+}
+
+/// The attributes of the entry `name` that were asked for and may be read, encoded.
+fn named(at: &Looking<'_, '_>, name: &[u8], selection: &Selection) -> Outcome<Vec<u8>> {
+    let Ok(dn) = Dn::parse_bytes(name) else { return Ok(Vec::new()) };
+    let Some(entry) = target(at.view, &dn)? else { return Ok(Vec::new()) };
+    let granted = at.access.granted(&entry, Right::Read);
+    if !granted.for_anything() {
+        return Ok(Vec::new());
+    }
+    let mut value = Vec::with_capacity(128);
+    let mut out = SearchEntry::begin_value(&mut value, b"");
+    selection.write(at.view, &entry, &granted, &mut out)?;
+    out.finish(&[]);
+    Ok(attributes_of(&value).unwrap_or_default().to_vec())
+}
+
+fn target<'v>(view: View<'v>, dn: &Dn) -> Outcome<Option<Entry<'v>>> {
+    Ok(match view.resolve(dn)?.entry {
+        Some(id) => view.entry(id)?,
+        None => None,
+    })
+}
+
+/// The attributes in an encoded entry.
+fn attributes_of(value: &[u8]) -> Option<&[u8]> {
+    let (_, content) = Reader::new(value).element().ok()?;
+    let mut entry = Reader::new(content);
+    entry.octets().ok()?;
+    entry.expect(ber::SEQUENCE).ok()
+}
