@@ -7,9 +7,11 @@ use crate::support::server::{Server, Setup, Subject};
 use crate::support::{code, oid};
 use crate::{ANN, BOB, GROUPS, PEOPLE};
 
+type Attributes = Vec<(String, Vec<String>)>;
+
 /// For each name in the response: attribute, name, and what came of the entry named.
 #[track_caller]
-fn named(found: &Found, index: usize) -> Vec<(String, String, Vec<(String, Vec<String>)>)> {
+fn named(found: &Found, index: usize) -> Vec<(String, String, Attributes)> {
     let value = found.control_of(index, oid::DEREFERENCE).expect("a dereference response");
     let list = Element::whole(&value).expect("BER").children().expect("BER");
     let read = |item: &Element| {
