@@ -16,9 +16,10 @@ const CONFLICTS_DN: &str = "cn=conflicts";
 /// Look at changes that were lost because two were made at the same time, and decide them.
 ///
 /// Of two changes of one value made on two members one is seen afterwards. The other one is kept here, with who wrote
-/// it: it can be restored, or the conflict dismissed. Both hold on all members. Names that two entries claim, deleted
-/// entries that others stand below, and entries that merged changes made break the schema are listed too; they go when
-/// their cause goes.
+/// it: it can be restored, or the conflict dismissed. Both hold on all members. So it is with a move that is not made
+/// because it would close a circle. Names that two entries claim, deleted entries that others stand below, entries that
+/// merged changes made break the schema, and entries whose superior is not here are listed too; they go when their cause
+/// goes. `show` says what can be done.
 #[derive(clap::Args, Clone, Debug)]
 #[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "Without a command: list.\n\nExample:\n  entente replica conflicts --data /var/lib/entente")]
@@ -202,6 +203,7 @@ fn side(entry: &LdapSearchResultEntry, which: &str) -> String {
         "renamed" => format!("named {value}"),
         "moved" => format!("below {value}"),
         "deleted" => "deleted".to_owned(),
+        "in-the-way" => format!("{value} in its way"),
         _ => "(not kept: secret or too large)".to_owned(),
     }
 }
@@ -209,8 +211,10 @@ fn side(entry: &LdapSearchResultEntry, which: &str) -> String {
 fn line_of(entry: &LdapSearchResultEntry) -> String {
     let (id, name) = (text(entry, "cn"), text(entry, "conflictEntry"));
     let kind = text(entry, "conflictKind");
-    if kind != "lost-update" {
-        return format!("{id}  {name}: {}", text(entry, "description"));
+    if !is_of_two_sides(&kind) {
+        let state = text(entry, "conflictState");
+        let state = if state == "open" { String::new() } else { format!("  ({state})") };
+        return format!("{id}  {name}: {}{state}", text(entry, "description"));
     }
     let mut line = format!("{id}  {name}");
     let attribute = text(entry, "conflictAttribute");
@@ -237,7 +241,7 @@ fn both_sides(entry: &LdapSearchResultEntry) -> String {
     line("entry", text(entry, "conflictEntry"));
     line("attribute", text(entry, "conflictAttribute"));
     line("rule", text(entry, "description"));
-    if text(entry, "conflictKind") == "lost-update" {
+    if is_of_two_sides(&text(entry, "conflictKind")) {
         for (name, which) in [("lost", "losing"), ("shown", "winning")] {
             line(name, side(entry, which));
             line("  by", text(entry, &format!("{which}Requester")));
@@ -245,8 +249,17 @@ fn both_sides(entry: &LdapSearchResultEntry) -> String {
             line("  change", text(entry, &format!("{which}CSN")));
         }
     }
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(out, "{name:<11}{value}");
+    };
+    line("what to do", format!("{}; or dismiss it", text(entry, "conflictRemedy")));
     out.truncate(out.trim_end().len());
     out
+}
+
+/// Whether one change stands against another.
+fn is_of_two_sides(kind: &str) -> bool {
+    ["lost-update", "skipped-move"].contains(&kind)
 }
 
 fn as_json(entry: &LdapSearchResultEntry) -> Value {
@@ -260,6 +273,7 @@ fn as_json(entry: &LdapSearchResultEntry) -> Value {
         ("entryUUID", "conflictEntryUUID"),
         ("attribute", "conflictAttribute"),
         ("description", "description"),
+        ("remedy", "conflictRemedy"),
     ] {
         if let Some(value) = values(entry, name).first() {
             map.insert(field.to_owned(), client::text_or_base64(value));

@@ -252,14 +252,7 @@ fn status_text(answer: &Value) -> String {
     if answer.get("leaving") == Some(&Value::Bool(true)) {
         let _ = writeln!(out, "  it was asked to leave, or to write no more, and hands over what it has");
     }
-    for (name, what) in [
-        ("conflicts", "changes lost to concurrent ones: entente replica conflicts"),
-        ("suspects", "entries that merges left against the schema: entente replica conflicts"),
-    ] {
-        if let Some(count) = number(answer, name).filter(|count| *count > 0) {
-            let _ = writeln!(out, "  {count} {what}");
-        }
-    }
+    let _ = writeln!(out, "  open conflicts: {}", conflicts_text(answer));
     let holders: Vec<_> = list(answer, "cut_held_by").iter().filter_map(Value::as_str).collect();
     if !holders.is_empty() {
         let _ = writeln!(out, "  the stable cut waits for: {}", holders.join(", "));
@@ -276,6 +269,16 @@ fn status_text(answer: &Value) -> String {
         let _ = writeln!(out, "alarm: {}", text(alarm, "text"));
     }
     out.trim_end().to_owned()
+}
+
+/// How many of each kind.
+fn conflicts_text(answer: &Value) -> String {
+    let Some(counts) = answer.get("open_conflicts").and_then(Value::as_object).filter(|counts| !counts.is_empty())
+    else {
+        return "none".to_owned();
+    };
+    let counts: Vec<String> = counts.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+    format!("{} (entente replica conflicts)", counts.join(", "))
 }
 
 fn member_text(member: &Value, out: &mut String) {

@@ -201,6 +201,11 @@ impl Writing<'_> {
         if effect.born || effect.dead {
             self.follow_incarnations(id, state.uuid)?;
         }
+        if self.adoption.has_losers(id) {
+            // Whether they are duplicates depends on this one.
+            let adoption = Arc::clone(&self.adoption);
+            adoption.group(id).skip(1).for_each(|loser| self.follow.look_at(loser));
+        }
         if renamed {
             self.renamed(state.uuid)?;
         }

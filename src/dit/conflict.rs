@@ -1,39 +1,48 @@
 //! The conflict log: changes that were lost at a merge because neither writer knew of the other, with both sides.
 //!
-//! What is lost is found where another node's update joins ([`Writing::note_lost`]), by the rule of
-//! [`crate::state::conflict`]. A record's key says winner and loser by their CSNs, so that every member
-//! keeps the same conflict under the same key and name; each member keeps its own log, because each merges for itself.
-//! Members that took entries whole (a state exchange) have no records of what was merged before.
+//! What is lost is found where another node's update joins, by the rule of [`crate::state::conflict`]. A record's key says
+//! the loser by its CSN and the place, so that every member keeps the same conflict under the same key and name,
+//! whichever of several winners it met first; each member keeps its own log, because each merges for itself. A member
+//! that takes an entry whole (a state exchange) takes what the other one wrote down about it along.
+//!
+//! What is wrong with entries as they are (names, phantoms, the schema) is not in the log: [`standing`] computes it.
 //!
 //! What became of a conflict (dismissed, restored) is not in this log but a value of the entry, `conflictResolved`,
 //! which is replicated like every other: so it holds on all members, comes with the restoring change, and goes with the
-//! entry. An entry of its own for each would have to be cleaned away some day, and a note on one member would have to
-//! be repeated on all.
+//! entry. A conflict that is decided leaves the log after [`DECIDED_KEPT_MS`]; the value leaves the entry when somebody
+//! decides another conflict later than [`MARK_KEPT_MS`].
 //!
 //! Invariants
 //! - Values of secret attributes are never in the log, only that there were some.
 //! - At most [`CONFLICTS_MAX`] records, none older than [`KEPT_MS`]; the oldest go first.
 
+mod history;
+mod noting;
 mod record;
+mod standing;
+mod upkeep;
+
+pub use standing::{ConflictKind, Standing};
 
 use super::DitError;
-use super::catalog::Catalog;
 use super::derive::rdn_text;
-use super::log::open_record;
 use super::view::View;
-use super::writing::{Writing, read_state};
+use super::writing::read_state;
 use crate::model::{AttributeDescription, EntryUuid};
-use crate::state::conflict::{Content, History, Lost, Place, Rule, lost_by_joining};
-use crate::state::encoding::update::decode_update;
-use crate::state::{AttributeId, CellValue, Delta, EntryState, Stamp, Update, ValueKey};
-use crate::storage::{EntryId, PutMode, Reader, Table, log_key, uuid2id_key};
+use crate::state::conflict::{History, Rule};
+use crate::state::{Cell, CellValue, EntryState, Stamp};
+use crate::storage::{EntryId, Table, uuid2id_key};
+use history::LogHistory;
 
 /// Conflicts kept: some megabytes, and more than anybody will look through.
 pub const CONFLICTS_MAX: u64 = 10_000;
 /// How long a conflict is kept, in milliseconds: ninety days.
 pub const KEPT_MS: u64 = 90 * 24 * 3600 * 1000;
-/// Records dropped with each new one at most.
-const DROPPED_AT_ONCE_MAX: u64 = 64;
+/// How long a conflict stays in the log after it was decided, in milliseconds: seven days.
+pub const DECIDED_KEPT_MS: u64 = 7 * 24 * 3600 * 1000;
+/// How long the word about a conflict stays on its entry, in milliseconds: thirty days, so that it is older than every
+/// log that still has the conflict.
+pub const MARK_KEPT_MS: u64 = 30 * 24 * 3600 * 1000;
 /// A side with more bytes of values is kept without them: the log is not a second store of photos.
 const SIDE_BYTES_MAX: usize = 256 * 1024;
 
@@ -64,6 +73,8 @@ pub enum SideContent {
     Superior(EntryUuid),
     /// The entry was deleted.
     Deleted,
+    /// Another entry, that was put where it makes this impossible.
+    InTheWay(EntryUuid),
     /// Values that are secret, or too large to be kept twice.
     Unsaid {
         /// How many.
@@ -85,7 +96,7 @@ pub struct Side {
 /// A lost change. See the module.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Conflict {
-    /// Its name, the same on all members: time of the winner and a hash, in hexadecimal.
+    /// Its name, the same on all members: time of the loser and a hash, in hexadecimal.
     pub id: String,
     /// The entry.
     pub uuid: EntryUuid,
@@ -106,7 +117,7 @@ pub struct Conflict {
 }
 
 /// What became of a conflict.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum ConflictState {
     /// Nobody cared yet.
     Open,
@@ -138,7 +149,14 @@ impl View<'_> {
     /// # Errors
     /// [`DitError::Storage`].
     pub fn conflict_count(&self) -> Result<u64, DitError> {
-        Ok(self.reader().count(Table::Conflicts)?)
+        let mut count = 0;
+        let mut cursor = self.reader().cursor(Table::Conflicts)?;
+        let mut item = cursor.seek(&[record::CONFLICT])?;
+        while item.is_some_and(|(key, _)| record::is_conflict(key)) {
+            count += 1;
+            item = cursor.next()?;
+        }
+        Ok(count)
     }
 
     /// Conflicts in the log, the oldest first. Cost: O(log), which is bounded.
@@ -147,11 +165,10 @@ impl View<'_> {
     /// [`DitError::Storage`], a failed checksum among them.
     pub fn conflicts(&self) -> Result<Vec<Conflict>, DitError> {
         let mut found = Vec::new();
-        let mut cursor = self.reader().cursor(Table::Conflicts)?;
-        let mut item = cursor.first()?;
-        while let Some((key, bytes)) = item {
-            found.push(record::open(key, bytes)?);
-            item = cursor.next()?;
+        let mut at = Vec::new();
+        while let Some((position, conflict)) = self.conflict_after(&at)? {
+            found.push(conflict);
+            at = position;
         }
         Ok(found)
     }
@@ -162,8 +179,8 @@ impl View<'_> {
     /// As [`View::conflicts`].
     pub fn conflict_after(&self, position: &[u8]) -> Result<Option<(Vec<u8>, Conflict)>, DitError> {
         let mut cursor = self.reader().cursor(Table::Conflicts)?;
-        let item = if position.is_empty() { cursor.first()? } else { cursor.seek(&[position, &[0]].concat())? };
-        match item {
+        let start = if position.is_empty() { vec![record::CONFLICT] } else { [position, &[0]].concat() };
+        match cursor.seek(&start)?.filter(|(key, _)| record::is_conflict(key)) {
             Some((key, bytes)) => Ok(Some((key.to_vec(), record::open(key, bytes)?))),
             None => Ok(None),
         }
@@ -171,8 +188,7 @@ impl View<'_> {
 
     /// Who asked for a change; `None` when its record is gone from the log.
     pub(super) fn requester_of(&self, stamp: Stamp) -> Option<String> {
-        let mut history = LogHistory { reader: self.reader(), catalog: self.catalog(), failure: None };
-        history.update(stamp).map(|update| update.requester)
+        LogHistory::of_view(self).update(stamp).map(|update| update.requester)
     }
 
     /// The conflict of this name.
@@ -181,8 +197,8 @@ impl View<'_> {
     /// As [`View::conflicts`].
     pub fn conflict(&self, id: &str) -> Result<Option<Conflict>, DitError> {
         let mut cursor = self.reader().cursor(Table::Conflicts)?;
-        let mut item = cursor.first()?;
-        while let Some((key, bytes)) = item {
+        let mut item = cursor.seek(&[record::CONFLICT])?;
+        while let Some((key, bytes)) = item.filter(|(key, _)| record::is_conflict(key)) {
             if record::name_of(key).eq_ignore_ascii_case(id) {
                 return record::open(key, bytes).map(Some);
             }
@@ -199,18 +215,37 @@ impl View<'_> {
     pub fn conflict_state(&self, conflict: &Conflict) -> Result<ConflictState, DitError> {
         let Some(id) = self.incarnation(conflict.uuid, conflict.birth)? else { return Ok(ConflictState::Dismissed) };
         let Some(state) = self.state_of(id)? else { return Ok(ConflictState::Dismissed) };
+        Ok(self.said_of(id, &state, &conflict.id)?.map_or(ConflictState::Open, |(_, state)| state))
+    }
+
+    /// What the entry says became of the conflict of this name, and by which change.
+    pub(super) fn said_of(
+        &self,
+        id: EntryId,
+        state: &EntryState,
+        name: &str,
+    ) -> Result<Option<(Stamp, ConflictState)>, DitError> {
         let attribute = AttributeDescription::parse(RESOLVED).ok().and_then(|name| self.catalog().find(&name));
-        let Some(held) = attribute.and_then(|attribute| state.attribute(attribute)) else {
-            return Ok(ConflictState::Open);
-        };
-        let said = held.cells.values().filter(|cell| cell.present).filter_map(|cell| match &cell.value {
-            CellValue::Text(text) => {
-                let (id, word) = std::str::from_utf8(text).ok()?.split_once(' ')?;
-                (id == conflict.id).then_some((cell.stamp, ConflictState::from_name(word)?))
+        let Some(attribute) = attribute else { return Ok(None) };
+        let Some(held) = state.attribute(attribute) else { return Ok(None) };
+        let mut newest = None;
+        let mut look = |cell: &Cell| {
+            let CellValue::Text(text) = &cell.value else { return };
+            let said = std::str::from_utf8(text).ok().and_then(|text| text.split_once(' '));
+            if let Some((_, word)) = said.filter(|(of, _)| cell.present && *of == name)
+                && let Some(state) = ConflictState::from_name(word)
+            {
+                newest = newest.max(Some((cell.stamp, state)));
             }
-            CellValue::Link(_) => None,
-        });
-        Ok(said.max_by_key(|(stamp, _)| *stamp).map_or(ConflictState::Open, |(_, state)| state))
+        };
+        held.cells.values().for_each(&mut look);
+        if held.spilled.is_some() {
+            super::spill::for_each(self.reader(), self.catalog(), id, attribute, &mut |_, cell| {
+                look(&cell);
+                Ok(true)
+            })?;
+        }
+        Ok(newest)
     }
 
     /// The entry number of an incarnation, live or not.
@@ -276,148 +311,5 @@ impl View<'_> {
             item = cursor.next()?;
         }
         Ok(youngest)
-    }
-}
-
-impl Writing<'_> {
-    /// Writes down what joining `update` into `before` loses. The touched cells must be loaded.
-    pub(super) fn note_lost(&mut self, id: EntryId, before: &EntryState, update: &Update) -> Result<(), DitError> {
-        let mut history = LogHistory { reader: self.txn.reader(), catalog: &self.catalog, failure: None };
-        let lost = lost_by_joining(before, update, &mut history);
-        if let Some(error) = history.failure {
-            return Err(error);
-        }
-        if lost.is_empty() {
-            return Ok(());
-        }
-        let dn = match self.view().dn_text(id)? {
-            Some(dn) => dn,
-            None => self.view().dn_by_state(before)?,
-        };
-        for lost in lost {
-            let conflict = self.conflict_of(before, &dn, &lost, update)?;
-            let key = record::key(&lost.winner, &lost.loser, &lost.place, &self.catalog);
-            self.txn.put(Table::Conflicts, &key, &record::seal_conflict(&key, &conflict), PutMode::Upsert)?;
-        }
-        self.drop_old_conflicts()
-    }
-
-    fn conflict_of(&self, before: &EntryState, dn: &str, lost: &Lost, update: &Update) -> Result<Conflict, DitError> {
-        let info = lost.place.attribute().and_then(|attribute| self.catalog.attribute(attribute));
-        let is_secret = info.is_some_and(|info| info.secret || info.sealed);
-        let mut history = LogHistory { reader: self.txn.reader(), catalog: &self.catalog, failure: None };
-        let mut side = |stamp: Stamp, content: &Content| Side {
-            stamp,
-            requester: if stamp == update.stamp {
-                update.requester.clone()
-            } else {
-                history.update(stamp).map(|update| update.requester).unwrap_or_default()
-            },
-            content: side_content(content, is_secret),
-        };
-        let conflict = Conflict {
-            id: String::new(),
-            uuid: before.uuid,
-            birth: before.birth,
-            dn: dn.to_owned(),
-            place: match lost.place {
-                Place::Rdn => ConflictPlace::Name,
-                Place::Parent => ConflictPlace::Superior,
-                Place::Attribute(_) | Place::Value(..) => {
-                    ConflictPlace::Attribute(info.map(|info| info.key.clone()).unwrap_or_default())
-                }
-            },
-            is_secret,
-            rule: lost.rule,
-            winner: side(lost.winner, &lost.winner_content),
-            loser: side(lost.loser, &lost.loser_content),
-        };
-        history.failure.map_or(Ok(conflict), Err)
-    }
-
-    /// The log is bounded by count and by age.
-    fn drop_old_conflicts(&mut self) -> Result<(), DitError> {
-        let since = self.now_ms().saturating_sub(KEPT_MS);
-        for _ in 0..DROPPED_AT_ONCE_MAX {
-            let reader = self.txn.reader();
-            let mut cursor = reader.cursor(Table::Conflicts)?;
-            let Some((key, _)) = cursor.first()? else { break };
-            if reader.count(Table::Conflicts)? <= CONFLICTS_MAX && record::ms_of(key) >= since {
-                break;
-            }
-            let key = key.to_vec();
-            drop(cursor);
-            self.txn.delete(Table::Conflicts, &key, None)?;
-        }
-        Ok(())
-    }
-
-    /// The delta that says on the entry what became of its conflict. It goes with the restoring change, or alone.
-    ///
-    /// # Errors
-    /// [`DitError::Storage`].
-    pub fn resolution(&mut self, conflict: &Conflict, state: ConflictState) -> Result<Delta, DitError> {
-        let unknown = || DitError::UnknownAttribute(RESOLVED.to_owned());
-        let attribute = self.intern(&AttributeDescription::parse(RESOLVED).map_err(|_| unknown())?)?;
-        let text = format!("{} {}", conflict.id, state.name()).into_bytes();
-        let key = ValueKey::of_normal(&text);
-        Ok(Delta::Cell { attribute, key, order: 0, present: true, value: CellValue::Text(text) })
-    }
-}
-
-fn side_content(content: &Content, is_secret: bool) -> SideContent {
-    let values = |values: &[CellValue], wrap: fn(Vec<CellValue>) -> SideContent| {
-        let bytes: usize = values
-            .iter()
-            .map(|value| match value {
-                CellValue::Text(text) => text.len(),
-                CellValue::Link(_) => 16,
-            })
-            .sum();
-        if (is_secret && !values.is_empty()) || bytes > SIDE_BYTES_MAX {
-            return SideContent::Unsaid { count: values.len() as u64 };
-        }
-        wrap(values.to_vec())
-    };
-    match content {
-        Content::Values(list) => values(list, SideContent::Values),
-        Content::Without(list) => values(list, SideContent::Without),
-        Content::Rdn(rdn) => {
-            SideContent::Name(super::derive::rdn_of(rdn).map_or_else(String::new, |rdn| rdn.to_string()))
-        }
-        Content::Parent(parent) => SideContent::Superior(*parent),
-        Content::Dead => SideContent::Deleted,
-    }
-}
-
-/// Earlier updates, out of the log.
-struct LogHistory<'w> {
-    reader: Reader<'w>,
-    catalog: &'w Catalog,
-    failure: Option<DitError>,
-}
-
-impl History for LogHistory<'_> {
-    fn update(&mut self, stamp: Stamp) -> Option<Update> {
-        let dot = stamp.dot();
-        let key = log_key(dot.origin, dot.sequence);
-        let record = match self.reader.get(Table::Log, &key) {
-            Ok(value) => open_record(&key, value?),
-            Err(error) => Err(error.into()),
-        };
-        match record {
-            Ok(record) => decode_update(&record.bytes, |key| self.catalog.find_key(key))
-                .ok()
-                .filter(|update| update.stamp == stamp),
-            Err(error) => {
-                self.failure = Some(error);
-                None
-            }
-        }
-    }
-
-    /// What no client can write says who changed the entry and when, or what became of a conflict.
-    fn is_bookkeeping(&self, attribute: AttributeId) -> bool {
-        self.catalog.attribute_type(attribute).is_some_and(|known| known.no_user_modification)
     }
 }

@@ -69,7 +69,10 @@ pub(super) fn derive(
             continue;
         }
         let mut texts: Vec<&[u8]> = values.iter().filter_map(|value| value.as_text()).collect();
-        let conflict = winner.filter(|_| attribute == known.repl_conflict).map(lost_name);
+        let conflict = match winner.filter(|_| attribute == known.repl_conflict) {
+            Some(winner) => Some(lost_name(view, state, winner)?),
+            None => None,
+        };
         texts.extend(conflict.as_deref().map(str::as_bytes));
         if attribute == known.object_class {
             builder.flags(class_flags(&texts));
@@ -119,8 +122,43 @@ pub(super) fn derive_phantom(
 }
 
 /// What `replConflict` says of an entry whose name another one has.
-fn lost_name(winner: EntryUuid) -> String {
-    format!("name winner={winner}")
+fn lost_name(view: &View<'_>, state: &EntryState, winner: EntryUuid) -> Result<String, DitError> {
+    let other = match view.by_uuid(winner)? {
+        Some(id) => view.state_of(id)?,
+        None => None,
+    };
+    let is_same = other.is_some_and(|other| has_content_of(view.catalog(), state, &other));
+    Ok(format!("{} winner={winner}", if is_same { "duplicate" } else { "name" }))
+}
+
+/// Whether a client sees the same in both, secrets aside, which are the same only by chance. Very many values are not
+/// compared.
+fn has_content_of(catalog: &Catalog, one: &EntryState, other: &EntryState) -> bool {
+    let shown = |state: &EntryState| {
+        let mut shown: BTreeMap<AttributeId, Vec<Vec<u8>>> = BTreeMap::new();
+        for attribute in state.view_attributes() {
+            let Some(info) = catalog.attribute(attribute).filter(|info| !info.operational) else { continue };
+            if state.attribute(attribute).is_some_and(|held| held.spilled.is_some()) {
+                return None;
+            }
+            let mut values: Vec<Vec<u8>> = Vec::new();
+            for value in state.view_cells(attribute, info.single_value) {
+                values.push(match (value.key, &value.content) {
+                    _ if info.secret => Vec::new(),
+                    (Some(key), _) => key.as_bytes().to_vec(),
+                    (None, ViewContent::Text(text)) => text.to_vec(),
+                    (None, ViewContent::Link(target)) => target.0.to_vec(),
+                });
+            }
+            values.sort_unstable();
+            if !values.is_empty() {
+                shown.insert(attribute, values);
+            }
+        }
+        Some(shown)
+    };
+    let one = shown(one);
+    one.is_some() && one == shown(other)
 }
 
 /// Adds an attribute of links. A text that names a live entry is shown as a link to it, and an entry only once; links to

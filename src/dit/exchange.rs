@@ -18,14 +18,15 @@
 
 use super::DitError;
 use super::apply::Gone;
+use super::digest_table::stored_digest;
 use super::log::Held;
 use super::mutant::Mutant;
 use super::shape::Edges;
-use super::spill;
+use super::spill::{self, Touched};
 use super::view::View;
 use super::writing::{Writing, read_state, state_error};
 use crate::model::EntryUuid;
-use crate::state::portable::{PortableMove, PortableSpan, decode_portable, encode_portable};
+use crate::state::portable::{Portable, PortableMove, PortableSpan, decode_portable, encode_portable};
 use crate::state::{
     AttributeId, AttributeState, Cell, Csn, Dot, EntryState, PortableEntry, Stamp, StateError, UpdateVector, ValueKey,
 };
@@ -150,8 +151,10 @@ impl View<'_> {
         let Some(mut state) = read_state(self.reader(), self.catalog(), id)? else { return Ok(None) };
         let mut part = EntryState::unborn(state.uuid, state.birth);
         let mut moves: Vec<PortableMove> = Vec::new();
+        let mut notes = Vec::new();
         let mut bytes = 0;
         if within.is_none() {
+            notes = self.portable_conflicts(state.uuid, state.birth)?;
             let edges = self.edges_of(state.uuid)?;
             part = EntryState { attributes: std::collections::BTreeMap::new(), parent: edges.base, ..state.clone() };
             moves = edges.moves.iter().map(|of| (of.stamp, of.parent)).collect();
@@ -203,7 +206,8 @@ impl View<'_> {
         let catalog = self.catalog();
         let name_of = |attribute| catalog.attribute(attribute).map(|info| info.key.as_str());
         let span = PortableSpan { after: within.cloned(), upto: next.clone(), later };
-        encode_portable(&part, &moves, &span, name_of, &mut record).map_err(|error| state_error(id, &error))?;
+        let portable = Portable { state: part, moves, notes, span };
+        encode_portable(&portable, name_of, &mut record).map_err(|error| state_error(id, &error))?;
         Ok(Some((PortableEntry { uuid: state.uuid, birth: state.birth.dot(), bytes: record }, next)))
     }
 }
@@ -264,7 +268,7 @@ impl Writing<'_> {
         if let Some(error) = failure {
             return Err(error);
         }
-        let (other, moves, span) = match decoded {
+        let Portable { state: other, moves, notes, span } = match decoded {
             Ok(decoded) => decoded,
             Err(error) => return Ok(Merged::Undecodable(error)),
         };
@@ -283,11 +287,34 @@ impl Writing<'_> {
             _ => Vec::new(),
         };
         let settled_at = theirs.filter(|_| span.is_first());
+        let is_repair = theirs.is_none() && state.is_some() && self.holds_all_of(&other)?;
+        if let Some(state) = &state {
+            let mut before = state.clone();
+            Touched::load_state(self.txn.reader(), &self.catalog, id, &mut before, &other)?;
+            self.note_lost_to(id, &before, &other)?;
+        }
+        if let Err(error) = self.take_conflicts(&notes)? {
+            return Ok(Merged::Undecodable(error));
+        }
+        let digest = stored_digest(self.txn.reader(), id)?;
         let changed = self.join_state(id, state, &other, Some((&edges, settled_at)), &gone)?;
         if changed {
             self.note_absence_of(id, &other)?;
         }
+        if is_repair && changed && stored_digest(self.txn.reader(), id)? != digest {
+            self.note_repair(id)?;
+        }
         Ok(if changed { Merged::Changed } else { Merged::Unchanged })
+    }
+
+    /// Whether all changes that the state tells of are held here: then joining it can bring nothing but what a fault lost.
+    fn holds_all_of(&self, other: &EntryState) -> Result<bool, DitError> {
+        for stamp in other.stamps().filter(|stamp| *stamp != Stamp::NONE) {
+            if !self.covers(stamp)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Values in `state` whose changes `theirs` covers, and that are not in the part `other` though it speaks for them.

@@ -40,7 +40,10 @@ pub use catalog::{AttributeInfo, Catalog, IndexOptions, Indexed, WellKnown};
 pub use changes::{Departed, LoggedChange};
 pub use check::{CheckReport, check};
 pub use cluster::{CLUSTER_DN, ClusterEntry, NamedValues};
-pub use conflict::{CONFLICTS_MAX, Conflict, ConflictPlace, ConflictState, KEPT_MS, Side, SideContent};
+pub use conflict::{
+    CONFLICTS_MAX, Conflict, ConflictKind, ConflictPlace, ConflictState, DECIDED_KEPT_MS, KEPT_MS, MARK_KEPT_MS, Side,
+    SideContent, Standing,
+};
 pub use digest_table::EntryHead;
 pub use exchange::{EntryMark, Merged};
 pub use feed::Feed;

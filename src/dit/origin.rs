@@ -24,6 +24,18 @@ pub(super) fn mint() -> Result<OriginId, DitError> {
     Ok(OriginId(OriginId::new(u64::from_be_bytes(random)).0.max(1)))
 }
 
+/// How far the writer of a change held all origins, its own among them; nothing when the change does not say.
+fn known_to(update: &Update) -> Vec<(OriginId, u64)> {
+    let mut known = update.known.clone();
+    if !update.is_birth() {
+        let own = update.stamp.dot();
+        known.retain(|(origin, _)| *origin != own.origin);
+        known.push((own.origin, own.sequence.saturating_sub(1)));
+        known.sort_unstable();
+    }
+    known
+}
+
 impl Writing<'_> {
     /// Begins a new origin for this node; local changes are its own from here on. Returns it.
     ///
@@ -112,8 +124,12 @@ impl Writing<'_> {
                 delta => deltas.push(delta.clone()),
             }
         }
-        let again = Update { stamp, birth, deltas, replaced: Vec::new(), known: Vec::new(), ..update };
-        self.write_again(&again)
+        // What its writer knew stays true; what it replaced may have another stamp by now.
+        let (old, uuid) = (update.stamp, update.uuid);
+        let known = known_to(&update);
+        let again = Update { stamp, birth, deltas, replaced: Vec::new(), known, ..update };
+        self.write_again(&again)?;
+        self.restamp_conflicts(uuid, old, stamp)
     }
 
     /// A stamp of this node's origin above that of `update`, of all that it touches now, and of all that may be forgotten.
@@ -166,8 +182,13 @@ impl Writing<'_> {
             None if !update.is_birth() && self.shows_deleted(update.birth)? => return Ok(()),
             None => self.number(update.uuid, update.birth)?,
         };
-        let state = self.state(id)?;
-        self.join(id, state, update)
+        let mut state = self.state(id)?;
+        let mut touched = Touched::default();
+        if let Some(held) = &mut state {
+            touched = self.load_touched(id, held, &update.deltas)?;
+            self.note_lost(id, held, update)?;
+        }
+        self.join_loaded(id, state, touched, update)
     }
 
     /// The number that an attribute shows now, as a value.

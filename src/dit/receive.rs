@@ -108,7 +108,8 @@ impl Writing<'_> {
                     self.note_lost(id, held, update)?;
                 }
                 self.join_loaded(id, state, touched, update)?;
-                self.watch_soundness(id)
+                self.watch_soundness(id)?;
+                self.answer_questions(update)
             }
             None if !update.is_birth() && self.shows_deleted(update.birth)? => Ok(()),
             None => {

@@ -58,6 +58,7 @@ impl Writing<'_> {
         let left = work_max.saturating_sub(settled.looked_at) as usize;
         settled.looked_at += self.prune_moves(|stamp| is_settled(cut, clock, stamp), left)? as u64;
         self.purge_deleted(cut, work_max, &mut settled)?;
+        self.sweep_conflicts()?;
         settled.more = settled.looked_at >= work_max;
         Ok(settled)
     }

@@ -6,6 +6,7 @@
 //! when they are listed.
 
 use super::DitError;
+use super::shape::waiting;
 use super::view::{Entry, View};
 use super::writing::Writing;
 use crate::model::AttributeDescription;
@@ -37,8 +38,8 @@ impl View<'_> {
         Ok(self.reader().count(Table::Suspects)?)
     }
 
-    /// Entries with an id above `after` whose name another entry has, that are deleted and still names, or that were
-    /// found to break the schema; rising, at most ten thousand.
+    /// Entries with an id above `after` whose name another entry has, that are deleted and still names, that were found to
+    /// break the schema, or whose superior is not here; rising, at most ten thousand.
     ///
     /// # Errors
     /// [`DitError::Storage`].
@@ -67,6 +68,7 @@ impl View<'_> {
                 }
             }
         }
+        found.extend(waiting::all(self.reader())?.into_iter().filter(|id| *id > after));
         Ok(found.into_iter().take(LISTED_MAX as usize).collect())
     }
 }

@@ -78,6 +78,8 @@ pub struct Dit {
     recycle_retention_ms: u64,
     batch_max: usize,
     origin_seed: Option<AtomicU64>,
+    /// Where upkeep of the conflict log goes on.
+    conflict_sweep: std::sync::Mutex<Vec<u8>>,
     #[cfg(debug_assertions)]
     pub(super) mutant: Option<super::Mutant>,
     /// Counts commits that changed access rules or memberships, so that deciders know when to read them again.
@@ -158,6 +160,7 @@ impl Dit {
             recycle_retention_ms: options.recycle_retention_ms,
             batch_max: options.batch_max,
             origin_seed: options.origin_seed.map(AtomicU64::new),
+            conflict_sweep: std::sync::Mutex::default(),
             #[cfg(debug_assertions)]
             mutant: options.mutant,
             rules_generation: AtomicU64::new(1),
@@ -227,6 +230,15 @@ impl Dit {
             self.rules_generation.fetch_add(1, Ordering::Release);
         }
         self.feed.announce();
+    }
+
+    /// Where upkeep of the conflict log goes on; empty: at its beginning.
+    pub(super) fn conflict_sweep(&self) -> Vec<u8> {
+        self.conflict_sweep.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_conflict_sweep(&self, position: Vec<u8>) {
+        *self.conflict_sweep.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = position;
     }
 
     /// The next number of the seed's row (splitmix64), if there is a seed.

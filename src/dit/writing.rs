@@ -258,6 +258,9 @@ impl<'d> Writing<'d> {
         let mut known: Vec<_> = held.map(|(origin, held)| (origin, held.position.sequence)).collect();
         if known.len() > KNOWN_MAX {
             known.clear();
+        } else if known.is_empty() {
+            // Nothing said would mean that it is not known.
+            known.push((own, self.own.position.sequence));
         }
         self.known = Some(known.clone());
         Ok(known)

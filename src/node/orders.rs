@@ -40,7 +40,14 @@ pub(super) async fn obey(service: &Service, dit: &Arc<Dit>, order: &Value) -> Re
     let role = || role_of(text("role").unwrap_or("supplier")).ok_or("the role is supplier, consumer or hub");
     let named = |state| member(dit, text("member").unwrap_or_default(), state);
     match text("order") {
-        Some("status") => Ok(report_json(&service.report().await.map_err(|error| failed(&error))?)),
+        Some("status") => {
+            let mut status = report_json(&service.report().await.map_err(|error| failed(&error))?);
+            let open = dit.read().and_then(|snapshot| snapshot.view().open_conflicts());
+            let open = open.map_err(|error| failed(&error))?;
+            status["open_conflicts"] =
+                open.into_iter().map(|(kind, count)| (kind.name().to_owned(), json!(count))).collect();
+            Ok(status)
+        }
         Some("verify") => {
             let wait_ms = order.get("wait_ms").and_then(Value::as_u64).unwrap_or(10_000).min(VERIFY_MS_MAX);
             let digests = order.get("digests").and_then(Value::as_bool).unwrap_or_default();

@@ -1,13 +1,13 @@
 //! cn=conflicts: what concurrent changes have cost, as entries, for the administrator.
 //!
-//! Below it stand: each lost change of the log with both sides (kind `lost-update`), entries whose name another one
-//! has (`name-loser`), entries that share a value that one alone may have (`unique-violation`), deleted entries that stay because live ones are below (`phantom`), and entries that merged
-//! changes made break the schema (`schema-violation`). The last four follow from the data as it is: they go by
-//! themselves when the cause goes. A lost change is decided by replacing `conflictState` (`update/resolve`).
+//! Below it stand each lost change and each skipped move of the log with both sides, and mended faults; then what is
+//! wrong with entries as they are: names that another entry has, values that one entry alone may have and two do, deleted entries that stay because live ones are below,
+//! entries that merged changes made break the schema, entries whose superior is not here. The latter follow from the
+//! data: they go by themselves when the cause goes. Each is decided by replacing `conflictState` (`update/resolve`).
 
 use super::outcome::Outcome;
 use super::virtual_entry::{VirtualEntry, Visit, attribute, one_of};
-use crate::dit::{Conflict, ConflictPlace, Entry, Side, SideContent, View};
+use crate::dit::{Conflict, ConflictKind, ConflictPlace, Side, SideContent, Standing, View};
 use crate::model::{Attribute, Rdn};
 use crate::schema::time::format_generalized_time;
 use crate::search::{unique_clashes, unique_violations};
@@ -18,12 +18,11 @@ use std::sync::Arc;
 /// The name of the entry above them.
 pub(super) const DN: &str = "cn=conflicts";
 
-/// Entries that share values against a rule, listed at once.
-const SHARERS_MAX: usize = 10_000;
-
 /// Positions of lost changes begin with this, those of entries with `ENTRIES`.
 const LOG: u8 = 0;
 const ENTRIES: u8 = 1;
+/// Entries that share values against a rule, listed at once.
+const SHARERS_MAX: usize = 10_000;
 
 /// The entry above.
 pub(super) fn top(view: View<'_>) -> Outcome<VirtualEntry> {
@@ -45,14 +44,36 @@ pub(super) fn find(view: View<'_>, rdn: &Rdn) -> Outcome<Option<VirtualEntry>> {
     if let Some(conflict) = view.conflict(&name)? {
         return lost_change(view, &conflict).map(Some);
     }
-    let Some((kind, uuid)) = name.split_once('.').and_then(|(kind, uuid)| Some((kind, uuid.parse().ok()?))) else {
+    match standing(view, &name)? {
+        Some(standing) => computed(view, &standing).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// What is wrong with an entry as it is, and whose values it has too against a rule.
+fn standings(view: View<'_>, id: EntryId) -> Outcome<Vec<Standing>> {
+    let mut found = view.standings(id)?;
+    if let Some(entry) = view.entry(id)? {
+        let shared = unique_violations(view, &entry)?;
+        if !shared.is_empty() {
+            found.push(view.standing(id, entry.record.uuid(), ConflictKind::UniqueViolation, shared)?);
+        }
+    }
+    Ok(found)
+}
+
+/// What is wrong with an entry, by the name `KIND.ENTRYUUID`.
+pub(super) fn standing(view: View<'_>, name: &str) -> Outcome<Option<Standing>> {
+    let parts = name.split_once('.');
+    let Some((kind, uuid)) = parts.and_then(|(kind, uuid)| Some((ConflictKind::from_name(kind)?, uuid.parse().ok()?)))
+    else {
         return Ok(None);
     };
     // A phantom is no live entry: look at every incarnation.
     for id in view.incarnations(uuid)? {
-        let found = of_entry(view, id)?.into_iter().find(|(name, _)| name.starts_with(kind));
-        if let Some((_, entry)) = found {
-            return Ok(Some(entry));
+        let found = standings(view, id)?.into_iter().find(|standing| standing.kind == kind);
+        if found.is_some() {
+            return Ok(found);
         }
     }
     Ok(None)
@@ -78,8 +99,8 @@ pub(super) fn visit(view: View<'_>, after: &[u8], visit: Visit<'_>) -> Outcome<(
     entries.dedup();
     for id in entries {
         let position = [&[ENTRIES][..], &id.0.to_be_bytes()].concat();
-        for (_, entry) in of_entry(view, id)? {
-            if !visit(&position, entry)? {
+        for standing in standings(view, id)? {
+            if !visit(&position, computed(view, &standing)?)? {
                 return Ok(());
             }
         }
@@ -104,8 +125,9 @@ fn lost_change(view: View<'_>, conflict: &Conflict) -> Outcome<VirtualEntry> {
         attribute("objectClass", ["top", "replicationConflict"]),
         attribute("cn", [&conflict.id]),
         attribute("description", [conflict.rule.sentence()]),
+        attribute("conflictRemedy", [conflict.kind().remedy()]),
         attribute("conflictState", [state.name()]),
-        attribute("conflictKind", ["lost-update"]),
+        attribute("conflictKind", [conflict.kind().name()]),
         attribute("conflictRule", [conflict.rule.name()]),
         attribute("conflictEntry", [&conflict.dn]),
         attribute("conflictEntryUUID", [conflict.uuid.to_string()]),
@@ -136,6 +158,7 @@ fn word(side: &Side) -> &'static str {
         SideContent::Superior(_) => "moved",
         SideContent::Deleted => "deleted",
         SideContent::Unsaid { .. } => "unsaid",
+        SideContent::InTheWay(_) => "in-the-way",
     }
 }
 
@@ -152,7 +175,7 @@ fn values(view: View<'_>, side: &Side) -> Outcome<Vec<Vec<u8>>> {
             texts
         }
         SideContent::Name(name) => vec![name.clone().into_bytes()],
-        SideContent::Superior(superior) => vec![name_of(view, *superior)?.into_bytes()],
+        SideContent::Superior(entry) | SideContent::InTheWay(entry) => vec![name_of(view, *entry)?.into_bytes()],
         SideContent::Deleted | SideContent::Unsaid { .. } => Vec::new(),
     })
 }
@@ -166,50 +189,26 @@ fn name_of(view: View<'_>, uuid: crate::model::EntryUuid) -> Outcome<String> {
     Ok(dn.unwrap_or_else(|| format!("entryUUID={uuid}")))
 }
 
-/// What is wrong with an entry as it is; each with its name.
-fn of_entry(view: View<'_>, id: EntryId) -> Outcome<Vec<(String, VirtualEntry)>> {
-    let Some(found) = view.entry(id)? else { return Ok(Vec::new()) };
-    let mut made = Vec::new();
-    let mut add = |kind: &str, details: Vec<String>| -> Outcome<()> {
-        let (name, made_entry) = computed(view, &found, kind, &details)?;
-        made.push((name, made_entry));
-        Ok(())
+fn computed(view: View<'_>, standing: &Standing) -> Outcome<VirtualEntry> {
+    let dn = format!("cn={},{DN}", standing.name);
+    let uuid = standing.name.split_once('.').map_or("", |(_, uuid)| uuid);
+    let found = match view.dn_text(standing.entry)? {
+        Some(dn) => Some(dn),
+        None => view.state_of(standing.entry)?.map(|state| view.dn_by_state(&state)).transpose()?,
     };
-    let lost_names = view.values_named(&found, "replConflict")?;
-    if !lost_names.is_empty() {
-        add("name-loser", lost_names.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect())?;
-    }
-    if view.values_named(&found, "replState")?.iter().any(|state| state == b"phantom") {
-        add("phantom", vec!["deleted, and kept as a name because entries are below it".to_owned()])?;
-    } else {
-        let violations = view.violations(&found);
-        if !violations.is_empty() {
-            add("schema-violation", violations)?;
-        }
-        let shared = unique_violations(view, &found)?;
-        if !shared.is_empty() {
-            add("unique-violation", shared)?;
-        }
-    }
-    Ok(made)
-}
-
-fn computed(view: View<'_>, found: &Entry<'_>, kind: &str, details: &[String]) -> Outcome<(String, VirtualEntry)> {
-    let uuid = found.record.uuid();
-    let name = format!("{kind}.{uuid}");
-    let dn = format!("cn={name},{DN}");
     let attributes = [
         attribute("objectClass", ["top", "replicationConflict"]),
-        attribute("cn", [&name]),
-        attribute("description", details),
-        attribute("conflictState", ["open"]),
-        attribute("conflictKind", [kind]),
-        attribute("conflictEntry", view.dn_text(found.id)?),
-        attribute("conflictEntryUUID", [uuid.to_string()]),
+        attribute("cn", [&standing.name]),
+        attribute("description", &standing.details),
+        attribute("conflictRemedy", [standing.kind.remedy()]),
+        attribute("conflictState", [standing.state.name()]),
+        attribute("conflictKind", [standing.kind.name()]),
+        attribute("conflictEntry", found),
+        attribute("conflictEntryUUID", [uuid]),
         attribute("entryDN", [&dn]),
         attribute("hasSubordinates", ["FALSE"]),
     ];
-    Ok((name, entry(dn, attributes)))
+    Ok(entry(dn, attributes))
 }
 
 fn entry<const N: usize>(dn: String, attributes: [Option<Attribute>; N]) -> VirtualEntry {

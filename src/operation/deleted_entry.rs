@@ -9,6 +9,7 @@ use super::virtual_entry::{VirtualEntry, Visit, attribute, one_of};
 use crate::dit::{Deleted, View};
 use crate::model::{Attribute, AttributeDescription, Dn, EntryUuid, Rdn, Scope};
 use crate::schema::time::format_generalized_time;
+use crate::state::EntryState;
 use crate::state::view::ViewContent;
 use std::sync::Arc;
 
@@ -86,7 +87,7 @@ pub(super) fn visit_former(
 /// What a deleted entry was: its name, and the attributes that it had.
 pub(super) fn former(view: View<'_>, uuid: EntryUuid) -> Outcome<Option<(String, Vec<Attribute>)>> {
     let Some(deleted) = view.deleted(uuid)? else { return Ok(None) };
-    Ok(Some((view.dn_by_state(&deleted.state)?, attributes_of(view, &deleted)?)))
+    Ok(Some((view.dn_by_state(&deleted.state)?, content_of(view, &deleted.state)?)))
 }
 
 fn shown(view: View<'_>, deleted: &Deleted) -> Outcome<VirtualEntry> {
@@ -108,19 +109,20 @@ fn shown(view: View<'_>, deleted: &Deleted) -> Outcome<VirtualEntry> {
     .into_iter()
     .flatten()
     .collect();
-    attributes.extend(attributes_of(view, deleted)?);
+    attributes.extend(content_of(view, &deleted.state)?);
     Ok(VirtualEntry { dn, attributes: Arc::new(attributes) })
 }
 
-fn attributes_of(view: View<'_>, deleted: &Deleted) -> Outcome<Vec<Attribute>> {
+/// What a client would see of a state, secrets and values kept apart left out.
+pub(super) fn content_of(view: View<'_>, state: &EntryState) -> Outcome<Vec<Attribute>> {
     let mut attributes = Vec::new();
     let catalog = view.catalog();
-    for id in deleted.state.view_attributes() {
+    for id in state.view_attributes() {
         let Some(info) = catalog.attribute(id).filter(|info| !info.operational && !info.secret && !info.sealed) else {
             continue;
         };
         let mut values = Vec::new();
-        for value in deleted.state.view_cells(id, info.single_value) {
+        for value in state.view_cells(id, info.single_value) {
             match value.content {
                 ViewContent::Text(text) => values.push(text.into_owned()),
                 ViewContent::Link(target) => {

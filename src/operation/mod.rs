@@ -12,7 +12,7 @@
 //! assurance            session tokens, and who else must hold a change
 //! act_as               being somebody else           account     whether an account can be used
 //! sync                 searches that are kept in step (RFC 4533)
-//! virtual_entry: root_dse, subschema_entry, monitor, conflict_entry, deleted_entry   entries that are not in the tree
+//! virtual_entry: root_dse, subschema_entry, monitor, conflict_entry, deleted_entry, lost_entry   entries that are not in the tree
 //! outcome              inner errors as LDAP result codes
 //! ```
 //!
@@ -31,6 +31,7 @@ mod conflict_entry;
 pub mod control;
 mod deleted_entry;
 pub mod extended;
+mod lost_entry;
 mod monitor;
 mod outcome;
 mod paged;

@@ -5,6 +5,7 @@
 
 use super::Directory;
 use super::virtual_entry::{VirtualEntry, attribute};
+use crate::dit::ConflictKind;
 use crate::schema::time::format_generalized_time;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -101,17 +102,25 @@ fn own(directory: &Directory) -> Vec<MonitorEntry> {
 }
 
 fn conflicts(directory: &Directory) -> Vec<(String, String)> {
-    let counted = || -> Result<[(&str, u64); 3], crate::dit::DitError> {
+    let counted = || -> Result<Vec<(String, String)>, crate::dit::DitError> {
         let snapshot = directory.dit.read()?;
         let view = snapshot.view();
-        Ok([
-            ("lost_changes", view.conflict_count()?),
-            ("schema_suspects", view.suspect_count()?),
-            ("deleted_kept", view.deleted_count()?),
-        ])
+        let open = view.open_conflicts()?;
+        let mut lines = vec![
+            ("lost_changes".to_owned(), view.conflict_count()?.to_string()),
+            ("schema_suspects".to_owned(), view.suspect_count()?.to_string()),
+            ("deleted_kept".to_owned(), view.deleted_count()?.to_string()),
+            ("open".to_owned(), open.values().sum::<u64>().to_string()),
+        ];
+        // Shared values are not looked through for every reader of this.
+        for kind in ConflictKind::ALL.into_iter().filter(|kind| *kind != ConflictKind::UniqueViolation) {
+            let count = open.get(&kind).copied().unwrap_or(0);
+            lines.push((format!("open_{}", kind.name().replace('-', "_")), count.to_string()));
+        }
+        Ok(lines)
     };
     match counted() {
-        Ok(lines) => lines.map(|(name, count)| (name.to_owned(), count.to_string())).into(),
+        Ok(lines) => lines,
         Err(error) => {
             tracing::error!(%error, "conflicts cannot be counted");
             Vec::new()

@@ -1,5 +1,5 @@
-//! Entries that are not in the tree: the root DSE, the subschema, and what is below cn=monitor, cn=conflicts and
-//! cn=deleted. Searched and compared like others.
+//! Entries that are not in the tree: the root DSE, the subschema, and what is below cn=monitor, cn=conflicts,
+//! cn=deleted and cn=lost+found. Searched and compared like others.
 //!
 //! They are outside the access rules: root DSE and subschema are for anybody, before any bind, because clients find out
 //! from them how to go on (RFC 4512 4.4, 5.1); the others are for the administrator alone, and absent for everybody else.
@@ -7,7 +7,7 @@
 use super::control::RequestControls;
 use super::outcome::{OperationError, Outcome};
 use super::selection::Selection;
-use super::{Directory, Session, conflict_entry, deleted_entry, monitor, paged, root_dse, subschema_entry};
+use super::{Directory, Session, conflict_entry, deleted_entry, lost_entry, monitor, paged, root_dse, subschema_entry};
 use crate::dit::View;
 use crate::model::{Attribute, AttributeDescription, Dn, Rdn, ResultCode, Scope};
 use crate::search::{CompiledFilter, evaluate_attributes};
@@ -36,6 +36,7 @@ enum Place {
     Monitor,
     Conflicts,
     Deleted,
+    LostFound,
 }
 
 impl Place {
@@ -45,6 +46,7 @@ impl Place {
             Self::Monitor => monitor::DN,
             Self::Conflicts => conflict_entry::DN,
             Self::Deleted => deleted_entry::DN,
+            Self::LostFound => lost_entry::DN,
             Self::Root | Self::Subschema => "",
         }
     }
@@ -58,6 +60,7 @@ fn place_of(dn: &Dn) -> Option<Place> {
         ("monitor", Place::Monitor),
         ("conflicts", Place::Conflicts),
         ("deleted", Place::Deleted),
+        ("lost+found", Place::LostFound),
     ]
     .into_iter()
     .find(|(name, place)| is_named(last, name) && (is_top || *place != Place::Subschema))
@@ -78,11 +81,11 @@ fn is_named(rdn: &Rdn, name: &str) -> bool {
     one_of(rdn, &["cn", "commonName", "2.5.4.3"]).is_some_and(|value| value.eq_ignore_ascii_case(name))
 }
 
-/// The RDN of a name directly below cn=conflicts (first) or cn=deleted (second).
-pub(super) fn below(dn: &Dn) -> [Option<&Rdn>; 2] {
-    let [rdn, _] = dn.rdns() else { return [None, None] };
+/// The RDN of a name directly below cn=conflicts (first), cn=deleted (second) or cn=lost+found (third).
+pub(super) fn below(dn: &Dn) -> [Option<&Rdn>; 3] {
+    let [rdn, _] = dn.rdns() else { return [None; 3] };
     let place = place_of(dn);
-    [Place::Conflicts, Place::Deleted].map(|wanted| (place == Some(wanted)).then_some(rdn))
+    [Place::Conflicts, Place::Deleted, Place::LostFound].map(|wanted| (place == Some(wanted)).then_some(rdn))
 }
 
 /// The entry with exactly this name; `None` when the name belongs to the tree.
@@ -102,8 +105,10 @@ pub(super) fn find(directory: &Directory, session: &Session, view: View<'_>, dn:
     let found = match (dn.rdns(), place) {
         ([_], Place::Conflicts) => Some(conflict_entry::top(view)?),
         ([_], Place::Deleted) => Some(deleted_entry::top()),
+        ([_], Place::LostFound) => Some(lost_entry::top()),
         ([rdn, _], Place::Conflicts) => conflict_entry::find(view, rdn)?,
         ([rdn, _], Place::Deleted) => deleted_entry::find(view, rdn)?,
+        ([rdn, _], Place::LostFound) => lost_entry::find(view, rdn)?,
         ([rest @ .., _], _) if rest.len() < 2 => {
             let is_it = |name: &Option<String>| match (rest, name) {
                 ([], None) => true,
@@ -128,6 +133,7 @@ fn visit_below(
     match place {
         Some(Place::Conflicts) => conflict_entry::visit(view, after, visit),
         Some(Place::Deleted) => deleted_entry::visit(view, after, visit),
+        Some(Place::LostFound) => lost_entry::visit(view, after, visit),
         Some(Place::Monitor) => {
             let after = after.try_into().map_or(0, u64::from_be_bytes);
             let below = monitor::entries(directory).into_iter().filter(|entry| entry.name.is_some());

@@ -7,10 +7,13 @@
 //! claimed.
 //!
 //! Lost is a change whose effect another one, made in ignorance of it, overrides
-//! - an RDN by another RDN, a superior by another superior (moves that would close a circle are the tree's matter);
+//! - an RDN by another RDN, a superior by another superior (moves that would close a circle are found by the tree);
 //! - a value by a clear or a replace of its attribute, the content of a replace by another replace;
 //! - a value added by its deletion, a deletion by an addition of the same value;
 //! - whatever was changed in an entry by the entry's deletion.
+//!
+//! Updates of different origins come in any order. Where a record on the chain is not here *yet*, the question is kept
+//! ([`Question`]) and answered when that record comes ([`answer`]).
 //!
 //! Nothing is lost where both wrote the same, where different values of one attribute come together, or where numbers
 //! were counted.
@@ -22,10 +25,10 @@
 
 mod finder;
 
-pub use finder::lost_by_joining;
+pub use finder::{answer, lost_by_joining};
 
 use crate::model::entry_uuid::EntryUuid;
-use crate::state::cells::CellValue;
+use crate::state::cells::{Cell, CellValue};
 use crate::state::csn::Stamp;
 use crate::state::entry_state::RdnState;
 use crate::state::update::{AttributeId, Delta, Update};
@@ -34,8 +37,8 @@ use crate::state::value_key::ValueKey;
 /// Records followed to find out whether a change knew another. A place that was written more often between the two has
 /// other worries; each record costs a read of the log.
 pub const CHAIN_MAX: usize = 32;
-/// Losses told of one update: a deletion or a replace could override thousands of values.
-pub const LOST_MAX: usize = 64;
+/// Losses told of one update: a deletion or a replace could override any number of values.
+pub const LOST_MAX: usize = 1024;
 
 /// What of an entry was written twice.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -73,6 +76,8 @@ pub enum Content {
     Parent(EntryUuid),
     /// The entry ended.
     Dead,
+    /// Another entry stands where it makes this impossible.
+    InTheWay(EntryUuid),
 }
 
 /// By which rule one of the two is not seen.
@@ -93,11 +98,15 @@ pub enum Rule {
     AddOverDelete = 6,
     /// A deleted entry stays deleted, whatever was changed in it.
     DeleteOverChange = 7,
+    /// A move into what was moved below the entry meanwhile is not made.
+    Circle = 8,
+    /// A fault of a program or a machine was mended: the content changed without a change.
+    Repaired = 9,
 }
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::NewerRename,
         Self::NewerMove,
         Self::NewerReplace,
@@ -105,6 +114,8 @@ impl Rule {
         Self::DeleteOverAdd,
         Self::AddOverDelete,
         Self::DeleteOverChange,
+        Self::Circle,
+        Self::Repaired,
     ];
 
     /// The rule with this number.
@@ -122,6 +133,8 @@ impl Rule {
             Self::DeleteOverAdd => "delete-over-add",
             Self::AddOverDelete => "add-over-delete",
             Self::DeleteOverChange => "delete-over-change",
+            Self::Circle => "circle",
+            Self::Repaired => "repaired",
         }
     }
 
@@ -135,6 +148,8 @@ impl Rule {
             Self::DeleteOverAdd => "a value was added while it was deleted: the newer holds",
             Self::AddOverDelete => "a value was deleted while it was added: the newer holds",
             Self::DeleteOverChange => "the entry was changed while it was deleted: it stays deleted",
+            Self::Circle => "the entry was moved into what was moved below it meanwhile: the newer move is not made",
+            Self::Repaired => "the entry differed from another member's though both hold the same changes: made equal",
         }
     }
 }
@@ -156,10 +171,34 @@ pub struct Lost {
     pub loser_content: Content,
 }
 
+/// Whether the change `older` was lost at `place` cannot be said before the record `awaited` is here.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Question {
+    /// Where.
+    pub place: Place,
+    /// The record that is missing.
+    pub awaited: Stamp,
+    /// The change that may be lost.
+    pub older: Stamp,
+}
+
+/// What a join came to.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Found {
+    /// Changes that are lost; at most [`LOST_MAX`].
+    pub lost: Vec<Lost>,
+    /// What is still to be answered; at most [`LOST_MAX`].
+    pub questions: Vec<Question>,
+}
+
 /// What earlier updates said.
 pub trait History {
     /// The update of this stamp, as it was written; `None` when its record is not kept any more, or not here yet.
     fn update(&mut self, stamp: Stamp) -> Option<Update>;
+    /// Whether the record of this stamp is still to come here.
+    fn is_coming(&mut self, stamp: Stamp) -> bool;
+    /// Calls `visit` with every cell of the entry's attribute that is kept apart from its state, in the order of keys.
+    fn each_spilled(&mut self, attribute: AttributeId, visit: &mut dyn FnMut(ValueKey, Cell));
     /// Whether nobody cares for the attribute: who changed the entry, and when.
     fn is_bookkeeping(&self, attribute: AttributeId) -> bool;
 }
@@ -171,6 +210,8 @@ pub enum Relation {
     Known,
     /// This one, the newer itself or one that it replaced, was written in ignorance of the older.
     Concurrent(Box<Update>),
+    /// A record on the way is still to come.
+    Open(Stamp),
     /// Records on the way are missing, or do not say.
     Unknown,
 }
@@ -188,11 +229,13 @@ pub fn relation(place: &Place, newer: Update, older: Stamp, history: &mut dyn Hi
             return Relation::Concurrent(Box::new(at));
         }
         // It replaced something newer, which may have overridden the older one in ignorance.
+        let replaced = replaced.filter(|replaced| *replaced != Stamp::NONE);
         let before = replaced.and_then(|replaced| history.update(replaced));
-        match (before.filter(|before| delta_at(before, place).is_some()), knew) {
-            (Some(update), _) => at = update,
-            (None, Some(true)) => return Relation::Known,
-            (None, _) => return Relation::Unknown,
+        match (before, replaced) {
+            (Some(update), _) if delta_at(&update, place).is_some() => at = update,
+            (None, Some(replaced)) if history.is_coming(replaced) => return Relation::Open(replaced),
+            _ if knew == Some(true) => return Relation::Known,
+            _ => return Relation::Unknown,
         }
     }
     Relation::Unknown

@@ -20,7 +20,7 @@ use crate::state::error::StateError;
 use crate::state::update::AttributeId;
 use crate::state::value_key::ValueKey;
 
-const FORMAT_VERSION: u8 = 2;
+const FORMAT_VERSION: u8 = 3;
 
 /// The state of one incarnation of an entry, or a part of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +31,19 @@ pub struct PortableEntry {
     pub birth: Dot,
     /// The state: see [`encode_portable`].
     pub bytes: Vec<u8>,
+}
+
+/// What a part holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Portable {
+    /// The state, or a part of it.
+    pub state: EntryState,
+    /// Moves of the entry.
+    pub moves: Vec<PortableMove>,
+    /// What was written down about it: records that mean something to another layer.
+    pub notes: Vec<Vec<u8>>,
+    /// The values for which it speaks.
+    pub span: PortableSpan,
 }
 
 /// A move of an entry that not every member may know of yet: which change, and below which entry it put it.
@@ -65,15 +78,13 @@ impl PortableSpan {
     }
 }
 
-/// Appends a state: version, span, attribute keys, origins (6 bytes each), moves, then the state's record with the numbers of
-/// these lists. `name_of` gives an attribute's key as text. No attribute may be spilled.
+/// Appends a state: version, span, attribute keys, origins (6 bytes each), moves, notes, then the state's record with the
+/// numbers of these lists. `name_of` gives an attribute's key as text. No attribute may be spilled.
 ///
 /// # Errors
 /// [`StateError::UnknownAttribute`] if `name_of` gives none; [`StateError::OriginTableFull`].
 pub fn encode_portable<N: AsRef<str>>(
-    state: &EntryState,
-    moves: &[PortableMove],
-    span: &PortableSpan,
+    Portable { state, moves, notes, span }: &Portable,
     name_of: impl Fn(AttributeId) -> Option<N>,
     out: &mut Vec<u8>,
 ) -> Result<(), StateError> {
@@ -124,6 +135,8 @@ pub fn encode_portable<N: AsRef<str>>(
         put_varint(out, stamp.sequence);
         out.extend_from_slice(&parent.0);
     }
+    put_varint(out, notes.len() as u64);
+    notes.iter().for_each(|note| put_bytes(out, note));
     out.extend_from_slice(&record);
     Ok(())
 }
@@ -135,7 +148,7 @@ pub fn encode_portable<N: AsRef<str>>(
 pub fn decode_portable(
     entry: &PortableEntry,
     mut intern: impl FnMut(&str) -> Option<AttributeId>,
-) -> Result<(EntryState, Vec<PortableMove>, PortableSpan), StateError> {
+) -> Result<Portable, StateError> {
     let mut reader = Reader::new(&entry.bytes);
     reader.version(FORMAT_VERSION)?;
     let mut attribute = |reader: &mut Reader<'_>| {
@@ -171,6 +184,8 @@ pub fn decode_portable(
         let stamp = Stamp { csn, sequence: reader.varint()? };
         moves.push((acceptable(stamp)?, EntryUuid(reader.array()?)));
     }
+    let count = reader.count(1)?;
+    let notes = (0..count).map(|_| Ok(reader.bytes()?.to_vec())).collect::<Result<Vec<_>, StateError>>()?;
     let record = reader.take(reader.remaining())?;
     let numbered = EntryState::decode(record, |number| origins.get(usize::from(number)).copied())?;
     numbered.stamps().try_for_each(|stamp| acceptable(stamp).map(|_| ()))?;
@@ -194,7 +209,7 @@ pub fn decode_portable(
         joined.join(&held);
         state.attributes.insert(local(number)?, joined);
     }
-    Ok((state, moves, span))
+    Ok(Portable { state, moves, notes, span })
 }
 
 fn acceptable(stamp: Stamp) -> Result<Stamp, StateError> {
@@ -219,7 +234,9 @@ mod tests {
 
     fn portable_part(state: &EntryState, moves: &[PortableMove], span: &PortableSpan) -> PortableEntry {
         let mut bytes = Vec::new();
-        encode_portable(state, moves, span, name_of, &mut bytes).expect("every attribute has a name");
+        let notes = vec![b"note".to_vec(), Vec::new()];
+        let portable = Portable { state: state.clone(), moves: moves.to_vec(), notes, span: span.clone() };
+        encode_portable(&portable, name_of, &mut bytes).expect("every attribute has a name");
         PortableEntry { uuid: state.uuid, birth: state.birth.dot(), bytes }
     }
 
@@ -230,12 +247,13 @@ mod tests {
             let place = |number, text: &str| Some((AttributeId(number), ValueKey::of_normal(text.as_bytes())));
             let span = PortableSpan { after: place(3, "a"), upto: place(5, ""), later: vec![AttributeId(7)] };
             let entry = portable_part(&state, &moves, &span);
-            prop_assert_eq!(decode_portable(&entry, number_of), Ok((state, moves, span)));
+            let notes = vec![b"note".to_vec(), Vec::new()];
+            prop_assert_eq!(decode_portable(&entry, number_of), Ok(Portable { state, moves, notes, span }));
         }
 
         #[test]
         fn numbers_of_the_other_node_do_not_matter(state in state()) {
-            let (there, ..) = decode_portable(&portable(&state, &[]), |name| {
+            let Portable { state: there, .. } = decode_portable(&portable(&state, &[]), |name| {
                 number_of(name).map(|id| AttributeId(id.0 + 7))
             }).expect("own bytes");
             let digest = there.digest_part(|id| name_of(AttributeId(id.0 - 7)));

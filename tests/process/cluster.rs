@@ -1,6 +1,7 @@
 //! Masters as an operator meets them: invited, joined, served, killed, copied, restored, retired.
 
 mod clients;
+mod conflicts;
 mod joining;
 mod leaving;
 mod links;

@@ -57,6 +57,11 @@ pub(crate) enum Ask {
     Delete {
         dn: String,
     },
+    /// What becomes of the first open conflict of a kind.
+    Decide {
+        kind: String,
+        state: String,
+    },
 }
 
 pub(crate) enum Expect {
@@ -71,6 +76,8 @@ pub(crate) enum Expect {
     SkippedMoves(usize),
     Waiting(usize),
     Moves(usize),
+    /// Open conflicts of a kind.
+    Conflicts(String, usize),
 }
 
 /// The cases in a file.
@@ -147,6 +154,10 @@ fn ask(verb: &str, object: &str, told: &str) -> Ask {
     let dn = object.to_owned();
     match verb {
         "add" => Ask::Add { dn, attributes: Vec::new() },
+        "decide" => {
+            let (kind, state) = object.split_once(' ').unwrap_or_else(|| panic!("{told}: KIND STATE is wanted"));
+            Ask::Decide { kind: kind.to_owned(), state: state.to_owned() }
+        }
         "import" => {
             let (uuid, dn) = object.split_once(' ').unwrap_or_else(|| panic!("{told}: UUID DN is wanted"));
             Ask::Import { uuid: uuid.parse().unwrap(), dn: dn.to_owned(), attributes: Vec::new() }
@@ -191,6 +202,10 @@ fn expect(what: &str, told: &str) -> Expect {
         "skipped" => return Expect::SkippedMoves(number(rest)),
         "moves" => return Expect::Moves(number(rest)),
         "waiting" => return Expect::Waiting(number(rest)),
+        "conflicts" => {
+            let (kind, count) = rest.split_once(' ').unwrap_or_else(|| panic!("{told}: KIND COUNT is wanted"));
+            return Expect::Conflicts(kind.to_owned(), number(count));
+        }
         "losers" => {
             let (dn, count) = rest.rsplit_once(' ').unwrap_or_else(|| panic!("{told}: DN COUNT is wanted"));
             return Expect::Losers(dn.to_owned(), number(count));

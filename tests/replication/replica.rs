@@ -3,7 +3,8 @@
 use crate::case::Ask;
 use entente::clock::Clock;
 use entente::dit::{
-    Dit, Entry, LogRange, Merged, MoveOutcome, Options, Receipt, Target, View, Writer, Writing, birth_deltas, check,
+    Conflict, ConflictKind, ConflictState, Dit, Entry, LogRange, Merged, MoveOutcome, Options, Receipt, Target, View,
+    Writer, Writing, birth_deltas, check,
 };
 use entente::metrics::Metrics;
 use entente::model::{AttributeDescription, Dn, EntryUuid, ModificationKind};
@@ -184,6 +185,26 @@ impl Replica {
                     new_superior: superior.as_deref(),
                 }))
             }
+            Ask::Decide { kind, state } => {
+                let kind = ConflictKind::from_name(kind).unwrap_or_else(|| panic!("{kind} is no kind of conflict"));
+                let name = self.see(|view| {
+                    let logged = view.conflicts().unwrap().into_iter().filter(|conflict| {
+                        conflict.kind() == kind && view.conflict_state(conflict).unwrap() == ConflictState::Open
+                    });
+                    let standing = view.conflicting_entries(EntryId::NONE).unwrap().into_iter();
+                    let standing = standing.flat_map(|id| view.standings(id).unwrap());
+                    let standing = standing.filter(|found| found.kind == kind && found.state == ConflictState::Open);
+                    logged.map(|conflict| conflict.id).chain(standing.map(|found| found.name)).next()
+                });
+                let Some(name) = name else { return ("noSuchObject".to_owned(), "no open conflict".to_owned()) };
+                let replace = ModificationRequest {
+                    kind: ModificationKind::Replace,
+                    attribute: "conflictState",
+                    values: vec![state.as_bytes()],
+                };
+                let dn = format!("cn={name},cn=conflicts");
+                self.send(&Request::Modify(ModifyRequest { dn: &dn, modifications: vec![replace] }))
+            }
             Ask::Delete { dn } => self.send(&Request::Delete { dn: &self.named(dn) }),
         }
     }
@@ -309,6 +330,25 @@ impl Replica {
 
     pub(crate) fn waiting(&self) -> u64 {
         check(self.dit(), &mut |_, _| {}).unwrap().waiting
+    }
+
+    pub(crate) fn open_conflicts(&self, kind: &str) -> u64 {
+        let kind = ConflictKind::from_name(kind).unwrap_or_else(|| panic!("{kind} is no kind of conflict"));
+        self.see(|view| view.open_conflicts().unwrap().get(&kind).copied().unwrap_or(0))
+    }
+
+    /// What was written down of lost changes: the name, what is lost, who wrote it, and what became of it.
+    pub(crate) fn conflicts(&self) -> Vec<(String, String)> {
+        self.see(|view| {
+            let found =
+                view.conflicts().unwrap().into_iter().filter(|conflict| conflict.kind() != ConflictKind::Repair);
+            let told = found.map(|conflict| {
+                let state = view.conflict_state(&conflict).unwrap().name();
+                let Conflict { id, rule, loser, .. } = conflict;
+                (id, format!("{rule:?} {:?} by {} {state}", loser.content, loser.requester))
+            });
+            told.collect()
+        })
     }
 
     pub(crate) fn vector(&self) -> UpdateVector {

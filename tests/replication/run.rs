@@ -136,6 +136,10 @@ impl Run {
             if other.digest() != first.digest() {
                 return Err(format!("the digests of {} and {} differ", first.name, other.name));
             }
+            let (here, there) = (first.conflicts(), other.conflicts());
+            if here != there {
+                return Err(format!("{} wrote down {here:#?} and {} {there:#?}", first.name, other.name));
+            }
         }
         Ok(())
     }
@@ -158,6 +162,7 @@ fn expect(replica: &Replica, what: &Expect) -> Result<(), String> {
         Expect::Losers(dn, count) => same(replica.losers(dn).to_string(), count.to_string()),
         Expect::SkippedMoves(count) => same(replica.skipped_moves().to_string(), count.to_string()),
         Expect::Moves(count) => same(replica.moves().to_string(), count.to_string()),
+        Expect::Conflicts(kind, count) => same(replica.open_conflicts(kind).to_string(), count.to_string()),
         Expect::Waiting(count) => same(replica.waiting().to_string(), count.to_string()),
         Expect::Children(dn, names) => {
             let mut wanted = names.clone();

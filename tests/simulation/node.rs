@@ -281,6 +281,6 @@ pub(crate) fn states(dit: &Dit, mut number: impl FnMut(&str) -> AttributeId) -> 
     let (parts, _) = snapshot.view().portable_entries(None, usize::MAX)?;
     Ok(parts
         .iter()
-        .map(|part| decode_portable(part, |key| Some(number(key))).expect("a stored state decodes").0)
+        .map(|part| decode_portable(part, |key| Some(number(key))).expect("a stored state decodes").state)
         .collect())
 }

@@ -1,23 +1,166 @@
 //! The records of the conflict log.
 //!
-//! Key: CSN of the winner 16, CSN of the loser 16, hash of the place 8. Value: checksum 8, version, rule, place, flags,
-//! entryUUID 16, birth, DN, then winner and loser: sequence, requester, content.
+//! | key | value |
+//! |---|---|
+//! | `c`, CSN of the loser 16, hash of the place 8 | checksum 8, version, rule, place, flags, entryUUID 16, birth, DN, then winner and loser: CSN 16, sequence, requester, content |
+//! | `e`, entryUUID 16, what follows the `c` of its conflict | nothing |
+//! | `q`, origin and sequence of the record that is awaited, hash 8 | checksum 8, version, entryUUID 16, birth, awaited and older stamp, place |
 
 use super::{Conflict, ConflictPlace, Side, SideContent};
 use crate::dit::DitError;
 use crate::dit::catalog::Catalog;
 use crate::model::EntryUuid;
-use crate::state::conflict::{Place, Rule};
+use crate::state::conflict::{Place, Question, Rule};
 use crate::state::encoding::bytes::{Reader, put_bytes, put_varint};
-use crate::state::{CellValue, Csn, Stamp, StateError};
+use crate::state::{CellValue, Csn, Dot, OriginId, Stamp, StateError, ValueKey};
 use crate::storage::{StorageError, seal, unseal};
 
 const FORMAT_VERSION: u8 = 1;
 const SECRET: u8 = 1;
+/// Conflicts.
+pub(super) const CONFLICT: u8 = b'c';
+/// Conflicts by entry.
+pub(super) const BY_ENTRY: u8 = b'e';
+/// Questions.
+pub(super) const QUESTION: u8 = b'q';
+/// Bytes of a key after its kind, of a conflict.
+const NAME_BYTES: usize = 24;
 
-/// Where a conflict is kept: the same on all members, so nothing local is in it.
-pub(super) fn key(winner: &Stamp, loser: &Stamp, place: &Place, catalog: &Catalog) -> Vec<u8> {
+pub(super) fn is_conflict(key: &[u8]) -> bool {
+    key.first() == Some(&CONFLICT)
+}
+
+/// The key by entry of a conflict's key.
+pub(super) fn entry_key(uuid: EntryUuid, key: &[u8]) -> Vec<u8> {
+    [&[BY_ENTRY][..], &uuid.0, key.get(1..).unwrap_or_default()].concat()
+}
+
+/// With what keys by entry begin.
+pub(super) fn entry_prefix(uuid: EntryUuid) -> Vec<u8> {
+    [&[BY_ENTRY][..], &uuid.0].concat()
+}
+
+/// The conflict's key of a key by entry.
+pub(super) fn of_entry_key(key: &[u8]) -> Option<Vec<u8>> {
+    let name = key.strip_prefix(&[BY_ENTRY])?.get(16..).filter(|name| name.len() == NAME_BYTES)?;
+    Some([&[CONFLICT][..], name].concat())
+}
+
+/// With what the keys of questions begin that await this record.
+pub(super) fn question_prefix(awaited: Dot) -> Vec<u8> {
+    [&[QUESTION][..], &awaited.origin.0.to_be_bytes(), &awaited.sequence.to_be_bytes()].concat()
+}
+
+/// Which record a question awaits.
+pub(super) fn awaited_by(key: &[u8]) -> Option<Dot> {
+    let (origin, rest) = key.strip_prefix(&[QUESTION])?.split_first_chunk::<8>()?;
+    let (sequence, _) = rest.split_first_chunk::<8>()?;
+    Some(Dot { origin: OriginId(u64::from_be_bytes(*origin)), sequence: u64::from_be_bytes(*sequence) })
+}
+
+/// A question about an incarnation of an entry as key and value.
+pub(super) fn seal_question(
+    (uuid, birth): (EntryUuid, Stamp),
+    question: &Question,
+    catalog: &Catalog,
+) -> (Vec<u8>, Vec<u8>) {
     let mut hasher = blake3::Hasher::new();
+    hasher.update(&uuid.0).update(&question.older.csn.to_be_bytes());
+    hash_place(&question.place, catalog, &mut hasher);
+    let mut key = question_prefix(question.awaited.dot());
+    key.extend(hasher.finalize().as_bytes().iter().take(8));
+    let mut out = vec![0; 8];
+    out.push(FORMAT_VERSION);
+    out.extend_from_slice(&uuid.0);
+    for stamp in [birth, question.awaited, question.older] {
+        out.extend_from_slice(&stamp.csn.to_be_bytes());
+        put_varint(&mut out, stamp.sequence);
+    }
+    let name = question.place.attribute().and_then(|attribute| catalog.attribute(attribute));
+    let name = name.map(|info| info.key.as_str()).unwrap_or_default();
+    match &question.place {
+        Place::Rdn => out.push(0),
+        Place::Parent => out.push(1),
+        Place::Attribute(_) => {
+            out.push(2);
+            put_bytes(&mut out, name.as_bytes());
+        }
+        Place::Value(_, value) => {
+            out.push(3);
+            put_bytes(&mut out, name.as_bytes());
+            put_bytes(&mut out, value.as_bytes());
+        }
+    }
+    seal(&key, &mut out);
+    (key, out)
+}
+
+/// The inverse of [`seal_question`]; `None` where the attribute is not known any more.
+pub(super) fn open_question(
+    key: &[u8],
+    bytes: &[u8],
+    catalog: &Catalog,
+) -> Result<Option<((EntryUuid, Stamp), Question)>, DitError> {
+    let body = unseal("conflicts", key, bytes)?;
+    let read = || -> Result<Option<((EntryUuid, Stamp), Question)>, StateError> {
+        let mut reader = Reader::new(body);
+        reader.version(FORMAT_VERSION)?;
+        let uuid = EntryUuid(reader.array()?);
+        let mut stamp = || -> Result<Stamp, StateError> {
+            Ok(Stamp { csn: Csn::from_be_bytes(reader.array()?), sequence: reader.varint()? })
+        };
+        let (birth, awaited, older) = (stamp()?, stamp()?, stamp()?);
+        let kind = reader.byte()?;
+        let attribute = if kind < 2 { None } else { catalog.find_key(reader.text()?) };
+        let place = match (kind, attribute) {
+            (0, _) => Place::Rdn,
+            (1, _) => Place::Parent,
+            (_, None) => return Ok(None),
+            (2, Some(attribute)) => Place::Attribute(attribute),
+            (3, Some(attribute)) => {
+                let value = ValueKey::from_bytes(reader.bytes()?);
+                Place::Value(attribute, value.ok_or(StateError::Malformed { what: "value key" })?)
+            }
+            _ => return Err(StateError::Malformed { what: "place of a question" }),
+        };
+        reader.finish()?;
+        Ok(Some(((uuid, birth), Question { place, awaited, older })))
+    };
+    read().map_err(|error| corrupted(&error))
+}
+
+fn corrupted(error: &StateError) -> DitError {
+    DitError::Storage(StorageError::Corrupted { table: "conflicts", detail: error.to_string() })
+}
+
+/// A conflict as it travels to another member: its key's name and its record, without what is local.
+pub(super) fn portable(key: &[u8], bytes: &[u8]) -> Result<Vec<u8>, DitError> {
+    let body = unseal("conflicts", key, bytes)?;
+    Ok([key.get(1..).unwrap_or_default(), body].concat())
+}
+
+/// Key and conflict as another member sent them.
+pub(super) fn from_portable(bytes: &[u8]) -> Result<(Vec<u8>, Conflict), StateError> {
+    let (name, body) = bytes.split_at_checked(NAME_BYTES).ok_or(StateError::Malformed { what: "conflict" })?;
+    let key = [&[CONFLICT][..], name].concat();
+    let conflict = read(&key, body)?;
+    Ok((key, conflict))
+}
+
+/// Where a conflict is kept: the same on all members, so nothing local is in it, nor which of several winners came first.
+pub(super) fn key(rule: Rule, loser: &Stamp, place: &Place, catalog: &Catalog) -> Vec<u8> {
+    let mut hasher = blake3::Hasher::new();
+    hash_place(place, catalog, &mut hasher);
+    if matches!(rule, Rule::Circle | Rule::Repaired) {
+        hasher.update(&[0, rule as u8]);
+    }
+    let mut key = vec![CONFLICT];
+    key.extend_from_slice(&loser.csn.to_be_bytes());
+    key.extend(hasher.finalize().as_bytes().iter().take(8));
+    key
+}
+
+fn hash_place(place: &Place, catalog: &Catalog, hasher: &mut blake3::Hasher) {
     match place {
         Place::Rdn => hasher.update(b"n"),
         Place::Parent => hasher.update(b"s"),
@@ -29,15 +172,12 @@ pub(super) fn key(winner: &Stamp, loser: &Stamp, place: &Place, catalog: &Catalo
     if let Place::Value(_, value) = place {
         hasher.update(b"=").update(value.as_bytes());
     }
-    let mut key = winner.csn.to_be_bytes().to_vec();
-    key.extend_from_slice(&loser.csn.to_be_bytes());
-    key.extend(hasher.finalize().as_bytes().iter().take(8));
-    key
 }
 
-/// When the winner was written, in Unix milliseconds.
-pub(super) fn ms_of(key: &[u8]) -> u64 {
-    key.first_chunk::<16>().map_or(0, |csn| Csn::from_be_bytes(*csn).ms())
+/// When the loser was written, in Unix milliseconds.
+fn ms_of(key: &[u8]) -> u64 {
+    let csn = key.get(1..).and_then(|key| key.first_chunk::<16>());
+    csn.map_or(0, |csn| Csn::from_be_bytes(*csn).ms())
 }
 
 /// The name of a conflict by its key.
@@ -65,6 +205,7 @@ pub(super) fn seal_conflict(key: &[u8], conflict: &Conflict) -> Vec<u8> {
     put_varint(&mut out, conflict.birth.sequence);
     put_bytes(&mut out, conflict.dn.as_bytes());
     for side in [&conflict.winner, &conflict.loser] {
+        out.extend_from_slice(&side.stamp.csn.to_be_bytes());
         put_varint(&mut out, side.stamp.sequence);
         put_bytes(&mut out, side.requester.as_bytes());
         put_content(&mut out, &side.content);
@@ -75,13 +216,10 @@ pub(super) fn seal_conflict(key: &[u8], conflict: &Conflict) -> Vec<u8> {
 
 pub(super) fn open(key: &[u8], bytes: &[u8]) -> Result<Conflict, DitError> {
     let body = unseal("conflicts", key, bytes)?;
-    read(key, body)
-        .map_err(|error| DitError::Storage(StorageError::Corrupted { table: "conflicts", detail: error.to_string() }))
+    read(key, body).map_err(|error| corrupted(&error))
 }
 
 fn read(key: &[u8], body: &[u8]) -> Result<Conflict, StateError> {
-    let mut csns = Reader::new(key);
-    let (winner, loser) = (Csn::from_be_bytes(csns.array()?), Csn::from_be_bytes(csns.array()?));
     let mut reader = Reader::new(body);
     reader.version(FORMAT_VERSION)?;
     let rule = Rule::from_number(reader.byte()?).ok_or(StateError::Malformed { what: "rule of a conflict" })?;
@@ -95,12 +233,15 @@ fn read(key: &[u8], body: &[u8]) -> Result<Conflict, StateError> {
     let uuid = EntryUuid(reader.array()?);
     let birth = Stamp { csn: Csn::from_be_bytes(reader.array()?), sequence: reader.varint()? };
     let dn = reader.text()?.to_owned();
-    let mut side = |csn| -> Result<Side, StateError> {
-        let stamp = Stamp { csn, sequence: reader.varint()? };
+    let mut side = || -> Result<Side, StateError> {
+        let stamp = Stamp { csn: Csn::from_be_bytes(reader.array()?), sequence: reader.varint()? };
         Ok(Side { stamp, requester: reader.text()?.to_owned(), content: read_content(&mut reader)? })
     };
-    let (winner, loser) = (side(winner)?, side(loser)?);
+    let (winner, loser) = (side()?, side()?);
     reader.finish()?;
+    if key.get(1..17) != Some(&loser.stamp.csn.to_be_bytes()) {
+        return Err(StateError::Malformed { what: "key of a conflict" });
+    }
     Ok(Conflict { id: name_of(key), uuid, birth, dn, place, is_secret, rule, winner, loser })
 }
 
@@ -120,6 +261,10 @@ fn put_content(out: &mut Vec<u8>, content: &SideContent) {
         SideContent::Unsaid { count } => {
             out.push(5);
             put_varint(out, *count);
+        }
+        SideContent::InTheWay(entry) => {
+            out.push(6);
+            out.extend_from_slice(&entry.0);
         }
     }
 }
@@ -149,6 +294,7 @@ fn read_content(reader: &mut Reader<'_>) -> Result<SideContent, StateError> {
         3 => SideContent::Superior(EntryUuid(reader.array()?)),
         4 => SideContent::Deleted,
         5 => SideContent::Unsaid { count: reader.varint()? },
+        6 => SideContent::InTheWay(EntryUuid(reader.array()?)),
         _ => return Err(StateError::Malformed { what: "content of a conflict" }),
     })
 }

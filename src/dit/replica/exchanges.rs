@@ -12,7 +12,7 @@ fn pair() -> (Replica, Replica) {
 
 impl Replica {
     /// Everything, in pieces.
-    fn pieces(&self, bytes_max: usize) -> Vec<Vec<PortableEntry>> {
+    pub(super) fn pieces(&self, bytes_max: usize) -> Vec<Vec<PortableEntry>> {
         let (mut pieces, mut mark) = (Vec::new(), None);
         loop {
             let snapshot = self.dit.read().unwrap();
@@ -25,12 +25,12 @@ impl Replica {
         }
     }
 
-    fn merge(&self, entry: &PortableEntry) -> Merged {
+    pub(super) fn merge(&self, entry: &PortableEntry) -> Merged {
         self.write(|writing| writing.merge_entry(entry).unwrap())
     }
 
     /// Takes all of `other`'s entries and its vector.
-    fn initialise(&self, other: &Self, bytes_max: usize) {
+    pub(super) fn initialise(&self, other: &Self, bytes_max: usize) {
         let vector = other.dit.read().unwrap().view().update_vector().unwrap();
         for piece in other.pieces(bytes_max) {
             self.write(|writing| piece.iter().for_each(|entry| _ = writing.merge_entry(entry).unwrap()));

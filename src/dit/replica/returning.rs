@@ -11,7 +11,7 @@ fn vector(node: &Replica) -> UpdateVector {
 
 impl Replica {
     /// Takes whatever is the next here of what `other` holds.
-    fn catch_up(&self, other: &Self) {
+    pub(super) fn catch_up(&self, other: &Self) {
         for (origin, _) in vector(other).iter().filter(|(origin, _)| *origin != self.origin()) {
             for record in other.records(origin, self.sequence(origin)) {
                 let receipt = self.receive(&record);
@@ -61,7 +61,7 @@ impl Replica {
 }
 
 /// One and two settle all that both hold.
-fn settle(nodes: [&Replica; 2]) {
+pub(super) fn settle(nodes: [&Replica; 2]) {
     for (to, from) in [(nodes[0], nodes[1]), (nodes[1], nodes[0])] {
         to.catch_up(from);
     }
@@ -79,7 +79,7 @@ fn settle(nodes: [&Replica; 2]) {
     }
 }
 
-fn assert_all_equal(nodes: [&Replica; 3]) {
+pub(super) fn assert_all_equal(nodes: [&Replica; 3]) {
     for _ in 0..2 {
         for (to, from) in [(0, 2), (1, 2), (2, 0), (1, 0), (0, 1), (2, 1)] {
             nodes[to].catch_up(nodes[from]);
@@ -96,7 +96,7 @@ fn assert_all_equal(nodes: [&Replica; 3]) {
 }
 
 /// Three nodes that hold the suffix, Ann (3), Bob (4) and a group of many members (5).
-fn three_nodes() -> [Replica; 3] {
+pub(super) fn three_nodes() -> [Replica; 3] {
     let schema = Arc::new(Schema::builtin());
     let nodes = [1, 2, 3].map(|origin| Replica::new(origin, &schema));
     nodes[0].suffix();

@@ -81,6 +81,8 @@ struct Kept {
     of: Move,
     before: Edge,
     outcome: Outcome,
+    /// Of a circle: the change that put the entry there which is in the way, and that entry.
+    by: Option<(Stamp, EntryUuid)>,
 }
 
 impl Kept {
@@ -106,26 +108,31 @@ impl Replay<'_, '_> {
         Ok(edge)
     }
 
-    fn judge(&mut self, of: &Move) -> Result<Outcome, DitError> {
+    fn judge(&mut self, of: &Move) -> Result<(Outcome, Option<(Stamp, EntryUuid)>), DitError> {
         if self.edge(of.uuid)?.is_none() {
-            return Ok(Outcome::Waits);
+            return Ok((Outcome::Waits, None));
         }
         let mut at = of.parent;
+        let mut way = Vec::new();
         for _ in 0..DEPTH_MAX {
             if at == of.uuid {
                 let allowed = self.writing.dit().lacks(Mutant::NoCircleSkip);
-                return Ok(if allowed { Outcome::Made } else { Outcome::Circle });
+                let outcome = if allowed { Outcome::Made } else { Outcome::Circle };
+                return Ok((outcome, if allowed { None } else { self.writing.in_the_way(of, &way)? }));
             }
             match self.edge(at)? {
                 None => {
                     self.missing.insert(at);
-                    return Ok(Outcome::Waits);
+                    return Ok((Outcome::Waits, None));
                 }
-                Some((_, EntryUuid::NIL)) => return Ok(Outcome::Made),
-                Some((_, parent)) => at = parent,
+                Some((_, EntryUuid::NIL)) => return Ok((Outcome::Made, None)),
+                Some((stamp, parent)) => {
+                    way.push((stamp, at));
+                    at = parent;
+                }
             }
         }
-        Ok(Outcome::Circle)
+        Ok((Outcome::Circle, None))
     }
 
     fn depth(&mut self, uuid: EntryUuid) -> Result<usize, DitError> {
@@ -191,6 +198,15 @@ impl Writing<'_> {
         Ok(changed)
     }
 
+    /// Of the superiors on the way up to the moved entry the newest that whoever moved it did not know; if that cannot be
+    /// told, the newest.
+    fn in_the_way(&self, of: &Move, way: &[Edge]) -> Result<Option<Edge>, DitError> {
+        let update = self.logged(of.stamp)?;
+        let unknown = |stamp: Stamp| update.as_ref().is_some_and(|update| update.knew(stamp) == Some(false));
+        let newest = |edges: &mut dyn Iterator<Item = &Edge>| edges.max_by_key(|edge| edge.0).copied();
+        Ok(newest(&mut way.iter().filter(|edge| unknown(edge.0))).or_else(|| newest(&mut way.iter())))
+    }
+
     /// Whether some move was judged without this entry's birth.
     fn awaits_birth(&self, uuid: EntryUuid) -> Result<bool, DitError> {
         let reader = self.txn.reader();
@@ -236,20 +252,20 @@ impl Writing<'_> {
         }
         for of in new {
             if !kept.iter().any(|kept| kept.of == *of) {
-                kept.push(Kept { of: *of, before: (Stamp::NONE, EntryUuid::NIL), outcome: Outcome::Waits });
+                kept.push(Kept { of: *of, before: (Stamp::NONE, EntryUuid::NIL), outcome: Outcome::Waits, by: None });
             }
         }
         kept.sort_unstable_by_key(Kept::key);
         let mut changed_records = Vec::new();
         for at in &kept {
-            let outcome = replay.judge(&at.of)?;
+            let (outcome, by) = replay.judge(&at.of)?;
             let before = replay.edge(at.of.uuid)?.unwrap_or((Stamp::NONE, EntryUuid::NIL));
             if outcome == Outcome::Made {
                 replay.edges.insert(at.of.uuid, Some((at.of.stamp, at.of.parent)));
             }
             let is_new = new.contains(&at.of);
-            if is_new || at.outcome != outcome || at.before != before {
-                changed_records.push((Kept { of: at.of, before, outcome }, is_new));
+            if is_new || at.outcome != outcome || at.before != before || at.by != by {
+                changed_records.push((Kept { of: at.of, before, outcome, by }, is_new, at.by));
             }
         }
         let concerned = undone.into_iter().chain(new.iter().map(|of| of.uuid)).chain(birth.map(|(uuid, _)| uuid));
@@ -262,7 +278,8 @@ impl Writing<'_> {
             }
         }
         let missing = replay.missing;
-        for (kept, is_new) in &changed_records {
+        for (kept, is_new, was) in &changed_records {
+            self.note_circle(&kept.of, *was, kept.by)?;
             self.txn.put(Table::Moves, &stamp_key(&kept.of), &record_of(kept), PutMode::Upsert)?;
             if *is_new {
                 self.txn.put(Table::Moves, &entry_key(&kept.of), &[], PutMode::Upsert)?;
@@ -289,9 +306,8 @@ impl Writing<'_> {
     pub(in crate::dit) fn unmade(&mut self, of: &Move) -> Result<Moved, DitError> {
         let kept = kept_of(self.txn.reader(), of.uuid)?;
         let base = kept.first().map_or((Stamp::NONE, EntryUuid::NIL), |first| first.before);
-        if !kept.iter().any(|kept| kept.of == *of) {
-            return Ok(Vec::new());
-        }
+        let Some(gone) = kept.iter().find(|kept| kept.of == *of) else { return Ok(Vec::new()) };
+        self.note_circle(of, gone.by, None)?;
         self.forget_move(of)?;
         if base.0 == Stamp::NONE { Ok(Vec::new()) } else { self.replay(&[], Some((of.uuid, base))) }
     }
@@ -462,7 +478,8 @@ fn missing_key(uuid: EntryUuid) -> Vec<u8> {
     key_of(MISSING, &uuid.0, &[])
 }
 
-/// sequence u64, new superior 16; superior before: CSN 16, sequence u64, entryUUID 16; outcome u8.
+/// sequence u64, new superior 16; superior before: CSN 16, sequence u64, entryUUID 16; outcome u8; of a circle what is in
+/// the way: CSN 16, sequence u64, entryUUID 16.
 fn record_of(kept: &Kept) -> Vec<u8> {
     let mut out = kept.of.stamp.sequence.to_be_bytes().to_vec();
     out.extend_from_slice(&kept.of.parent.0);
@@ -470,6 +487,11 @@ fn record_of(kept: &Kept) -> Vec<u8> {
     out.extend_from_slice(&kept.before.0.sequence.to_be_bytes());
     out.extend_from_slice(&kept.before.1.0);
     out.push(kept.outcome as u8);
+    if let Some((stamp, uuid)) = kept.by {
+        out.extend_from_slice(&stamp.csn.to_be_bytes());
+        out.extend_from_slice(&stamp.sequence.to_be_bytes());
+        out.extend_from_slice(&uuid.0);
+    }
     out
 }
 
@@ -483,7 +505,8 @@ fn kept(key: &[u8], record: &[u8]) -> Result<Option<Kept>, DitError> {
         let (before_csn, rest) = rest.split_first_chunk::<16>()?;
         let (before_sequence, rest) = rest.split_first_chunk::<8>()?;
         let (before, rest) = rest.split_first_chunk::<16>()?;
-        let outcome = match rest.first()? {
+        let (outcome, rest) = rest.split_first()?;
+        let outcome = match outcome {
             0 => Outcome::Made,
             1 => Outcome::Circle,
             2 => Outcome::Waits,
@@ -495,7 +518,14 @@ fn kept(key: &[u8], record: &[u8]) -> Result<Option<Kept>, DitError> {
         };
         let of =
             Move { stamp: stamp(csn, sequence), uuid: EntryUuid(uuid.try_into().ok()?), parent: EntryUuid(*parent) };
-        Some(Kept { of, before: (stamp(before_csn, before_sequence), EntryUuid(*before)), outcome })
+        let by = match rest.split_first_chunk::<16>() {
+            Some((csn, rest)) => {
+                let (sequence, rest) = rest.split_first_chunk::<8>()?;
+                Some((stamp(csn, sequence), EntryUuid(rest.try_into().ok()?)))
+            }
+            None => None,
+        };
+        Some(Kept { of, before: (stamp(before_csn, before_sequence), EntryUuid(*before)), outcome, by })
     };
     read().map(Some).ok_or_else(|| {
         let detail = "the record of a move is cut short".to_owned();

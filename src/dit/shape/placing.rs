@@ -31,7 +31,7 @@ pub(in crate::dit) struct Follow {
 }
 
 impl Follow {
-    pub(super) fn look_at(&mut self, id: EntryId) {
+    pub(in crate::dit) fn look_at(&mut self, id: EntryId) {
         self.shapes.push_back(id);
     }
 

@@ -34,6 +34,7 @@ mod intake;
 mod modify;
 mod modify_dn;
 mod password_modify;
+mod place;
 mod reads;
 mod reindex;
 mod resolve;
@@ -161,6 +162,11 @@ enum Work {
         uuid: EntryUuid,
         to: Option<Dn>,
     },
+    /// An entry whose superior is not here gets one.
+    Place {
+        uuid: EntryUuid,
+        to: Dn,
+    },
 }
 
 impl Context {
@@ -186,6 +192,7 @@ impl Context {
             }
             Work::Resolve { id, state } => return resolve::perform(self, writing, id, *state),
             Work::Undelete { uuid, to } => return undelete::perform(self, writing, *uuid, to.as_ref()),
+            Work::Place { uuid, to } => return place::perform(self, writing, *uuid, to),
             Work::Reindex => {
                 writing.reindex(&mut |_, _| {}).map_err(Failure::Broken)?;
                 return Ok(Done::default());

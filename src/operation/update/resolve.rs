@@ -5,11 +5,11 @@
 //! schema); an entry that is deleted comes back as it was, what was changed in it included. What became of the
 //! conflict is written to the entry in the same transaction, so that it holds on all members.
 
-use super::{Context, Done, Failure, Work, modify, modify_dn, undelete};
-use crate::dit::{Conflict, ConflictPlace, ConflictState, SideContent, Target, View, Writing};
+use super::{Context, Done, Failure, Work, modify, modify_dn, place, undelete};
+use crate::dit::{Conflict, ConflictKind, ConflictPlace, ConflictState, SideContent, Standing, View, Writing};
 use crate::model::{Attribute, AttributeDescription, Dn, EntryUuid, Modification, ModificationKind, Rdn, ResultCode};
 use crate::operation::outcome::{OperationError, Outcome};
-use crate::operation::virtual_entry;
+use crate::operation::{conflict_entry, virtual_entry};
 use crate::policy::requester::Requester;
 use crate::state::CellValue;
 use crate::state::conflict::Rule;
@@ -31,10 +31,11 @@ pub(super) fn read(requester: &Requester, request: &Request<'_>) -> Outcome<Opti
     }
     let dn = Dn::parse(name)?;
     match (virtual_entry::below(&dn), request) {
-        ([Some(rdn), _], Request::Modify(request)) => decision(rdn, &request.modifications).map(Some),
-        ([Some(rdn), _], _) => Ok(Some(Work::Resolve { id: name_of(rdn)?, state: ConflictState::Dismissed })),
-        ([_, Some(rdn)], Request::Modify(request)) => undelete::read(rdn, &request.modifications).map(Some),
-        ([_, Some(_)], _) => Err(OperationError::new(
+        ([Some(rdn), ..], Request::Modify(request)) => decision(rdn, &request.modifications).map(Some),
+        ([Some(rdn), ..], _) => Ok(Some(Work::Resolve { id: name_of(rdn)?, state: ConflictState::Dismissed })),
+        ([_, Some(rdn), _], Request::Modify(request)) => undelete::read(rdn, &request.modifications).map(Some),
+        ([.., Some(rdn)], Request::Modify(request)) => place::read(rdn, &request.modifications).map(Some),
+        ([_, Some(_), _], _) => Err(OperationError::new(
             ResultCode::UNWILLING_TO_PERFORM,
             "the entry is deleted already; it goes altogether when its time is over",
         )),
@@ -79,12 +80,15 @@ pub(super) fn perform(
     state: ConflictState,
 ) -> Result<Done, Failure> {
     let Some(conflict) = writing.view().conflict(id)? else {
-        return Err(OperationError::new(
-            ResultCode::NO_SUCH_OBJECT,
-            "there is no such conflict; names, phantoms and broken entries are decided by changing the entry itself",
-        )
-        .matched("cn=conflicts")
-        .into());
+        return match conflict_entry::standing(writing.view(), id)? {
+            Some(standing) => decide_standing(context, writing, &standing, state),
+            None => Err(OperationError::new(
+                ResultCode::NO_SUCH_OBJECT,
+                "there is no such conflict, or no more: what follows from the data goes when its cause goes",
+            )
+            .matched(conflict_entry::DN)
+            .into()),
+        };
     };
     let Some(entry) = writing.view().incarnation(conflict.uuid, conflict.birth)? else {
         return Err(OperationError::new(
@@ -101,9 +105,33 @@ pub(super) fn perform(
         ConflictState::Restored => restore(context, writing, &conflict)?,
         ConflictState::Open | ConflictState::Dismissed => Done::default(),
     };
-    let word = writing.resolution(&conflict, state).map_err(Failure::Broken)?;
-    writing.change(Target::Existing(entry), &context.author(), vec![word]).map_err(Failure::Broken)?;
+    writing.decide_conflict(entry, &conflict.id, state, &context.author()).map_err(Failure::Broken)?;
     Ok(done)
+}
+
+/// Decides what is wrong with an entry as it is: it can be left so, and a deleted entry be brought back.
+fn decide_standing(
+    context: &Context,
+    writing: &mut Writing<'_>,
+    standing: &Standing,
+    state: ConflictState,
+) -> Result<Done, Failure> {
+    match state {
+        ConflictState::Restored if standing.kind == ConflictKind::Phantom => {
+            let Some(found) = writing.view().state_of(standing.entry)? else { return Ok(Done::default()) };
+            undelete::perform(context, writing, found.uuid, None)
+        }
+        ConflictState::Restored => {
+            let text = format!("there is nothing to restore; {}", standing.kind.remedy());
+            Err(OperationError::new(ResultCode::UNWILLING_TO_PERFORM, text).into())
+        }
+        _ if standing.state == state => Ok(Done::default()),
+        _ => {
+            let decided = writing.decide_conflict(standing.entry, &standing.name, state, &context.author());
+            decided.map_err(Failure::Broken)?;
+            Ok(Done::default())
+        }
+    }
 }
 
 /// Does again what the losing side had done.
@@ -157,7 +185,7 @@ fn restore(context: &Context, writing: &mut Writing<'_>, conflict: &Conflict) ->
             let modification = Modification { kind, attribute: Attribute { description, values } };
             modify::perform(context, writing, &dn, &[modification])
         }
-        _ => Err(refused("the losing side of this conflict cannot be done again").into()),
+        _ => Err(refused(&format!("there is nothing to restore; {}", conflict.kind().remedy())).into()),
     }
 }
 

@@ -18,7 +18,7 @@ impl Engine {
             let reader = snapshot.view().reader();
             let count = |table| reader.count(table).unwrap_or_default();
             Counts {
-                conflicts: count(Table::Conflicts),
+                conflicts: snapshot.view().conflict_count().unwrap_or_default(),
                 suspects: count(Table::Suspects),
                 log_records: count(Table::Log),
             }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Content, History, LOST_MAX, Lost, Place, Relation, Rule, relation};
+use super::{Content, Found, History, LOST_MAX, Lost, Place, Question, Relation, Rule, relation};
 use crate::state::attribute_state::AttributeState;
-use crate::state::cells::CellValue;
+use crate::state::cells::{Cell, CellValue};
 use crate::state::csn::Stamp;
 use crate::state::entry_state::{EntryState, RdnState};
 use crate::state::update::{AttributeId, Delta, Update};
@@ -62,11 +62,10 @@ fn written_to(update: &Update, of: AttributeId) -> Written<'_> {
 }
 
 /// Which changes are lost by joining `update` into `before`. Of spilled attributes the touched cells must be loaded.
-/// At most [`LOST_MAX`].
-pub fn lost_by_joining(before: &EntryState, update: &Update, history: &mut dyn History) -> Vec<Lost> {
-    let mut found = Finder { before, update, history, lost: Vec::new() };
+pub fn lost_by_joining(before: &EntryState, update: &Update, history: &mut dyn History) -> Found {
+    let mut found = Finder { before, update, history, lost: Vec::new(), questions: Vec::new() };
     if update.is_birth() || (before.uuid, before.birth) != (update.uuid, update.birth) {
-        return found.lost;
+        return Found::default();
     }
     let dies = update.deltas.iter().any(|delta| matches!(delta, Delta::Dead));
     match (before.dead, dies) {
@@ -78,8 +77,84 @@ pub fn lost_by_joining(before: &EntryState, update: &Update, history: &mut dyn H
         (Some(dead), false) => found.in_the_dead(dead),
         (Some(_), true) => {}
     }
-    found.lost.truncate(LOST_MAX);
-    found.lost
+    let Finder { mut lost, mut questions, .. } = found;
+    lost.truncate(LOST_MAX);
+    questions.sort_unstable();
+    questions.dedup();
+    questions.truncate(LOST_MAX);
+    Found { lost, questions }
+}
+
+/// What a question comes to now that the record that was missing is here: `awaited`.
+pub fn answer(question: &Question, awaited: Update, history: &mut dyn History) -> Found {
+    let mut found = Found::default();
+    match relation(&question.place, awaited, question.older, history) {
+        Relation::Concurrent(by) => {
+            if let Some(loser) = history.update(question.older) {
+                found.lost = between(&question.place, &by, &loser);
+                found.lost.truncate(LOST_MAX);
+            }
+        }
+        Relation::Open(awaited) => found.questions.push(Question { awaited, ..question.clone() }),
+        Relation::Known | Relation::Unknown => {}
+    }
+    found
+}
+
+/// What `by` overrides of `loser` at a place; neither knew the other.
+fn between(place: &Place, by: &Update, loser: &Update) -> Vec<Lost> {
+    let mut lost = Vec::new();
+    let mut tell = |place: &Place, rule: Rule, winner_content: Content, loser_content: Content| {
+        if winner_content != loser_content {
+            let (winner, loser) = (by.stamp, loser.stamp);
+            lost.push(Lost { place: place.clone(), rule, winner, winner_content, loser, loser_content });
+        }
+    };
+    match place {
+        Place::Rdn | Place::Parent => {
+            let rule = if *place == Place::Rdn { Rule::NewerRename } else { Rule::NewerMove };
+            if let (Some(theirs), Some(own)) = (register_of(by, place), register_of(loser, place)) {
+                tell(place, rule, theirs, own);
+            }
+        }
+        Place::Attribute(attribute) => {
+            let (theirs, own) = (written_to(by, *attribute), written_to(loser, *attribute));
+            if theirs.cleared && own.cleared && !same_values(&theirs, &own) {
+                tell(place, Rule::NewerReplace, theirs.content(), own.content());
+            } else if theirs.cleared && !own.cleared {
+                for (key, present, value) in own.cells.iter().filter(|(key, present, _)| theirs.shows(key) != *present)
+                {
+                    let rule = if *present { Rule::ClearOverAdd } else { Rule::AddOverDelete };
+                    let place = Place::Value(*attribute, (*key).clone());
+                    tell(&place, rule, theirs.content(), single(*present, key, value));
+                }
+            }
+        }
+        Place::Value(attribute, key) => {
+            let (theirs, own) = (written_to(by, *attribute), written_to(loser, *attribute));
+            let written = own.cells.iter().find(|(other, ..)| *other == key);
+            if let Some((_, present, value)) = written
+                && let Some((rule, content)) = override_of(&theirs, key, *present)
+            {
+                tell(place, rule, content, single(*present, key, value));
+            }
+        }
+    }
+    lost
+}
+
+/// By which rule, and by what, a value is decided otherwise by a newer change; `None` where it is the same.
+fn override_of(theirs: &Written<'_>, key: &ValueKey, present: bool) -> Option<(Rule, Content)> {
+    if theirs.shows(key) == present {
+        return None;
+    }
+    let rule = match (present, theirs.cleared) {
+        (true, true) => Rule::ClearOverAdd,
+        (true, false) => Rule::DeleteOverAdd,
+        (false, _) => Rule::AddOverDelete,
+    };
+    let content = if theirs.cleared { theirs.content() } else { single(!present, key, &value_by(theirs, key)) };
+    Some((rule, content))
 }
 
 struct Finder<'a> {
@@ -87,6 +162,7 @@ struct Finder<'a> {
     update: &'a Update,
     history: &'a mut dyn History,
     lost: Vec<Lost>,
+    questions: Vec<Question>,
 }
 
 impl Finder<'_> {
@@ -95,6 +171,10 @@ impl Finder<'_> {
         let newer = if newer == self.update.stamp { self.update.clone() } else { self.history.update(newer)? };
         match relation(place, newer, older, self.history) {
             Relation::Concurrent(by) => Some(*by),
+            Relation::Open(awaited) => {
+                self.questions.push(Question { place: place.clone(), awaited, older });
+                None
+            }
             Relation::Known | Relation::Unknown => None,
         }
     }
@@ -256,17 +336,9 @@ impl Finder<'_> {
     fn overridden(&mut self, attribute: AttributeId, key: &ValueKey, held: Stamp, present: bool, value: &CellValue) {
         let place = Place::Value(attribute, key.clone());
         let Some(by) = self.ignorant(&place, held, self.update.stamp) else { return };
-        let theirs = written_to(&by, attribute);
-        if theirs.shows(key) == present {
-            return;
+        if let Some((rule, content)) = override_of(&written_to(&by, attribute), key, present) {
+            self.tell(place, rule, (by.stamp, content), (self.update.stamp, single(present, key, value)));
         }
-        let rule = match (present, theirs.cleared) {
-            (true, true) => Rule::ClearOverAdd,
-            (true, false) => Rule::DeleteOverAdd,
-            (false, _) => Rule::AddOverDelete,
-        };
-        let content = if theirs.cleared { theirs.content() } else { single(!present, key, &value_by(&theirs, key)) };
-        self.tell(place, rule, (by.stamp, content), (self.update.stamp, single(present, key, value)));
     }
 
     /// The update ends the entry: what its writer had not seen of it is lost.
@@ -291,11 +363,22 @@ impl Finder<'_> {
             for stamp in held.clear.into_iter().filter(|stamp| is_unseen(*stamp)) {
                 losers.entry(stamp).or_default();
             }
-            for cell in held.cells.values().filter(|cell| is_unseen(cell.stamp)) {
-                let values = losers.entry(cell.stamp).or_default();
-                if cell.present {
-                    values.push(cell.value.clone());
+            let mut note = |cell: &Cell| {
+                let is_noted = losers.len() < LOST_MAX || losers.contains_key(&cell.stamp);
+                if is_unseen(cell.stamp) && is_noted {
+                    let values = losers.entry(cell.stamp).or_default();
+                    if cell.present {
+                        values.push(cell.value.clone());
+                    }
                 }
+            };
+            held.cells.values().for_each(&mut note);
+            if held.spilled.is_some() {
+                self.history.each_spilled(*attribute, &mut |key, cell| {
+                    if !held.cells.contains_key(&key) {
+                        note(&cell);
+                    }
+                });
             }
             for (loser, values) in losers {
                 let loser = (loser, self.content_by(loser, *attribute).unwrap_or(Content::Values(values)));

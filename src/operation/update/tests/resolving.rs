@@ -280,3 +280,67 @@ fn a_deleted_entry_above_a_new_one_is_listed_as_a_phantom_until_it_is_brought_ba
     assert_eq!(house.values(&groups, "ou"), ["groups"]);
     assert!(house.exists(&group), "what was below is below again");
 }
+
+#[test]
+fn a_phantom_is_restored_and_a_broken_entry_dismissed_by_name() {
+    let house = House::new();
+    let member = Member::of(&house);
+    let groups = format!("ou=groups,{SUFFIX}");
+    let uuid = house.see(&groups, |_, entry| entry.record.uuid()).unwrap();
+    let person = ann(&house);
+    member.change(uuid, |_| vec![Delta::Dead]);
+    member.change(person, |writing| vec![cell(writing, "sn", "Person", false)]);
+    let group = format!("cn=staff,{groups}");
+    house.add(&house.admin(), &group, &[("objectClass", &["groupOfNames"]), ("member", &[ANN])]).is(OK);
+    member.meet(&house);
+    let phantom = format!("cn=phantom.{uuid},cn=conflicts");
+    assert!(shown(&house, &phantom, "conflictRemedy")[0].contains("restore"));
+    decide(&house, &phantom, ConflictState::Restored).is(OK);
+    assert_eq!(house.values(&groups, "ou"), ["groups"]);
+    decide(&house, &phantom, ConflictState::Restored).is(ResultCode::NO_SUCH_OBJECT);
+    let broken = format!("cn=schema-violation.{person},cn=conflicts");
+    decide(&house, &broken, ConflictState::Restored).is(ResultCode::UNWILLING_TO_PERFORM);
+    decide(&house, &broken, ConflictState::Dismissed).is(OK);
+    assert_eq!(shown(&house, &broken, "conflictState"), ["dismissed"]);
+    let open = house.directory.dit().read().unwrap().view().open_conflicts().unwrap();
+    assert!(!open.contains_key(&crate::dit::ConflictKind::SchemaViolation), "{open:?}");
+}
+
+#[test]
+fn an_entry_without_a_superior_is_seen_below_lost_and_found_and_put_elsewhere() {
+    let house = House::new();
+    let uuid = EntryUuid([9; 16]);
+    let dn = format!("cn=stray,{SUFFIX}");
+    let parsed = Dn::parse(&dn).unwrap();
+    write(house.directory.writer(), move |writing| {
+        let attributes: Vec<_> = [("objectClass", "person"), ("cn", "stray"), ("sn", "Stray")]
+            .map(|(name, value)| {
+                let id = writing.intern(&AttributeDescription::parse(name).unwrap()).unwrap();
+                (id, vec![value.as_bytes().to_vec()])
+            })
+            .into();
+        let parent = writing.view().resolve(&parsed.superior().unwrap()).unwrap().entry.unwrap();
+        let mut deltas = crate::dit::birth_deltas(writing, &parsed, parent, &attributes).unwrap();
+        for delta in &mut deltas {
+            if let Delta::Birth { parent, .. } = delta {
+                *parent = EntryUuid([10; 16]);
+            }
+        }
+        writing.change(Target::New(uuid), "cn=elsewhere", deltas).unwrap();
+    });
+    assert!(!house.exists(&dn));
+    let lost = format!("entryUUID={uuid},cn=lost\\+found");
+    assert_eq!(shown(&house, &lost, "sn"), ["Stray"]);
+    assert_eq!(shown(&house, &format!("cn=lost-superior.{uuid},cn=conflicts"), "conflictKind"), ["lost-superior"]);
+    let place = |to: &str| {
+        let list: [(ModificationKind, &str, &[&str]); 1] = [(ModificationKind::Replace, "distinguishedName", &[to])];
+        house.modify(&house.admin(), &lost, &list)
+    };
+    place("cn=other,dc=example,dc=com").is(ResultCode::NAMING_VIOLATION);
+    place("cn=stray,ou=nowhere,dc=example,dc=com").is(ResultCode::NO_SUCH_OBJECT);
+    let home = format!("cn=stray,{PEOPLE}");
+    place(&home).is(OK);
+    assert_eq!(house.values(&home, "sn"), ["Stray"]);
+    place(&home).is(ResultCode::NO_SUCH_OBJECT);
+    house.modify(&house.admin(), &home, &[(ModificationKind::Replace, "description", &["found"])]).is(OK);
+}

@@ -1,0 +1,212 @@
+//! Changes made apart: every member shows both sides with both authors, and what is decided on one holds on all.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::node::{Node, person};
+use crate::support::client::{Client, Entry};
+use crate::support::code;
+use crate::support::request::{ADD, ONE, REPLACE, SUB, Search};
+use crate::support::server::{ADMIN, SUFFIX, check};
+use crate::support::wait::wait_until;
+
+const ANN_WRITES: &str = r#"(targetattr="*")(version 3.0; acl "ann writes"; allow (all) userdn="ldap:///uid=ann,ou=people,dc=example,dc=com";)"#;
+
+/// Two members, on which ann may write; the second is served.
+#[track_caller]
+fn two(folder: &Path) -> [Node; 2] {
+    let mut a = Node::found(folder, "a");
+    a.serve();
+    a.client().modify(SUFFIX, &[(ADD, "aci", &[ANN_WRITES])]).expect(code::SUCCESS);
+    let b = a.joined("b", "supplier");
+    a.wait_until_equal();
+    [a, b]
+}
+
+#[track_caller]
+fn serve_alone(node: &mut Node) {
+    node.serve();
+    wait_until("changes to be taken", || node.status()["writes"] == "open");
+}
+
+/// Has `theirs` done on `b` while `a` is down, then `ours` on `a` while `b` is down, then lets them meet.
+#[track_caller]
+fn apart([a, b]: &mut [Node; 2], theirs: impl FnOnce(&mut Client), ours: impl FnOnce(&mut Client)) {
+    a.stop();
+    theirs(&mut b.bound(&person("ann"), "ann-secret"));
+    b.stop();
+    serve_alone(a);
+    ours(&mut a.client());
+    b.serve();
+    a.wait_until_equal();
+    b.wait_until_equal();
+}
+
+fn titled(title: &'static str) -> impl FnOnce(&mut Client) {
+    move |client| _ = client.modify(&person("bob"), &[(REPLACE, "title", &[title])]).expect(code::SUCCESS)
+}
+
+/// The conflicts of a state as a client sees them.
+#[track_caller]
+fn listed(node: &Node, state: &str) -> Vec<Entry> {
+    let search = Search::base("cn=conflicts").scope(ONE).filter(&format!("(conflictState={state})"));
+    node.client().search(&search).expect(code::SUCCESS).entries
+}
+
+fn counted(node: &Node) -> Value {
+    node.status()["open_conflicts"].clone()
+}
+
+#[test]
+fn both_members_show_both_values_with_their_authors_and_a_restore_holds_on_both() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut pair = two(folder.path());
+    apart(&mut pair, titled("by ann"), titled("by the administrator"));
+    let [a, b] = &pair;
+    let mut names = Vec::new();
+    for node in [a, b] {
+        let found = listed(node, "open");
+        let [conflict] = found.as_slice() else { panic!("{found:?}") };
+        for (name, value) in [
+            ("conflictKind", "lost-update"),
+            ("conflictAttribute", "title"),
+            ("conflictEntry", &person("bob")),
+            ("losingValue", "by ann"),
+            ("losingRequester", &person("ann")),
+            ("winningValue", "by the administrator"),
+            ("winningRequester", ADMIN),
+        ] {
+            assert_eq!(conflict.value(name), value, "{name}");
+        }
+        assert_eq!(counted(node)["lost-update"], 1);
+        let text = node.replica(&["conflicts"]).expect_success();
+        assert!(text.contains("title: lost by ann, shown by the administrator"), "{text}");
+        let shown = node.replica(&["conflicts", "show", &conflict.value("cn")]).expect_success();
+        assert!(shown.contains(&person("ann")) && shown.contains(ADMIN) && shown.contains("restore"), "{shown}");
+        names.push(conflict.value("cn"));
+    }
+    assert_eq!(names[0], names[1], "one conflict, one name");
+    let monitor = b.client().read("cn=conflicts,cn=monitor");
+    assert!(monitor.values("monitoredInfo").contains(&"open_lost_update: 1".to_owned()), "{monitor:?}");
+    b.replica(&["conflicts", "restore", &names[0]]).expect_success();
+    wait_until("the title of ann on a", || a.client().read(&person("bob")).value("title") == "by ann");
+    for node in [a, b] {
+        wait_until("the conflict to be decided", || listed(node, "open").is_empty());
+        assert_eq!(listed(node, "restored").len(), 1);
+        assert_eq!(counted(node), serde_json::json!({}));
+        assert!(node.replica(&["status"]).expect_success().contains("open conflicts: none"));
+    }
+    a.wait_until_equal();
+}
+
+#[test]
+fn a_dismissal_by_ldap_holds_on_all_and_a_new_member_knows_the_conflict() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut pair = two(folder.path());
+    apart(&mut pair, titled("by ann"), titled("by the administrator"));
+    let [a, b] = &pair;
+    let c = a.joined("c", "supplier");
+    c.wait_until_equal();
+    let dn = listed(a, "open")[0].dn.clone();
+    assert_eq!(listed(&c, "open")[0].dn, dn);
+    // Whoever is not the administrator learns of nothing, and decides nothing.
+    let everything = Search::base("cn=conflicts").scope(SUB);
+    let mut ann = b.bound(&person("ann"), "ann-secret");
+    assert!(ann.search(&everything).entries.is_empty());
+    ann.search(&Search::base(&dn)).expect(code::NO_SUCH_OBJECT);
+    ann.modify(&dn, &[(REPLACE, "conflictState", &["dismissed"])]).expect(code::NO_SUCH_OBJECT);
+    ann.delete(&dn).expect(code::NO_SUCH_OBJECT);
+    assert!(listed(b, "dismissed").is_empty());
+    c.client().modify(&dn, &[(REPLACE, "conflictState", &["dismissed"])]).expect(code::SUCCESS);
+    for node in [a, b, &c] {
+        wait_until("the conflict to be dismissed", || listed(node, "open").is_empty());
+        assert_eq!(listed(node, "dismissed")[0].dn, dn);
+        assert_eq!(node.client().read(&person("bob")).value("title"), "by the administrator");
+        let text = node.replica(&["conflicts"]).expect_success();
+        assert!(text.contains("no conflict waits for a decision"), "{text}");
+    }
+}
+
+#[test]
+fn a_move_that_would_close_a_circle_and_a_name_given_twice_are_told_of_on_both() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut pair = two(folder.path());
+    let unit = |name: &str| format!("ou={name},{SUFFIX}");
+    for name in ["x", "y"] {
+        let attributes: [(&str, &[&str]); 2] = [("objectClass", &["organizationalUnit"]), ("ou", &[name])];
+        pair[0].client().add(&unit(name), &attributes).expect(code::SUCCESS);
+    }
+    pair[0].wait_until_equal();
+    let added: [(&str, &[&str]); 2] = [("objectClass", &["organizationalUnit"]), ("ou", &["new"])];
+    apart(
+        &mut pair,
+        |client| {
+            client.modify_dn(&unit("x"), "ou=x", false, Some(&unit("y"))).expect(code::SUCCESS);
+            client.add(&unit("new"), &added).expect(code::SUCCESS);
+        },
+        |client| {
+            client.modify_dn(&unit("y"), "ou=y", false, Some(&unit("x"))).expect(code::SUCCESS);
+            client.add(&unit("new"), &added).expect(code::SUCCESS);
+        },
+    );
+    for node in &pair {
+        assert_eq!(counted(node)["skipped-move"], 1, "{}", node.status());
+        assert_eq!(counted(node)["duplicate"], 1, "{}", node.status());
+        let found = listed(node, "open");
+        let skipped = found.iter().find(|entry| entry.value("conflictKind") == "skipped-move").expect("it is counted");
+        assert_eq!(skipped.value("losingRequester"), ADMIN);
+        assert_eq!(skipped.value("winningRequester"), person("ann"));
+        assert_eq!(skipped.value("winningValue"), format!("ou=x,{}", unit("y")));
+        let text = node.replica(&["conflicts"]).expect_success();
+        assert!(text.contains("in its way") && text.contains("duplicate winner="), "{text}");
+    }
+    let [mut a, mut b] = pair;
+    a.stop();
+    b.stop();
+    check(&a.data());
+    check(&b.data());
+}
+
+#[test]
+fn a_suspended_member_returns_with_a_thousand_changes_that_nobody_has() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut a = Node::found(folder.path(), "a");
+    a.serve();
+    let mut b = a.joined("b", "supplier");
+    let mut away = a.joined("away", "supplier");
+    a.wait_until_equal();
+    a.stop();
+    b.stop();
+    let mut client = away.client();
+    client.modify(&person("bob"), &[(REPLACE, "title", &["by who is away"])]).expect(code::SUCCESS);
+    for number in 1..1000 {
+        let title = format!("change {number}");
+        client.modify(&person("carol"), &[(REPLACE, "title", &[&title])]).expect(code::SUCCESS);
+    }
+    drop(client);
+    away.stop();
+    a.serve();
+    b.serve();
+    wait_until("changes to be taken", || a.status()["writes"] == "open");
+    a.replica(&["suspend", "away"]).expect_success();
+    let state_of_away = |node: &Node| {
+        let status = node.status();
+        let members = status["members"].as_array().cloned().unwrap_or_default();
+        members.into_iter().find(|member| member["name"] == "away").map(|member| member["state"].clone())
+    };
+    wait_until("away to be suspended", || state_of_away(&a) == Some("suspended".into()));
+    a.client().modify(&person("bob"), &[(REPLACE, "title", &["by the others"])]).expect(code::SUCCESS);
+    away.serve();
+    a.replica(&["resume", "away"]).expect_success();
+    for node in [&a, &b, &away] {
+        wait_until("the last change of who was away", || {
+            node.client().read(&person("carol")).value("title") == "change 999"
+        });
+        node.wait_until_equal();
+        assert_eq!(node.client().read(&person("bob")).value("title"), "by who is away");
+        let found = listed(node, "open");
+        let lost: Vec<_> = found.iter().map(|entry| entry.value("losingValue")).collect();
+        assert_eq!(lost, ["by the others"], "{found:#?}");
+    }
+}
