@@ -105,6 +105,7 @@ impl Writing<'_> {
                 let (mut state, mut touched) = (self.state(id)?, Touched::default());
                 if let Some(held) = &mut state {
                     touched = self.load_touched(id, held, &update.deltas)?;
+                    self.heal_conflicts(held, update)?;
                     self.note_lost(id, held, update)?;
                 }
                 self.join_loaded(id, state, touched, update)?;

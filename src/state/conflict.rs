@@ -15,8 +15,8 @@
 //! Updates of different origins come in any order. Where a record on the chain is not here *yet*, the question is kept
 //! ([`Question`]) and answered when that record comes ([`answer`]).
 //!
-//! Nothing is lost where both wrote the same, where different values of one attribute come together, or where numbers
-//! were counted.
+//! Nothing is lost where both wrote the same, where different values of one attribute come together, where somebody
+//! replaced the same content knowingly, or where numbers were counted.
 //!
 //! Invariants
 //! - only-concurrent: neither of the two changes of a [`Lost`] knew the other.
@@ -206,7 +206,7 @@ pub trait History {
 /// How a newer change of a place stands to an older one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Relation {
-    /// Whoever wrote the newer knew the older.
+    /// Whoever wrote the newer knew the older, or knew the same said by somebody else.
     Known,
     /// This one, the newer itself or one that it replaced, was written in ignorance of the older.
     Concurrent(Box<Update>),
@@ -226,7 +226,8 @@ pub fn relation(place: &Place, newer: Update, older: Stamp, history: &mut dyn Hi
         }
         let knew = at.knew(older);
         if knew == Some(false) || replaced.is_some_and(|replaced| replaced.csn < older.csn) {
-            return Relation::Concurrent(Box::new(at));
+            let said_before = finder::said_before(place, replaced, older, history);
+            return if said_before { Relation::Known } else { Relation::Concurrent(Box::new(at)) };
         }
         // It replaced something newer, which may have overridden the older one in ignorance.
         let replaced = replaced.filter(|replaced| *replaced != Stamp::NONE);

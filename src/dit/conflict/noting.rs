@@ -5,11 +5,12 @@ use super::history::LogHistory;
 use super::{Conflict, ConflictPlace, SIDE_BYTES_MAX, Side, SideContent, record};
 use crate::dit::DitError;
 use crate::dit::shape::Move;
+use crate::dit::values::value_of;
 use crate::dit::view::View;
 use crate::dit::writing::Writing;
 use crate::model::EntryUuid;
 use crate::state::conflict::{Content, Found, History, Lost, Place, Rule, answer, lost_by_joining};
-use crate::state::{AttributeId, CellValue, Delta, EntryState, Stamp, StateError, Update};
+use crate::state::{AttributeId, CellValue, Delta, EntryState, Stamp, StateError, Update, ValueKey};
 use crate::storage::{EntryId, PutMode, Table};
 use std::collections::BTreeSet;
 
@@ -97,6 +98,84 @@ impl Writing<'_> {
         Ok(())
     }
 
+    /// Forgets conflicts that turn out to be none: whoever lost replaced the change knowingly, or the same is written
+    /// again, by somebody who did not know what it was lost to. Members that met this update first never saw them.
+    pub(in crate::dit) fn heal_conflicts(&mut self, before: &EntryState, update: &Update) -> Result<(), DitError> {
+        for key in self.conflicts_of(before.uuid)? {
+            let Some(value) = self.txn.reader().get(Table::Conflicts, &key)? else { continue };
+            let conflict = record::open(&key, value)?;
+            if conflict.birth != before.birth
+                || matches!(conflict.rule, Rule::Circle | Rule::Repaired)
+                || update.stamp < conflict.loser.stamp
+                || update.knew(conflict.winner.stamp) != Some(false)
+            {
+                continue;
+            }
+            let dies = update.deltas.iter().any(|delta| matches!(delta, Delta::Dead));
+            let says = self.written_by(update, &conflict)?;
+            let is_replaced = (dies || says.is_some()) && update.knew(conflict.loser.stamp) == Some(true);
+            if is_replaced || says.is_some_and(|says| says == conflict.loser.content) {
+                self.drop_conflict(&key)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What an update makes of the place of a conflict; `None` when it leaves it alone.
+    fn written_by(&self, update: &Update, conflict: &Conflict) -> Result<Option<SideContent>, DitError> {
+        let key = match &conflict.place {
+            ConflictPlace::Name | ConflictPlace::Superior => {
+                return Ok(update.deltas.iter().find_map(|delta| match (delta, &conflict.place) {
+                    (Delta::Rdn(rdn), ConflictPlace::Name) => Some(side_content(&Content::Rdn(rdn.clone()), false)),
+                    (Delta::Parent(parent), ConflictPlace::Superior) => Some(SideContent::Superior(*parent)),
+                    _ => None,
+                }));
+            }
+            ConflictPlace::Attribute(key) => key,
+        };
+        let Some(attribute) = self.catalog.find_key(key) else { return Ok(None) };
+        let Some(info) = self.catalog.attribute(attribute) else { return Ok(None) };
+        let cells = update.deltas.iter().filter_map(|delta| match delta {
+            Delta::Cell { attribute: of, key, present, value, .. } if *of == attribute => Some((key, *present, value)),
+            _ => None,
+        });
+        let cleared = update.deltas.iter().any(|delta| matches!(delta, Delta::Clear(of) if *of == attribute));
+        if !matches!(conflict.rule, Rule::ClearOverAdd | Rule::DeleteOverAdd | Rule::AddOverDelete) {
+            let values = cells.filter(|(_, present, _)| *present).map(|(.., value)| value.clone()).collect();
+            return Ok(cleared.then(|| side_content(&Content::Values(values), conflict.is_secret)));
+        }
+        let (SideContent::Values(lost) | SideContent::Without(lost)) = &conflict.loser.content else { return Ok(None) };
+        let Some(lost) = lost.first() else { return Ok(None) };
+        let lost_key = match lost {
+            CellValue::Link(target) => ValueKey::link(*target),
+            CellValue::Text(text) => match value_of(&self.view(), info, text) {
+                Ok((key, _)) => key,
+                Err(_) => return Ok(None),
+            },
+        };
+        let said = cells.filter(|(key, ..)| **key == lost_key).map(|(_, present, _)| present).last();
+        Ok(match said.or(cleared.then_some(false)) {
+            Some(true) => Some(SideContent::Values(vec![lost.clone()])),
+            Some(false) => Some(SideContent::Without(vec![lost.clone()])),
+            None => None,
+        })
+    }
+
+    fn conflicts_of(&self, uuid: EntryUuid) -> Result<Vec<Vec<u8>>, DitError> {
+        let mut keys = Vec::new();
+        if self.txn.reader().count(Table::Conflicts)? == 0 {
+            return Ok(keys);
+        }
+        let prefix = record::entry_prefix(uuid);
+        let mut cursor = self.txn.reader().cursor(Table::Conflicts)?;
+        let mut item = cursor.seek(&prefix)?;
+        while let Some((key, _)) = item.filter(|(key, _)| key.starts_with(&prefix)) {
+            keys.extend(record::of_entry_key(key));
+            item = cursor.next()?;
+        }
+        Ok(keys)
+    }
+
     /// Answers what could not be told before this record was here.
     pub(in crate::dit) fn answer_questions(&mut self, update: &Update) -> Result<(), DitError> {
         if self.txn.reader().count(Table::Conflicts)? == 0 {
@@ -175,16 +254,7 @@ impl Writing<'_> {
         old: Stamp,
         new: Stamp,
     ) -> Result<(), DitError> {
-        let prefix = record::entry_prefix(uuid);
-        let mut keys = Vec::new();
-        let mut cursor = self.txn.reader().cursor(Table::Conflicts)?;
-        let mut item = cursor.seek(&prefix)?;
-        while let Some((key, _)) = item.filter(|(key, _)| key.starts_with(&prefix)) {
-            keys.extend(record::of_entry_key(key));
-            item = cursor.next()?;
-        }
-        drop(cursor);
-        for key in keys {
+        for key in self.conflicts_of(uuid)? {
             let Some(value) = self.txn.reader().get(Table::Conflicts, &key)? else { continue };
             let mut conflict = record::open(&key, value)?;
             if conflict.loser.stamp == old {

@@ -143,6 +143,43 @@ fn between(place: &Place, by: &Update, loser: &Update) -> Vec<Lost> {
     lost
 }
 
+/// Whether among what a change replaced knowingly, `replaced` and what that replaced, is the same as `older` wrote,
+/// though another one wrote it.
+pub(super) fn said_before(place: &Place, replaced: Option<Stamp>, older: Stamp, history: &mut dyn History) -> bool {
+    let mut at = replaced.filter(|replaced| replaced.csn > older.csn);
+    if at.is_none() {
+        return false;
+    }
+    let Some(older_update) = history.update(older) else { return false };
+    for _ in 0..super::CHAIN_MAX {
+        let Some(update) = at.and_then(|stamp| history.update(stamp)) else { return false };
+        if writes_the_same(place, &update, &older_update) {
+            return true;
+        }
+        at = super::replaced_at(&update, place).filter(|replaced| replaced.csn > older.csn);
+    }
+    false
+}
+
+/// Whether two changes made the same of a place.
+fn writes_the_same(place: &Place, one: &Update, other: &Update) -> bool {
+    match place {
+        Place::Rdn | Place::Parent => {
+            let register = register_of(one, place);
+            register.is_some() && register == register_of(other, place)
+        }
+        Place::Attribute(attribute) => {
+            let (one, other) = (written_to(one, *attribute), written_to(other, *attribute));
+            one.cleared && other.cleared && same_values(&one, &other)
+        }
+        Place::Value(attribute, key) => {
+            let (one, other) = (written_to(one, *attribute), written_to(other, *attribute));
+            let writes = |of: &Written<'_>| of.cleared || of.cells.iter().any(|(other, ..)| *other == key);
+            writes(&one) && writes(&other) && one.shows(key) == other.shows(key)
+        }
+    }
+}
+
 /// By which rule, and by what, a value is decided otherwise by a newer change; `None` where it is the same.
 fn override_of(theirs: &Written<'_>, key: &ValueKey, present: bool) -> Option<(Rule, Content)> {
     if theirs.shows(key) == present {
