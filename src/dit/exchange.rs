@@ -326,18 +326,24 @@ impl Writing<'_> {
         span: &PortableSpan,
         theirs: &UpdateVector,
     ) -> Result<Vec<Gone>, DitError> {
-        let mut gone = Vec::new();
+        let mut missing: Vec<(Gone, Stamp)> = Vec::new();
         if state.dead.is_some() || other.dead.is_some() {
-            return Ok(gone);
+            return Ok(Vec::new());
         }
         for (attribute, held) in &state.attributes {
             let there = other.attribute(*attribute);
+            // A newer base there replaces ours by joining.
+            let is_counted_there = there.is_some_and(|there| there.counter.is_some());
+            let base = held.counter.as_ref().filter(|_| !is_counted_there).map(|counter| counter.base.stamp);
             let mut look = |key: &ValueKey, cell: &Cell| {
-                let is_gone = cell.present
-                    && theirs.covers(cell.stamp.dot())
+                let is_missing = cell.present
                     && span.speaks_for(other, *attribute, key)
                     && !there.is_some_and(|there| there.cells.contains_key(key));
-                gone.extend(is_gone.then(|| Gone::Value(*attribute, key.clone())));
+                if is_missing {
+                    missing.push((Gone::Value(*attribute, key.clone()), cell.stamp));
+                    // What was counted goes with the value that it was counted on.
+                    missing.extend((base == Some(cell.stamp)).then_some((Gone::Count(*attribute), cell.stamp)));
+                }
             };
             if held.spilled.is_some() {
                 spill::for_each(self.txn.reader(), &self.catalog, id, *attribute, &mut |key, cell| {
@@ -347,15 +353,17 @@ impl Writing<'_> {
             } else {
                 held.cells.iter().for_each(|(key, cell)| look(key, cell));
             }
-            if let Some(counter) = &held.counter
+            if let Some(base) = base
                 && span.is_first()
-                && there.is_none_or(|there| there.counter.is_none())
-                && theirs.covers(counter.base.stamp.dot())
-                && (counter.base.stamp != Stamp::NONE
-                    || counter.parts.values().all(|part| theirs.covers(part.stamp.dot())))
+                && span.speaks_for_all(*attribute)
+                && !there.is_some_and(|there| there.cells.values().any(|cell| cell.present && cell.stamp == base))
             {
-                gone.push(Gone::Count(*attribute));
+                missing.push((Gone::Count(*attribute), base));
             }
+        }
+        let mut gone = Vec::new();
+        for (gone_there, stamp) in missing {
+            gone.extend(self.is_held_there(stamp, theirs)?.then_some(gone_there));
         }
         Ok(gone)
     }
@@ -373,7 +381,7 @@ impl Writing<'_> {
     ) -> Result<bool, DitError> {
         let Some(id) = self.id_of(uuid, birth)? else { return Ok(false) };
         let Some(state) = self.state(id)? else { return Ok(false) };
-        let deleted_there = theirs.covers(birth.dot()) && !self.dit.lacks(Mutant::BirthsTellNothing);
+        let deleted_there = !self.dit.lacks(Mutant::BirthsTellNothing) && self.is_held_there(birth, theirs)?;
         if !deleted_there || state.dead.is_some() {
             return Ok(false);
         }
@@ -392,7 +400,8 @@ impl Writing<'_> {
     }
 
     /// Takes over what another node held when an exchange of all entries began, now that it is complete. Records that
-    /// lie between have no place in the log, which then begins behind them. An origin of this node that the other knew
+    /// lie between have no place in the log, which then begins behind them. Of two histories of one origin the longer
+    /// counts, of equally long ones that with the larger chain. An origin of this node that the other knew
     /// further than this node does is given up for a new one first.
     ///
     /// # Errors
@@ -407,6 +416,13 @@ impl Writing<'_> {
                 }
                 let position = crate::state::OriginPosition { closed, ..*position };
                 self.set_held(origin, Held { position, floor: position.sequence + 1, settled: held.settled });
+            } else if position.sequence == held.position.sequence
+                && position.chain > held.position.chain
+                && origin != self.origin()
+            {
+                // Two histories of one length: both contents are joined, and all go on behind the same one.
+                let position = crate::state::OriginPosition { closed, ..*position };
+                self.set_held(origin, Held { position, floor: position.sequence + 1, ..held });
             } else if closed != held.position.closed {
                 let position = crate::state::OriginPosition { closed, ..held.position };
                 self.set_held(origin, Held { position, ..held });

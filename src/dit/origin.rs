@@ -8,7 +8,9 @@ use super::DitError;
 use super::log::{Held, chain_at, log_place, open_record};
 use super::shape::Move;
 use super::spill::Touched;
+use super::undelete::there;
 use super::values::value_of;
+use super::view::View;
 use super::writing::{Writing, state_error};
 use crate::state::encoding::update::decode_update;
 use crate::state::view::ViewContent;
@@ -16,6 +18,14 @@ use crate::state::{AttributeId, Csn, Delta, Dot, HybridClock, LogRecord, OriginI
 use crate::storage::{EntryId, MetaName, Table, log_key};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// A birth that was written again.
+#[derive(Clone, Copy)]
+struct Reborn {
+    birth: Stamp,
+    /// With all that the entry had, so that what changed it since is not written again.
+    is_copy: bool,
+}
 
 /// Random 48 bits, never zero.
 pub(super) fn mint() -> Result<OriginId, DitError> {
@@ -34,6 +44,18 @@ fn known_to(update: &Update) -> Vec<(OriginId, u64)> {
         known.sort_unstable();
     }
     known
+}
+
+impl View<'_> {
+    /// The origins under which this data folder wrote before it began its present one, oldest first; whichever node's they
+    /// are said to be.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`].
+    pub fn origins_before(&self) -> Result<Vec<OriginId>, DitError> {
+        let bytes = self.reader().meta(MetaName::OriginsBefore)?.unwrap_or_default();
+        Ok(bytes.as_chunks::<8>().0.iter().map(|origin| OriginId(u64::from_be_bytes(*origin))).collect())
+    }
 }
 
 impl Writing<'_> {
@@ -56,6 +78,9 @@ impl Writing<'_> {
         self.catalog_changed = true;
         Arc::make_mut(&mut self.catalog).intern_origin(&mut self.txn, new)?;
         self.txn.put_meta(MetaName::Origin, &new.0.to_be_bytes())?;
+        let before = self.txn.reader().meta(MetaName::OriginsBefore)?.unwrap_or_default();
+        let before = [before, &old.0.to_be_bytes()].concat();
+        self.txn.put_meta(MetaName::OriginsBefore, &before)?;
         Ok(new)
     }
 
@@ -65,8 +90,9 @@ impl Writing<'_> {
     /// older may come upon that. Returns how many changes there were. Call [`Writing::rotate_origin`] first, and
     /// [`Writing::follow_clock`] with the clocks of others.
     ///
-    /// A number that was incremented is written as the value that it has here now. Changes whose records are not kept
-    /// any more stay as they are, for an exchange of entries to spread.
+    /// An entry that the tail made is made again as it is now, with what anybody changed in it since. A number that was
+    /// incremented is written as the value that it has here now. Changes whose records are not kept any more stay as they
+    /// are, for an exchange of entries to spread.
     ///
     /// # Errors
     /// [`DitError::Storage`], [`DitError::State`]: the transaction is then to be dropped.
@@ -77,7 +103,7 @@ impl Writing<'_> {
         }
         let chain = chain_at(self.txn.reader(), origin, &held, after)?.unwrap_or_default();
         let tail = self.tail(origin, after)?;
-        let mut births: BTreeMap<Dot, Stamp> = BTreeMap::new();
+        let mut births: BTreeMap<Dot, Reborn> = BTreeMap::new();
         for record in &tail {
             let update = decode_update(&record.bytes, |key| self.catalog.find_key(key))
                 .map_err(|error| state_error(EntryId::NONE, &error))?;
@@ -103,9 +129,11 @@ impl Writing<'_> {
         Ok(tail)
     }
 
-    /// Writes one change again. `births` leads from the births that were written again to their new stamps.
-    fn reissue(&mut self, update: Update, births: &mut BTreeMap<Dot, Stamp>) -> Result<(), DitError> {
+    /// Writes one change again. `births` leads from the births that were written again to what became of them.
+    fn reissue(&mut self, update: Update, births: &mut BTreeMap<Dot, Reborn>) -> Result<(), DitError> {
+        let mut copied = None;
         if update.is_birth() {
+            copied = self.copied(&update)?;
             // An incarnation is its birth: the old one ends, another begins.
             let end = self.above(&update)?;
             let dead = Update::new(end, update.uuid, update.birth, update.requester.clone(), vec![Delta::Dead]);
@@ -113,10 +141,19 @@ impl Writing<'_> {
         }
         let stamp = self.above(&update)?;
         if update.is_birth() {
-            births.insert(update.birth.dot(), stamp);
+            births.insert(update.birth.dot(), Reborn { birth: stamp, is_copy: copied.is_some() });
         }
         self.take_back(&update, stamp)?;
-        let birth = births.get(&update.birth.dot()).copied().unwrap_or(update.birth);
+        let reborn = births.get(&update.birth.dot()).copied();
+        if let Some(deltas) = copied {
+            let (old, uuid) = (update.stamp, update.uuid);
+            self.write_again(&Update::new(stamp, uuid, stamp, update.requester, deltas))?;
+            return self.restamp_conflicts(uuid, old, stamp);
+        }
+        if let Some(reborn) = reborn.filter(|reborn| reborn.is_copy) {
+            return self.restamp_conflicts(update.uuid, update.stamp, reborn.birth);
+        }
+        let birth = reborn.map_or(update.birth, |reborn| reborn.birth);
         let mut deltas = Vec::with_capacity(update.deltas.len());
         for delta in &update.deltas {
             match delta {
@@ -130,6 +167,18 @@ impl Writing<'_> {
         let again = Update { stamp, birth, deltas, replaced: Vec::new(), known, ..update };
         self.write_again(&again)?;
         self.restamp_conflicts(uuid, old, stamp)
+    }
+
+    /// What makes again the entry that `update` made, as it is now; none when it lives no more.
+    fn copied(&self, update: &Update) -> Result<Option<Vec<Delta>>, DitError> {
+        let Some(id) = self.id_of(update.uuid, update.birth)? else { return Ok(None) };
+        let Some(state) = self.state(id)?.filter(|state| state.is_live()) else { return Ok(None) };
+        let mut deltas = self.copy_deltas(id, &state, state.rdn.1.clone(), state.parent.1)?;
+        let author = self.catalog.well_known().modifiers_name;
+        let cells = state.attribute(author).into_iter().flat_map(|held| held.cells.iter());
+        let authors = cells.filter(|(_, cell)| cell.present);
+        deltas.extend(authors.map(|(key, cell)| there(author, key.clone(), 0, cell.value.clone())));
+        Ok(Some(deltas))
     }
 
     /// A stamp of this node's origin above that of `update`, of all that it touches now, and of all that may be forgotten.

@@ -10,15 +10,15 @@
 //! - Entry, log, vector and clock change in one transaction.
 
 use super::DitError;
-use super::log::{chain_at, log_value};
+use super::log::{chain_at, log_value, open_record};
 use super::mutant::Mutant;
 use super::spill::Touched;
 use super::writing::Writing;
 use crate::model::EntryUuid;
 use crate::state::encoding::update::decode_update;
 use crate::state::hybrid_clock::Observation;
-use crate::state::{AttributeId, Delta, LogRecord, Stamp, StateError, Update};
-use crate::storage::{EntryId, PutMode, Table, uuid2id_key};
+use crate::state::{AttributeId, Delta, LogRecord, Stamp, StateError, Update, UpdateVector};
+use crate::storage::{EntryId, PutMode, Table, log_key, uuid2id_key};
 use std::sync::Arc;
 
 /// What became of a received record.
@@ -173,7 +173,32 @@ impl Writing<'_> {
 
     /// Whether an entry of this birth that is unknown here was deleted and forgotten.
     pub(super) fn shows_deleted(&self, birth: Stamp) -> Result<bool, DitError> {
-        Ok(self.covers(birth)? && !self.dit.lacks(Mutant::BirthsTellNothing))
+        Ok(!self.dit.lacks(Mutant::BirthsTellNothing) && self.holds(birth)?)
+    }
+
+    /// Whether this very change is held here, not another under its number, as copies of a data folder write them.
+    /// That is seen as long as the record is kept, and a copy's changes are written again only from kept records.
+    pub(super) fn holds(&self, stamp: Stamp) -> Result<bool, DitError> {
+        if !self.covers(stamp)? {
+            return Ok(false);
+        }
+        let key = log_key(stamp.csn.origin(), stamp.sequence);
+        let Some(value) = self.txn.reader().get(Table::Log, &key)? else { return Ok(true) };
+        let record = open_record(&key, value)?;
+        let update = decode_update(&record.bytes, |key| self.catalog.find_key(key));
+        Ok(update.map_or(true, |update| update.stamp == stamp))
+    }
+
+    /// Whether another node that holds `theirs` holds this change of this node's: it does not if its history of the
+    /// origin is another one.
+    pub(super) fn is_held_there(&self, stamp: Stamp, theirs: &UpdateVector) -> Result<bool, DitError> {
+        if !theirs.covers(stamp.dot()) {
+            return Ok(false);
+        }
+        let origin = stamp.csn.origin();
+        let (held, there) = (self.held(origin)?, theirs.position(origin));
+        let chain = chain_at(self.txn.reader(), origin, &held, there.sequence)?;
+        Ok(chain.is_none_or(|chain| chain == there.chain))
     }
 
     /// Whether the change behind a stamp is held here.

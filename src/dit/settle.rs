@@ -13,7 +13,8 @@
 //! - Dropped is only what is below the stable cut *and* older than the local clock. A change to come is newer than what
 //!   it touches where that is still kept, and newer than the clock where it is not.
 //! - A log record that leaves absence is dropped only after it was looked through, or noted in `unsettled`.
-//! - A deleted entry stays while entries are below it.
+//! - A deleted entry stays while entries are below it, until every member holds that none are, and while a move that is
+//!   kept names it: whoever still showed it may have put something below it.
 
 use super::DitError;
 use super::log::{all_held, log_place, open_record};
@@ -23,6 +24,7 @@ use super::writing::{Writing, read_state};
 use crate::state::encoding::update::{decode_update, leaves_absence};
 use crate::state::{AttributeId, Csn, Delta, EntryState, LogRecord, OriginId, StableCut, Stamp, Update, ValueKey};
 use crate::storage::{EntryId, PutMode, Table, bigvalue_key, bigvalue_prefix, log_key, uuid2id_key};
+use hashbrown::HashSet;
 use std::collections::BTreeMap;
 
 /// What a call of [`Writing::settle`] did.
@@ -190,23 +192,30 @@ impl Writing<'_> {
         let until_ms = self.now_ms().saturating_sub(self.dit.recycle_retention_ms());
         let clock = self.forget_below();
         let mut due: Vec<EntryId> = Vec::new();
+        let is_left_everywhere = |left: &[u8]| {
+            left.as_chunks::<16>().0.iter().map(|place| log_place(place)).all(|(origin, sequence)| {
+                cut.get(&origin).is_some_and(|to| sequence <= *to)
+            })
+        };
         let mut cursor = self.txn.reader().cursor(Table::Deleted)?;
         let mut item = cursor.first()?;
-        while let Some((key, _)) = item
+        while let Some((key, left)) = item
             && settled.looked_at < work_max
         {
             let Some((csn, id)) = deleted_place(key).filter(|(csn, _)| csn.ms() <= until_ms) else { break };
             settled.looked_at += 1;
-            if csn < clock {
+            if csn < clock && is_left_everywhere(left) {
                 due.push(id);
             }
             item = cursor.next()?;
         }
         drop(cursor);
+        let named = if due.is_empty() { HashSet::new() } else { self.view().named_by_moves()? };
         for id in due {
             let Some(state) = self.state(id)? else { continue };
             let is_kept_for_others = !state.dead.is_some_and(|dead| is_settled(cut, clock, dead))
-                || !self.covers(state.birth)?
+                || !self.holds(state.birth)?
+                || named.contains(&state.uuid)
                 || self.view().own_subordinate_count(id)? > 0;
             if !is_kept_for_others {
                 self.purge(id, &state)?;
@@ -247,13 +256,27 @@ impl Writing<'_> {
         before: Option<Stamp>,
         after: Option<Stamp>,
     ) -> Result<(), DitError> {
+        let mut left = Vec::new();
         if let Some(before) = before {
-            self.txn.delete(Table::Deleted, &deleted_key(before.csn, id), None)?;
+            let key = deleted_key(before.csn, id);
+            left = self.txn.reader().get(Table::Deleted, &key)?.map(<[u8]>::to_vec).unwrap_or_default();
+            self.txn.delete(Table::Deleted, &key, None)?;
         }
         if let Some(after) = after {
-            self.txn.put(Table::Deleted, &deleted_key(after.csn, id), &[], PutMode::Upsert)?;
+            self.txn.put(Table::Deleted, &deleted_key(after.csn, id), &left, PutMode::Upsert)?;
         }
         Ok(())
+    }
+
+    /// Notes what is held here as the last entry below a deleted one goes: who holds less may still show it, and put
+    /// something below it.
+    pub(super) fn note_left(&mut self, id: EntryId) -> Result<(), DitError> {
+        let Some(dead) = self.state(id)?.and_then(|state| state.dead) else { return Ok(()) };
+        let mut left = Vec::new();
+        for (origin, held) in self.all_held()? {
+            left.extend_from_slice(&log_key(origin, held.position.sequence));
+        }
+        Ok(self.txn.put(Table::Deleted, &deleted_key(dead.csn, id), &left, PutMode::Upsert)?)
     }
 
     /// Notes the absence in a state that came without log records.

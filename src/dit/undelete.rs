@@ -87,7 +87,19 @@ impl Writing<'_> {
         parent: EntryUuid,
         author: Delta,
     ) -> Result<Vec<Delta>, DitError> {
-        let state = &deleted.state;
+        let mut deltas = self.copy_deltas(deleted.id, &deleted.state, rdn, parent)?;
+        deltas.push(author);
+        Ok(deltas)
+    }
+
+    /// The deltas that make another incarnation with the cells of this one, all but who changed it when.
+    pub(super) fn copy_deltas(
+        &self,
+        id: EntryId,
+        state: &EntryState,
+        rdn: RdnState,
+        parent: EntryUuid,
+    ) -> Result<Vec<Delta>, DitError> {
         let mut deltas = vec![Delta::Birth { rdn, parent }];
         let view = self.view();
         let catalog = view.catalog();
@@ -102,7 +114,7 @@ impl Writing<'_> {
         for attribute in attributes.into_iter().filter(stays) {
             let Some(info) = catalog.attribute(attribute) else { continue };
             if state.attribute(attribute).is_some_and(|held| held.spilled.is_some()) {
-                let cells = self.spilled_cells(deleted.id, attribute)?.into_iter().filter(|(_, cell)| cell.present);
+                let cells = self.spilled_cells(id, attribute)?.into_iter().filter(|(_, cell)| cell.present);
                 for (order, (key, cell)) in cells.enumerate() {
                     deltas.push(there(attribute, key, order, cell.value));
                 }
@@ -121,11 +133,10 @@ impl Writing<'_> {
                 deltas.push(there(attribute, key, order, content));
             }
         }
-        deltas.push(author);
         Ok(deltas)
     }
 }
 
-fn there(attribute: AttributeId, key: ValueKey, order: usize, value: CellValue) -> Delta {
+pub(super) fn there(attribute: AttributeId, key: ValueKey, order: usize, value: CellValue) -> Delta {
     Delta::Cell { attribute, key, order: order as u32, present: true, value }
 }

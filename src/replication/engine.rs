@@ -490,12 +490,10 @@ fn local(dit: &Dit, members: &[Member], joined: bool) -> Result<Local, ServiceEr
     let view = snapshot.view();
     let node = membership::node_id(view)?;
     let holding = store::holding(dit)?;
-    let own = members.iter().find(|member| member.node == node);
-    let origins_before = own.map(|own| own.origins.clone()).unwrap_or_default();
     Ok(Local {
         cluster: membership::cluster_id(view)?,
         node,
-        origins_before: origins_before.into_iter().filter(|origin| *origin != holding.origin).collect(),
+        origins_before: view.origins_before()?,
         boot,
         format_level: FORMAT_VERSION,
         joined,

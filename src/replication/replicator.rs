@@ -50,6 +50,8 @@ pub struct Replicator {
     now: Now,
     holding: Holding,
     members: BTreeMap<NodeId, Member>,
+    /// As what members have spoken in this run: their entries may not say so yet.
+    spoken: BTreeSet<(NodeId, OriginId)>,
     /// Agreed ends of origins of members that were suspended or retired.
     finals: BTreeMap<OriginId, u64>,
     peers: BTreeMap<SessionId, Peer>,
@@ -90,9 +92,10 @@ impl Replicator {
             format_level: local.format_level,
             options,
             now: Now::default(),
-            incarnation: Incarnation::new(local.joined, &local.origins_before),
+            incarnation: Incarnation::new(local.joined, &local.origins_before, &local.holding),
             holding: local.holding,
             members: BTreeMap::new(),
+            spoken: BTreeSet::new(),
             finals: BTreeMap::new(),
             peers: BTreeMap::new(),
             requests: BTreeMap::new(),
@@ -322,8 +325,10 @@ impl Replicator {
     fn acknowledged(&mut self, session: SessionId, ack: &Ack, out: &mut Vec<Output>) {
         let Some(peer) = self.peers.get_mut(&session) else { return };
         peer.vector.join(&ack.risen);
-        // A digest belongs to one vector: if an acknowledgement was missed, the next beacon tells.
-        peer.digest = ack.digest.filter(|_| vector_check(&peer.vector) == ack.check);
+        // A digest belongs to one vector, and so does a row: if an acknowledgement was missed, the next beacon tells.
+        let is_whole = vector_check(&peer.vector) == ack.check;
+        peer.digest = ack.digest.filter(|_| is_whole);
+        peer.is_whole = is_whole;
         self.peer_holds(session, out);
     }
 
@@ -338,6 +343,7 @@ impl Replicator {
             }
         }
         peer.vector = beacon.vector;
+        peer.is_whole = true;
         peer.digest = beacon.digest;
         let node = peer.node;
         // What it had to say of an old copy came before.
@@ -349,6 +355,7 @@ impl Replicator {
         }
         self.rows_received(node, &beacon.rows, &beacon.silent);
         self.peer_holds(session, out);
+        self.check_other_origins(session, out);
     }
 
     /// What a peer says to hold has changed.
@@ -362,7 +369,8 @@ impl Replicator {
         }) {
             peer.held_before = None;
         }
-        if peer.challenged_ms.is_none() && peer.held_before.is_none() {
+        // A row that mixes two moments may say that changes were held before ones that were made without them.
+        if peer.is_whole && peer.challenged_ms.is_none() && peer.held_before.is_none() {
             let (node, vector) = (peer.node, peer.vector.clone());
             if let Some(greeting) = peer.greeting {
                 self.stability.row_of(node, greeting.origin, &vector, self.now.monotonic_ms);
@@ -447,3 +455,6 @@ impl Replicator {
         ours.chain(theirs).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

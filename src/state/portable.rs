@@ -72,6 +72,11 @@ impl PortableSpan {
             && self.upto.as_ref().is_none_or(|(to, upto)| *to != attribute || key <= upto)
     }
 
+    /// Whether this part, the first, has all values of an attribute.
+    pub fn speaks_for_all(&self, attribute: AttributeId) -> bool {
+        !self.later.contains(&attribute) && self.upto.as_ref().is_none_or(|(to, _)| *to != attribute)
+    }
+
     /// Whether the part has all that is not values.
     pub fn is_first(&self) -> bool {
         self.after.is_none()

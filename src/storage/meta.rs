@@ -18,6 +18,8 @@ pub enum MetaName {
     Node,
     /// This incarnation's origin, u64.
     Origin,
+    /// The origins under which this data directory wrote before, u64 each.
+    OriginsBefore,
     /// Last sequence number that this origin used, u64.
     Sequence,
     /// Last time stamp of the hybrid clock (a CSN), 16 bytes.
@@ -48,6 +50,7 @@ impl MetaName {
             Self::Cluster => b"cluster",
             Self::Node => b"node",
             Self::Origin => b"origin",
+            Self::OriginsBefore => b"origins-before",
             Self::Sequence => b"sequence",
             Self::Clock => b"clock",
             Self::LastEntryId => b"last-entry-id",

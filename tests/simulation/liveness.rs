@@ -38,6 +38,7 @@ pub(crate) fn prove(cluster: &mut Cluster) {
 fn converge(cluster: &mut Cluster) {
     for _ in 0..TICKS_MAX {
         cluster.step();
+        cluster.invite_anew();
         if cluster.broken.is_some() || agree(cluster).is_ok() {
             return;
         }

@@ -16,6 +16,7 @@ use entente::state::portable::decode_portable;
 use entente::state::{AttributeId, EntryState, OriginId};
 use entente::storage::MetaName;
 
+use crate::cluster::Storm;
 use crate::random::Random;
 use crate::workload::{SUFFIX, add, attribute, cell};
 
@@ -40,6 +41,8 @@ pub(crate) fn dit_options(folder: &Path, seed: u64) -> Options {
 pub(crate) struct Rules {
     /// Not every member must hold what is forgotten.
     pub(crate) forget_what_is_held_here: bool,
+    /// In this weather; none: in any.
+    pub(crate) storm: Option<Storm>,
     /// One that the tree has.
     #[cfg(debug_assertions)]
     pub(crate) mutant: Option<entente::dit::Mutant>,
@@ -90,14 +93,22 @@ pub(crate) struct Node {
     pub(crate) disk: Holding,
     /// Survives restarts, as if written with the vector.
     pub(crate) joined: bool,
-    pub(crate) origins_before: Vec<OriginId>,
-    pub(crate) backup: Option<PathBuf>,
+    /// A copy of the data directory as it was once, with what else stood in it.
+    pub(crate) backup: Option<Backup>,
     /// Will not come back.
     pub(crate) gone: bool,
     pub(crate) boots: u64,
     pub(crate) rules: Rules,
     /// Open sessions, and with whom.
     pub(crate) sessions: BTreeMap<SessionId, NodeId>,
+}
+
+/// An old copy of a data directory.
+#[derive(Clone)]
+pub(crate) struct Backup {
+    pub(crate) folder: PathBuf,
+    pub(crate) node: NodeId,
+    pub(crate) joined: bool,
 }
 
 /// What a running node has in memory.
@@ -116,7 +127,6 @@ impl Node {
             clock: Clock::simulated(EPOCH_MS),
             disk: Holding::default(),
             joined: false,
-            origins_before: Vec::new(),
             backup: None,
             gone: false,
             boots: 0,
@@ -140,16 +150,24 @@ impl Node {
             Dit::open(options(&self.folder, seed, self.rules), schema(), self.clock.clone()).expect("the tree opens");
         self.disk = store::holding(&dit).expect("the tree is read");
         let members = members(&dit).expect("members are read");
-        let replicator = self.replicator(seed, members.clone(), replication);
+        let origins_before =
+            dit.read().and_then(|snapshot| snapshot.view().origins_before()).expect("the tree is read");
+        let replicator = self.replicator(seed, members.clone(), origins_before, replication);
         self.running = Some(Running { dit, replicator, members });
         self.sessions.clear();
     }
 
-    pub(crate) fn replicator(&self, boot: u64, members: Vec<Member>, options: &replication::Options) -> Replicator {
+    fn replicator(
+        &self,
+        boot: u64,
+        members: Vec<Member>,
+        origins_before: Vec<OriginId>,
+        options: &replication::Options,
+    ) -> Replicator {
         let local = Local {
             cluster: CLUSTER,
             node: self.node,
-            origins_before: self.origins_before.clone(),
+            origins_before,
             boot,
             format_level: 1,
             joined: self.joined,

@@ -129,3 +129,65 @@ fn what_is_written_again_is_above_all_that_is_known_and_not_as_of_the_wall_clock
     one.set(1, "o", "y", true);
     one.reopen().assert_sound();
 }
+
+/// One and a copy of it wrote under the same numbers: what one has there is another entry, not one that was deleted.
+#[test]
+fn entry_that_a_copy_made_is_not_taken_for_a_deleted_one() {
+    let schema = Arc::new(Schema::builtin());
+    let (one, three) = (Replica::new(1, &schema), Replica::new(3, &schema));
+    one.suffix();
+    three.take_all(&one);
+    let copy = one.copied();
+    let same = one.sequence(OriginId(1));
+    one.person(4, "Bob");
+    copy.clock.advance(std::time::Duration::from_millis(3));
+    copy.person(5, "Cid");
+    three.take_all(&copy);
+    let new = copy.write(|writing| writing.rotate_origin().unwrap());
+    copy.set(5, "mail", "cid@x", true);
+    for record in copy.records(new, 0) {
+        assert!(matches!(one.receive(&record), Receipt::Applied { .. }));
+    }
+    let theirs = three.dit.read().unwrap().view().update_vector().unwrap();
+    let bob = one.write(|writing| writing.state(EntryId(2)).unwrap().unwrap().birth);
+    let ended = one.write(|writing| writing.drop_if_deleted_at(EntryUuid([4; 16]), bob, &theirs).unwrap());
+    assert!(!ended, "three never held Bob, whatever its numbers say");
+    one.write(|writing| {
+        writing.rotate_origin().unwrap();
+        writing.reissue_tail(OriginId(1), same).unwrap();
+    });
+    for _ in 0..2 {
+        for (to, from) in [(&three, &one), (&three, &copy), (&one, &three)] {
+            to.take_all(from);
+        }
+    }
+    for node in [&one, &three] {
+        assert_eq!(node.values(5, "mail"), ["cid@x"]);
+        assert_eq!(node.values(4, "cn"), ["Bob"]);
+    }
+    assert_eq!(digest(&one), digest(&three));
+    assert_eq!(one.dit.read().unwrap().view().origins_before().unwrap(), [OriginId(1)]);
+}
+
+#[test]
+fn entry_of_a_forked_tail_is_written_again_with_what_changed_it_since() {
+    let schema = Arc::new(Schema::builtin());
+    let (one, two) = (Replica::new(1, &schema), Replica::new(2, &schema));
+    one.suffix();
+    two.take_all(&one);
+    let same = one.sequence(OriginId(1));
+    one.person(4, "Bob");
+    one.person(5, "Cid");
+    one.change(5, |_| vec![Delta::Dead]);
+    one.write(|writing| writing.rotate_origin().unwrap());
+    one.set(4, "mail", "bob@x", true);
+    one.set(4, "description", "since", true);
+    assert_eq!(one.write(|writing| writing.reissue_tail(OriginId(1), same).unwrap()), 3);
+    two.take_all(&one);
+    for node in [&one, &two] {
+        assert_eq!(node.values(4, "mail"), ["bob@x"]);
+        assert_eq!(node.values(4, "description"), ["since"]);
+        assert!(node.values(5, "cn").is_empty());
+    }
+    assert_eq!(digest(&one), digest(&two));
+}

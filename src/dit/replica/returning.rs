@@ -198,3 +198,48 @@ fn trees_of_which_one_was_away_show_the_same() {
         assert_all_equal([&nodes[0], &nodes[1], &nodes[2]]);
     }
 }
+
+/// Others hold the number and not what was added to it here: that is unsent, and not removed there.
+#[test]
+fn increment_that_others_lack_is_kept_as_long_as_they_have_the_number() {
+    for bytes_max in [100, 1 << 20] {
+        let [one, two, away] = three_nodes();
+        away.set(3, "employeeNumber", "1", true);
+        one.change(3, |writing| {
+            vec![Delta::Clear(attribute(writing, "uidNumber")), cell(writing, "uidNumber", "40", true)]
+        });
+        one.change(4, |writing| {
+            vec![Delta::Clear(attribute(writing, "uidNumber")), cell(writing, "uidNumber", "50", true)]
+        });
+        one.catch_up(&away);
+        two.catch_up(&one);
+        away.catch_up(&one);
+        let end = away.sequence(OriginId(3));
+        for uuid in [3, 4] {
+            away.change(uuid, |writing| {
+                let number = attribute(writing, "uidNumber");
+                let state = writing.state(writing.view().by_uuid(EntryUuid([uuid; 16])).unwrap().unwrap()).unwrap();
+                vec![state.unwrap().count_delta(number, OriginId(3), 2).unwrap()]
+            });
+        }
+        one.change(4, |writing| vec![Delta::Clear(attribute(writing, "uidNumber"))]);
+        settle([&one, &two]);
+        let state = |uuid| {
+            away.write(|writing| {
+                let number = attribute(writing, "uidNumber");
+                let id = writing.view().by_uuid(EntryUuid([uuid; 16])).unwrap().unwrap();
+                let state = writing.state(id).unwrap().unwrap();
+                state.attribute(number).and_then(|held| held.counter.clone()).map(|counter| counter.value())
+            })
+        };
+        let theirs = vector(&one);
+        let parts = one.dit.read().unwrap().view().portable_entries(None, bytes_max).unwrap().0;
+        away.write(|writing| parts.iter().for_each(|part| _ = writing.take_entry(part, &theirs).unwrap()));
+        if bytes_max > 100 {
+            assert_eq!((state(3), state(4)), (Some(42), None), "what was counted on a number that is gone went with it");
+        }
+        away.return_to(&one, end, bytes_max);
+        assert_all_equal([&one, &two, &away]);
+        assert_eq!(away.values(3, "uidNumber"), ["42"]);
+    }
+}

@@ -200,3 +200,57 @@ fn log_over_its_limit_loses_the_oldest_records_of_the_longest() {
     assert_eq!(one.absences(ANN), 0);
     one.assert_sound();
 }
+
+/// What stands below what is not here yet is judged when that comes, however long all hold the move.
+#[test]
+fn move_that_waits_for_a_birth_is_not_forgotten_before_that_came() {
+    let schema = Arc::new(Schema::builtin());
+    let (one, two, three) = (node(), Replica::new(2, &schema), Replica::new(3, &schema));
+    two.follow(&one);
+    two.add(4, "ou=new,dc=example,dc=com", &[("objectClass", &["organizationalUnit"]), ("ou", &["new"])]);
+    one.follow(&two);
+    one.change(3, |_| vec![Delta::Parent(EntryUuid([4; 16]))]);
+    three.follow(&one);
+    three.clock.advance(Duration::from_secs(1));
+    three.set(1, "o", "tick", true);
+    three.settle_all();
+    three.follow(&two);
+    let name = |node: &Replica| node.dit.read().unwrap().view().dn_text(node.id(3)).unwrap();
+    assert_eq!(name(&three).as_deref(), Some("cn=Ann,ou=new,dc=example,dc=com"));
+    assert_eq!(name(&three), name(&one));
+    three.set(1, "o", "tock", true);
+    three.settle_all();
+    assert_eq!(three.count(Table::Moves), 0);
+    three.assert_sound();
+}
+
+/// Who does not know yet that the last entry below a deleted one is gone shows that one still, and may add below it.
+#[test]
+fn deleted_entry_stays_until_all_hold_that_nothing_is_below_it() {
+    let (one, two) = (node(), Replica::new(2, &Arc::new(Schema::builtin())));
+    let unit: [(&str, &[&str]); 2] = [("objectClass", &["organizationalUnit"]), ("ou", &["gone"])];
+    one.add(4, "ou=gone,dc=example,dc=com", &unit);
+    two.follow(&one);
+    let person: [(&str, &[&str]); 3] = [("objectClass", &["inetOrgPerson"]), ("cn", &["Bob"]), ("sn", &["b"])];
+    two.add(5, "cn=Bob,ou=gone,dc=example,dc=com", &person);
+    one.change(4, |_| vec![Delta::Dead]);
+    one.follow(&two);
+    two.follow(&one);
+    one.clock.advance(31 * DAY);
+    two.clock.advance(31 * DAY);
+    let both_hold = [(OriginId(1), one.sequence(OriginId(1))), (OriginId(2), two.sequence(OriginId(2)))].into();
+    one.change(5, |_| vec![Delta::Dead]);
+    assert_eq!(one.settle(&both_hold).purged, 0, "two shows it still");
+    let person: [(&str, &[&str]); 3] = [("objectClass", &["inetOrgPerson"]), ("cn", &["Cid"]), ("sn", &["c"])];
+    two.add(6, "cn=Cid,ou=gone,dc=example,dc=com", &person);
+    one.follow(&two);
+    two.follow(&one);
+    let name = |node: &Replica| node.dit.read().unwrap().view().dn_text(node.id(6)).unwrap();
+    assert_eq!(name(&one).as_deref(), Some("cn=Cid,ou=gone,dc=example,dc=com"));
+    assert_eq!(name(&two), name(&one));
+    one.change(6, |_| vec![Delta::Dead]);
+    one.set(1, "o", "tick", true);
+    assert_eq!(one.settle_all().purged, 1, "its time has passed, that of those below it has not");
+    one.assert_sound();
+    two.assert_sound();
+}

@@ -313,13 +313,14 @@ impl Writing<'_> {
     }
 
     /// Forgets the oldest moves, at most `work_max`, as far as `is_settled` says so: only those that every member holds
-    /// *and* that are older than the local clock. Returns how many.
+    /// *and* that are older than the local clock. One that waits for a birth is still to be judged, and nothing newer is
+    /// forgotten before it. Returns how many.
     ///
     /// # Errors
     /// [`DitError::Storage`].
     pub fn prune_moves(
         &mut self,
-        mut is_settled: impl FnMut(Stamp) -> bool,
+        is_settled: impl Fn(Stamp) -> bool,
         work_max: usize,
     ) -> Result<usize, DitError> {
         let reader = self.txn.reader();
@@ -330,7 +331,8 @@ impl Writing<'_> {
         let mut cursor = reader.cursor(Table::Moves)?;
         let mut item = cursor.seek(&[BY_STAMP])?;
         while let (true, Some((key, record))) = (settled.len() < work_max, item) {
-            let Some(kept) = kept(key, record)?.filter(|kept| is_settled(kept.of.stamp)) else { break };
+            let is_done = |kept: &Kept| kept.outcome != Outcome::Waits && is_settled(kept.of.stamp);
+            let Some(kept) = kept(key, record)?.filter(is_done) else { break };
             settled.push(kept.of);
             item = cursor.next()?;
         }
@@ -361,16 +363,16 @@ impl Writing<'_> {
         let ours = self.view().edges_of(uuid)?;
         let mut new: Vec<Move> = Vec::new();
         for of in theirs.moves.iter().filter(|of| !ours.moves.contains(of)) {
-            if !self.covers(of.stamp)? {
+            if !self.holds(of.stamp)? {
                 new.push(*of);
             }
         }
-        let is_settled = |of: &&Move| {
-            birth_is_there
-                && !theirs.moves.contains(of)
-                && settled_at.is_some_and(|settled_at| settled_at.covers(of.stamp.dot()))
-        };
-        let settled: Vec<Move> = ours.moves.iter().filter(is_settled).copied().collect();
+        let mut settled: Vec<Move> = Vec::new();
+        if let Some(settled_at) = settled_at.filter(|_| birth_is_there) {
+            for of in ours.moves.iter().filter(|of| !theirs.moves.contains(of)) {
+                settled.extend(self.is_held_there(of.stamp, settled_at)?.then_some(*of));
+            }
+        }
         settled.iter().try_for_each(|of| self.forget_move(of))?;
         let unborn = ours.base.0 == Stamp::NONE;
         let changed = if !birth_is_there {
@@ -381,7 +383,7 @@ impl Writing<'_> {
             || !settled.is_empty()
             || (theirs.base.0 > ours.base.0
                 && !ours.moves.iter().any(|of| of.stamp == theirs.base.0)
-                && !self.covers(theirs.base.0)?)
+                && !self.holds(theirs.base.0)?)
         {
             // They have settled moves of which nothing is known here.
             let known = |of: &&Move| of.stamp <= theirs.base.0 && !theirs.moves.contains(of);
@@ -415,6 +417,12 @@ impl View<'_> {
             }
         }
         Ok(Edges { base, moves: kept.into_iter().map(|kept| kept.of).collect() })
+    }
+
+    /// Entries that kept moves name: whether these are made depends on where those stand. Cost: O(moves kept).
+    pub(in crate::dit) fn named_by_moves(&self) -> Result<HashSet<EntryUuid>, DitError> {
+        let kept = kept_from(self.reader(), None)?;
+        Ok(kept.iter().flat_map(|kept| [kept.of.uuid, kept.of.parent, kept.before.1]).collect())
     }
 
     /// The moves that are kept, oldest first, and what became of each. Cost: O(moves that are not settled).

@@ -84,8 +84,14 @@ enum Stage {
 impl Replicator {
     /// Begins to take what a peer holds, if nothing of the kind is under way.
     pub(super) fn begin_exchange(&mut self, session: SessionId, cause: Cause, out: &mut Vec<Output>) {
-        let Some(peer) = self.peers.get(&session).filter(|peer| peer.is_open() && peer.may_forward()) else { return };
+        let peer = self.peers.get(&session).filter(|peer| peer.is_open() && peer.may_forward());
+        let Some(peer) = peer.map(|peer| peer.node) else { return };
         if self.exchange.is_some() {
+            return;
+        }
+        if self.writes_forks_again() {
+            // Asked for anew by whoever still lacks something.
+            self.consumer.exchanged();
             return;
         }
         let is_empty = self.holding.digest.count == 0 && cause != Cause::Repair;
@@ -94,7 +100,7 @@ impl Replicator {
         self.exchange = Some(Exchange {
             id: self.exchange_last,
             session,
-            peer: peer.node,
+            peer,
             cause,
             stage,
             start: None,
@@ -329,8 +335,10 @@ impl Replicator {
             theirs_seen.insert(key(head));
             let wanted = match ours.get(&key(head)) {
                 Some(our) => our.digest != head.digest || our.newest != head.newest,
-                // Known to be deleted and forgotten here.
-                None => !our_vector.covers(head.birth.dot()),
+                // Known to be deleted and forgotten here, if the number of its birth means the same here.
+                None => {
+                    !our_vector.covers(head.birth.dot()) || self.incarnation.forked.contains(&head.birth.csn.origin())
+                }
             };
             if wanted {
                 exchange.wanted.push_back(key(head));

@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::exchange::Cause;
-use super::interface::{Alarm, Answer, CloseReason, LocalWrites, Output, ReadRequest, WriteRequest};
+use super::interface::{Alarm, Answer, CloseReason, Holding, LocalWrites, Output, ReadRequest, WriteRequest};
 use super::{Purpose, Replicator};
 use crate::replication::member::{MemberState, SessionId};
 use crate::replication::message::Message;
@@ -31,10 +31,16 @@ pub(super) struct Incarnation {
     joined: bool,
     join_at_ms: u64,
     started_ms: Option<u64>,
+    /// How far this directory's origins were held at the start: what came after that was written in this run.
+    begun: BTreeMap<OriginId, u64>,
     /// A peer has seen what is held here and did not object.
     pub(super) heard_peer: bool,
     /// Origins of this data directory, the running one not among them.
     own: BTreeSet<OriginId>,
+    /// Origins of which two histories were met.
+    pub(super) forked: BTreeSet<OriginId>,
+    /// Those of this directory among them whose tail was not written again yet.
+    unresolved: BTreeSet<OriginId>,
     /// What must be held before changes of clients are taken again.
     catch_up: Option<BTreeMap<OriginId, u64>>,
     /// The running origin's end was agreed while this node was away.
@@ -62,8 +68,15 @@ struct Search {
 }
 
 impl Incarnation {
-    pub(super) fn new(joined: bool, own: &[OriginId]) -> Self {
-        Self { joined, own: own.iter().copied().collect(), ..Self::default() }
+    pub(super) fn new(joined: bool, own: &[OriginId], holding: &Holding) -> Self {
+        let all = own.iter().copied().chain([holding.origin]);
+        let begun = all.map(|origin| (origin, holding.vector.sequence(origin))).collect();
+        Self { joined, own: own.iter().copied().collect(), begun, ..Self::default() }
+    }
+
+    /// The last number of an own origin that was given before this run.
+    fn begun(&self, origin: OriginId) -> u64 {
+        self.begun.get(&origin).copied().unwrap_or(0)
     }
 
     /// The first exchange is complete.
@@ -100,6 +113,40 @@ impl Replicator {
         }
     }
 
+    /// The origins of this directory.
+    pub(super) fn own_origins(&self) -> impl Iterator<Item = OriginId> {
+        self.incarnation.own.iter().copied().chain([self.holding.origin])
+    }
+
+    /// Before states are exchanged: own tails of which it was not found where another history parts from them. What was
+    /// written in this run is written again first, since the other side's numbers would speak for it. Returns whether
+    /// there are any.
+    pub(super) fn writes_forks_again(&mut self) -> bool {
+        let incarnation = &mut self.incarnation;
+        for origin in std::mem::take(&mut incarnation.unresolved) {
+            let begun = incarnation.begun(origin);
+            let is_queued = incarnation.reissues.iter().any(|(queued, _)| *queued == origin);
+            if !is_queued && self.holding.vector.sequence(origin) > begun {
+                incarnation.reissues.push_back((origin, begun));
+            }
+        }
+        incarnation.search = None;
+        incarnation.rotating || incarnation.reissuing || !incarnation.reissues.is_empty()
+    }
+
+    /// Whether this node's vector says just what it holds. It does not while numbers of its own origins may stand for
+    /// other changes elsewhere: what those say may still come here, so nothing may be forgotten.
+    pub(super) fn is_certain(&self) -> bool {
+        let incarnation = &self.incarnation;
+        incarnation.joined
+            && incarnation.catch_up.is_none()
+            && incarnation.rejoining.is_none()
+            && !incarnation.rotating
+            && !incarnation.reissuing
+            && incarnation.reissues.is_empty()
+            && incarnation.unresolved.is_empty()
+    }
+
     /// This node's content is older than what it once was: it holds less than `held` says.
     pub(super) fn roll_back(&mut self, held: BTreeMap<OriginId, u64>, out: &mut Vec<Output>) {
         let origin = self.holding.origin;
@@ -116,9 +163,11 @@ impl Replicator {
             *at = sequence.max(*at);
         }
         if before.is_some_and(|before| before != ours) {
-            if let Some(before) = before.filter(|before| *before < ours) {
-                // Written by the old copy, before it knew.
-                self.incarnation.reissues.push_back((origin, before));
+            // What the old copy wrote before it knew stands under numbers that were given before.
+            let begun = self.incarnation.begun(origin);
+            let after = before.map_or(begun, |before| before.min(begun));
+            if after < ours {
+                self.incarnation.reissues.push_back((origin, after));
             }
             self.rotate(out);
         }
@@ -188,6 +237,10 @@ impl Replicator {
     pub(super) fn fork_found(&mut self, origin: OriginId, session: Option<SessionId>, out: &mut Vec<Output>) {
         let peer = session.and_then(|session| self.peers.get(&session)).map(|peer| peer.node).unwrap_or_default();
         self.alarm_once(Alarm::Fork { origin, peer }, out);
+        self.incarnation.forked.insert(origin);
+        if origin == self.holding.origin || self.incarnation.own.contains(&origin) {
+            self.incarnation.unresolved.insert(origin);
+        }
         if origin == self.holding.origin {
             // It is left first; what only this node holds of it is written again when its end is known.
             self.incarnation.catch_up.get_or_insert_default();
@@ -272,9 +325,12 @@ impl Replicator {
                     ..search
                 };
                 if (next.same, next.different) == (search.same, search.different) {
-                    // Nothing in between is in both logs: what is behind the last common one is written again.
+                    // Nothing in between is in both logs: what is behind the last common one is written again, of which
+                    // nothing is known what this run wrote.
                     self.incarnation.search = None;
-                    self.incarnation.reissues.push_back((origin, next.same));
+                    let begun = self.incarnation.begun(origin).min(next.different.saturating_sub(1));
+                    let after = if next.same == 0 { begun } else { next.same };
+                    self.incarnation.reissues.push_back((origin, after));
                 } else {
                     self.search_on(next, out);
                 }
@@ -339,11 +395,22 @@ impl Replicator {
             && old != origin
         {
             self.incarnation.reissues.pop_front();
+            self.incarnation.unresolved.remove(&old);
             if self.holding.vector.sequence(old) > after {
                 self.incarnation.reissuing = true;
                 let clock = self.peers.values().map(|peer| peer.clock).max().unwrap_or(Csn::NONE);
                 self.consumer.drop_queued(old);
                 self.write(WriteRequest::ReissueTail { origin: old, after, clock }, Purpose::Reissue, out);
+            } else {
+                // The histories part before that: contents are joined.
+                let ours = self.holding.vector.position(old);
+                let other = self.open_peers().find(|peer| {
+                    let theirs = peer.vector.position(old);
+                    theirs.sequence == ours.sequence && theirs.chain != ours.chain
+                });
+                if let Some(session) = other.map(|peer| peer.session) {
+                    self.begin_exchange(session, Cause::Fork, out);
+                }
             }
         }
         if let Some(target) = &self.incarnation.catch_up
@@ -383,6 +450,12 @@ impl Replicator {
             if self.peers.get(&search.session).is_some_and(|peer| peer.is_open()) {
                 self.search_on(search, out);
             }
+        }
+        let mut suppliers = self.members.values().filter(|member| member.holds_cut() && member.node != self.node);
+        if self.incarnation.search.is_none() && suppliers.all(|member| self.open_peers().any(|peer| peer.node == member.node))
+        {
+            // Nobody has the other history any more, or a search would have begun as the session did.
+            self.incarnation.unresolved.clear();
         }
     }
 }

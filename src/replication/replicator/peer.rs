@@ -25,6 +25,8 @@ pub(super) struct Peer {
     pub(super) greeting: Option<Greeting>,
     /// What it holds, and the digest at just that.
     pub(super) vector: UpdateVector,
+    /// Whether it held just that at some moment; not if an acknowledgement was missed.
+    pub(super) is_whole: bool,
     pub(super) digest: Option<BucketSum>,
     pub(super) floors: BTreeMap<OriginId, u64>,
     pub(super) clock: Csn,
@@ -94,6 +96,7 @@ impl Peer {
             heard_ms: now_ms,
             greeting: None,
             vector: UpdateVector::new(),
+            is_whole: false,
             digest: None,
             floors: BTreeMap::new(),
             clock: Csn::NONE,

@@ -175,13 +175,21 @@ impl Replicator {
     pub(super) fn stable_cut(&self) -> StableCut {
         let mut cut: StableCut =
             self.holding.vector.iter().map(|(origin, position)| (origin, position.sequence)).collect();
-        if self.members.is_empty() {
+        if self.members.is_empty() || !self.is_certain() {
             return StableCut::new();
         }
+        let own: Vec<OriginId> = self.own_origins().collect();
         for member in self.members.values().filter(|member| member.holds_cut() && member.node != self.node) {
             let Some(counted) = self.stability.rows.get(&member.node).and_then(|row| row.counted.as_ref()) else {
                 return StableCut::new();
             };
+            // What this directory once wrote and does not hold, as an old copy, is still to come here too.
+            let latest = self.stability.latest(member.node);
+            let has = |origin: &OriginId| latest.and_then(|row| row.get(origin)).copied().unwrap_or(0);
+            let end = |origin: &OriginId| self.finals.get(origin).copied().unwrap_or(u64::MAX);
+            if own.iter().any(|origin| has(origin).min(end(origin)) > self.holding.vector.sequence(*origin)) {
+                return StableCut::new();
+            }
             for (origin, sequence) in &mut cut {
                 *sequence = (*sequence).min(counted.get(origin).copied().unwrap_or(0));
             }

@@ -60,6 +60,7 @@ impl Replicator {
         let Some(peer) = self.peers.get_mut(&session) else { return };
         peer.greeting = Some(Greeting { origin: hello.origin, boot: hello.boot, role: hello.role });
         peer.vector = hello.vector;
+        peer.is_whole = true;
         peer.floors = hello.floors.into_iter().collect();
         peer.clock = hello.clock;
         peer.held_before = fell_back;
@@ -70,6 +71,7 @@ impl Replicator {
             self.row_candidates();
         }
         let origin = hello.origin;
+        self.spoken.insert((node, origin));
         if let Some(member) = self.members.get_mut(&node)
             && !member.origins.contains(&origin)
         {
@@ -193,13 +195,12 @@ impl Replicator {
 
     pub(super) fn take_members(&mut self, members: Vec<Member>) {
         self.members = members.into_iter().map(|member| (member.node, member)).collect();
-        let greeted: Vec<(NodeId, OriginId)> =
-            self.peers.values().filter_map(|peer| Some((peer.node, peer.greeting?.origin))).collect();
-        for (node, origin) in greeted.into_iter().chain([(self.node, self.holding.origin)]) {
-            if let Some(member) = self.members.get_mut(&node)
-                && !member.origins.contains(&origin)
+        self.spoken.insert((self.node, self.holding.origin));
+        for (node, origin) in &self.spoken {
+            if let Some(member) = self.members.get_mut(node)
+                && !member.origins.contains(origin)
             {
-                member.origins.push(origin);
+                member.origins.push(*origin);
             }
         }
         self.finals = self.members.values().flat_map(|member| member.finals.clone()).collect();

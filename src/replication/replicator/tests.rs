@@ -1,0 +1,198 @@
+//! A node's part in replication fed by hand: what it concludes from what peers say, and do not say.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::state::{Csn, OriginPosition, StableCut};
+
+const OURS: OriginId = OriginId(1);
+const THEIRS: OriginId = OriginId(2);
+const SESSION: SessionId = SessionId(7);
+
+fn node(number: u8) -> NodeId {
+    NodeId([number; 16])
+}
+
+fn vector(held: &[(OriginId, u64)]) -> UpdateVector {
+    let position = |sequence| OriginPosition { sequence, chain: [sequence as u8; 16], closed: None };
+    UpdateVector::from_positions(held.iter().map(|(origin, sequence)| (*origin, position(*sequence))))
+}
+
+/// A node whose only peer has greeted it.
+struct Fed {
+    replicator: Replicator,
+    at_ms: u64,
+    out: Vec<Output>,
+}
+
+impl Fed {
+    fn new(held: &[(OriginId, u64)], greeted: &[(OriginId, u64)]) -> Self {
+        let member = |number, origin| Member { node: node(number), origins: vec![origin], ..Member::default() };
+        let local = Local {
+            cluster: [9; 16],
+            node: node(1),
+            origins_before: Vec::new(),
+            boot: 1,
+            format_level: 1,
+            joined: true,
+            holding: Holding { origin: OURS, vector: vector(held), ..Holding::default() },
+            members: vec![member(1, OURS), member(2, THEIRS)],
+        };
+        let mut fed = Self { replicator: Replicator::new(local, Options::default()), at_ms: 1_000, out: Vec::new() };
+        fed.feed(Input::Connected { session: SESSION, peer: node(2), dialled: true });
+        fed.hear(Message::Hello(Box::new(Hello {
+            versions: VERSIONS,
+            features: 0,
+            cluster: [9; 16],
+            node: node(2),
+            origin: THEIRS,
+            boot: 2,
+            format_level: 1,
+            role: Role::Supplier,
+            wall_ms: 1_000,
+            clock: Csn::NONE,
+            vector: vector(greeted),
+            floors: Vec::new(),
+        })));
+        fed
+    }
+
+    fn feed(&mut self, input: Input) {
+        self.at_ms += 1;
+        let now = Now { wall_ms: self.at_ms, monotonic_ms: self.at_ms };
+        self.replicator.handle(now, input, &mut self.out);
+    }
+
+    fn hear(&mut self, message: Message) {
+        self.feed(Input::Received { session: SESSION, message });
+    }
+
+    fn commit(&mut self, held: &[(OriginId, u64)]) {
+        self.feed(Input::Committed(Box::new(Holding { origin: OURS, vector: vector(held), ..Holding::default() })));
+    }
+
+    fn acknowledge(&mut self, risen: &[(OriginId, u64)], whole: &[(OriginId, u64)]) {
+        let check = vector_check(&vector(whole));
+        self.hear(Message::Ack(Ack { risen: vector(risen), check, digest: None }));
+    }
+
+    fn beacon(&mut self, held: &[(OriginId, u64)]) {
+        self.hear(Message::Beacon(Box::new(Beacon {
+            vector: vector(held),
+            digest: None,
+            wall_ms: self.at_ms,
+            sent_ms: self.at_ms,
+            echo: None,
+            reply: false,
+            rows: Vec::new(),
+            silent: Vec::new(),
+        })));
+    }
+
+    fn cut(&self) -> StableCut {
+        self.replicator.stable_cut()
+    }
+
+    fn alarms(&self) -> Vec<&Alarm> {
+        self.out.iter().filter_map(|output| if let Output::Alarm(alarm) = output { Some(alarm) } else { None }).collect()
+    }
+
+    /// Answers the last write with success.
+    fn write_done(&mut self, holding: Holding) {
+        let request = self.out.iter().rev().find_map(|output| match output {
+            Output::Write { request, .. } => Some(*request),
+            _ => None,
+        });
+        self.feed(Input::Committed(Box::new(holding)));
+        self.feed(Input::Answered { request: request.expect("a write"), answer: Answer::Done { more: false } });
+    }
+
+    fn reissues(&self) -> Vec<(OriginId, u64)> {
+        let reissue = |output: &Output| match output {
+            Output::Write { write: WriteRequest::ReissueTail { origin, after, .. }, .. } => Some((*origin, *after)),
+            _ => None,
+        };
+        self.out.iter().filter_map(reissue).collect()
+    }
+}
+
+/// The peer made its change 6 before it took our 5, and says both; the word on 6 is lost. What it says next would mean that
+/// it held our 5 when its last change was 5.
+#[test]
+fn acknowledgement_after_a_missed_one_does_not_raise_the_stable_cut() {
+    let mut fed = Fed::new(&[(OURS, 4), (THEIRS, 5)], &[(OURS, 4), (THEIRS, 5)]);
+    assert_eq!(fed.cut(), BTreeMap::from([(OURS, 4), (THEIRS, 5)]));
+    fed.commit(&[(OURS, 5), (THEIRS, 5)]);
+    fed.acknowledge(&[(OURS, 5)], &[(OURS, 5), (THEIRS, 6)]);
+    assert_eq!(fed.cut(), BTreeMap::from([(OURS, 4), (THEIRS, 5)]), "its 6 may be older than our 5");
+    fed.beacon(&[(OURS, 5), (THEIRS, 6)]);
+    assert_eq!(fed.cut(), BTreeMap::from([(OURS, 4), (THEIRS, 5)]), "its 6 is not here yet");
+    fed.commit(&[(OURS, 5), (THEIRS, 6)]);
+    assert_eq!(fed.cut(), BTreeMap::from([(OURS, 5), (THEIRS, 6)]));
+}
+
+#[test]
+fn acknowledgement_of_the_whole_vector_raises_the_stable_cut() {
+    let mut fed = Fed::new(&[(OURS, 4), (THEIRS, 5)], &[(OURS, 4), (THEIRS, 5)]);
+    fed.commit(&[(OURS, 5), (THEIRS, 5)]);
+    fed.acknowledge(&[(OURS, 5)], &[(OURS, 5), (THEIRS, 5)]);
+    assert_eq!(fed.cut(), BTreeMap::from([(OURS, 5), (THEIRS, 5)]));
+}
+
+/// Its membership entry may not say so yet; what it wrote as the earlier one is waited for all the same.
+#[test]
+fn origin_that_a_member_spoke_as_is_remembered_when_the_members_are_read_anew() {
+    let mut fed = Fed::new(&[(OURS, 4), (THEIRS, 5)], &[(OURS, 4), (THEIRS, 6)]);
+    assert_eq!(fed.cut(), StableCut::new());
+    let member = |number, origins: &[OriginId]| Member { node: node(number), origins: origins.to_vec(), ..Member::default() };
+    fed.feed(Input::Members(vec![member(1, &[OURS]), member(2, &[])]));
+    fed.beacon(&[(OURS, 4), (THEIRS, 6)]);
+    assert_eq!(fed.cut(), StableCut::new(), "its 6 is not here");
+    fed.commit(&[(OURS, 4), (THEIRS, 6)]);
+    assert_eq!(fed.cut(), BTreeMap::from([(OURS, 4), (THEIRS, 6)]));
+}
+
+/// The peer holds our numbers up to 9 from before the copy was made; ours of this run stand under numbers 5 and 6.
+#[test]
+fn old_copy_writes_again_what_it_wrote_before_it_knew_and_forgets_nothing_meanwhile() {
+    let mut fed = Fed::new(&[(OURS, 4), (THEIRS, 5)], &[(THEIRS, 5)]);
+    fed.commit(&[(OURS, 6), (THEIRS, 5)]);
+    fed.beacon(&[(OURS, 9), (THEIRS, 5)]);
+    assert!(matches!(fed.alarms()[..], [Alarm::RolledBack { origin: OURS }]), "{:?}", fed.alarms());
+    assert_eq!(fed.cut(), StableCut::new());
+    assert_eq!(fed.replicator.local_writes(), LocalWrites::CatchingUp);
+    let new = OriginId(3);
+    fed.write_done(Holding { origin: new, vector: vector(&[(OURS, 6), (THEIRS, 5)]), ..Holding::default() });
+    assert_eq!(fed.reissues(), [(OURS, 4)]);
+    assert_eq!(fed.cut(), StableCut::new());
+}
+
+#[test]
+fn old_copy_that_wrote_nothing_has_nothing_to_write_again() {
+    let mut fed = Fed::new(&[(OURS, 4), (THEIRS, 5)], &[(OURS, 9), (THEIRS, 5)]);
+    assert_eq!(fed.alarms().len(), 1);
+    fed.write_done(Holding { origin: OriginId(3), vector: vector(&[(OURS, 4), (THEIRS, 5)]), ..Holding::default() });
+    assert_eq!(fed.reissues(), []);
+}
+
+#[test]
+fn node_that_is_its_clusters_only_member_holds_all_that_its_members_hold() {
+    let member = Member { node: node(1), origins: vec![OURS], ..Member::default() };
+    let local = Local {
+        cluster: [9; 16],
+        node: node(1),
+        origins_before: Vec::new(),
+        boot: 1,
+        format_level: 1,
+        joined: true,
+        holding: Holding { origin: OURS, vector: vector(&[(OURS, 4)]), ..Holding::default() },
+        members: vec![member],
+    };
+    let mut replicator = Replicator::new(local, Options::default());
+    let mut out = Vec::new();
+    replicator.handle(Now { wall_ms: 1_000_000, monotonic_ms: 1_000_000 }, Input::Tick, &mut out);
+    let settles = out.iter().any(|output| {
+        matches!(output, Output::Write { write: WriteRequest::Settle(cut), .. } if *cut == BTreeMap::from([(OURS, 4)]))
+    });
+    assert!(settles, "{out:?}");
+}

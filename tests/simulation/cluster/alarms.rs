@@ -1,0 +1,71 @@
+//! Alarms of nodes: those that faults explain are counted, the others are broken invariants.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use entente::replication::Alarm;
+use entente::state::EntryState;
+
+use super::Cluster;
+use crate::node::states;
+
+impl Cluster {
+    pub(super) fn alarm(&mut self, place: usize, alarm: Alarm) {
+        self.tell(format!("n{place} ALARM {alarm:?}"));
+        if std::env::var_os("SIM_LENIENT").is_some() {
+            return;
+        }
+        match alarm {
+            Alarm::Different { peer } | Alarm::Quarantine { peer, .. } => {
+                let other = self.nodes.iter().position(|node| node.node == peer && node.is_up());
+                let differences = other.map(|other| self.differences(place, other)).unwrap_or_default();
+                self.fail(format!("same-updates-same-content: n{place} and n{other:?}: {alarm:?}\n{differences}"));
+            }
+            Alarm::StoreFailed { .. } | Alarm::NotAllowed { .. } | Alarm::Undecodable { .. } => {
+                self.fail(format!("node {place}: {alarm:?}"));
+            }
+            Alarm::RolledBack { .. } => self.count("rolled back"),
+            Alarm::Fork { .. } => self.count("fork"),
+            Alarm::CloneFound { .. } => self.count("clone"),
+            Alarm::ClockAhead { .. } => self.count("clock ahead"),
+            Alarm::Repaired { .. } => self.count("repaired"),
+        }
+    }
+
+    /// The states that differ between two nodes.
+    pub(crate) fn differences(&mut self, one: usize, other: usize) -> String {
+        let (mut all, mut digests, mut moves) = (Vec::new(), Vec::new(), String::new());
+        for place in [one, other] {
+            let Some(running) = self.nodes[place].running.as_ref() else { return String::new() };
+            let oracle = &mut self.oracle;
+            let states = states(&running.dit, |key| oracle.attribute(key)).expect("states are read");
+            let states: BTreeMap<_, _> =
+                states.into_iter().map(|state| ((state.uuid, state.birth.dot()), state)).collect();
+            all.push(states);
+            let snapshot = running.dit.read().expect("a snapshot");
+            let buckets = (0..=u16::MAX).collect();
+            let heads = snapshot.view().bucket_heads(&buckets).expect("heads are read");
+            let live = heads.into_iter().filter_map(|head| Some(((head.uuid, head.birth.dot()), head.digest?)));
+            digests.push(live.collect::<BTreeMap<_, _>>());
+            for (of, outcome) in snapshot.view().moves().expect("moves are read") {
+                moves += &format!("n{place} {outcome:?} {of:?}\n");
+            }
+        }
+        let keys: BTreeSet<_> = all.iter().flat_map(|states| states.keys().copied()).collect();
+        let mut told = moves;
+        for key in keys {
+            let (ours, theirs) = (all[0].get(&key), all[1].get(&key));
+            if digests[0].get(&key) != digests[1].get(&key) {
+                let lines =
+                    |state: Option<&EntryState>| state.map(|state| self.oracle.lines(state)).unwrap_or_default();
+                let (ours, theirs) = (lines(ours), lines(theirs));
+                told += &format!("entry {} born {:?}\n", key.0, key.1);
+                for (place, lines, others) in [(one, &ours, &theirs), (other, &theirs, &ours)] {
+                    for line in lines.iter().filter(|line| !others.contains(line)) {
+                        told += &format!("  only n{place}: {line}\n");
+                    }
+                }
+            }
+        }
+        told
+    }
+}

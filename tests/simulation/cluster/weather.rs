@@ -1,0 +1,100 @@
+//! Which faults a run has, and how many of them.
+
+use crate::network::Faults;
+use crate::random::Random;
+
+/// Which faults a run has, and how many of them; drawn from the seed, so that quiet runs occur too.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Weather {
+    pub(crate) nodes: u64,
+    pub(crate) ticks: u64,
+    pub(crate) operations: u64,
+    pub(crate) faults: Faults,
+    /// In thousandths a tick.
+    pub(crate) cuts: u64,
+    pub(crate) link_ends: u64,
+    pub(crate) crashes: u64,
+    /// In thousandths a commit.
+    pub(crate) torn: u64,
+    pub(crate) restores: u64,
+    pub(crate) clones: u64,
+    pub(crate) clock_jumps: u64,
+    pub(crate) joins: u64,
+    pub(crate) withdrawals: u64,
+    pub(crate) trims: bool,
+    pub(crate) settles: bool,
+}
+
+impl Weather {
+    pub(crate) fn of(random: &mut Random) -> Self {
+        let mut sometimes = |chance: u64, most: u64| if random.permille(chance) { random.between(1, most) } else { 0 };
+        let faults = Faults {
+            loss: sometimes(400, 100),
+            repetition: sometimes(400, 100),
+            reordering: sometimes(300, 100),
+            delay_max: sometimes(600, 4),
+        };
+        Self {
+            faults,
+            cuts: sometimes(500, 40),
+            link_ends: sometimes(400, 30),
+            crashes: sometimes(400, 20),
+            torn: sometimes(200, 20),
+            restores: sometimes(300, 900),
+            clones: sometimes(100, 10),
+            clock_jumps: sometimes(250, 15),
+            joins: sometimes(200, 10),
+            withdrawals: sometimes(200, 10),
+            trims: sometimes(400, 1) == 1,
+            settles: sometimes(800, 1) == 1,
+            nodes: random.between(2, 4),
+            ticks: random.between(30, 90),
+            operations: random.between(200, 1500),
+        }
+    }
+}
+
+/// Weather that brings out one kind of fault, for runs without a rule: nothing that would hide it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Storm {
+    /// Nodes are apart often and long, and forget early.
+    Apart,
+    /// Clocks jump far ahead besides.
+    WrongClocks,
+}
+
+impl Weather {
+    /// Turns into a storm.
+    pub(super) fn gather(&mut self, storm: Storm) {
+        *self = Self {
+            nodes: self.nodes.max(3),
+            ticks: 60,
+            operations: 1_500,
+            faults: Faults { loss: 50, delay_max: 4, ..Faults::default() },
+            cuts: 60,
+            clock_jumps: if storm == Storm::WrongClocks { 20 } else { 0 },
+            settles: true,
+            ..Self::default()
+        };
+    }
+
+    /// Leaves out faults by name, to see what a failure needs.
+    pub(super) fn drop_named(&mut self, names: &str) {
+        for name in names.split(',') {
+            match name {
+                "clock_jumps" => self.clock_jumps = 0,
+                "clones" => self.clones = 0,
+                "crashes" => (self.crashes, self.torn) = (0, 0),
+                "cuts" => self.cuts = 0,
+                "faults" => self.faults = Faults::default(),
+                "joins" => self.joins = 0,
+                "link_ends" => self.link_ends = 0,
+                "restores" => self.restores = 0,
+                "settles" => self.settles = false,
+                "trims" => self.trims = false,
+                "withdrawals" => self.withdrawals = 0,
+                other => panic!("no fault is named {other}"),
+            }
+        }
+    }
+}
