@@ -193,9 +193,11 @@ impl Writing<'_> {
         let clock = self.forget_below();
         let mut due: Vec<EntryId> = Vec::new();
         let is_left_everywhere = |left: &[u8]| {
-            left.as_chunks::<16>().0.iter().map(|place| log_place(place)).all(|(origin, sequence)| {
-                cut.get(&origin).is_some_and(|to| sequence <= *to)
-            })
+            left.as_chunks::<16>()
+                .0
+                .iter()
+                .map(|place| log_place(place))
+                .all(|(origin, sequence)| cut.get(&origin).is_some_and(|to| sequence <= *to))
         };
         let mut cursor = self.txn.reader().cursor(Table::Deleted)?;
         let mut item = cursor.first()?;

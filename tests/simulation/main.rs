@@ -155,7 +155,7 @@ fn forgetting_what_not_all_hold_shows() {
 #[cfg(debug_assertions)]
 #[test]
 fn ignoring_births_shows() {
-    shows_without(entente::dit::Mutant::BirthsTellNothing, Storm::Apart);
+    shows_without(entente::dit::Mutant::BirthsTellNothing, Storm::Away);
 }
 
 #[cfg(debug_assertions)]

@@ -236,7 +236,11 @@ fn increment_that_others_lack_is_kept_as_long_as_they_have_the_number() {
         let parts = one.dit.read().unwrap().view().portable_entries(None, bytes_max).unwrap().0;
         away.write(|writing| parts.iter().for_each(|part| _ = writing.take_entry(part, &theirs).unwrap()));
         if bytes_max > 100 {
-            assert_eq!((state(3), state(4)), (Some(42), None), "what was counted on a number that is gone went with it");
+            assert_eq!(
+                (state(3), state(4)),
+                (Some(42), None),
+                "what was counted on a number that is gone went with it"
+            );
         }
         away.return_to(&one, end, bytes_max);
         assert_all_equal([&one, &two, &away]);

@@ -318,11 +318,7 @@ impl Writing<'_> {
     ///
     /// # Errors
     /// [`DitError::Storage`].
-    pub fn prune_moves(
-        &mut self,
-        is_settled: impl Fn(Stamp) -> bool,
-        work_max: usize,
-    ) -> Result<usize, DitError> {
+    pub fn prune_moves(&mut self, is_settled: impl Fn(Stamp) -> bool, work_max: usize) -> Result<usize, DitError> {
         let reader = self.txn.reader();
         if reader.count(Table::Moves)? == 0 {
             return Ok(0);

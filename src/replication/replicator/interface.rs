@@ -1,12 +1,17 @@
 //! What goes into a [`Replicator`](super::Replicator) and what comes out.
 
+mod requests;
+mod status;
+
 use std::collections::BTreeMap;
 
-use crate::dit::EntryHead;
 use crate::model::EntryUuid;
-use crate::replication::member::{Member, MemberState, Role, SessionId};
+use crate::replication::member::{Member, MemberState, SessionId};
 use crate::replication::message::{Message, PeerError};
-use crate::state::{BucketSum, Csn, Dot, LogRecord, NodeId, OriginId, PortableEntry, StableCut, Stamp, UpdateVector};
+use crate::state::{BucketSum, Csn, Dot, NodeId, OriginId, UpdateVector};
+
+pub use requests::{Answer, Applied, ReadRequest, WriteRequest};
+pub use status::{ExchangeStatus, MemberStatus, MemberVerdict, PeerStatus, Status};
 
 /// Limits and intervals.
 #[derive(Clone, Debug)]
@@ -248,169 +253,6 @@ pub enum Output {
     },
 }
 
-/// What is read from a snapshot.
-#[derive(Clone, PartialEq, Debug)]
-pub enum ReadRequest {
-    /// Sums of all buckets.
-    Buckets,
-    /// Chains of some log records.
-    Chains {
-        /// Whose.
-        origin: OriginId,
-        /// Which numbers.
-        sequences: Vec<u64>,
-    },
-    /// States of entries.
-    Entries {
-        /// Which.
-        wanted: Vec<(EntryUuid, Dot)>,
-        /// Bytes at most, but at least one entry.
-        bytes_max: usize,
-    },
-    /// Entries of some buckets in short.
-    Heads {
-        /// Which buckets.
-        buckets: Vec<u16>,
-    },
-    /// Log records of one origin.
-    Log {
-        /// Whose.
-        origin: OriginId,
-        /// From this number.
-        first: u64,
-        /// To this number.
-        last: u64,
-        /// Bytes at most, but at least one record.
-        bytes_max: usize,
-    },
-    /// Entries in the order in which the store walks.
-    Snapshot {
-        /// Where the last part ended; empty from the start.
-        after: Vec<u8>,
-        /// Bytes at most, but at least one entry.
-        bytes_max: usize,
-    },
-}
-
-/// What is done in a write transaction.
-#[derive(Clone, PartialEq, Debug)]
-pub enum WriteRequest {
-    /// Take changes of other origins.
-    Apply(Vec<LogRecord>),
-    /// Forget entries that the other side knows to be deleted.
-    DropDeleted {
-        /// By entryUUID and birth.
-        entries: Vec<(EntryUuid, Stamp)>,
-        /// What the other side holds.
-        theirs: UpdateVector,
-    },
-    /// Join whole states.
-    Merge {
-        /// The states.
-        entries: Vec<PortableEntry>,
-        /// What their sender held, if what it lacks of that was removed there and is to go here too.
-        theirs: Option<UpdateVector>,
-        /// Its hybrid clock.
-        clock: Csn,
-    },
-    /// Write an origin's changes after `after` again, under this node's origin, and forget them under the old one.
-    ReissueTail {
-        /// The old origin.
-        origin: OriginId,
-        /// The last number that stays.
-        after: u64,
-        /// The new stamps are newer than this.
-        clock: Csn,
-    },
-    /// Begin a new origin.
-    RotateOrigin,
-    /// Forget what is below the cut.
-    Settle(StableCut),
-    /// The state exchange is complete: what the other side held is held here.
-    TakeVector {
-        /// Its vector when the exchange began.
-        theirs: UpdateVector,
-        /// Its hybrid clock.
-        clock: Csn,
-    },
-    /// Drop log records below these numbers.
-    TrimLog(BTreeMap<OriginId, u64>),
-}
-
-/// What the store answers.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Answer {
-    /// To [`WriteRequest::Apply`].
-    Applied(Applied),
-    /// To [`ReadRequest::Buckets`].
-    Buckets {
-        /// The snapshot's vector and clock.
-        holding: Box<Holding>,
-        /// One sum a bucket.
-        sums: Vec<BucketSum>,
-    },
-    /// To [`ReadRequest::Chains`].
-    Chains(Vec<(u64, [u8; 16])>),
-    /// A write other than [`WriteRequest::Apply`] was done.
-    Done {
-        /// Whether there is more of the same to do (settle, trim).
-        more: bool,
-    },
-    /// To [`ReadRequest::Entries`].
-    Entries {
-        /// The snapshot's vector and clock.
-        holding: Box<Holding>,
-        /// Those that are not there.
-        absent: Vec<(EntryUuid, Dot)>,
-        /// The states.
-        entries: Vec<PortableEntry>,
-    },
-    /// The store could not; the words are for the log.
-    Failed(String),
-    /// To [`ReadRequest::Heads`].
-    Heads {
-        /// The snapshot's vector and clock.
-        holding: Box<Holding>,
-        /// The entries.
-        heads: Vec<EntryHead>,
-    },
-    /// To [`ReadRequest::Log`].
-    Log(Vec<LogRecord>),
-    /// To [`ReadRequest::Log`]: trimmed.
-    LogTrimmed {
-        /// The first number in the log.
-        first_kept: u64,
-    },
-    /// To [`ReadRequest::Snapshot`].
-    Snapshot {
-        /// The snapshot's vector and clock.
-        holding: Box<Holding>,
-        /// The states.
-        entries: Vec<PortableEntry>,
-        /// Where to go on.
-        next: Option<Vec<u8>>,
-        /// Entries in all.
-        entries_total: u64,
-    },
-}
-
-/// What became of changes of other origins.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Applied {
-    /// New here.
-    pub applied: u64,
-    /// Held already.
-    pub known: u64,
-    /// Origins of which something was missing before the record: what is held.
-    pub gaps: Vec<(OriginId, u64)>,
-    /// Origins of which another history is held here.
-    pub forks: Vec<OriginId>,
-    /// Origins of which a record cannot be read here, and why.
-    pub undecodable: Vec<(OriginId, u64, String)>,
-    /// Origins whose clock is far ahead, by milliseconds.
-    pub far_ahead: Vec<(OriginId, u64)>,
-}
-
 /// Why a session is ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum CloseReason {
@@ -508,104 +350,4 @@ pub enum Alarm {
         /// What is wrong.
         detail: String,
     },
-}
-
-/// How a member stands to this node.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum MemberVerdict {
-    /// Nothing was heard of it.
-    Unknown,
-    /// Same vector, same digest.
-    Equal,
-    /// Same vector, other digest.
-    Different,
-    /// Something is on its way, in either direction.
-    CatchingUp {
-        /// Changes that it lacks.
-        they_lack: u64,
-        /// Changes that we lack.
-        we_lack: u64,
-    },
-}
-
-/// All that an operator is shown.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Status {
-    /// This node.
-    pub node: NodeId,
-    /// The running incarnation.
-    pub origin: OriginId,
-    /// Whether changes of clients are taken.
-    pub local_writes: LocalWrites,
-    /// What is held.
-    pub vector: UpdateVector,
-    /// Digest of the whole.
-    pub digest: BucketSum,
-    /// What every member holds.
-    pub stable_cut: StableCut,
-    /// Every member but this one.
-    pub members: Vec<MemberStatus>,
-    /// Suppliers whose row is the lowest for some origin, so that nothing newer may be forgotten.
-    pub cut_held_by: Vec<NodeId>,
-    /// The state exchange under way.
-    pub exchange: Option<ExchangeStatus>,
-    /// Entries that stay different after a repair.
-    pub quarantined: Vec<EntryUuid>,
-    /// Changes of others taken since the start.
-    pub applied_total: u64,
-}
-
-/// A state exchange.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ExchangeStatus {
-    /// With whom.
-    pub peer: NodeId,
-    /// Entries taken so far.
-    pub entries: u64,
-    /// Entries in all, if known.
-    pub entries_total: Option<u64>,
-}
-
-/// One member as seen from here.
-#[derive(Clone, PartialEq, Debug)]
-pub struct MemberStatus {
-    /// The member.
-    pub member: Member,
-    /// The session with it.
-    pub peer: Option<PeerStatus>,
-    /// How long ago it said what it holds, directly or through others.
-    pub heard_ms_ago: Option<u64>,
-    /// By origin how many changes it lacks of what is held here; only those that are not 0.
-    pub backlog: BTreeMap<OriginId, u64>,
-    /// By origin how many changes are lacking here of what it holds; only those that are not 0.
-    pub missing: BTreeMap<OriginId, u64>,
-    /// For how long the oldest change that it lacks was held here, milliseconds.
-    pub backlog_age_ms: Option<u64>,
-    /// Entries found to differ from the member's, as far as that was looked into; at most a hundred.
-    pub differing: Vec<EntryUuid>,
-    /// The comparison.
-    pub verdict: MemberVerdict,
-}
-
-/// A session as seen from here.
-#[derive(Clone, PartialEq, Debug)]
-pub struct PeerStatus {
-    /// The session.
-    pub session: SessionId,
-    /// Its role by its hello.
-    pub role: Role,
-    /// Whether this node dialled.
-    pub dialled: bool,
-    /// For how long.
-    pub connected_ms: u64,
-    /// How long ago something was heard.
-    pub heard_ms_ago: u64,
-    /// Changes that came and were new, a second, over the last ten seconds.
-    pub apply_rate: f64,
-    /// Round trip, milliseconds; the smallest of the last eight.
-    pub round_trip_ms: Option<u64>,
-    /// Its time minus ours, milliseconds, from the sample with the smallest round trip.
-    pub clock_offset_ms: Option<i64>,
-    /// Bytes sent and not yet acknowledged.
-    pub under_way_bytes: usize,
 }

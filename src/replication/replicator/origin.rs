@@ -452,10 +452,19 @@ impl Replicator {
             }
         }
         let mut suppliers = self.members.values().filter(|member| member.holds_cut() && member.node != self.node);
-        if self.incarnation.search.is_none() && suppliers.all(|member| self.open_peers().any(|peer| peer.node == member.node))
+        if self.incarnation.search.is_none()
+            && suppliers.all(|member| self.open_peers().any(|peer| peer.node == member.node))
         {
-            // Nobody has the other history any more, or a search would have begun as the session did.
-            self.incarnation.unresolved.clear();
+            // Where nobody has more, a search would have begun with the session if anybody had another history.
+            let is_open = |origin: &OriginId| {
+                let ours = self.holding.vector.position(*origin);
+                self.open_peers().any(|peer| {
+                    let theirs = peer.vector.position(*origin);
+                    theirs.sequence > ours.sequence || (theirs.sequence == ours.sequence && theirs.chain != ours.chain)
+                })
+            };
+            let still_open = self.incarnation.unresolved.iter().copied().filter(is_open).collect();
+            self.incarnation.unresolved = still_open;
         }
     }
 }

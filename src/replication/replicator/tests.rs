@@ -94,7 +94,10 @@ impl Fed {
     }
 
     fn alarms(&self) -> Vec<&Alarm> {
-        self.out.iter().filter_map(|output| if let Output::Alarm(alarm) = output { Some(alarm) } else { None }).collect()
+        self.out
+            .iter()
+            .filter_map(|output| if let Output::Alarm(alarm) = output { Some(alarm) } else { None })
+            .collect()
     }
 
     /// Answers the last write with success.
@@ -144,7 +147,8 @@ fn acknowledgement_of_the_whole_vector_raises_the_stable_cut() {
 fn origin_that_a_member_spoke_as_is_remembered_when_the_members_are_read_anew() {
     let mut fed = Fed::new(&[(OURS, 4), (THEIRS, 5)], &[(OURS, 4), (THEIRS, 6)]);
     assert_eq!(fed.cut(), StableCut::new());
-    let member = |number, origins: &[OriginId]| Member { node: node(number), origins: origins.to_vec(), ..Member::default() };
+    let member =
+        |number, origins: &[OriginId]| Member { node: node(number), origins: origins.to_vec(), ..Member::default() };
     fed.feed(Input::Members(vec![member(1, &[OURS]), member(2, &[])]));
     fed.beacon(&[(OURS, 4), (THEIRS, 6)]);
     assert_eq!(fed.cut(), StableCut::new(), "its 6 is not here");

@@ -61,18 +61,24 @@ pub(crate) enum Storm {
     Apart,
     /// Clocks jump far ahead besides.
     WrongClocks,
+    /// Nodes are down while they are suspended, and logs are short: whoever comes back takes whole entries.
+    Away,
 }
 
 impl Weather {
     /// Turns into a storm.
     pub(super) fn gather(&mut self, storm: Storm) {
+        let away = u64::from(storm == Storm::Away);
         *self = Self {
-            nodes: self.nodes.max(3),
+            nodes: (self.nodes + away).clamp(3, 4),
             ticks: 60,
             operations: 1_500,
             faults: Faults { loss: 50, delay_max: 4, ..Faults::default() },
             cuts: 60,
             clock_jumps: if storm == Storm::WrongClocks { 20 } else { 0 },
+            crashes: 20 * away,
+            withdrawals: 60 * away,
+            trims: storm == Storm::Away,
             settles: true,
             ..Self::default()
         };

@@ -3,8 +3,15 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::super::{Echo, Moment, Row, VersionRange};
+use super::fields::ERRORS;
 use super::*;
-use crate::state::OriginPosition;
+use crate::dit::EntryHead;
+use crate::model::EntryUuid;
+use crate::replication::member::{MemberState, Role};
+use crate::state::{
+    BucketSum, Csn, Dot, EntryDigest, NodeId, OriginId, OriginPosition, PortableEntry, Stamp, UpdateVector,
+};
 
 fn origin_id() -> impl Strategy<Value = OriginId> {
     any::<u64>().prop_map(OriginId::new)
