@@ -109,6 +109,15 @@ impl View<'_> {
         Ok(true)
     }
 
+    /// The changes that made an entry, named it and put it where it is.
+    ///
+    /// # Errors
+    /// [`DitError`].
+    pub fn naming_changes(&self, id: EntryId) -> Result<Option<[Stamp; 3]>, DitError> {
+        let state = read_state(self.reader(), self.catalog(), id)?;
+        Ok(state.map(|state| [state.birth, state.rdn.0, state.parent.0]))
+    }
+
     /// What is known of an entry that is gone; `None` where nothing of it is kept.
     ///
     /// # Errors

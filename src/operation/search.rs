@@ -611,6 +611,13 @@ impl Running {
                         if sent_max.is_some_and(|most| *sent >= most) {
                             return Ok(Pause::End(ResultCode::SIZE_LIMIT_EXCEEDED, SIZE_LIMIT));
                         }
+                        if let Some(send_as) = send_as
+                            && send_as.is_taken_out(view, entry)?
+                        {
+                            let name = view.dn_text(*base_id)?.unwrap_or_default();
+                            let pdu = SearchEntry::begin(out, id, name.as_bytes());
+                            pdu.finish(&[state_control(SyncState::Delete, &entry.record.uuid().0)]);
+                        }
                         let state = send_as.as_ref().map(|send_as| {
                             form.selection.show_entry_csn(Some(send_as.entry_csn(entry.record.csn())));
                             state_control(SyncState::Add, &entry.record.uuid().0)

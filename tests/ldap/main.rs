@@ -64,6 +64,7 @@ mod sasl_external;
 mod session_tracking;
 mod shutdown_notice;
 mod starttls;
+mod sync_under_strain;
 mod tree_delete;
 mod uniqueness;
 mod virtual_list_view;

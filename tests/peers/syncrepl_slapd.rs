@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::support::client::{Client, Entry};
 use crate::support::program::Program;
-use crate::support::request::{Control, Search};
+use crate::support::request::{Control, REPLACE, Search};
 use crate::support::server::{ADMIN, ADMIN_PASSWORD, SUFFIX, Server, Setup, Subject};
 use crate::support::slapd::free_address;
 use crate::support::wait::{wait_for_within, wait_until};
@@ -243,6 +243,35 @@ fn slapd_is_filled_anew_when_the_log_is_too_short() {
     crate::support::program::run(&mut command).expect_success();
     server.restart();
     consumer.configure(&server.url(), "type=refreshAndPersist");
+    consumer.serve();
+    expect_equal(&server, &consumer, PATIENCE);
+}
+
+/// Names changed hands while the consumer was away, and the log does not tell any more: everything is sent, and slapd has
+/// each name held by another entry still.
+#[test]
+fn slapd_is_filled_anew_where_names_changed_hands() {
+    let setup = Setup::default().with_setting("replication.log_records=20");
+    let server = Server::start_subject(Subject::Entente, setup);
+    let (mut admin, branch) = server.branch("hands");
+    let dn = |name: &str| format!("cn={name},{branch}");
+    for name in ["a", "b", "c", "d", "e"] {
+        admin.add(&dn(name), &[("objectClass", &["person"]), ("sn", &[name])]).expect(code::SUCCESS);
+    }
+    let mut consumer = Consumer::start(server.folder(), &server.url(), "type=refreshAndPersist");
+    expect_equal(&server, &consumer, PATIENCE);
+    consumer.stop();
+    // a and b swap; c goes and d is called so; e goes and another e comes.
+    for (from, to) in [("a", "x"), ("b", "a"), ("x", "b")] {
+        admin.modify_dn(&dn(from), &format!("cn={to}"), true, None).expect(code::SUCCESS);
+    }
+    admin.delete(&dn("c")).expect(code::SUCCESS);
+    admin.modify_dn(&dn("d"), "cn=c", true, None).expect(code::SUCCESS);
+    admin.delete(&dn("e")).expect(code::SUCCESS);
+    admin.add(&dn("e"), &[("objectClass", &["person"]), ("sn", &["another"])]).expect(code::SUCCESS);
+    for number in 0..60 {
+        admin.modify(&branch, &[(REPLACE, "description", &[&number.to_string()])]).expect(code::SUCCESS);
+    }
     consumer.serve();
     expect_equal(&server, &consumer, PATIENCE);
 }

@@ -5,7 +5,7 @@ use super::cookie::Position;
 use super::gather::{Changes, ENTRIES_MAX, InTheWay, Read, Sent};
 use super::told::Told;
 use crate::dit::{DitError, Entry, View};
-use crate::model::{EntryUuid, Scope};
+use crate::model::{Dn, EntryUuid, Scope};
 use crate::operation::Directory;
 use crate::operation::access::{Access, Asker};
 use crate::operation::outcome::Outcome;
@@ -13,7 +13,7 @@ use crate::operation::search::Running;
 use crate::policy::rights::Right;
 use crate::schema::AttributeTypeIndex;
 use crate::search::{AttributeGate, RunOptions, Subentries, evaluate};
-use crate::state::{Csn, UpdateVector};
+use crate::state::{Csn, Stamp, UpdateVector};
 use crate::storage::{ENTRY_LOSER, ENTRY_PHANTOM, ENTRY_REFERRAL, ENTRY_SUBENTRY, EntryId};
 use crate::wire::SearchEntry;
 use crate::wire::sync::{SyncState, state_control};
@@ -32,11 +32,25 @@ pub(in crate::operation) struct SendAs {
     sid: u16,
     /// Superiors that were sent.
     pub(in crate::operation) told: Told,
+    /// How far the copy goes of a consumer that keeps a tree.
+    since: Option<Position>,
 }
 
 impl SendAs {
-    pub(super) fn new(position: Option<Position>, sid: u16) -> Self {
-        Self { position, sid, told: Told::default() }
+    pub(super) fn new(position: Option<Position>, sid: u16, since: Option<Position>) -> Self {
+        Self { position, sid, told: Told::default(), since }
+    }
+
+    /// Whether the entry is to be taken out of the copy before it is sent: it got its name since, and slapd can give
+    /// it that only by adding it, if another entry has the name there still. (A superior cannot be taken out.)
+    pub(in crate::operation) fn is_taken_out(&self, view: View<'_>, entry: &Entry<'_>) -> Result<bool, DitError> {
+        let Some(since) = &self.since else { return Ok(false) };
+        if view.subordinate_count(entry.id)? > 0 {
+            return Ok(false);
+        }
+        let is_known = |stamp: &Stamp| stamp.sequence <= since.sequence(stamp.dot().origin);
+        let changes = view.naming_changes(entry.id)?;
+        Ok(changes.is_some_and(|[birth, named, placed]| is_known(&birth) && !(is_known(&named) && is_known(&placed))))
     }
 
     /// entryCSN of an entry whose own newest change is `own`.
@@ -98,6 +112,7 @@ impl AttributeGate for Gate<'_, '_> {
 impl Emission {
     /// Finds what else looks different than before. `None`: too much does.
     pub(super) fn new(view: View<'_>, mut changes: Changes, question: &Question) -> Outcome<Option<Self>> {
+        note_others(view, &mut changes)?;
         let way = InTheWay::of(&changes, |uuid| superior_of(view, uuid))?;
         let mut rest = VecDeque::new();
         let mut seen = HashSet::new();
@@ -190,6 +205,50 @@ impl Emission {
         }
         Ok(Sending::More)
     }
+}
+
+/// Adds entries that nobody wrote to and that came, went or have another name by what is in `changes`: those that share a
+/// name with others, take it over when these are gone, or are shown only for what is below them.
+fn note_others(view: View<'_>, changes: &mut Changes) -> Result<(), DitError> {
+    let adoption = view.adoption();
+    let mut others = Vec::new();
+    for (uuid, named) in &changes.named {
+        if let Some(entry) = shown(view, *uuid)? {
+            if adoption.is_adopted(entry.id) || adoption.has_losers(entry.id) {
+                for other in adoption.group(adoption.host(entry.id)) {
+                    others.extend(view.entry(other)?.map(|entry| (entry.record.uuid(), named.last)));
+                }
+            }
+            for superior in view.superiors(&entry)? {
+                let superior = view.entry(superior)?.filter(|entry| entry.record.flags() & ENTRY_PHANTOM != 0);
+                others.extend(superior.map(|entry| (entry.record.uuid(), named.last)));
+            }
+        }
+        let mut gone = if named.dead { view.departed(*uuid)? } else { None };
+        while let Some(departed) = gone.take() {
+            let Some(parent) = shown(view, departed.parent)? else {
+                if departed.parent != EntryUuid::NIL && !changes.named.contains_key(&departed.parent) {
+                    others.push((departed.parent, named.last));
+                    gone = view.departed(departed.parent)?;
+                }
+                continue;
+            };
+            let rdn = Dn::parse(&departed.rdn).ok().and_then(|dn| dn.rdn().cloned());
+            let key = rdn.map(|rdn| view.catalog().schema().rdn_key(&rdn));
+            if let Some(key) = key
+                && let Some(heir) = view.child_by_key(parent.id, &key)?
+            {
+                others.extend(view.entry(heir)?.map(|entry| (entry.record.uuid(), named.last)));
+            }
+        }
+        if others.len() > ENTRIES_MAX {
+            break;
+        }
+    }
+    for (uuid, cause) in others {
+        changes.note_effect(uuid, cause);
+    }
+    Ok(())
 }
 
 fn superior_of(view: View<'_>, uuid: EntryUuid) -> Result<Option<EntryId>, DitError> {

@@ -173,6 +173,13 @@ impl Changes {
         self.any_moved |= change.moved && !change.birth;
     }
 
+    /// An entry whose name changed, or that came or went, by the change `cause` of another one.
+    pub(super) fn note_effect(&mut self, uuid: EntryUuid, cause: Csn) {
+        self.others.remove(&uuid);
+        let named = Named { first: Csn::NONE, last: cause, born: false, dead: false, moved: false, sent: Sent::No };
+        self.named.entry(uuid).or_insert(named);
+    }
+
     /// Entries whose names changed, in the order of the last change.
     pub(super) fn named_in_order(&self) -> VecDeque<EntryUuid> {
         let mut order: Vec<_> = self.named.iter().map(|(uuid, named)| (named.last, *uuid)).collect();

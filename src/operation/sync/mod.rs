@@ -71,6 +71,8 @@ pub(super) struct SyncSearch {
     position: Position,
     /// It came with a cookie: it has entries with entryCSNs of ours.
     had_cookie: bool,
+    /// It is slapd's consumer.
+    keeps_tree: bool,
     /// Something was sent that is newer than `position`.
     drifted: bool,
     /// Changes since the last cookie that the client was told.
@@ -162,6 +164,7 @@ impl SyncSearch {
             reload_hint: sync.reload_hint && is_whole,
             maker,
             position: Position::default(),
+            keeps_tree,
             had_cookie: brought != Brought::Nothing,
             drifted: false,
             silent: 0,
@@ -320,12 +323,14 @@ impl SyncSearch {
 
     fn send_everything(&mut self, view: View<'_>, vector: &UpdateVector) -> Outcome<()> {
         let time_ms = self.position.time_ms.max(self.maker.time_ms()).max(newest_ms(view, vector)?);
-        self.position = Position { time_ms, ..Position::of(vector) };
+        let fresh = Position { time_ms, ..Position::of(vector) };
+        let since = std::mem::replace(&mut self.position, fresh);
+        let since = (self.keeps_tree && !since.sequences.is_empty()).then_some(since);
         let csn = self.had_cookie.then(|| self.position.clone());
         self.maker.take_over(&self.position);
         let sid = self.maker.sid(&self.position);
         self.running.plan(view)?;
-        self.running.send_as(Some(SendAs::new(csn, sid)));
+        self.running.send_as(Some(SendAs::new(csn, sid, since)));
         self.stage = Stage::Everything;
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::node::{Node, person};
 use crate::support::ber::{self, Element};
-use crate::support::client::{Client, Outcome};
+use crate::support::client::{Client, Entry, Outcome};
 use crate::support::request::{Control, REPLACE, Search};
 use crate::support::server::SUFFIX;
 use crate::support::{code, oid};
@@ -78,4 +78,99 @@ fn a_cookie_of_one_node_is_good_on_the_other() {
     assert_eq!(changed, 1);
     here.with(token(&token_of(&written))).search(&Search::base(&ann)).expect(code::SUCCESS);
     assert_eq!(poll(&mut here, Some(&cookie)).0, 0, "it was told on the other node");
+}
+
+/// refreshOnly: state, name and surname of what came, in order, and the cookie.
+#[track_caller]
+fn changes(client: &mut Client, cookie: Option<&[u8]>) -> (Vec<(i64, String, String)>, Vec<u8>) {
+    let mut parts = vec![ber::enumerated(1)];
+    parts.extend(cookie.map(ber::octets));
+    let control = Control::critical(oid::SYNC_REQUEST, Some(ber::sequence(&parts)));
+    let id = client.with(control).send(&Search::subtree(SUFFIX, "(objectClass=*)").encode());
+    let mut changes = Vec::new();
+    loop {
+        let message = client.receive_for(id).expect("an answer");
+        let value = |oid: &str| {
+            let value = message.controls.iter().find(|(name, _)| name == oid).and_then(|(_, value)| value.clone());
+            Element::whole(&value.expect("a control of content synchronisation")).unwrap().children().unwrap()
+        };
+        if message.operation.tag == 0x65 {
+            return (changes, value(oid::SYNC_DONE)[0].content.clone());
+        }
+        let entry = Entry::parse(&message.operation).expect("an entry");
+        changes.push((value(oid::SYNC_STATE)[0].number(), entry.dn.clone(), entry.values("sn").concat()));
+    }
+}
+
+/// Two entries of one name: whoever keeps a copy of a node has the one that a search of that node shows, whichever came
+/// first, and the other one when the first is gone. Nobody writes to the other.
+#[test]
+fn a_copy_has_of_two_entries_of_one_name_the_one_that_a_search_shows() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [mut one, mut two] = two(folder.path());
+    let dn = person("both");
+    let add = |node: &Node, sn: &str| {
+        let attributes: [(&str, &[&str]); 3] = [("objectClass", &["inetOrgPerson"]), ("cn", &["Both"]), ("sn", &[sn])];
+        node.client().add(&dn, &attributes).expect(code::SUCCESS);
+    };
+    one.wait_until_equal();
+    two.stop();
+    add(&one, "older");
+    let (_, cookie_of_one) = changes(&mut one.client(), None);
+    one.stop();
+    two.serve();
+    let (_, cookie) = changes(&mut two.client(), None);
+    add(&two, "younger");
+    let (came, cookie_of_two) = changes(&mut two.client(), Some(&cookie));
+    assert_eq!(came, [(1, dn.clone(), "younger".to_owned())]);
+    one.serve();
+    one.wait_until_equal();
+    assert_eq!(two.client().read(&dn).value("sn"), "older");
+    // The younger goes out of the copy before the older comes in.
+    let (came, cookie_of_two) = changes(&mut two.client(), Some(&cookie_of_two));
+    let kinds: Vec<_> = came.iter().map(|(state, _, sn)| (*state, sn.as_str())).collect();
+    assert_eq!(kinds, [(3, ""), (1, "older")], "{came:?}");
+    // Who had the older all the time keeps it.
+    let (came, cookie_of_one) = changes(&mut one.client(), Some(&cookie_of_one));
+    assert!(came.iter().all(|(state, _, sn)| *state == 3 || sn == "older"), "{came:?}");
+    two.client().delete(&dn).expect(code::SUCCESS);
+    one.wait_until_equal();
+    for (node, cookie) in [(&one, cookie_of_one), (&two, cookie_of_two)] {
+        assert_eq!(node.client().read(&dn).value("sn"), "younger");
+        let (came, _) = changes(&mut node.client(), Some(&cookie));
+        let kinds: Vec<_> = came.iter().map(|(state, _, sn)| (*state, sn.as_str())).collect();
+        assert_eq!(kinds, [(3, ""), (2, "younger")], "{came:?}");
+    }
+}
+
+/// An entry that was deleted here while something was added below it there: a search shows it as long as that is there, and
+/// so does a copy.
+#[test]
+fn a_copy_has_a_deleted_superior_as_long_as_a_search_shows_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [mut one, mut two] = two(folder.path());
+    let team = format!("ou=team,{SUFFIX}");
+    one.client().add(&team, &[("objectClass", &["organizationalUnit"])]).expect(code::SUCCESS);
+    one.wait_until_equal();
+    two.stop();
+    one.client().delete(&team).expect(code::SUCCESS);
+    let (_, cookie) = changes(&mut one.client(), None);
+    one.stop();
+    two.serve();
+    let below = format!("cn=below,{team}");
+    two.client().add(&below, &[("objectClass", &["device"])]).expect(code::SUCCESS);
+    one.serve();
+    one.wait_until_equal();
+    let shown = one.client().search(&Search::subtree(&team, "(objectClass=*)")).expect(code::SUCCESS);
+    assert_eq!(shown.entries.len(), 2);
+    let names =
+        |came: &[(i64, String, String)]| came.iter().map(|(state, dn, _)| (*state, dn.clone())).collect::<Vec<_>>();
+    let (came, cookie) = changes(&mut one.client(), Some(&cookie));
+    assert_eq!(names(&came), [(2, team.clone()), (1, below.clone())], "the superior first");
+    one.client().delete(&below).expect(code::SUCCESS);
+    one.client().search(&Search::base(&team)).expect(code::NO_SUCH_OBJECT);
+    let (came, _) = changes(&mut one.client(), Some(&cookie));
+    let mut came = names(&came);
+    came.sort();
+    assert_eq!(came.iter().map(|(state, _)| *state).collect::<Vec<_>>(), [3, 3], "{came:?}");
 }
