@@ -26,6 +26,7 @@ pub mod progress;
 pub mod reindex;
 pub mod replica;
 pub mod restore;
+pub mod schema;
 pub mod search;
 pub mod serve;
 pub mod shell;
@@ -88,6 +89,8 @@ pub enum Command {
     Replica(replica::ReplicaArgs),
     /// Make a data directory from a backup
     Restore(restore::RestoreArgs),
+    /// Look at schema definitions
+    Schema(schema::SchemaArgs),
     /// Find entries, over LDAP
     Search(search::SearchArgs),
     /// Serve a directory, in the foreground
@@ -125,6 +128,7 @@ fn dispatch(command: Command, output: &Output) -> Result<ExitCode, CliError> {
         Command::Reindex(args) => reindex::run(&args, output),
         Command::Replica(args) => replica::run(&args, output),
         Command::Restore(args) => restore::run(args, output),
+        Command::Schema(args) => schema::run(&args, output),
         Command::Search(args) => search::run(args, output),
         Command::Serve(args) => serve::run(args, output),
         Command::Undelete(args) => undelete::run(&args, output),

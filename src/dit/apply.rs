@@ -185,6 +185,9 @@ impl Writing<'_> {
             .iter()
             .any(|id| self.catalog.attribute(*id).is_some_and(|info| info.links || info.membership));
         self.rules_changed |= members || renamed || effect.dead;
+        let definitions = self.catalog.well_known().definitions;
+        self.schema_touched |= effect.attributes.iter().any(|id| definitions.contains(id))
+            || ((effect.born || effect.dead) && state.attributes.keys().any(|id| definitions.contains(id)));
         let adoption = Arc::clone(&self.adoption);
         let naming = self.naming(&adoption);
         touched.store(&mut self.txn, &self.catalog, naming, id, &mut state)?;

@@ -11,6 +11,7 @@
 
 use super::DitError;
 use crate::model::AttributeDescription;
+use crate::schema::online::DefinitionKind;
 use crate::schema::sound::is_spoken;
 use crate::schema::{AttributeType, AttributeTypeIndex, MatchingRule, Schema};
 use crate::state::{AttributeId, OriginId};
@@ -224,6 +225,8 @@ pub struct WellKnown {
     pub repl_state: AttributeId,
     /// replDeleteCSN: by which change the phantom was deleted
     pub repl_delete_csn: AttributeId,
+    /// Attributes whose values are schema definitions
+    pub definitions: [AttributeId; 4],
 }
 
 /// No attribute has this number.
@@ -242,6 +245,7 @@ impl Default for WellKnown {
             repl_conflict: NOT_NUMBERED,
             repl_state: NOT_NUMBERED,
             repl_delete_csn: NOT_NUMBERED,
+            definitions: [NOT_NUMBERED; 4],
         }
     }
 }
@@ -264,7 +268,12 @@ impl WellKnown {
             REPL_CONFLICT_OID => self.repl_conflict = id,
             REPL_STATE_OID => self.repl_state = id,
             REPL_DELETE_CSN_OID => self.repl_delete_csn = id,
-            _ => {}
+            _ => {
+                let places = self.definitions.iter_mut().zip(DefinitionKind::ALL);
+                for (place, _) in places.filter(|(_, kind)| kind.oid() == oid) {
+                    *place = id;
+                }
+            }
         }
     }
 }
@@ -392,6 +401,10 @@ impl Catalog {
 
     /// The index options.
     pub fn index_options(&self) -> &IndexOptions {
+        &self.options
+    }
+
+    pub(super) fn shared_options(&self) -> &Arc<IndexOptions> {
         &self.options
     }
 

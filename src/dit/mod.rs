@@ -22,6 +22,7 @@ mod log;
 mod mutant;
 mod origin;
 mod receive;
+mod schema_entry;
 mod settle;
 mod shape;
 mod sorter;
@@ -51,6 +52,7 @@ pub use index_keys::{Gram, LONG_PIECE, grams_of, grams_of_part, keys_of_value, l
 pub use log::LogRange;
 pub use mutant::Mutant;
 pub use receive::Receipt;
+pub use schema_entry::SCHEMA_DN;
 pub use settle::Settled;
 pub use shape::{Adoption, Edges, Move, MoveOutcome};
 pub use tree::{Dit, Options, Snapshot};

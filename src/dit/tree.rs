@@ -144,8 +144,13 @@ impl Dit {
             super::writing::initialise(&environment, Arc::clone(&schema), Arc::clone(&index))?;
         }
         let read = environment.read()?;
-        let catalog = Catalog::load(read.reader(), schema, Arc::clone(&index))?;
+        let mut catalog = Catalog::load(read.reader(), schema, Arc::clone(&index))?;
         let adoption = Adoption::load(read.reader())?;
+        let definitions = View::new(read.reader(), &catalog, &adoption, 0, 0).online_definitions()?;
+        if !definitions.is_empty() {
+            let schema = super::schema_entry::fitting(catalog.schema(), &definitions);
+            catalog = catalog.with(Arc::new(schema), Arc::clone(&index));
+        }
         let recorded = read.reader().meta(MetaName::IndexConfiguration)?.map(<[u8]>::to_vec);
         drop(read);
         let dit = Self {

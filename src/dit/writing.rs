@@ -61,6 +61,8 @@ pub struct Writing<'d> {
     /// What of the tree has still to follow from the change at hand.
     pub(super) follow: Follow,
     pub(super) rules_changed: bool,
+    /// Whether schema definitions changed.
+    pub(super) schema_touched: bool,
     /// Whether this node's origin wrote.
     pub(super) stamped: bool,
     /// Changes belong together; whether one of them was made already.
@@ -108,6 +110,7 @@ impl<'d> Writing<'d> {
             adoption,
             follow: Follow::default(),
             rules_changed: false,
+            schema_touched: false,
             stamped: false,
             together: None,
             clock_moved: false,
@@ -324,6 +327,9 @@ impl<'d> Writing<'d> {
 
     /// Commits and begins the next transaction with what bulk load has gathered so far.
     pub(super) fn commit_and_continue(mut self) -> Result<Self, DitError> {
+        if self.schema_touched {
+            self.follow_schema()?;
+        }
         let (dit, token, sorter, catalog) = (self.dit, self.token, self.sorter.take(), Arc::clone(&self.catalog));
         self.commit()?;
         let mut next = Self::begin(dit)?;
@@ -336,6 +342,9 @@ impl<'d> Writing<'d> {
 
     /// Stores counters and clock and commits durably; then tells the followers.
     pub(super) fn commit(mut self) -> Result<(), DitError> {
+        if self.schema_touched {
+            self.follow_schema()?;
+        }
         if self.stamped || self.clock_moved {
             let mut clock = self.clock.last().to_be_bytes().to_vec();
             clock.extend_from_slice(&self.clock.bumped().to_be_bytes());

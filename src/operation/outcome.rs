@@ -119,6 +119,7 @@ impl From<SearchError> for OperationError {
     fn from(error: SearchError) -> Self {
         match error {
             SearchError::Dit(error) => error.into(),
+            SearchError::SchemaChanged => Self::new(ResultCode::BUSY, error.to_string()),
             SearchError::TooLarge { .. } => Self::new(ResultCode::ADMIN_LIMIT_EXCEEDED, error.to_string()),
         }
     }

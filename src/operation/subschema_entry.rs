@@ -25,7 +25,8 @@ pub(super) fn entry(directory: &Directory, view: View<'_>) -> VirtualEntry {
     let attributes = match &*published {
         Some((known, attributes)) if Arc::ptr_eq(known, schema) => Arc::clone(attributes),
         _ => {
-            let attributes = Arc::new(attributes(schema, directory.started_ms));
+            let changed = view.schema_modified_ms().ok().flatten().unwrap_or(0);
+            let attributes = Arc::new(attributes(schema, directory.started_ms, changed));
             *published = Some((Arc::clone(schema), Arc::clone(&attributes)));
             attributes
         }
@@ -33,15 +34,16 @@ pub(super) fn entry(directory: &Directory, view: View<'_>) -> VirtualEntry {
     VirtualEntry { dn: DN.to_owned(), attributes }
 }
 
-fn attributes(schema: &Schema, started_ms: i64) -> Vec<Attribute> {
+fn attributes(schema: &Schema, started_ms: i64, changed_ms: i64) -> Vec<Attribute> {
     let since = format_generalized_time(started_ms);
+    let changed = format_generalized_time(started_ms.max(changed_ms));
     let head = [
         attribute("objectClass", ["top", "subentry", "subschema", "extensibleObject"]),
         attribute("cn", ["subschema"]),
         attribute("structuralObjectClass", ["subentry"]),
         attribute("subtreeSpecification", ["{}"]),
         attribute("createTimestamp", [&since]),
-        attribute("modifyTimestamp", [&since]),
+        attribute("modifyTimestamp", [&changed]),
         attribute("entryDN", [DN]),
         attribute("subschemaSubentry", [DN]),
         attribute("hasSubordinates", ["FALSE"]),

@@ -81,6 +81,11 @@ fn is_named(rdn: &Rdn, name: &str) -> bool {
     one_of(rdn, &["cn", "commonName", "2.5.4.3"]).is_some_and(|value| value.eq_ignore_ascii_case(name))
 }
 
+/// Whether the name is that of the subschema entry.
+pub(super) fn is_subschema(dn: &Dn) -> bool {
+    !dn.is_root() && matches!(place_of(dn), Some(Place::Subschema))
+}
+
 /// The RDN of a name directly below cn=conflicts (first), cn=deleted (second) or cn=lost+found (third).
 pub(super) fn below(dn: &Dn) -> [Option<&Rdn>; 3] {
     let [rdn, _] = dn.rdns() else { return [None; 3] };

@@ -10,6 +10,7 @@
 //! syntax         may this be a value?                           matching_rule  when are two values equal?
 //! string_prep    RFC 4518                                       name_key     keys of DNs
 //! certificate    key of a certificate                           name_table   names to elements
+//! online         definitions added while the server runs
 //! check          may this be an entry?                          subschema    what we publish
 //! time           generalized time                           sound         when are two values nearly equal?
 //! ```
@@ -25,6 +26,7 @@ pub mod element;
 pub mod matching_rule;
 mod name_key;
 mod name_table;
+pub mod online;
 mod resolve;
 pub mod sound;
 pub mod source;
@@ -43,6 +45,7 @@ pub use syntax::{InvalidSyntax, Syntax};
 
 use definition::SyntaxDefinition;
 use name_table::NameTable;
+use std::sync::Arc;
 
 /// The definitions the program carries, in the order they are read.
 pub const BUILTIN: &[SchemaSource<'static>] = &[
@@ -72,6 +75,13 @@ pub struct Schema {
     content_rules: Vec<ContentRule>,
     /// Syntaxes defined in files by `X-SUBST`.
     substituted_syntaxes: Vec<SyntaxDefinition>,
+    /// The administrator's files.
+    files: Arc<Vec<(String, String)>>,
+    /// What was added while the server runs.
+    online: Vec<online::OnlineDefinition>,
+    identity: u64,
+    /// Identities of schemas of which this one only says more.
+    extends: Vec<u64>,
 }
 
 impl Schema {
@@ -98,7 +108,19 @@ impl Schema {
     /// # Errors
     /// As [`Self::load`].
     pub fn builtin_and(sources: &[SchemaSource<'_>]) -> Result<Self, SchemaError> {
-        Self::load(&[BUILTIN, sources].concat())
+        let mut schema = Self::load(&[BUILTIN, sources].concat())?;
+        schema.files = Arc::new(sources.iter().map(|one| (one.name.to_owned(), one.text.to_owned())).collect());
+        Ok(schema)
+    }
+
+    /// A number that no other schema of this process has: what was made for one schema means nothing in another.
+    pub fn identity(&self) -> u64 {
+        self.identity
+    }
+
+    /// Whether what was made for the schema of that identity means the same in this one.
+    pub fn understands(&self, identity: u64) -> bool {
+        self.identity == identity || self.extends.contains(&identity)
     }
 
     /// The attribute type of this name or OID, without options. Any case; no allocation; constant time.

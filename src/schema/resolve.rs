@@ -5,6 +5,8 @@
 //! first one stands. One OID or name with two meanings is refused, and the message names both places.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::definition::{AttributeTypeDefinition, ClassKind, ContentRuleDefinition, ObjectClassDefinition};
 use super::element::{AttributeType, AttributeTypeIndex, ContentRule, ObjectClass, ObjectClassIndex, extension};
@@ -33,7 +35,12 @@ pub(super) fn resolve(sources: &[SchemaSource<'_>]) -> Result<Schema, SchemaErro
     let (class_definitions, class_names) = register(object_classes, "object class", &attribute_names)?;
     let object_classes = resolve_object_classes(&class_definitions, &class_names, &attribute_names)?;
 
+    static IDENTITIES: AtomicU64 = AtomicU64::new(1);
     let mut schema = Schema {
+        files: Arc::default(),
+        online: Vec::new(),
+        extends: Vec::new(),
+        identity: IDENTITIES.fetch_add(1, Ordering::Relaxed),
         attribute_types,
         attribute_names,
         object_classes,

@@ -23,6 +23,8 @@ pub struct CompiledFilter {
     /// How many leaves have a `memo` number.
     pub(super) memos: usize,
     types: Vec<AttributeTypeIndex>,
+    /// The schema it is for; 0: any.
+    schema: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -75,12 +77,17 @@ impl CompiledFilter {
     pub fn compile(schema: &Schema, filter: &Filter<'_>) -> Self {
         let mut compiler = Compiler { schema, memos: 0, types: Vec::new() };
         let root = compiler.node(filter);
-        Self { root, memos: compiler.memos, types: compiler.types }
+        Self { root, memos: compiler.memos, types: compiler.types, schema: schema.identity() }
+    }
+
+    /// Whether it may be asked about entries that this schema explains.
+    pub fn is_for(&self, schema: &Schema) -> bool {
+        self.schema == 0 || schema.understands(self.schema)
     }
 
     /// The filter that is true of every entry, `(&)`.
     pub fn everything() -> Self {
-        Self { root: Node::Constant(Truth::True), memos: 0, types: Vec::new() }
+        Self { root: Node::Constant(Truth::True), memos: 0, types: Vec::new(), schema: 0 }
     }
 
     /// The attribute types that the filter looks at, each once: those that it names, and their subtypes.

@@ -90,6 +90,9 @@ pub fn evaluate<'t>(
 /// Judges what is no entry of the tree: the root DSE, the subschema, an entry about to be added. DNs are compared by
 /// name, chains by their first link.
 pub fn evaluate_attributes(filter: &CompiledFilter, schema: &Schema, attributes: &[Attribute]) -> Truth {
+    if !filter.is_for(schema) {
+        return Truth::Undefined;
+    }
     let mut buffer = Vec::new();
     let answer = decide(&filter.root, &mut |leaf: &Leaf| -> Result<Truth, std::convert::Infallible> {
         Ok(attributes_truth(leaf, schema, attributes, &mut buffer))
@@ -197,6 +200,9 @@ impl Judge {
         entry: &Entry<'t>,
         gate: &dyn AttributeGate,
     ) -> Result<Truth, SearchError> {
+        if !filter.is_for(view.catalog().schema()) {
+            return Err(SearchError::SchemaChanged);
+        }
         let gate = (!gate.unrestricted()).then_some(gate);
         decide(&filter.root, &mut |leaf: &Leaf| self.leaf(leaf, view, entry, gate))
     }

@@ -57,6 +57,9 @@ pub enum SearchError {
         /// The limit.
         limit: usize,
     },
+    /// The schema changed while the search was under way; asked again, it is answered.
+    #[error("the schema was changed meanwhile; search again")]
+    SchemaChanged,
 }
 
 impl From<StorageError> for SearchError {

@@ -187,6 +187,9 @@ impl SearchRun {
         view: View<'t>,
         gate: &'r dyn AttributeGate,
     ) -> Result<Walk<'r, 't>, SearchError> {
+        if !self.filter.is_for(view.catalog().schema()) {
+            return Err(SearchError::SchemaChanged);
+        }
         Ok(Walk { run: self, view, gate, open: Open::Nothing, scan: None, work: 0 })
     }
 

@@ -62,6 +62,7 @@ mod rfc5805_transactions;
 mod rfc6171_dont_use_copy;
 mod sasl_external;
 mod session_tracking;
+mod schema_online;
 mod shutdown_notice;
 mod starttls;
 mod sync_under_strain;

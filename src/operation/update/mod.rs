@@ -20,6 +20,7 @@
 //! target    names to entries, referrals        held        what an attribute holds before the list
 //! sound     schema of the result               reads       the entry before and after, for the client
 //! password_modify    RFC 3062                          reindex     the index built anew
+//! schema_change    definitions of cn=subschema
 //! unique    values that one entry alone may have
 //! resolve   conflicts restored or dismissed            undelete    deleted entries brought back
 //! delete_tree    a subtree at once                           transaction    updates all together (RFC 5805)
@@ -38,6 +39,7 @@ mod place;
 mod reads;
 mod reindex;
 mod resolve;
+mod schema_change;
 mod secret;
 mod sound;
 mod target;
@@ -152,6 +154,8 @@ enum Work {
         expected: Option<Vec<u8>>,
     },
     Reindex,
+    /// Definitions come and go.
+    Schema(Vec<schema_change::Step>),
     /// What becomes of a conflict.
     Resolve {
         id: String,
@@ -190,6 +194,7 @@ impl Context {
                 writing.set_administrator_password(hash).map_err(Failure::Broken)?;
                 return Ok(Done::default());
             }
+            Work::Schema(steps) => return schema_change::perform(self, writing, steps),
             Work::Resolve { id, state } => return resolve::perform(self, writing, id, *state),
             Work::Undelete { uuid, to } => return undelete::perform(self, writing, *uuid, to.as_ref()),
             Work::Place { uuid, to } => return place::perform(self, writing, *uuid, to),
@@ -238,7 +243,11 @@ impl Directory {
         let prepared = self.asked(session, controls, kind).and_then(|asked| {
             let session = asked.session(session);
             self.check_gate()?;
-            let work = match resolve::read(&session.requester, request)? {
+            let ours = match resolve::read(&session.requester, request)? {
+                Some(work) => Some(work),
+                None => schema_change::read(&session.requester, request)?,
+            };
+            let work = match ours {
                 Some(work) => work,
                 None => {
                     let giving = intake::Giving::of(&session.requester, &asked.controls)?;

@@ -1,0 +1,98 @@
+//! The schema changed while the server runs, by modify of `cn=subschema` (RFC 4512 4.2). Entente's alone: slapd keeps its
+//! definitions below cn=config.
+
+use crate::support::client::Client;
+use crate::support::code;
+use crate::support::request::{ADD, DELETE, REPLACE, Search};
+use crate::support::server::{Server, Setup, Subject};
+
+const SUBSCHEMA: &str = "cn=subschema";
+
+fn is_published(client: &mut Client, attribute: &str, word: &str) -> bool {
+    let search = Search::base(SUBSCHEMA).attributes(&[attribute]);
+    client.search(&search).single().values(attribute).iter().any(|value| value.contains(word))
+}
+
+#[test]
+fn a_type_and_a_class_are_added_used_refused_and_removed() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    // Its own: searches of others that are under way would have to begin anew.
+    let mut server = Server::start(Setup::default());
+    let (mut client, branch) = server.branch("schema-online");
+    let hat = "( 1.3.6.1.4.1.32473.70.1 NAME 'hatSize' EQUALITY integerMatch ORDERING integerOrderingMatch \
+               SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 )";
+    let class = "( 1.3.6.1.4.1.32473.70.2 NAME 'hatted' AUXILIARY MAY hatSize )";
+    let person = crate::add_person(&mut client, &branch, "p");
+    client.modify(&person, &[(ADD, "hatSize", &["58"])]).expect(code::UNDEFINED_ATTRIBUTE_TYPE);
+    // The class alone does not hold together; nothing of the request is done.
+    let refused = client.modify(SUBSCHEMA, &[(ADD, "objectClasses", &[class])]).expect(code::UNWILLING_TO_PERFORM);
+    assert!(refused.diagnostic.contains("hatSize"), "{}", refused.diagnostic);
+    assert!(!is_published(&mut client, "objectClasses", "'hatted'"));
+
+    client
+        .modify(SUBSCHEMA, &[(ADD, "objectClasses", &[class]), (ADD, "attributeTypes", &[hat])])
+        .expect(code::SUCCESS);
+    assert!(is_published(&mut client, "attributeTypes", "'hatSize'"));
+    assert!(is_published(&mut client, "objectClasses", "'hatted'"));
+    client.modify(&person, &[(ADD, "objectClass", &["hatted"]), (ADD, "hatSize", &["58"])]).expect(code::SUCCESS);
+    // The index knows it, and the rule of its definition is used.
+    assert_eq!(client.names(&branch, "(hatSize=58)"), ["p"]);
+    assert_eq!(client.names(&branch, "(hatSize>=57)"), ["p"]);
+    assert_eq!(client.names(&branch, "(objectClass=hatted)"), ["p"]);
+
+    // It is all there after a restart.
+    drop(client);
+    server.stop();
+    server.restart();
+    let mut client = server.admin();
+    assert_eq!(client.names(&branch, "(hatSize>=57)"), ["p"]);
+
+    // In use: refused, with the count. A class needs its attributes.
+    client.modify(SUBSCHEMA, &[(DELETE, "attributeTypes", &[hat])]).expect(code::UNWILLING_TO_PERFORM);
+    let refused = client.modify(SUBSCHEMA, &[(DELETE, "objectClasses", &[class])]).expect(code::UNWILLING_TO_PERFORM);
+    assert!(refused.diagnostic.contains("in use by 1 entries"), "{}", refused.diagnostic);
+    let text = hat.replace("integerMatch", "caseIgnoreMatch").replace("ORDERING integerOrderingMatch ", "");
+    let text = text.replace("121.1.27", "121.1.15");
+    let redefined = [(DELETE, "attributeTypes", &[hat][..]), (ADD, "attributeTypes", &[text.as_str()])];
+    client.modify(SUBSCHEMA, &redefined).expect(code::UNWILLING_TO_PERFORM);
+    // What allows more is no harm.
+    let described = hat.replace("EQUALITY", "DESC 'of the head' EQUALITY");
+    client
+        .modify(SUBSCHEMA, &[(DELETE, "attributeTypes", &[hat]), (ADD, "attributeTypes", &[&described])])
+        .expect(code::SUCCESS);
+    assert!(is_published(&mut client, "attributeTypes", "of the head"));
+
+    client.modify(&person, &[(DELETE, "hatSize", &[]), (DELETE, "objectClass", &["hatted"])]).expect(code::SUCCESS);
+    client
+        .modify(SUBSCHEMA, &[(DELETE, "objectClasses", &[class]), (DELETE, "attributeTypes", &[hat])])
+        .expect(code::SUCCESS);
+    assert!(!is_published(&mut client, "attributeTypes", "'hatSize'"));
+    client.modify(&person, &[(ADD, "hatSize", &["58"])]).expect(code::UNDEFINED_ATTRIBUTE_TYPE);
+    assert!(client.names(&branch, "(hatSize=58)").is_empty());
+}
+
+#[test]
+fn what_the_program_defines_stays_and_wrong_definitions_are_refused() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = Server::start(Setup::default());
+    let mut client = server.admin();
+    client.modify(SUBSCHEMA, &[(DELETE, "attributeTypes", &["2.5.4.3"])]).expect(code::UNWILLING_TO_PERFORM);
+    client
+        .modify(SUBSCHEMA, &[(DELETE, "attributeTypes", &["1.3.6.1.4.1.32473.70.99"])])
+        .expect(code::NO_SUCH_ATTRIBUTE);
+    client
+        .modify(SUBSCHEMA, &[(ADD, "attributeTypes", &["( 2.5.4.3 NAME 'cn' SUP name )"])])
+        .expect(code::ATTRIBUTE_OR_VALUE_EXISTS);
+    client
+        .modify(SUBSCHEMA, &[(ADD, "attributeTypes", &["( 1.3.6.1.4.1.32473.70.3 NAME 'sn' SUP name )"])])
+        .expect(code::UNWILLING_TO_PERFORM);
+    client.modify(SUBSCHEMA, &[(ADD, "attributeTypes", &["( 1.2.3 NAME"])]).expect(code::INVALID_ATTRIBUTE_SYNTAX);
+    client.modify(SUBSCHEMA, &[(REPLACE, "cn", &["x"])]).expect(code::UNWILLING_TO_PERFORM);
+    client.delete(SUBSCHEMA).expect(code::UNWILLING_TO_PERFORM);
+    let mut ann = server.person("ann");
+    ann.modify(SUBSCHEMA, &[(DELETE, "attributeTypes", &["2.5.4.3"])]).expect(code::INSUFFICIENT_ACCESS_RIGHTS);
+}
