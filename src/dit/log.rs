@@ -266,6 +266,7 @@ impl Writing<'_> {
     /// chain before the update's bytes ([`log_value`]).
     pub(super) fn append(&mut self, origin: OriginId, mut held: Held, mut value: Vec<u8>) -> Result<(), DitError> {
         let sequence = held.position.sequence + 1;
+        self.note_arrival(origin, sequence)?;
         let bytes = value.get(HEAD_BYTES..).unwrap_or_default();
         let chain = held.position.chain_next(bytes);
         if let Some(place) = value.get_mut(HEAD_BYTES - 16..HEAD_BYTES) {

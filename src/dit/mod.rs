@@ -6,6 +6,7 @@
 //! transaction, which changes all three together with log and vector.
 
 mod apply;
+mod arrivals;
 mod bulk;
 mod catalog;
 mod changes;

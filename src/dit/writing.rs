@@ -7,6 +7,7 @@
 //! Not here: what follows from a change (`apply`), loading many entries (`bulk`).
 
 use super::DitError;
+use super::arrivals::Run;
 use super::catalog::{Catalog, IndexOptions};
 use super::digest_table::DigestChanges;
 use super::index_keys::KeySet;
@@ -63,6 +64,8 @@ pub struct Writing<'d> {
     pub(super) rules_changed: bool,
     /// Whether schema definitions changed.
     pub(super) schema_touched: bool,
+    /// Where the row of arrivals last went over to another origin, once somebody asked.
+    pub(super) last_run: Option<Run>,
     /// Whether this node's origin wrote.
     pub(super) stamped: bool,
     /// Changes belong together; whether one of them was made already.
@@ -111,6 +114,7 @@ impl<'d> Writing<'d> {
             follow: Follow::default(),
             rules_changed: false,
             schema_touched: false,
+            last_run: None,
             stamped: false,
             together: None,
             clock_moved: false,

@@ -86,6 +86,23 @@ pub struct Attribute {
     pub values: Vec<Vec<u8>>,
 }
 
+/// Whether an option is one that `asked` means: itself, or one in the range of languages that `asked` is (RFC 3866 2.2):
+/// `lang-` means every language, `lang-en-` means `lang-en` and `lang-en-us`. Both in lower case.
+pub fn option_is_meant(asked: &str, option: &str) -> bool {
+    if asked == option {
+        return true;
+    }
+    match asked.strip_suffix('-').filter(|_| is_language_range(asked)) {
+        Some(language) => option == language || option.starts_with(asked),
+        None => false,
+    }
+}
+
+/// Whether an option names a range of languages; such a one describes no values of its own (RFC 3866 2.2).
+pub fn is_language_range(option: &str) -> bool {
+    option.starts_with("lang-") && option.ends_with('-')
+}
+
 /// The type and the rest after the first `;` (without it), unchecked: `cn;lang-de` is `("cn", "lang-de")`.
 pub fn split_options(description: &str) -> (&str, &str) {
     description.split_once(';').unwrap_or((description, ""))

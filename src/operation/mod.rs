@@ -25,6 +25,7 @@ mod account;
 mod act_as;
 pub mod assurance;
 pub mod bind;
+mod changelog;
 mod cluster_order;
 mod compare;
 mod conflict_entry;

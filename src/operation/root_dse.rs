@@ -3,7 +3,7 @@
 use super::control::SUPPORTED_CONTROLS;
 use super::outcome::Outcome;
 use super::virtual_entry::{VirtualEntry, attribute};
-use super::{Directory, Session, monitor, subschema_entry};
+use super::{Directory, Session, changelog, monitor, subschema_entry};
 use crate::dit::View;
 use crate::wire::extended;
 use crate::wire::transaction::{END_TRANSACTION, START_TRANSACTION};
@@ -12,9 +12,15 @@ use std::sync::Arc;
 /// Naming contexts that are listed.
 const CONTEXTS_MAX: usize = 1_000;
 
-/// RFC 4525, RFC 3673, RFC 4529, RFC 4526.
-const FEATURES: [&str; 4] =
-    ["1.3.6.1.1.14", "1.3.6.1.4.1.4203.1.5.1", "1.3.6.1.4.1.4203.1.5.2", "1.3.6.1.4.1.4203.1.5.3"];
+/// RFC 4525, RFC 3673, RFC 4529, RFC 4526, RFC 3866 (tags, ranges).
+const FEATURES: [&str; 6] = [
+    "1.3.6.1.1.14",
+    "1.3.6.1.4.1.4203.1.5.1",
+    "1.3.6.1.4.1.4203.1.5.2",
+    "1.3.6.1.4.1.4203.1.5.3",
+    "1.3.6.1.4.1.4203.1.5.4",
+    "1.3.6.1.4.1.4203.1.5.5",
+];
 
 pub(super) fn entry(directory: &Directory, session: &Session, view: View<'_>) -> Outcome<VirtualEntry> {
     let options = directory.options();
@@ -35,6 +41,8 @@ pub(super) fn entry(directory: &Directory, session: &Session, view: View<'_>) ->
         extensions.push(extended::REINDEX);
         extensions.push(extended::CLUSTER_ORDER);
     }
+    let administrator = session.requester.is_administrator();
+    let bounds = if administrator { changelog::bounds(view)? } else { None };
     let monitor = session.requester.is_administrator().then_some(monitor::DN);
     let attributes = [
         attribute("objectClass", ["top"]),
@@ -50,6 +58,9 @@ pub(super) fn entry(directory: &Directory, session: &Session, view: View<'_>) ->
         attribute("vendorName", ["Entente"]),
         attribute("vendorVersion", [concat!("Entente ", env!("CARGO_PKG_VERSION"))]),
         attribute("monitorContext", monitor),
+        attribute("changelog", administrator.then_some(changelog::DN)),
+        attribute("firstChangeNumber", bounds.map(|(first, _)| first.to_string())),
+        attribute("lastChangeNumber", bounds.map(|(_, last)| last.to_string())),
         attribute("entryDN", [""]),
     ];
     Ok(VirtualEntry { dn: String::new(), attributes: Arc::new(attributes.into_iter().flatten().collect()) })

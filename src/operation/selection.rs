@@ -14,7 +14,7 @@ use super::outcome::Outcome;
 use super::search::ValuesFilter;
 use super::sync::context_csns;
 use crate::dit::{Catalog, Entry, View};
-use crate::model::attribute::split_options;
+use crate::model::attribute::{option_is_meant, split_options};
 use crate::model::{Attribute, AttributeDescription};
 use crate::policy::rights::Right;
 use crate::schema::{AttributeTypeIndex, Schema};
@@ -379,13 +379,7 @@ fn is_private(key: &str) -> bool {
 /// Whether a description with options `has` is meant when one with `asked` is (RFC 4512 2.5.2.1). `;binary` is how to
 /// send it, not which (RFC 4522); an option that ends in `-` is a range of languages (RFC 3866).
 fn has_options(has: &[String], asked: &[String]) -> bool {
-    asked.iter().all(|asked| {
-        asked == "binary"
-            || has.contains(asked)
-            || asked.strip_suffix('-').is_some_and(|language| {
-                has.iter().any(|option| option == language || option.starts_with(asked.as_str()))
-            })
-    })
+    asked.iter().all(|asked| asked == "binary" || has.iter().any(|option| option_is_meant(asked, option)))
 }
 
 /// Whether two lists of options differ in `;binary` at most.

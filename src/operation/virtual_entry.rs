@@ -1,5 +1,5 @@
 //! Entries that are not in the tree: the root DSE, the subschema, and what is below cn=monitor, cn=conflicts,
-//! cn=deleted and cn=lost+found. Searched and compared like others.
+//! cn=deleted, cn=lost+found and cn=changelog. Searched and compared like others.
 //!
 //! They are outside the access rules: root DSE and subschema are for anybody, before any bind, because clients find out
 //! from them how to go on (RFC 4512 4.4, 5.1); the others are for the administrator alone, and absent for everybody else.
@@ -7,9 +7,11 @@
 use super::control::RequestControls;
 use super::outcome::{OperationError, Outcome};
 use super::selection::Selection;
-use super::{Directory, Session, conflict_entry, deleted_entry, lost_entry, monitor, paged, root_dse, subschema_entry};
+use super::{
+    Directory, Session, changelog, conflict_entry, deleted_entry, lost_entry, monitor, paged, root_dse, subschema_entry,
+};
 use crate::dit::View;
-use crate::model::{Attribute, AttributeDescription, Dn, Rdn, ResultCode, Scope};
+use crate::model::{Attribute, AttributeDescription, Dn, Filter, Rdn, ResultCode, Scope};
 use crate::search::{CompiledFilter, evaluate_attributes};
 use crate::wire::{LdapResult, ResponseKind, SearchEntry, SearchRequest, response};
 use std::sync::Arc;
@@ -37,6 +39,7 @@ enum Place {
     Conflicts,
     Deleted,
     LostFound,
+    Changelog,
 }
 
 impl Place {
@@ -47,6 +50,7 @@ impl Place {
             Self::Conflicts => conflict_entry::DN,
             Self::Deleted => deleted_entry::DN,
             Self::LostFound => lost_entry::DN,
+            Self::Changelog => changelog::DN,
             Self::Root | Self::Subschema => "",
         }
     }
@@ -61,6 +65,7 @@ fn place_of(dn: &Dn) -> Option<Place> {
         ("conflicts", Place::Conflicts),
         ("deleted", Place::Deleted),
         ("lost+found", Place::LostFound),
+        ("changelog", Place::Changelog),
     ]
     .into_iter()
     .find(|(name, place)| is_named(last, name) && (is_top || *place != Place::Subschema))
@@ -111,6 +116,8 @@ pub(super) fn find(directory: &Directory, session: &Session, view: View<'_>, dn:
         ([_], Place::Conflicts) => Some(conflict_entry::top(view)?),
         ([_], Place::Deleted) => Some(deleted_entry::top()),
         ([_], Place::LostFound) => Some(lost_entry::top()),
+        ([_], Place::Changelog) => Some(changelog::top()),
+        ([rdn, _], Place::Changelog) => changelog::find(view, rdn)?,
         ([rdn, _], Place::Conflicts) => conflict_entry::find(view, rdn)?,
         ([rdn, _], Place::Deleted) => deleted_entry::find(view, rdn)?,
         ([rdn, _], Place::LostFound) => lost_entry::find(view, rdn)?,
@@ -133,9 +140,11 @@ fn visit_below(
     directory: &Directory,
     view: View<'_>,
     after: &[u8],
+    filter: &Filter<'_>,
     visit: Visit<'_>,
 ) -> Outcome<()> {
     match place {
+        Some(Place::Changelog) => changelog::visit(view, after, filter, visit),
         Some(Place::Conflicts) => conflict_entry::visit(view, after, visit),
         Some(Place::Deleted) => deleted_entry::visit(view, after, visit),
         Some(Place::LostFound) => lost_entry::visit(view, after, visit),
@@ -213,7 +222,7 @@ pub(super) fn search(
     let goes_on = !with_base || send(&[BASE_POSITION], base)?;
     if goes_on && is_top && request.scope != Scope::Base {
         let after = if after == [BASE_POSITION] { &[][..] } else { &after };
-        visit_below(place_of(dn), directory, view, after, &mut send)?;
+        visit_below(place_of(dn), directory, view, after, &request.filter, &mut send)?;
     }
     let paged = paging.map(|_| paged::response(u64::from(sent), &cookie));
     response::result(&mut out, id, ResponseKind::SearchDone, &result, paged.as_slice());

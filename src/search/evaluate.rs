@@ -10,6 +10,7 @@ use super::compile::{CompiledFilter, Leaf, Node, Subject};
 use super::computed::Computed;
 use super::membership::{chain_to, is_in_a_group, is_member, is_nested_member, list_has};
 use crate::dit::{AttributeInfo, Entry, View, link_key, text_link_key};
+use crate::model::attribute::option_is_meant;
 use crate::model::{Attribute, Dn, EntryUuid};
 use crate::schema::{AttributeTypeIndex, MatchingRule, Schema};
 use crate::state::AttributeId;
@@ -552,5 +553,5 @@ fn fits(rule: MatchingRule, schema: &Schema, index: AttributeTypeIndex) -> bool 
 }
 
 fn has_options(options: &[String], asked: &[String]) -> bool {
-    asked.iter().all(|option| options.contains(option))
+    asked.iter().all(|asked| options.iter().any(|option| option_is_meant(asked, option)))
 }

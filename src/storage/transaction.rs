@@ -70,11 +70,13 @@ pub enum Table {
     Adopted,
     /// origin ‖ sequence of a deletion -> the entries that linked to what was deleted; kept as long as the log's record
     LostLinks,
+    /// number of a change at this node -> origin ‖ sequence: where the row of arrivals goes over to another origin
+    Arrivals,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Meta,
         Self::Vector,
         Self::Attributes,
@@ -99,6 +101,7 @@ impl Table {
         Self::Waiting,
         Self::Adopted,
         Self::LostLinks,
+        Self::Arrivals,
     ];
 
     /// The name in the file; two tables share one there.
@@ -142,6 +145,7 @@ impl Table {
             Self::Waiting => "waiting",
             Self::Adopted => "adopted",
             Self::LostLinks => "lost-links",
+            Self::Arrivals => "arrivals",
         }
     }
 }

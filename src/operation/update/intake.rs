@@ -7,6 +7,7 @@
 //! Leaves open what later steps decide: whether values are there already, and whether the entry fits its classes.
 
 use super::secret;
+use crate::model::attribute::is_language_range;
 use crate::model::{Attribute, AttributeDescription, Change, Dn, Modification, ModificationKind, Rdn, ResultCode};
 use crate::operation::control::RequestControls;
 use crate::operation::outcome::{OperationError, Outcome};
@@ -140,6 +141,12 @@ fn description_of<'s>(
         return Err(OperationError::new(
             ResultCode::CONSTRAINT_VIOLATION,
             format!("{description} is kept by the server; leave it out"),
+        ));
+    }
+    if description.options().iter().any(|option| is_language_range(option)) {
+        return Err(OperationError::new(
+            ResultCode::UNDEFINED_ATTRIBUTE_TYPE,
+            format!("{description} is a range of languages, which has no values of its own; name one (RFC 3866)"),
         ));
     }
     let has_binary = description.options().iter().any(|option| option == "binary");

@@ -1,0 +1,295 @@
+//! cn=changelog: the log as entries, in the form of draft-good-ldap-changelog that 389 and OpenDJ serve (the "retro"
+//! changelog), for the administrator.
+//!
+//! Nothing is kept for it: each entry is made of a log record when somebody asks. So it reaches back as far as the log
+//! does (`replication.log_records`), and its numbers are this node's own (`dit::arrivals`): a client that goes to another
+//! node begins anew there, or uses content synchronisation, whose cookies hold everywhere.
+//!
+//! `targetDN` is the name at the time of the change, and `targetEntryUUID` the identity. Values of secret attributes are
+//! left out. Changes below cn=cluster are not told.
+
+use super::outcome::{OperationError, Outcome};
+use super::virtual_entry::{VirtualEntry, Visit, attribute, one_of};
+use crate::dit::View;
+use crate::model::ldif::{LdifBody, LdifChange, LdifRecord, LdifWriter};
+use crate::model::{
+    Attribute, AttributeDescription, Dn, EntryUuid, Filter, Modification, ModificationKind, Rdn, ResultCode,
+};
+use crate::schema::time::format_generalized_time;
+use crate::state::{AttributeId, CellValue, Delta, Stamp, Update, ValueKey};
+use std::sync::Arc;
+
+/// The name of the entry above them.
+pub(super) const DN: &str = "cn=changelog";
+
+/// Changes looked at in one request.
+const LOOKED_AT_MAX: usize = 20_000;
+const CHANGE_NUMBER: &str = "changeNumber";
+
+/// The entry above.
+pub(super) fn top() -> VirtualEntry {
+    let attributes = [
+        attribute("objectClass", ["top", "extensibleObject"]),
+        attribute("cn", ["changelog"]),
+        attribute("description", ["Changes in the order in which they came to this node"]),
+        attribute("entryDN", [DN]),
+        attribute("hasSubordinates", ["TRUE"]),
+    ];
+    VirtualEntry { dn: DN.to_owned(), attributes: Arc::new(attributes.into_iter().flatten().collect()) }
+}
+
+/// The numbers of the first and the last change that are kept; `None` when there is none.
+pub(super) fn bounds(view: View<'_>) -> Outcome<Option<(u64, u64)>> {
+    let first = view.arrival_after(0)?.map(|(number, _)| number);
+    Ok(first.zip(Some(view.last_arrival()?)))
+}
+
+/// The entry of this RDN.
+pub(super) fn find(view: View<'_>, rdn: &Rdn) -> Outcome<Option<VirtualEntry>> {
+    let number = one_of(rdn, &[CHANGE_NUMBER, "2.16.840.1.113730.3.1.5"]).and_then(|text| text.parse::<u64>().ok());
+    let Some(number) = number.filter(|number| *number > 0) else { return Ok(None) };
+    match view.arrival_after(number - 1)? {
+        Some((found, update)) if found == number => told(view, number, &update),
+        _ => Ok(None),
+    }
+}
+
+/// All below, from the one after the position `after` on, until `visit` says false; only numbers that the filter can be
+/// true of.
+///
+/// # Errors
+/// adminLimitExceeded when very many changes would have to be looked at.
+pub(super) fn visit(view: View<'_>, after: &[u8], filter: &Filter<'_>, visit: Visit<'_>) -> Outcome<()> {
+    let (from, to) = range(filter);
+    let mut last = after.try_into().map_or(0, u64::from_be_bytes).max(from.saturating_sub(1));
+    for _ in 0..LOOKED_AT_MAX {
+        let Some((number, update)) = view.arrival_after(last)? else { return Ok(()) };
+        if number > to {
+            return Ok(());
+        }
+        if let Some(entry) = told(view, number, &update)?
+            && !visit(&number.to_be_bytes(), entry)?
+        {
+            return Ok(());
+        }
+        last = number;
+    }
+    Err(OperationError::new(
+        ResultCode::ADMIN_LIMIT_EXCEEDED,
+        format!("more than {LOOKED_AT_MAX} changes would have to be looked at; ask by changeNumber, or by pages"),
+    ))
+}
+
+/// The numbers that a filter can be true of.
+fn range(filter: &Filter<'_>) -> (u64, u64) {
+    let number = |assertion: &crate::model::Assertion<'_>| {
+        let named = assertion.attribute.eq_ignore_ascii_case(CHANGE_NUMBER);
+        std::str::from_utf8(&assertion.value).ok().filter(|_| named)?.trim().parse::<u64>().ok()
+    };
+    match filter {
+        Filter::And(filters) => {
+            filters.iter().map(range).fold((0, u64::MAX), |(from, to), (low, high)| (from.max(low), to.min(high)))
+        }
+        Filter::GreaterOrEqual(assertion) => (number(assertion).unwrap_or(0), u64::MAX),
+        Filter::LessOrEqual(assertion) => (0, number(assertion).unwrap_or(u64::MAX)),
+        Filter::Equality(assertion) => number(assertion).map_or((0, u64::MAX), |number| (number, number)),
+        _ => (0, u64::MAX),
+    }
+}
+
+/// The entry of a change; `None` for those that are not told.
+fn told(view: View<'_>, number: u64, update: &Update) -> Outcome<Option<VirtualEntry>> {
+    let has = |wanted: &dyn Fn(&Delta) -> bool| update.deltas.iter().any(wanted);
+    let renamed = has(&|delta| matches!(delta, Delta::Rdn(_) | Delta::Parent(_)));
+    let target = view.dn_at(update.uuid, update.birth, update.stamp.csn, !renamed)?;
+    let target = target.unwrap_or_else(|| format!("entryUUID={}", update.uuid));
+    let is_cluster = Dn::parse(&target)
+        .is_ok_and(|dn| dn.rdns().last().is_some_and(|rdn| one_of(rdn, &["cn"]).is_some_and(|name| name == "cluster")));
+    if is_cluster {
+        return Ok(None);
+    }
+    let mut new_name: [Option<Attribute>; 3] = [None, None, None];
+    let (kind, change) = if update.is_birth() {
+        ("add", Some(added(view, update)?))
+    } else if has(&|delta| matches!(delta, Delta::Dead)) {
+        ("delete", None)
+    } else if renamed {
+        new_name = renaming(view, update)?;
+        ("modrdn", None)
+    } else {
+        ("modify", modified(view, update)?)
+    };
+    let dn = format!("{CHANGE_NUMBER}={number},{DN}");
+    let time = format_generalized_time(i64::try_from(update.stamp.csn.ms()).unwrap_or(i64::MAX));
+    let attributes = [
+        attribute("objectClass", ["top", "changeLogEntry"]),
+        attribute(CHANGE_NUMBER, [number.to_string()]),
+        attribute("targetDN", [&target]),
+        attribute("changeType", [kind]),
+        attribute("changes", change.map(body)),
+        attribute("changeTime", [time]),
+        attribute("targetEntryUUID", [update.uuid.to_string()]),
+        attribute("changeInitiatorsName", Some(&update.requester).filter(|name| !name.is_empty())),
+        attribute("entryDN", [&dn]),
+        attribute("hasSubordinates", ["FALSE"]),
+    ];
+    let attributes = attributes.into_iter().chain(new_name).flatten().collect();
+    Ok(Some(VirtualEntry { dn, attributes: Arc::new(attributes) }))
+}
+
+/// newRDN, deleteOldRDN and newSuperior.
+fn renaming(view: View<'_>, update: &Update) -> Outcome<[Option<Attribute>; 3]> {
+    let now = view.dn_at(update.uuid, update.birth, update.stamp.csn, true)?.unwrap_or_default();
+    let now = Dn::parse(&now)?;
+    let drops = update.deltas.iter().any(|delta| matches!(delta, Delta::Cell { present: false, .. } | Delta::Clear(_)));
+    let moved = update.deltas.iter().any(|delta| matches!(delta, Delta::Parent(_)));
+    let superior = now.superior().filter(|_| moved).map(|superior| superior.to_string());
+    Ok([
+        attribute("newRDN", now.rdn().map(ToString::to_string)),
+        attribute("deleteOldRDN", [if drops { "TRUE" } else { "FALSE" }]),
+        attribute("newSuperior", superior),
+    ])
+}
+
+/// What a client would have sent to add the entry.
+fn added(view: View<'_>, update: &Update) -> Outcome<LdifChange> {
+    let mut attributes: Vec<Attribute> = Vec::new();
+    for delta in &update.deltas {
+        let Delta::Cell { attribute, present: true, value, .. } = delta else { continue };
+        let Some(description) = shown(view, *attribute) else { continue };
+        let Some(value) = text(view, value)? else { continue };
+        match attributes.iter_mut().find(|known| known.description == description) {
+            Some(known) => known.values.push(value),
+            None => attributes.push(Attribute { description, values: vec![value] }),
+        }
+    }
+    Ok(LdifChange::Add(attributes))
+}
+
+/// The modifications that have this effect; `None` when nothing of it is told.
+fn modified(view: View<'_>, update: &Update) -> Outcome<Option<LdifChange>> {
+    let mut modifications: Vec<Modification> = Vec::new();
+    let cleared: Vec<AttributeId> = update
+        .deltas
+        .iter()
+        .filter_map(|delta| match delta {
+            Delta::Clear(attribute) => Some(*attribute),
+            _ => None,
+        })
+        .collect();
+    let mut push = |kind: ModificationKind, description: &AttributeDescription, value: Option<Vec<u8>>| {
+        let same = |known: &&mut Modification| known.kind == kind && known.attribute.description == *description;
+        match modifications.iter_mut().find(same) {
+            Some(known) => known.attribute.values.extend(value),
+            None => modifications.push(Modification {
+                kind,
+                attribute: Attribute { description: description.clone(), values: value.into_iter().collect() },
+            }),
+        }
+    };
+    for (at, delta) in update.deltas.iter().enumerate() {
+        match delta {
+            Delta::Clear(attribute) => {
+                let Some(description) = shown(view, *attribute) else { continue };
+                push(ModificationKind::Replace, &description, None);
+            }
+            Delta::Cell { attribute, key, present, value, .. } => {
+                let Some(description) = shown(view, *attribute) else { continue };
+                let kind = match (present, cleared.contains(attribute)) {
+                    (true, true) => ModificationKind::Replace,
+                    (true, false) => ModificationKind::Add,
+                    (false, true) => continue,
+                    (false, false) => ModificationKind::Delete,
+                };
+                let value = if *present {
+                    text(view, value)?
+                } else {
+                    removed(view, update.replaced.get(at).copied(), *attribute, key)?
+                };
+                if value.is_some() {
+                    push(kind, &description, value);
+                }
+            }
+            Delta::Count { attribute, .. } => {
+                // By how much is not said alone: the number as it is.
+                let Some(description) = shown(view, *attribute) else { continue };
+                let entry = view.by_uuid(update.uuid)?.map(|id| view.entry(id)).transpose()?.flatten();
+                let slice = entry.as_ref().and_then(|entry| Some((entry, entry.attribute(*attribute)?)));
+                if let Some((entry, slice)) = slice {
+                    for value in view.values(entry, &slice)? {
+                        push(ModificationKind::Replace, &description, Some(value));
+                    }
+                }
+            }
+            Delta::Birth { .. } | Delta::Rdn(_) | Delta::Parent(_) | Delta::Dead => {}
+        }
+    }
+    Ok((!modifications.is_empty()).then_some(LdifChange::Modify(modifications)))
+}
+
+/// How an attribute is named; `None` for those that are not told.
+fn shown(view: View<'_>, attribute: AttributeId) -> Option<AttributeDescription> {
+    let catalog = view.catalog();
+    let info = catalog.attribute(attribute)?;
+    if info.secret || info.sealed || catalog.well_known().is_hidden(attribute) {
+        return None;
+    }
+    AttributeDescription::parse(&info.name).ok()
+}
+
+fn text(view: View<'_>, value: &CellValue) -> Outcome<Option<Vec<u8>>> {
+    Ok(match value {
+        CellValue::Text(text) => Some(text.clone()),
+        CellValue::Link(target) => Some(name_of(view, *target)?),
+    })
+}
+
+fn name_of(view: View<'_>, uuid: EntryUuid) -> Outcome<Vec<u8>> {
+    let live = match view.by_uuid(uuid)? {
+        Some(id) => view.dn_text(id)?,
+        None => view.last_incarnation(uuid)?.map(|(_, state)| view.dn_by_state(&state)).transpose()?,
+    };
+    Ok(live.unwrap_or_else(|| format!("entryUUID={uuid}")).into_bytes())
+}
+
+/// A value that was removed: as it was written, where the log still has that change, else as it was compared.
+fn removed(
+    view: View<'_>,
+    replaced: Option<Stamp>,
+    attribute: AttributeId,
+    key: &ValueKey,
+) -> Outcome<Option<Vec<u8>>> {
+    if let Some(target) = key.as_link() {
+        return name_of(view, target).map(Some);
+    }
+    if let Some(stamp) = replaced.filter(|stamp| *stamp != Stamp::NONE)
+        && let Some(before) = view.logged(stamp.dot())?
+    {
+        for delta in &before.deltas {
+            if let Delta::Cell { attribute: of, key: was, present: true, value: CellValue::Text(text), .. } = delta
+                && *of == attribute
+                && was == key
+            {
+                return Ok(Some(text.clone()));
+            }
+        }
+    }
+    Ok(key.as_plain().filter(|plain| std::str::from_utf8(plain).is_ok()).map(<[u8]>::to_vec))
+}
+
+/// The lines of an LDIF record after `changetype` (draft-good-ldap-changelog 3.1).
+fn body(change: LdifChange) -> Vec<u8> {
+    let mut writer = LdifWriter::unfolded(Vec::new());
+    let record = LdifRecord { line: 0, dn: String::new(), controls: Vec::new(), body: LdifBody::Change(change) };
+    if writer.change(&record).is_err() {
+        return Vec::new();
+    }
+    let whole = writer.into_inner();
+    let lines = whole.split_inclusive(|byte| *byte == b'\n');
+    let body = lines.skip_while(|line| !line.starts_with(b"changetype:")).skip(1);
+    let mut body: Vec<u8> = body.flatten().copied().collect();
+    while body.ends_with(b"\n\n") {
+        body.pop();
+    }
+    body
+}

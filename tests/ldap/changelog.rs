@@ -1,0 +1,100 @@
+//! The changes as entries below `cn=changelog` (draft-good-ldap-changelog), as clients of 389 and OpenDJ read them.
+//! Entente's alone: slapd's accesslog has another form.
+
+use crate::add_person;
+use crate::support::client::{Client, Entry};
+use crate::support::code;
+use crate::support::request::{ADD, DELETE, ONE, REPLACE, Search};
+use crate::support::server::{Server, Subject};
+
+fn last(client: &mut Client) -> u64 {
+    let root = client.search(&Search::base("").attributes(&["lastChangeNumber", "changelog"])).single();
+    assert_eq!(root.value("changelog"), "cn=changelog");
+    root.value("lastChangeNumber").parse().unwrap()
+}
+
+/// The changes of one branch with a number above `after`; other tests change other branches meanwhile.
+fn changes(client: &mut Client, branch: &str, after: u64) -> Vec<Entry> {
+    let filter = format!("(&(objectClass=changeLogEntry)(changeNumber>={}))", after + 1);
+    let found = client.search(&Search::base("cn=changelog").scope(ONE).filter(&filter)).expect(code::SUCCESS);
+    found.entries.into_iter().filter(|entry| entry.value("targetDN").ends_with(branch)).collect()
+}
+
+#[test]
+fn every_change_is_an_entry_by_its_number() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = Server::shared().branch("changelog");
+    let start = last(&mut client);
+    let dn = add_person(&mut client, &branch, "p");
+    client
+        .modify(&dn, &[(ADD, "title", &["Boss"]), (ADD, "mail", &["a@example.com", "b@example.com"])])
+        .expect(code::SUCCESS);
+    client.modify(&dn, &[(REPLACE, "title", &["Chief"]), (DELETE, "mail", &["A@example.com"])]).expect(code::SUCCESS);
+    client.modify_dn(&dn, "uid=q", true, None).expect(code::SUCCESS);
+    let renamed = format!("uid=q,{branch}");
+    client.modify(&renamed, &[(DELETE, "title", &[])]).expect(code::SUCCESS);
+    let below = format!("ou=sub,{branch}");
+    client.add(&below, &[("objectClass", &["organizationalUnit"])]).expect(code::SUCCESS);
+    client.modify_dn(&renamed, "uid=q", false, Some(&below)).expect(code::SUCCESS);
+    let moved = format!("uid=q,{below}");
+    client.modify(&moved, &[(REPLACE, "userPassword", &["secret"])]).expect(code::SUCCESS);
+    client.delete(&moved).expect(code::SUCCESS);
+
+    let found = changes(&mut client, &branch, start);
+    let told: Vec<(String, String)> =
+        found.iter().map(|entry| (entry.value("changeType"), entry.value("targetDN"))).collect();
+    let expected = [
+        ("add", &dn),
+        ("modify", &dn),
+        ("modify", &dn),
+        ("modrdn", &dn),
+        ("modify", &renamed),
+        ("add", &below),
+        ("modrdn", &renamed),
+        ("modify", &moved),
+        ("delete", &moved),
+    ];
+    let expected: Vec<(String, String)> =
+        expected.iter().map(|(kind, dn)| ((*kind).to_owned(), (*dn).clone())).collect();
+    assert_eq!(told, expected);
+    let body = |at: usize| found[at].value("changes");
+    assert!(body(0).contains("cn: A Person\n") && body(0).contains("objectClass: inetOrgPerson\n"), "{}", body(0));
+    assert!(body(1).contains("add: mail\nmail: a@example.com\nmail: b@example.com\n-\n"), "{}", body(1));
+    assert!(body(2).contains("title: Chief\n"), "{}", body(2));
+    // The value that went, as it had been written.
+    assert!(body(2).contains("delete: mail\nmail: a@example.com\n-\n"), "{}", body(2));
+    assert_eq!((found[3].value("newRDN"), found[3].value("deleteOldRDN")), ("uid=q".to_owned(), "TRUE".to_owned()));
+    assert!(!found[3].has("newSuperior"));
+    assert!(body(4).contains("title\n-\n"), "{}", body(4));
+    assert_eq!(found[6].value("newSuperior"), below);
+    assert!(!body(7).contains("assword"), "{}", body(7));
+    assert!(!found[8].has("changes"));
+    assert!(found.iter().all(|entry| entry.value("targetEntryUUID").len() == 36 && entry.has("changeTime")));
+    assert_eq!(found[0].value("changeInitiatorsName"), "cn=admin,dc=example,dc=com");
+    // One by its name, and by equality and range.
+    let number: u64 = found[3].value("changeNumber").parse().unwrap();
+    let by_name = client.search(&Search::base(&format!("changeNumber={number},cn=changelog"))).single();
+    assert_eq!(by_name.value("newRDN"), "uid=q");
+    for filter in [format!("(changeNumber={number})"), format!("(&(changeNumber>={number})(changeNumber<={number}))")] {
+        let found = client.search(&Search::base("cn=changelog").scope(ONE).filter(&filter)).single();
+        assert_eq!(found.value("changeNumber"), number.to_string());
+    }
+    assert!(last(&mut client) >= number + 5);
+}
+
+#[test]
+fn the_changelog_is_for_the_administrator_and_is_not_written() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let mut ann = Server::shared().person("ann");
+    ann.search(&Search::base("cn=changelog")).expect(code::NO_SUCH_OBJECT);
+    let root = ann.search(&Search::base("").attributes(&["+", "*"])).single();
+    assert!(!root.has("lastChangeNumber") && !root.has("changelog"));
+    let mut admin = Server::shared().admin();
+    assert_ne!(admin.delete("changeNumber=1,cn=changelog").code, code::SUCCESS);
+    admin.search(&Search::base("changeNumber=0,cn=changelog")).expect(code::NO_SUCH_OBJECT);
+    admin.search(&Search::base("changeNumber=99999999,cn=changelog")).expect(code::NO_SUCH_OBJECT);
+}
