@@ -282,6 +282,10 @@ fn conflicts_text(answer: &Value) -> String {
 }
 
 fn member_text(member: &Value, out: &mut String) {
+    if text(member, "state") == "retired" {
+        let _ = writeln!(out, "\n{}: retired", named(member));
+        return;
+    }
     let _ = writeln!(
         out,
         "\n{}: {} {}, {}",

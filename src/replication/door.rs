@@ -135,7 +135,10 @@ async fn welcome(stream: TcpStream, hall: &Hall) -> Result<(), Box<dyn std::erro
     let (wire, is_join) = tokio::time::timeout(HANDSHAKE_TIME_MAX, handshake(stream, &hall.trust))
         .await
         .map_err(|_| "the handshake took too long")??;
-    let peer = hall.trust.peer(wire.get_ref().1.peer_certificates());
+    let certificates = wire.get_ref().1.peer_certificates();
+    // A copy of this node comes in as this node; the replicator tells it so.
+    let own = hall.trust.is_own(certificates).then(|| hall.trust.node());
+    let peer = hall.trust.peer(certificates).or(own);
     if is_join {
         return Ok(admit(wire, peer, hall).await?);
     }

@@ -84,6 +84,8 @@ pub(super) struct Engine {
     wants_identity_at_ms: Option<u64>,
     members_stale: bool,
     leaving: leaving::Leaving,
+    /// The member that this data directory was copied from, as long as it may run beside.
+    original: Option<Member>,
     ticks: u64,
     alarms: VecDeque<(u64, String)>,
     repaired: VecDeque<Repaired>,
@@ -113,6 +115,8 @@ impl Engine {
         drop(snapshot);
         let has_peers = members.iter().any(|member| member.node != node);
         let is_copy = identity_change::notice_copy(&parts, has_peers).await?;
+        // Where the original is, if it runs: soon this node's entry says where this one is.
+        let original = members.iter().find(|member| is_copy && member.node == node).cloned();
         let local = local(&parts.dit, &members, bootstrap.is_empty())?;
         let (events_to, events) = mpsc::channel(EVENTS_MAX);
         let (admitted_to, admitted) = mpsc::channel(16);
@@ -153,6 +157,7 @@ impl Engine {
             wants_identity_at_ms: None,
             members_stale: true,
             leaving: leaving::Leaving::default(),
+            original,
             ticks: 0,
             alarms: VecDeque::new(),
             repaired: VecDeque::new(),
@@ -168,6 +173,7 @@ impl Engine {
         engine.handle(Input::Members(members));
         engine.handle(Input::Tick);
         engine.open_door_if_wanted().await?;
+        engine.look_for_original();
         engine.publish();
         Ok(engine)
     }
@@ -362,6 +368,9 @@ impl Engine {
             self.renew_if_wanted();
             self.leave_if_asked();
             self.note_lacking();
+            if self.ticks.is_multiple_of(TICKS_SLOW * 60) {
+                self.look_for_original();
+            }
             if self.ticks.is_multiple_of(TICKS_SLOW * 600)
                 && self.local_writes == LocalWrites::Open
                 && self.has_invites()

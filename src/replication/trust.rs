@@ -8,6 +8,9 @@
 //! Who was retired still completes the handshake when it dials, only to be told so: a refusal by TLS has no words, and a
 //! node that was away would not know why nobody talks to it. [`Trust::peer`] does not name it, so nothing else is open.
 //!
+//! This node's own key is believed where it is looked for: whoever answers with it is this node (T-52: the replicator ends
+//! that session), or a copy of its data directory, which must hear of this one to become a member of its own.
+//!
 //! Joining is the exception: a joiner has no certificate yet. It asks for another application protocol (ALPN), on which
 //! the server proves itself by the authority whose fingerprint the token holds, and the joiner by the token's secret.
 
@@ -94,6 +97,12 @@ impl Trust {
     pub fn peer(&self, certificates: Option<&[CertificateDer<'_>]>) -> Option<NodeId> {
         let (node, fingerprint) = member_of(certificates?.first()?)?;
         (self.pins.load().get(&fingerprint) == Some(&node) && node != self.node()).then_some(node)
+    }
+
+    /// Whether this is a certificate of this node: its own, or a copy's.
+    pub fn is_own(&self, certificates: Option<&[CertificateDer<'_>]>) -> bool {
+        let shown = certificates.and_then(|certificates| member_of(certificates.first()?));
+        shown == Some((self.node(), self.identity().public_key().fingerprint()))
     }
 
     /// The member that was retired whose certificate this is.
@@ -218,11 +227,14 @@ impl MemberVerifier {
         let Some((node, fingerprint)) = member_of(certificate) else {
             return refused("it is signed by the cluster's authority, but is no member's");
         };
-        if node == self.trust.node() {
-            return refused("it is this node's own");
-        }
         if self.wanted.is_some_and(|wanted| wanted != node) {
             return refused("it is another member's than the one that was dialled");
+        }
+        if node == self.trust.node() {
+            return match self.trust.is_own(Some(std::slice::from_ref(certificate))) {
+                true => Ok(()),
+                false => refused("it names this node, and another key"),
+            };
         }
         match self.trust.pins.load().get(&fingerprint) {
             Some(pinned) if *pinned == node => Ok(()),

@@ -45,23 +45,38 @@ impl Engine {
             .collect();
         for member in due {
             self.dialling.entry(member.node).or_default().running = true;
-            let (trust, events) = (self.trust.clone(), self.hall.events.clone());
-            self.dials.spawn(async move {
-                let reached = dial::member(&trust, member.node, &member.addresses).await;
-                let outcome = match reached {
-                    Ok(stream) => {
-                        let opened = SessionEvent::Opened { wire: Box::new(stream), peer: member.node, dialled: true };
-                        // The engine has ended.
-                        let _ = events.send(opened).await;
-                        Ok(())
-                    }
-                    Err(error) => Err(error),
-                };
-                (member.node, outcome)
-            });
+            self.dial(member);
         }
         let members = &self.members;
         self.dialling.retain(|node, _| members.iter().any(|member| member.node == *node));
+    }
+
+    fn dial(&mut self, member: Member) {
+        let (trust, events) = (self.trust.clone(), self.hall.events.clone());
+        self.dials.spawn(async move {
+            let reached = dial::member(&trust, member.node, &member.addresses).await;
+            let outcome = match reached {
+                Ok(stream) => {
+                    let opened = SessionEvent::Opened { wire: Box::new(stream), peer: member.node, dialled: true };
+                    // The engine has ended.
+                    let _ = events.send(opened).await;
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            };
+            (member.node, outcome)
+        });
+    }
+
+    /// Asks where the node was that this data directory is a copy of whether it runs still: no other member may be there
+    /// that knows both.
+    pub(super) fn look_for_original(&mut self) {
+        let Some(mut original) = self.original.clone() else { return };
+        let own = self.addresses().unwrap_or_default();
+        original.addresses.retain(|address| !own.contains(address));
+        if !original.addresses.is_empty() {
+            self.dial(original);
+        }
     }
 
     pub(super) fn dialled(&mut self, outcome: Result<(NodeId, Result<(), DialError>), tokio::task::JoinError>) {

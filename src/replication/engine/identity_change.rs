@@ -206,8 +206,9 @@ impl Engine {
         let (node, identity) = (NodeId(random), Identity::create()?);
         let own = self.trust.identity();
         let mut failure = None;
-        for peer in &self.members {
-            if peer.node == self.node || peer.state != MemberState::Active || peer.addresses.is_empty() {
+        // The original too, whose own entry is overwritten here by now.
+        for peer in self.members.iter().filter(|peer| peer.node != self.node).chain(&self.original) {
+            if peer.state != MemberState::Active || peer.addresses.is_empty() {
                 continue;
             }
             match joining::enrol(&own, peer, node, &identity, &self.parts.options.name).await {
@@ -232,6 +233,7 @@ impl Engine {
         stored.await?.map_err(JoinError::from_invite)?;
         self.node = node;
         self.trust.set_identity(node, identity);
+        self.original = None;
         self.sessions.clear();
         self.dialling.clear();
         self.dials.shutdown().await;

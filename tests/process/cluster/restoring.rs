@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::node::Node;
+use super::node::{Node, free_port};
 use crate::support::program::run;
 use crate::support::server::{check, export};
 use crate::support::wait::wait_until;
@@ -113,5 +113,32 @@ fn a_backup_served_beside_the_node_it_is_of_becomes_a_member_of_its_own() {
         wait_until("all three", || node.status()["members"].as_array().map_or(0, Vec::len) == 2);
         node.wait_until_equal();
     }
+    assert_eq!(export(&a.data()), export(&copy.data()));
+}
+
+/// Of two members one is dead, and what is put on its machine, at its address, is a backup of the other, which runs.
+#[test]
+fn a_backup_of_the_one_member_put_on_the_machine_of_the_other_finds_the_one_it_is_of() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut a = Node::found(folder.path(), "a");
+    a.serve();
+    let port = free_port();
+    let mut b = Node::at(folder.path(), "b").with_port(port).joining(&a);
+    b.wait_until_equal();
+    wait_until("b to be found", || a.sees("b")["addresses"][0].is_string());
+    let file = backup(&a, folder.path());
+    a.describe("ann", "by the original, after the backup");
+    b.kill();
+    let mut copy = Node::at(folder.path(), "copy").with_port(port);
+    restore(&copy, &file, &[]);
+    copy.serve();
+    wait_until("the copy to be a member of its own", || copy.status()["node"] != a.status()["node"]);
+    copy.wait_until_open();
+    copy.describe("bob", "by the copy");
+    a.wait_for_description("bob", "by the copy");
+    copy.wait_for_description("ann", "by the original, after the backup");
+    a.replica(&["retire", "--now", "b"]).expect_success();
+    a.wait_until_equal();
+    copy.wait_until_equal();
     assert_eq!(export(&a.data()), export(&copy.data()));
 }
