@@ -196,6 +196,37 @@ sections! {
         /// Oldest TLS version spoken.
         min_version: TlsVersion = TlsVersion::V1_2, "\"1.2\" or \"1.3\"", reload;
     }
+    /// Ways to say who one is beside a simple bind.
+    sasl: Sasl {
+        /// Offer PLAIN.
+        plain: bool = true, "true or false", reload;
+        /// Offer PLAIN over connections without TLS too.
+        plain_without_tls: bool = false, "true or false", reload;
+        /// The attribute that holds the names of users.
+        user_attribute: String = "uid".to_owned(), "the name of an attribute", reload;
+        /// Below which entry users are looked for; empty: everywhere.
+        user_base: String = String::new(), "a DN, or \"\" for everywhere", reload;
+        /// Take the name of a user instead of a DN in a simple bind.
+        simple_by_user: bool = false, "true or false", reload;
+        /// How a client certificate leads to an entry; the first rule that finds one decides.
+        certificate_map: Vec<String> = vec!["dn".to_owned()],
+            "a list of \"dn\", \"fingerprint\", \"subject:TYPE=ATTRIBUTE\", \"san:mail=ATTRIBUTE\", \"san:dns=ATTRIBUTE\" or \"san:uri=ATTRIBUTE\"",
+            reload;
+        /// Whose tokens are taken (OAUTHBEARER), as they name themselves; empty: nobody's.
+        token_issuer: String = String::new(), "the issuer as its tokens have it, or \"\" for none", reload;
+        /// For whom a token must be.
+        token_audience: String = String::new(), "the audience as tokens have it", reload;
+        /// Where the issuer's keys are (a JSON Web Key Set).
+        token_keys: String = String::new(), "an absolute path, or an address of http or https", reload;
+        /// PEM file with the authorities that are believed for that address; empty: the system's.
+        token_keys_ca: Option<PathBuf> = None, "a path, or \"\" for the system's", reload;
+        /// The claim that names the user.
+        token_user_claim: String = "sub".to_owned(), "the name of a claim", reload;
+        /// The attribute that holds what that claim says; empty: as `user_attribute`.
+        token_attribute: String = String::new(), "the name of an attribute, or \"\" for sasl.user_attribute", reload;
+        /// How much the issuer's clock may differ.
+        token_skew_s: u32 = 60, "0 to 3600 seconds", reload, in (0..=3_600);
+    }
     /// What one client may cost. None of `size`, `time_s`, `lookthrough` binds the administrator.
     limits: Limits {
         /// Entries a search may return.
@@ -314,6 +345,14 @@ sections! {
         hashing_threads: usize = 0, "0 to 256 threads (0 = half of the cores)", restart, in (0..=256);
         /// Binds that wait for such a thread; more are answered `busy`.
         hashing_queue: usize = 256, "1 to 65536 binds", restart, in (1..=65_536);
+        /// Store a password anew as Argon2id when somebody binds with one that is stored in another way.
+        upgrade: bool = false, "true or false", reload;
+        /// SCRAM mechanisms that are offered, and whose verifiers are stored with every new password.
+        scram: Vec<String> = Vec::new(), "a list of \"SCRAM-SHA-256\" and \"SCRAM-SHA-512\"", reload;
+        /// How often a password is hashed for such a verifier.
+        scram_iterations: u32 = 100_000, "4096 to 10000000 rounds", reload, in (4_096..=10_000_000);
+        /// Tell who proves the password of a locked account, and asks in a control, that it is locked.
+        tell_locked: bool = false, "true or false", reload;
     }
 }
 

@@ -25,13 +25,14 @@ use crate::clock::Clock;
 use crate::config::{Config, ConfigError, SchemaLoadError, Severity};
 use crate::dit::{Dit, DitError, Writer};
 use crate::metrics::Metrics;
+use crate::operation::sasl::Fetch;
 use crate::operation::{Directory, MonitorEntry, MonitorProvider};
 use crate::replication::service::{self, Service, ServiceError};
 use crate::schema::time::format_generalized_time;
 use crate::server::{HashingPool, Parts, Server};
 use crate::storage::{DataLock, LockError, LockUse, MetaName};
 use crate::telemetry::{Telemetry, count_panics};
-use crate::transport::{Admission, ListenOptions, ListenUrl, Listener, Shutdown, Tls, TransportError};
+use crate::transport::{Admission, ListenOptions, ListenUrl, Listener, Shutdown, Tls, TransportError, fetch};
 
 pub use replication::{INVITE_VALID_S, host_name, service_options};
 pub use settings::{SettingsSource, own_socket};
@@ -173,6 +174,7 @@ impl Node {
             settings::directory_options(&config, tls.is_some()),
             Arc::clone(&metrics),
         );
+        directory.set_key_fetch(key_fetch(config.sasl.token_keys_ca.clone()));
         directory.add_monitor(monitor(&urls, tls.clone()));
         let (service, replicating) = Service::start(service::Parts {
             dit: Arc::clone(&dit),
@@ -302,6 +304,7 @@ impl Node {
         let _ = self.background.await;
         let (writer, thread) = (self.writer, self.writer_thread);
         let joined = tokio::task::spawn_blocking(move || {
+            self.directory.write_marks(true);
             writer.stop();
             thread.join().is_ok()
         });
@@ -310,6 +313,12 @@ impl Node {
         }
         tracing::info!("stopped");
     }
+}
+
+/// Who gets the keys of an issuer of tokens.
+fn key_fetch(authorities: Option<PathBuf>) -> Fetch {
+    let clock = Clock::system();
+    Box::new(move |url| fetch(url, authorities.as_ref(), &clock))
 }
 
 /// What this floor knows, for cn=monitor.

@@ -3,6 +3,7 @@
 //! One file a command, each with its arguments (their doc comments are the help text), and `run`. What a command needs
 //! of the directory it opens itself: offline commands the data directory, online ones a connection.
 
+pub mod app_password;
 pub mod archive;
 pub mod backup;
 pub mod check;
@@ -53,6 +54,8 @@ pub struct Cli {
 /// The commands.
 #[derive(clap::Subcommand, Clone, Debug)]
 pub enum Command {
+    /// Make, list and revoke app passwords, over LDAP
+    AppPassword(app_password::AppPasswordArgs),
     /// Write a compressed copy of the data, also while serving
     Backup(backup::BackupArgs),
     /// Compare everything derived with the entries' state
@@ -125,6 +128,7 @@ fn dispatch(command: Command, output: &Output) -> Result<ExitCode, CliError> {
         Command::Migrate(args) => migrate::run(&args, output),
         Command::Modify(args) => modify::run(&args, output),
         Command::Passwd(args) => passwd::run(args, output),
+        Command::AppPassword(args) => app_password::run(args, output),
         Command::Reindex(args) => reindex::run(&args, output),
         Command::Replica(args) => replica::run(&args, output),
         Command::Restore(args) => restore::run(args, output),

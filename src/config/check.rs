@@ -8,10 +8,12 @@ use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::{Config, LogLevel, TlsVersion};
+use super::{Config, LogLevel, Sasl, TlsVersion};
+use crate::operation::sasl::CertificateRule;
+use crate::policy::scram::ScramHash;
 use crate::replication::door::address_error;
 use crate::replication::invite::ADDRESSES_MAX;
-use crate::transport::ListenUrl;
+use crate::transport::{FetchUrl, ListenUrl};
 
 /// Longest name of a member, as its entry holds it.
 const NAME_BYTES_MAX: usize = 128;
@@ -78,6 +80,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     check_tls(config, &mut found);
     check_limits(config, &mut found);
     check_replication(config, &mut found);
+    check_authentication(config, &mut found);
     for path in &config.schema.files {
         if let Err(error) = std::fs::File::open(path) {
             found.error("schema.files", format!("cannot read {}: {error}", path.display()));
@@ -93,6 +96,41 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
         found.warning("log.operations", "operations are logged at level info, which log.level = \"error\" leaves out");
     }
     found.0
+}
+
+fn check_authentication(config: &Config, found: &mut Findings) {
+    let sasl = &config.sasl;
+    if let Err(error) = crate::model::Dn::parse(&sasl.user_base) {
+        found.error("sasl.user_base", format!("no DN: {error}"));
+    }
+    if crate::model::AttributeDescription::parse(&sasl.user_attribute).is_err() {
+        found.error("sasl.user_attribute", format!("{} is no name of an attribute", sasl.user_attribute));
+    }
+    for rule in sasl.certificate_map.iter().filter(|rule| CertificateRule::parse(rule).is_none()) {
+        found.error("sasl.certificate_map", format!("{rule} is no rule; write \"dn\" or \"subject:CN=uid\""));
+    }
+    for name in config.password.scram.iter().filter(|name| ScramHash::of(name).is_none()) {
+        found.error("password.scram", format!("{name} is not served; write \"SCRAM-SHA-256\" or \"SCRAM-SHA-512\""));
+    }
+    if !sasl.token_issuer.is_empty() {
+        check_tokens(sasl, found);
+    }
+    if sasl.plain && sasl.plain_without_tls {
+        found.warning("sasl.plain_without_tls", "whoever is on the way to a client reads its password");
+    }
+}
+
+fn check_tokens(sasl: &Sasl, found: &mut Findings) {
+    if sasl.token_audience.is_empty() {
+        found.error("sasl.token_audience", "without an audience no token is taken: one for another service would do");
+    }
+    let is_address = FetchUrl::parse(&sasl.token_keys).is_some();
+    if is_address && sasl.token_keys.starts_with("http://") {
+        found.warning("sasl.token_keys", "keys that come over http may be anybody's on the way; use https");
+    }
+    if !is_address && let Err(error) = std::fs::File::open(&sasl.token_keys) {
+        found.error("sasl.token_keys", format!("no address, and no file that can be read: {error}"));
+    }
 }
 
 fn check_server(config: &Config, found: &mut Findings) {

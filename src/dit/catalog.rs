@@ -198,6 +198,8 @@ pub struct AttributeInfo {
     pub secret: bool,
     /// Whether its values are shown to nobody.
     pub sealed: bool,
+    /// Whether a change of it leaves `modifyTimestamp` as it was.
+    pub volatile: bool,
     /// In which indexes.
     pub indexed: Indexed,
 }
@@ -550,6 +552,7 @@ impl Catalog {
             membership: found.is_some_and(AttributeType::is_membership),
             secret: found.is_some_and(AttributeType::is_secret),
             sealed: found.is_some_and(AttributeType::is_sealed),
+            volatile: found.is_some_and(AttributeType::is_volatile),
             indexed: found.map_or_else(Indexed::default, |found| self.options.of(found)),
         };
         if info.links && base == id {

@@ -12,8 +12,9 @@ use crate::schema::time::parse_generalized_time;
 use crate::state::view::ViewContent;
 use crate::state::{AttributeId, CellValue, EntryState, RdnState};
 use crate::storage::{
-    ENTRY_ALIAS, ENTRY_HAS_ACI, ENTRY_HAS_LINKS, ENTRY_LOSER, ENTRY_PHANTOM, ENTRY_REFERRAL, ENTRY_SUBENTRY, EntryId,
-    VALUE_DANGLING, VALUE_LINKS, VALUE_OPERATIONAL, VALUE_SECRET, VALUE_SPILLED, ViewHeader, ViewRecordBuilder,
+    ENTRY_ALIAS, ENTRY_HAS_ACI, ENTRY_HAS_LINKS, ENTRY_LOSER, ENTRY_PHANTOM, ENTRY_POLICY, ENTRY_REFERRAL,
+    ENTRY_SUBENTRY, EntryId, VALUE_DANGLING, VALUE_LINKS, VALUE_OPERATIONAL, VALUE_SECRET, VALUE_SPILLED, ViewHeader,
+    ViewRecordBuilder,
 };
 use std::collections::BTreeMap;
 
@@ -27,6 +28,8 @@ pub(super) fn derive(
     let catalog = view.catalog();
     let known = catalog.well_known();
     let newest = state.max_stamp();
+    // How an entry is used (failed binds, the last one) is no change of what it says.
+    let content = state.max_stamp_but(|id| catalog.attribute(id).is_some_and(|info| info.volatile));
     let header = ViewHeader {
         parent,
         naming_stamp: view.naming_stamp(),
@@ -35,8 +38,8 @@ pub(super) fn derive(
         created_ms: written_time(state, known.create_timestamp)
             .map_or_else(|| ms(state.birth.csn.ms()), |(_, time)| time),
         modified_ms: written_time(state, known.modify_timestamp)
-            .filter(|(stamp, _)| *stamp >= newest)
-            .map_or_else(|| ms(newest.csn.ms()), |(_, time)| time),
+            .filter(|(stamp, _)| *stamp >= content)
+            .map_or_else(|| ms(content.csn.ms()), |(_, time)| time),
         flags: 0,
     };
     let mut builder = ViewRecordBuilder::new(header, &rdn_text(catalog, state));
@@ -263,6 +266,7 @@ fn class_flags(classes: &[&[u8]]) -> u16 {
                 b"alias" | b"2.5.6.1" => ENTRY_ALIAS,
                 b"referral" | b"2.16.840.1.113730.3.2.6" => ENTRY_REFERRAL,
                 b"subentry" | b"2.5.17.0" => ENTRY_SUBENTRY,
+                b"pwdpolicy" | b"1.3.6.1.4.1.42.2.27.8.2.1" => ENTRY_POLICY,
                 _ => 0,
             }
     })

@@ -3,13 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::{Config, ConfigError, Durability, Limits, TlsVersion};
+use crate::config::{Config, ConfigError, Durability, Limits, Sasl, TlsVersion};
 use crate::model::Dn;
 use crate::operation::Options as DirectoryOptions;
 use crate::operation::assurance::DurabilityRequest;
+use crate::operation::sasl::{CertificateRule, KeySource, SaslOptions, TokenOptions};
 use crate::policy::limits::LimitsOptions;
+use crate::policy::scram::ScramHash;
+use crate::policy::token::TokenRules;
 use crate::server::{ClearText, Options as ServerOptions};
-use crate::transport::{AdmissionLimits, ListenUrl, TlsOptions};
+use crate::transport::{AdmissionLimits, FetchUrl, ListenUrl, TlsOptions};
 use crate::wire::assurance::DurabilityLevel;
 
 /// Where the settings of a node come from; later ones win.
@@ -91,8 +94,48 @@ pub(super) fn directory_options(config: &Config, has_tls: bool) -> DirectoryOpti
             },
             wait_ms: u64::from(config.replication.durability_wait_ms),
         },
+        sasl: sasl_options(&config.sasl),
+        scram: config.password.scram.iter().filter_map(|name| ScramHash::of(name)).collect(),
+        scram_iterations: config.password.scram_iterations,
+        upgrade_hashes: config.password.upgrade,
+        tell_locked: config.password.tell_locked,
         ..DirectoryOptions::default()
     }
+}
+
+/// SASL; what cannot be read was refused before.
+fn sasl_options(sasl: &Sasl) -> SaslOptions {
+    SaslOptions {
+        plain: sasl.plain,
+        plain_without_tls: sasl.plain_without_tls,
+        user_attribute: sasl.user_attribute.clone(),
+        user_base: Dn::parse(&sasl.user_base).ok().filter(|dn| !dn.is_root()),
+        simple_by_user: sasl.simple_by_user,
+        certificate_map: sasl.certificate_map.iter().filter_map(|rule| CertificateRule::parse(rule)).collect(),
+        token: token_options(sasl),
+    }
+}
+
+fn token_options(sasl: &Sasl) -> Option<TokenOptions> {
+    if sasl.token_issuer.is_empty() || sasl.token_audience.is_empty() {
+        return None;
+    }
+    let keys = match FetchUrl::parse(&sasl.token_keys) {
+        Some(_) => KeySource::Url(sasl.token_keys.clone()),
+        None if sasl.token_keys.is_empty() => return None,
+        None => KeySource::File(PathBuf::from(&sasl.token_keys)),
+    };
+    let attribute = if sasl.token_attribute.is_empty() { &sasl.user_attribute } else { &sasl.token_attribute };
+    Some(TokenOptions {
+        rules: TokenRules {
+            issuer: sasl.token_issuer.clone(),
+            audience: sasl.token_audience.clone(),
+            user_claim: sasl.token_user_claim.clone(),
+            skew_s: i64::from(sasl.token_skew_s),
+        },
+        keys,
+        attribute: attribute.clone(),
+    })
 }
 
 pub(super) fn admission_limits(limits: &Limits) -> AdmissionLimits {

@@ -1,29 +1,30 @@
-//! Acting as somebody else: the one function that decides who may, for proxied authorization (RFC 4370) and whatever
-//! else names an authorisation identity (RFC 4513 5.2.1.8).
+//! Acting as somebody else: the one function that decides who may, for proxied authorization (RFC 4370) and for the
+//! authorisation identity of SASL PLAIN, SCRAM, OAUTHBEARER and EXTERNAL (RFC 4513 5.2.1.8; hostile.md T-17, T-19).
 //!
 //! Whoever has the right `proxy` on an entry may act as it, and the administrator as any entry; from then on only the
 //! rights of that entry count. Acting as nobody (an empty identity) is open to all.
 //!
 //! Invariants
 //! - never-root: nobody becomes the administrator by acting as it, whatever rules say; only the administrator is.
-//! - Whoever has not authenticated acts as nobody else.
+//! - Whoever has not authenticated acts as nobody else; nobody crosses from one suffix into another, or acts as an account
+//!   that is locked.
 //! - One answer, authorizationDenied, to names that are not there and to those one may not act as.
 
-use super::bind::{entry_identity, may_bind};
 use super::control::{RequestControls, RequestKind};
+use super::lookup;
 use super::outcome::{OperationError, Outcome};
 use super::{Directory, Session};
 use crate::dit::{Entry, View};
-use crate::model::{Assertion, Dn, Filter, ResultCode, Scope};
+use crate::model::{Assertion, Dn, Filter, ResultCode};
+use crate::policy::password_policy::Standing;
 use crate::policy::requester::{Authentication, Requester, RequesterKind};
 use crate::policy::rights::Right;
-use crate::search::{AllSearchable, CompiledFilter, RunOptions, SearchRun, Step};
+use crate::storage::{ENTRY_LOSER, ENTRY_PHANTOM, EntryId};
 use crate::wire::Controls;
 use std::borrow::Cow;
-use std::sync::Arc;
 
-/// Entries looked at to find out whom `u:name` means, where `uid` is not indexed.
-const LOOK_THROUGH_MAX: u64 = 5_000;
+/// Longest name of a user that is looked for, in bytes.
+const USER_BYTES_MAX: usize = 1_024;
 
 /// A request's controls, and who it is made as.
 pub(super) struct Asked {
@@ -106,7 +107,14 @@ impl Directory {
     }
 
     fn has_proxy_right(&self, requester: &Requester, view: View<'_>, entry: &Entry<'_>) -> Outcome<bool> {
-        Ok(self.access(requester, view)?.granted(entry, Right::Proxy).for_entry())
+        if requester.is_administrator() {
+            return Ok(true);
+        }
+        let own = requester.entry_uuid().map(|uuid| view.by_uuid(uuid)).transpose()?.flatten();
+        let Some(own) = own.map(|id| view.entry(id)).transpose()?.flatten() else { return Ok(false) };
+        Ok(suffix_of(view, &own)? == suffix_of(view, entry)?
+            && self.standing(&self.account(view, entry)?) != Standing::Locked
+            && self.access(requester, view)?.granted(entry, Right::Proxy).for_entry())
     }
 
     /// Whom an authorisation identity means, whoever asks.
@@ -133,45 +141,69 @@ impl Directory {
                 None => None,
             };
             return match entry {
-                Some(entry) => Ok(Identity::Entry(entry_identity(view, &entry, dn_key)?)),
+                Some(entry) => Ok(Identity::Entry(self.identity_of(view, &entry)?)),
                 None => Ok(Identity::Unknown),
             };
         }
-        if form.eq_ignore_ascii_case("u") { by_user_name(view, name) } else { Ok(Identity::Unknown) }
+        if !form.eq_ignore_ascii_case("u") {
+            return Ok(Identity::Unknown);
+        }
+        match self.user_named(view, name)?.filter(may_bind) {
+            Some(entry) => Ok(Identity::Entry(self.identity_of(view, &entry)?)),
+            None => Ok(Identity::Unknown),
+        }
+    }
+
+    /// An entry as the requester that it becomes.
+    ///
+    /// # Errors
+    /// Storage.
+    pub(super) fn identity_of(&self, view: View<'_>, entry: &Entry<'_>) -> Outcome<RequesterKind> {
+        let mut dn = Vec::with_capacity(64);
+        view.write_dn(entry, &mut dn)?;
+        let dn = String::from_utf8_lossy(&dn).into_owned();
+        let dn_key = Dn::parse(&dn).map(|dn| view.catalog().schema().dn_key(&dn)).unwrap_or_default();
+        Ok(RequesterKind::Entry { uuid: entry.record.uuid(), dn, dn_key })
+    }
+
+    /// The one entry that has this name in the attribute that the settings name; none where several have it.
+    ///
+    /// # Errors
+    /// Storage.
+    pub(super) fn user_named<'v>(&self, view: View<'v>, name: &str) -> Outcome<Option<Entry<'v>>> {
+        let options = self.options();
+        self.user_with(view, &options.sasl.user_attribute, name)
+    }
+
+    /// The one entry below the users' base with this value of an attribute; none where several have it.
+    ///
+    /// # Errors
+    /// Storage.
+    pub(super) fn user_with<'v>(&self, view: View<'v>, attribute: &str, value: &str) -> Outcome<Option<Entry<'v>>> {
+        if value.is_empty() || value.len() > USER_BYTES_MAX {
+            return Ok(None);
+        }
+        let options = self.options();
+        let base = match &options.sasl.user_base {
+            None => EntryId::NONE,
+            Some(dn) => match lookup::named(view, dn)? {
+                Some(entry) => entry.id,
+                None => return Ok(None),
+            },
+        };
+        let wanted = Assertion { attribute: Cow::Borrowed(attribute), value: Cow::Borrowed(value.as_bytes()) };
+        let mut found = lookup::find(view, base, &Filter::Equality(wanted), 2)?;
+        Ok(if found.len() == 1 { found.pop() } else { None })
     }
 }
 
-/// The one entry whose `uid` this is.
-fn by_user_name(view: View<'_>, name: &str) -> Outcome<Identity> {
-    let assertion = Assertion { attribute: Cow::Borrowed("uid"), value: Cow::Borrowed(name.as_bytes()) };
-    let filter = Arc::new(CompiledFilter::compile(view.catalog().schema(), &Filter::Equality(assertion)));
-    let mut found = None;
-    for suffix in view.suffixes()? {
-        let options = RunOptions {
-            lookthrough_max: Some(LOOK_THROUGH_MAX),
-            manage_dsa_it: true,
-            wanted: Some(2),
-            ..RunOptions::new(Scope::Subtree)
-        };
-        let mut run = SearchRun::new(view, suffix, Arc::clone(&filter), options)?;
-        let mut walk = run.walk(view, &AllSearchable)?;
-        loop {
-            match walk.next()? {
-                Step::Entry(entry) if may_bind(&entry) => {
-                    if found.replace(entry.id).is_some_and(|other| other != entry.id) {
-                        return Ok(Identity::Unknown);
-                    }
-                }
-                Step::Entry(_) | Step::Reference(_) | Step::Yield => {}
-                Step::LookthroughExceeded => return Ok(Identity::Unknown),
-                Step::Done => break,
-            }
-        }
-    }
-    let Some(entry) = found.map(|id| view.entry(id)).transpose()?.flatten() else { return Ok(Identity::Unknown) };
-    let text = view.dn_text(entry.id)?.unwrap_or_default();
-    let dn_key = view.catalog().schema().dn_key(&Dn::parse(&text)?);
-    Ok(Identity::Entry(entry_identity(view, &entry, dn_key)?))
+/// Nobody is known by a name that another entry has, or by one that is only there for what is below it.
+pub(super) fn may_bind(entry: &Entry<'_>) -> bool {
+    entry.record.flags() & (ENTRY_LOSER | ENTRY_PHANTOM) == 0
+}
+
+fn suffix_of(view: View<'_>, entry: &Entry<'_>) -> Outcome<EntryId> {
+    Ok(view.superiors(entry)?.last().copied().unwrap_or(entry.id))
 }
 
 fn denied() -> OperationError {

@@ -2,29 +2,37 @@
 //!
 //! The cheap part is done at once: the name is looked up, digests are compared. What takes milliseconds by design
 //! (Argon2, PBKDF2, bcrypt, crypt) is handed back as a closure that owns what it needs, to be run where nobody waits
-//! behind it and no snapshot is open.
+//! behind it and no snapshot is open. Whatever way a client proves who it is, [`verdict`] decides what comes of it.
 //!
 //! Invariants
-//! - One code and one text for an unknown name, a name without password and a wrong password; and the same time:
-//!   a failure costs at least one verification of what new passwords are stored as ([`dummy_verify`]).
+//! - One code and one text for an unknown name, a name without password, a wrong password and a locked account; and the
+//!   same time: a failure costs at least one verification of what new passwords are stored as ([`dummy_verify`]).
 //! - Whatever is not success leaves the requester anonymous.
 //! - An empty password never authenticates (RFC 4513 5.1.2).
 //!
-//! Not here: whether a password may come in clear text, and taking the old identity away (`server`).
+//! Not here: whether a password may come in clear text, and taking the old identity away (`server`); SASL (`sasl`).
+
+pub(super) mod verdict;
 
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+pub(super) use super::act_as::may_bind;
+use super::app_password::{self, AppPassword};
 use super::control::{RequestControls, RequestKind};
+use super::lookup;
+use super::sasl::SaslExchange;
 use super::{Directory, OperationError, Session};
 use crate::dit::{Entry, View};
 use crate::model::{Dn, ResultCode};
 use crate::policy::password_hash::{Verdict, dummy_verify, is_costly, verify};
+use crate::policy::password_policy::Standing;
 use crate::policy::requester::{Authentication, Requester, RequesterKind};
-use crate::storage::{ENTRY_LOSER, ENTRY_PHANTOM};
 use crate::wire::control::{AUTHORIZATION_IDENTITY_REQUEST, AUTHORIZATION_IDENTITY_RESPONSE};
+use crate::wire::password_policy::password_policy;
 use crate::wire::{self, BindRequest, Controls, LdapResult, ResponseControl, response};
+use verdict::{Proof, Who};
 
 /// Costly values of one name that are tried; an entry with more has them ignored, as each costs some 20 ms.
 const COSTLY_VALUES_MAX: usize = 8;
@@ -37,21 +45,67 @@ pub enum BindStep {
     Hash(Box<dyn FnOnce() -> BindOutcome + Send>),
 }
 
-/// A decided bind.
+/// A decided bind, or one step of a SASL exchange.
 pub struct BindOutcome {
     /// Who the client is from now on: anonymous after anything but success.
     pub requester: Requester,
+    /// Nothing but a change of the password is allowed until that is done.
+    pub must_change_password: bool,
+    /// It was proved with a secret of one program.
+    pub by_app_password: bool,
+    /// What the next bind of the exchange goes on with.
+    pub exchange: Option<Box<SaslExchange>>,
     /// The result, for counting.
     pub code: ResultCode,
     /// The BindResponse, a complete PDU.
     pub response: Vec<u8>,
+    /// What is left to do when the answer is on its way: hashing, so for the hashing pool.
+    pub afterwards: Option<Box<dyn FnOnce() + Send>>,
+}
+
+/// A stored password; wiped when dropped.
+type Stored = Zeroizing<Vec<u8>>;
+
+/// What a bind asks for beside the proof.
+#[derive(Clone)]
+pub(super) struct Ask {
+    pub(super) id: i32,
+    /// The client as it is before.
+    pub(super) nobody: Requester,
+    /// What a password policy has to say is said in a control.
+    pub(super) says_policy: bool,
+    pub(super) authentication: Authentication,
+    /// Whom to act as; empty: who is proved.
+    pub(super) authorization_id: String,
+}
+
+impl Ask {
+    pub(super) fn failure(&self, error: &OperationError) -> BindOutcome {
+        let policy = self.says_policy.then(|| password_policy(None, error.password));
+        BindOutcome::failure(self.id, self.nobody.clone(), error, policy.as_slice())
+    }
 }
 
 impl BindOutcome {
-    fn success(id: i32, requester: Requester) -> Self {
-        let mut response = Vec::with_capacity(16);
-        response::bind_result(&mut response, id, &LdapResult::plain(ResultCode::SUCCESS), None, &[]);
-        Self { requester, code: ResultCode::SUCCESS, response }
+    pub(super) fn of(
+        id: i32,
+        requester: Requester,
+        result: &LdapResult<'_>,
+        sasl: Option<&[u8]>,
+        controls: &[ResponseControl],
+    ) -> Self {
+        let mut response = Vec::with_capacity(32);
+        response::bind_result(&mut response, id, result, sasl, controls);
+        let code = result.code;
+        Self {
+            requester,
+            must_change_password: false,
+            by_app_password: false,
+            exchange: None,
+            code,
+            response,
+            afterwards: None,
+        }
     }
 
     /// The same with who the client is now in the response (RFC 3829), where it is somebody or nobody for good.
@@ -64,68 +118,71 @@ impl BindOutcome {
         self
     }
 
-    fn failure(id: i32, nobody: Requester, error: &OperationError) -> Self {
-        let mut response = Vec::new();
-        let result = LdapResult {
-            code: error.code,
-            matched_dn: &error.matched_dn,
-            diagnostic: &error.diagnostic,
-            referrals: &error.referrals,
-        };
-        response::bind_result(&mut response, id, &result, None, &[]);
-        Self { requester: nobody, code: error.code, response }
+    pub(super) fn failure(
+        id: i32,
+        nobody: Requester,
+        error: &OperationError,
+        controls: &[ResponseControl],
+    ) -> Self {
+        Self::of(id, nobody, &error.as_result(), None, controls)
     }
 }
 
-/// A stored password; wiped when dropped.
-type Stored = Zeroizing<Vec<u8>>;
-
 /// An identity that a password may prove.
 struct Claim {
-    kind: RequesterKind,
+    who: Who,
     /// Its costly stored passwords.
     costly: Vec<Stored>,
 }
 
 impl Directory {
-    /// Decides a bind as far as that is cheap. `session.requester` is anonymous already.
+    /// Decides a bind as far as that is cheap. `session.requester` is anonymous already. `exchange`: what the bind before
+    /// left behind.
     ///
-    /// Cost: a look-up of the name and of one entry. Controls: those of binds in `control`.
+    /// Cost: a look-up of the name and of one entry.
     pub fn bind(
         self: &Arc<Self>,
         session: &Session,
         id: i32,
         request: &BindRequest<'_>,
         controls: &Controls<'_>,
+        exchange: Option<Box<SaslExchange>>,
     ) -> BindStep {
         let nobody = session.requester.with_identity(RequesterKind::Anonymous, Authentication::None);
+        let mut ask = Ask {
+            id,
+            nobody,
+            says_policy: false,
+            authentication: Authentication::Simple,
+            authorization_id: String::new(),
+        };
         let is_told = controls.find(AUTHORIZATION_IDENTITY_REQUEST).is_some();
-        match self.try_bind(session, id, request, controls) {
+        match self.try_bind(session, &mut ask, request, controls, exchange) {
             Ok(BindStep::Done(outcome)) if is_told => BindStep::Done(outcome.telling()),
             Ok(BindStep::Hash(decide)) if is_told => BindStep::Hash(Box::new(move || decide().telling())),
             Ok(step) => step,
-            Err(error) => BindStep::Done(BindOutcome::failure(id, nobody, &error)),
+            Err(error) => BindStep::Done(ask.failure(&error)),
         }
     }
 
     fn try_bind(
-        &self,
+        self: &Arc<Self>,
         session: &Session,
-        id: i32,
+        ask: &mut Ask,
         request: &BindRequest<'_>,
         controls: &Controls<'_>,
+        exchange: Option<Box<SaslExchange>>,
     ) -> Result<BindStep, OperationError> {
-        RequestControls::read(controls, RequestKind::Bind)?;
+        let controls = RequestControls::read(controls, RequestKind::Bind)?;
+        ask.says_policy = controls.password_policy;
         if request.version != 3 {
             let text = format!("protocol version {} is not served; use 3", request.version);
             return Err(OperationError::new(ResultCode::PROTOCOL_ERROR, text));
         }
         match request.authentication {
-            wire::Authentication::Simple(password) => self.simple(session, id, request.name, password),
+            wire::Authentication::Simple(password) => self.simple(ask, request.name, password),
             wire::Authentication::Sasl { mechanism, credentials } => {
-                let (kind, authentication) = self.sasl(session, mechanism, credentials)?;
-                let requester = session.requester.with_identity(kind, authentication);
-                Ok(BindStep::Done(BindOutcome::success(id, requester)))
+                self.sasl(session, ask, mechanism, credentials, exchange)
             }
             wire::Authentication::Unknown(tag) => {
                 let text = format!("authentication choice {tag:#04x} is not served; use simple or SASL");
@@ -134,10 +191,13 @@ impl Directory {
         }
     }
 
-    fn simple(&self, session: &Session, id: i32, name: &str, password: &[u8]) -> Result<BindStep, OperationError> {
-        let nobody = &session.requester;
+    fn simple(self: &Arc<Self>, ask: &Ask, name: &str, password: &[u8]) -> Result<BindStep, OperationError> {
         match (name.is_empty(), password.is_empty()) {
-            (true, true) => return Ok(BindStep::Done(BindOutcome::success(id, nobody.clone()))),
+            (true, true) => {
+                let (nobody, success) = (ask.nobody.clone(), LdapResult::plain(ResultCode::SUCCESS));
+                let policy = ask.says_policy.then(|| password_policy(None, None));
+                return Ok(BindStep::Done(BindOutcome::of(ask.id, nobody, &success, None, policy.as_slice())));
+            }
             (true, false) => return Err(invalid_credentials()),
             (false, true) => {
                 let text = "a name without a password authenticates nobody; send a password, or neither";
@@ -145,42 +205,87 @@ impl Directory {
             }
             (false, false) => {}
         }
-        let dn =
-            Dn::parse(name).map_err(|error| OperationError::new(ResultCode::INVALID_DN_SYNTAX, error.to_string()))?;
+        let snapshot = self.dit.read()?;
+        let view = snapshot.view();
+        let dn = match Dn::parse(name) {
+            Ok(dn) => Some(dn),
+            Err(_) if self.options().sasl.simple_by_user => None,
+            Err(error) => return Err(OperationError::new(ResultCode::INVALID_DN_SYNTAX, error.to_string())),
+        };
+        let entry = match &dn {
+            Some(dn) => lookup::named(view, dn)?,
+            None => self.user_named(view, name)?,
+        };
+        self.by_password(ask, view, entry, dn.as_ref(), password)
+    }
+
+    /// Goes on with a password for an entry, or for the administrator if that is its name. Where there is neither it
+    /// takes the same time.
+    ///
+    /// # Errors
+    /// Storage.
+    pub(super) fn by_password(
+        self: &Arc<Self>,
+        ask: &Ask,
+        view: View<'_>,
+        entry: Option<Entry<'_>>,
+        dn: Option<&Dn>,
+        password: &[u8],
+    ) -> Result<BindStep, OperationError> {
         let mut claims = Vec::with_capacity(1);
-        {
-            let snapshot = self.dit.read()?;
-            let view = snapshot.view();
-            let dn_key = view.catalog().schema().dn_key(&dn);
-            let entry = match view.resolve(&dn)?.entry {
-                Some(found) => view.entry(found)?.filter(may_bind),
-                None => None,
-            };
-            if let Some(entry) = entry {
-                let (is_right, costly) = try_entry(view, &entry, password)?;
-                if is_right || !costly.is_empty() {
-                    let kind = entry_identity(view, &entry, dn_key.clone())?;
-                    if is_right {
-                        let requester = nobody.with_identity(kind, Authentication::Simple);
-                        return Ok(BindStep::Done(BindOutcome::success(id, requester)));
-                    }
-                    claims.push(Claim { kind, costly });
-                }
+        let mut tried = None;
+        if let Some(entry) = entry.filter(may_bind) {
+            let account = self.account(view, &entry)?;
+            let is_open = self.standing(&account) == Standing::Open;
+            let app = app_password::of(view, &entry, password);
+            let attempt = try_entry(view, &entry, password);
+            let who = || Ok::<_, OperationError>(Who::Entry(self.identity_of(view, &entry)?, account.clone()));
+            // What is not let in takes the long way, so that the time does not tell that the password was right.
+            if is_open && let Some(AppPassword { name }) = app {
+                return Ok(BindStep::Done(self.accept(ask, who()?, Proof::AppPassword(name), None)));
             }
-            // Not an entry of the tree, so that emptying the tree locks nobody out.
-            if let Some((administrator, stored)) = self.administrator_named(view, &dn_key)? {
-                let kind = RequesterKind::Administrator { dn: administrator };
-                if is_costly(&stored) {
-                    claims.push(Claim { kind, costly: vec![stored] });
-                } else if verify(&stored, password) == Verdict::Match {
-                    let requester = nobody.with_identity(kind, Authentication::Simple);
-                    return Ok(BindStep::Done(BindOutcome::success(id, requester)));
-                }
+            if is_open && let Some(stored) = &attempt.fitting {
+                let stored = stored.clone();
+                let proof = Proof::Password { stored, password: Zeroizing::new(password.to_vec()) };
+                return Ok(BindStep::Done(self.accept(ask, who()?, proof, None)));
+            }
+            let told = attempt.fitting.filter(|_| self.options().tell_locked);
+            if !attempt.costly.is_empty() || told.is_some() {
+                let costly = told.into_iter().chain(attempt.costly).collect();
+                claims.push(Claim { who: who()?, costly });
+            }
+            tried = Some(account);
+        }
+        // Not an entry of the tree, so that emptying the tree locks nobody out.
+        let administrator = dn.map(|dn| self.administrator_named(view, &view.catalog().schema().dn_key(dn)));
+        if let Some((dn, stored)) = administrator.transpose()?.flatten() {
+            let who = Who::Administrator(RequesterKind::Administrator { dn });
+            if is_costly(&stored) {
+                claims.push(Claim { who, costly: vec![stored] });
+            } else if verify(&stored, password) == Verdict::Match {
+                return Ok(BindStep::Done(self.accept(ask, who, Proof::Other, None)));
             }
         }
         let password = Zeroizing::new(password.to_vec());
-        let nobody = nobody.clone();
-        Ok(BindStep::Hash(Box::new(move || decide(id, nobody, claims, &password))))
+        let (directory, ask) = (Arc::clone(self), ask.clone());
+        Ok(BindStep::Hash(Box::new(move || {
+            if claims.is_empty() {
+                dummy_verify(&password);
+            }
+            for Claim { who, costly } in claims {
+                if let Some(stored) = costly.into_iter().find(|stored| verify(stored, &password) == Verdict::Match) {
+                    let proof = match &who {
+                        Who::Entry(..) => Proof::Password { stored, password },
+                        Who::Administrator(_) => Proof::Other,
+                    };
+                    return directory.accept(&ask, who, proof, None);
+                }
+            }
+            if let Some(account) = &tried {
+                directory.note_failure(account);
+            }
+            ask.failure(&invalid_credentials())
+        })))
     }
 
     /// The administrator as stored, if `dn_key` is its name's.
@@ -201,51 +306,29 @@ pub(super) fn invalid_credentials() -> OperationError {
     OperationError::new(ResultCode::INVALID_CREDENTIALS, "name or password is wrong")
 }
 
-/// Nobody is known by a name that another entry has, or by one that is only there for what is below it.
-pub(super) fn may_bind(entry: &Entry<'_>) -> bool {
-    entry.record.flags() & (ENTRY_LOSER | ENTRY_PHANTOM) == 0
+/// What comparing the cheap stored passwords came to.
+struct Attempt {
+    fitting: Option<Stored>,
+    costly: Vec<Stored>,
 }
 
-/// An entry as the requester that it becomes.
-pub(super) fn entry_identity(
-    view: View<'_>,
-    entry: &Entry<'_>,
-    dn_key: Vec<u8>,
-) -> Result<RequesterKind, OperationError> {
-    let mut dn = Vec::with_capacity(64);
-    view.write_dn(entry, &mut dn)?;
-    Ok(RequesterKind::Entry { uuid: entry.record.uuid(), dn: String::from_utf8_lossy(&dn).into_owned(), dn_key })
-}
-
-/// Whether one of the entry's cheap stored passwords fits; else its costly ones.
-fn try_entry(view: View<'_>, entry: &Entry<'_>, password: &[u8]) -> Result<(bool, Vec<Stored>), OperationError> {
+/// Which of the entry's cheap stored passwords fits; and its costly ones.
+fn try_entry(view: View<'_>, entry: &Entry<'_>, password: &[u8]) -> Attempt {
     let catalog = view.catalog();
-    let mut costly = Vec::new();
-    let Some(attribute_type) = catalog.schema().attribute_type("userPassword") else { return Ok((false, costly)) };
+    let mut attempt = Attempt { fitting: None, costly: Vec::new() };
+    let Some(attribute_type) = catalog.schema().attribute_type("userPassword") else { return attempt };
     for attribute in catalog.of_type(attribute_type.index) {
         let Some(slice) = entry.attribute(*attribute) else { continue };
         for stored in slice.values() {
+            let owned = || Zeroizing::new(stored.to_vec());
             if !is_costly(stored) {
-                if verify(stored, password) == Verdict::Match {
-                    return Ok((true, Vec::new()));
+                if attempt.fitting.is_none() && verify(stored, password) == Verdict::Match {
+                    attempt.fitting = Some(owned());
                 }
-            } else if costly.len() < COSTLY_VALUES_MAX {
-                costly.push(Zeroizing::new(stored.to_vec()));
+            } else if attempt.costly.len() < COSTLY_VALUES_MAX {
+                attempt.costly.push(owned());
             }
         }
     }
-    Ok((false, costly))
-}
-
-/// The costly part: tries every claim; with none it costs the same.
-fn decide(id: i32, nobody: Requester, claims: Vec<Claim>, password: &[u8]) -> BindOutcome {
-    if claims.is_empty() {
-        dummy_verify(password);
-    }
-    for Claim { kind, costly } in claims {
-        if costly.iter().any(|stored| verify(stored, password) == Verdict::Match) {
-            return BindOutcome::success(id, nobody.with_identity(kind, Authentication::Simple));
-        }
-    }
-    BindOutcome::failure(id, nobody, &invalid_credentials())
+    attempt
 }

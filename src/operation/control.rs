@@ -17,6 +17,7 @@ use crate::wire::control::{
     self, Dereference, EffectiveRights, ListView, PagedResults, PersistentSearch, SessionTracking, SortKey,
     dereferences, values_filter,
 };
+use crate::wire::password_policy::{PASSWORD_EXPIRED, PASSWORD_EXPIRING, PASSWORD_POLICY};
 use crate::wire::sync::{SYNC_REQUEST, SyncRequest};
 use crate::wire::transaction::TRANSACTION;
 use crate::wire::{Control, Controls};
@@ -57,6 +58,9 @@ pub const SUPPORTED_CONTROLS: &[&str] = &[
     DURABILITY,
     control::MANAGE_CONFLICTS,
     control::SHOW_DELETED,
+    PASSWORD_POLICY,
+    PASSWORD_EXPIRED,
+    PASSWORD_EXPIRING,
 ];
 
 /// The operation that controls came with.
@@ -112,6 +116,8 @@ pub struct RequestControls {
     pub session_token: Option<TokenRequest>,
     /// Who else must hold the change.
     pub durability: Option<DurabilityRequest>,
+    /// What a password policy has to say is said in a control.
+    pub password_policy: bool,
     /// Whether a search finds entries whose name another one has.
     pub manage_conflicts: bool,
     /// In which order entries come.
@@ -181,6 +187,7 @@ impl RequestControls {
     fn take(&mut self, control: &Control<'_>, kind: RequestKind) -> Outcome<bool> {
         use RequestKind::{Add, Bind, Compare, Delete, Extended, Modify, ModifyDn, Search};
         let belongs = match (control.oid, kind) {
+            (PASSWORD_POLICY, _) => true,
             (control::SESSION_TRACKING, _) => true,
             (control::AUTHORIZATION_IDENTITY_REQUEST, Bind) => true,
             (_, Bind) => false,
@@ -231,6 +238,7 @@ impl RequestControls {
             control::MATCHED_VALUES => self.matched_values = Some(values_filter(control.required_value()?)?),
             control::DEREFERENCE => self.dereference = Some(dereferences(control.required_value()?)?),
             control::EFFECTIVE_RIGHTS => self.effective_rights = Some(EffectiveRights::decode(control.value)?),
+            PASSWORD_POLICY => self.password_policy = true,
             control::MANAGE_DSA_IT => self.manage_dsa_it = true,
             control::MANAGE_CONFLICTS => self.manage_conflicts = true,
             control::SHOW_DELETED => self.show_deleted = true,

@@ -7,6 +7,9 @@
 //! ```text
 //! search, compare      find and compare entries          selection   which attributes are sent, how they are named
 //! access               who may see and do what           control     controls of a request
+//! bind, sasl           who is it, and is it proved       act_as      acting as somebody else
+//! password_policy      which policy, and what binds leave behind       restricted   until a password is changed
+//! app_password         secrets for one program each      lookup      what the server looks for itself
 //! referral             what is told instead of entries elsewhere   paged   searches that wait for the next page
 //! cluster_order        orders about the cluster, and the gate for changes
 //! assurance            session tokens, and who else must hold a change
@@ -23,8 +26,9 @@
 pub mod access;
 mod account;
 mod act_as;
+mod app_password;
 pub mod assurance;
-pub mod bind;
+pub(crate) mod bind;
 mod changelog;
 mod cluster_order;
 mod compare;
@@ -32,11 +36,14 @@ mod conflict_entry;
 pub mod control;
 mod deleted_entry;
 pub mod extended;
+mod lookup;
 mod lost_entry;
 mod monitor;
 mod outcome;
 mod paged;
+mod password_policy;
 mod referral;
+mod restricted;
 mod root_dse;
 pub mod sasl;
 mod search;
@@ -63,6 +70,7 @@ use crate::metrics::Metrics;
 use crate::model::Dn;
 use crate::policy::limits::LimitsOptions;
 use crate::policy::requester::Requester;
+use crate::policy::scram::ScramHash;
 use access::AccessCache;
 use arc_swap::ArcSwap;
 use std::net::IpAddr;
@@ -85,6 +93,16 @@ pub struct Options {
     pub loopback_needs_no_tls: bool,
     /// Who else must hold a change before it is answered, where the request does not say.
     pub durability: assurance::DurabilityRequest,
+    /// SASL mechanisms and what names mean there.
+    pub sasl: sasl::SaslOptions,
+    /// SCRAM mechanisms: their verifiers are stored with every new password, and they are offered.
+    pub scram: Vec<ScramHash>,
+    /// How often a password is hashed for a verifier.
+    pub scram_iterations: u32,
+    /// Whether a password is stored anew in the present scheme when somebody binds with it.
+    pub upgrade_hashes: bool,
+    /// Whether who proves the password of a locked account and asks in a control is told that it is locked.
+    pub tell_locked: bool,
 }
 
 impl Default for Options {
@@ -97,6 +115,11 @@ impl Default for Options {
             require_tls_for_simple_bind: true,
             loopback_needs_no_tls: true,
             durability: assurance::DurabilityRequest::default(),
+            sasl: sasl::SaslOptions::default(),
+            scram: Vec::new(),
+            scram_iterations: 100_000,
+            upgrade_hashes: false,
+            tell_locked: false,
         }
     }
 }
@@ -115,6 +138,9 @@ pub struct Directory {
     acknowledgements: assurance::Known,
     held_back: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
     sort_memory: search::SortMemory,
+    policies: password_policy::PolicyCache,
+    marks: password_policy::Marks,
+    token_keys: sasl::KeyCache,
     started_ms: i64,
 }
 
@@ -135,6 +161,9 @@ impl Directory {
             acknowledgements: assurance::Known::default(),
             held_back: Mutex::new(Vec::new()),
             sort_memory: search::SortMemory::default(),
+            policies: password_policy::PolicyCache::default(),
+            marks: password_policy::Marks::default(),
+            token_keys: sasl::KeyCache::default(),
             started_ms,
         })
     }
@@ -179,14 +208,33 @@ impl Directory {
 }
 
 /// The TLS of a connection.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct TlsFacts {
     /// Key length of the cipher in bits.
     pub ssf: u32,
     /// "1.2" or "1.3".
     pub version: &'static str,
-    /// Subject of the verified client certificate, as a DN.
-    pub client_certificate_subject: Option<String>,
+    /// The client's certificate, if it came with one that an authority of ours has signed.
+    pub client: Option<ClientFacts>,
+    /// Channel binding `tls-exporter` (RFC 9266); with TLS 1.3 only.
+    pub exporter: Option<[u8; 32]>,
+    /// Channel binding `tls-server-end-point` (RFC 5929 4).
+    pub end_point: Option<Vec<u8>>,
+}
+
+/// A client's certificate that was verified.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct ClientFacts {
+    /// Its subject, as a DN.
+    pub subject: String,
+    /// SHA-256 of the whole certificate.
+    pub sha256: [u8; 32],
+    /// Alternative names: mail addresses.
+    pub mail_addresses: Vec<String>,
+    /// Alternative names: names of hosts.
+    pub dns_names: Vec<String>,
+    /// Alternative names: URIs.
+    pub uris: Vec<String>,
 }
 
 /// What is known of a connection whoever uses it.
@@ -215,12 +263,26 @@ pub struct Session {
     pub paged: PagedStore,
     /// Its open transactions; to be aborted by a bind.
     pub transactions: Transactions,
+    /// Nothing but a change of the password is allowed until that is done.
+    pub must_change_password: bool,
+    /// Who came in with a secret of one program.
+    pub by_app_password: bool,
+    /// What the last bind left to the next one.
+    pub exchange: Option<Box<sasl::SaslExchange>>,
 }
 
 impl Session {
     /// A session of `requester` over a connection.
     pub fn new(requester: Requester, connection: ConnectionFacts) -> Self {
-        Self { requester, connection, paged: PagedStore::default(), transactions: Transactions::default() }
+        Self {
+            requester,
+            connection,
+            paged: PagedStore::default(),
+            transactions: Transactions::default(),
+            must_change_password: false,
+            by_app_password: false,
+            exchange: None,
+        }
     }
 }
 

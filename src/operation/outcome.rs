@@ -10,6 +10,7 @@ use crate::schema::check::Violation;
 use crate::schema::{InvalidSyntax, InvalidValue};
 use crate::search::SearchError;
 use crate::storage::StorageError;
+use crate::wire::password_policy::PasswordError;
 use crate::wire::{LdapResult, Malformed, ResponseControl, ResponseKind, response};
 
 /// Why an operation did not succeed.
@@ -24,6 +25,8 @@ pub struct OperationError {
     pub diagnostic: String,
     /// LDAP URLs; only with the code referral.
     pub referrals: Vec<String>,
+    /// What a password policy objects to, for those who ask in a control.
+    pub password: Option<PasswordError>,
 }
 
 /// What operations return.
@@ -32,13 +35,20 @@ pub type Outcome<T> = Result<T, OperationError>;
 impl OperationError {
     /// A code and a text.
     pub fn new(code: ResultCode, diagnostic: impl Into<String>) -> Self {
-        Self { code, matched_dn: String::new(), diagnostic: diagnostic.into(), referrals: Vec::new() }
+        Self { code, matched_dn: String::new(), diagnostic: diagnostic.into(), referrals: Vec::new(), password: None }
     }
 
     /// The same with matchedDN.
     #[must_use]
     pub fn matched(mut self, dn: impl Into<String>) -> Self {
         self.matched_dn = dn.into();
+        self
+    }
+
+    /// The same because of a password policy.
+    #[must_use]
+    pub fn by_policy(mut self, error: PasswordError) -> Self {
+        self.password = Some(error);
         self
     }
 

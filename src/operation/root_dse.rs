@@ -32,8 +32,14 @@ pub(super) fn entry(directory: &Directory, session: &Session, view: View<'_>) ->
         Some(dn) => Some(dn.to_string()),
         None => contexts.first().cloned(),
     };
-    let mut extensions =
-        vec![extended::CANCEL, extended::PASSWORD_MODIFY, extended::WHO_AM_I, START_TRANSACTION, END_TRANSACTION];
+    let mut extensions = vec![
+        extended::APP_PASSWORD,
+        extended::CANCEL,
+        extended::PASSWORD_MODIFY,
+        extended::WHO_AM_I,
+        START_TRANSACTION,
+        END_TRANSACTION,
+    ];
     if options.starttls {
         extensions.push(extended::START_TLS);
     }
@@ -53,7 +59,7 @@ pub(super) fn entry(directory: &Directory, session: &Session, view: View<'_>) ->
         attribute("supportedControl", SUPPORTED_CONTROLS),
         attribute("supportedExtension", extensions),
         attribute("supportedFeatures", FEATURES),
-        attribute("supportedSASLMechanisms", ["EXTERNAL"]),
+        attribute("supportedSASLMechanisms", directory.mechanisms(session)),
         attribute("altServer", &options.alternative_servers),
         attribute("vendorName", ["Entente"]),
         attribute("vendorVersion", [concat!("Entente ", env!("CARGO_PKG_VERSION"))]),

@@ -8,5 +8,8 @@ pub mod aci;
 pub mod limits;
 mod name_pattern;
 pub mod password_hash;
+pub mod password_policy;
 pub mod requester;
 pub mod rights;
+pub mod scram;
+pub mod token;

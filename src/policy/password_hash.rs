@@ -186,6 +186,37 @@ pub fn generate() -> Zeroizing<String> {
     Zeroizing::new(bytes.iter().filter_map(letter).collect())
 }
 
+/// Fills `bytes` with random ones.
+///
+/// # Panics
+/// When the operating system gives none: a secret that can be guessed must not be made.
+pub fn random_bytes(bytes: &mut [u8]) {
+    random(bytes);
+}
+
+/// A password as it is compared by SCRAM: other blanks are blanks, what cannot be seen is nothing, and the rest is in
+/// normal form KC (RFC 4013). `None` for what is no text, is empty, or has control characters.
+pub fn prepare(password: &[u8]) -> Option<Zeroizing<String>> {
+    let text = std::str::from_utf8(password).ok()?;
+    let mapped = text.chars().filter_map(|letter| match letter {
+        '\u{ad}'
+        | '\u{34f}'
+        | '\u{1806}'
+        | '\u{180b}'..='\u{180d}'
+        | '\u{200b}'..='\u{200d}'
+        | '\u{2060}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}' => None,
+        '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => Some(' '),
+        other => Some(other),
+    });
+    let mapped = Zeroizing::new(mapped.collect::<String>());
+    let prepared =
+        Zeroizing::new(icu_normalizer::ComposingNormalizerBorrowed::new_nfkc().normalize(&mapped).into_owned());
+    let is_fine = !prepared.is_empty() && !prepared.chars().any(char::is_control);
+    is_fine.then_some(prepared)
+}
+
 fn random(bytes: &mut [u8]) {
     getrandom::fill(bytes).expect("the operating system gives random bytes");
 }

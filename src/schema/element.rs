@@ -62,6 +62,7 @@ pub struct AttributeType {
     pub(crate) membership: bool,
     pub(crate) sealed: bool,
     pub(crate) secret: bool,
+    pub(crate) volatile: bool,
 }
 
 impl AttributeType {
@@ -93,6 +94,11 @@ impl AttributeType {
     /// Values are credentials: never logged, never in messages, hidden unless an access rule names the type.
     pub fn is_secret(&self) -> bool {
         self.secret
+    }
+
+    /// The server keeps it about how an entry is used: a change of it is no change of the entry (`modifyTimestamp`).
+    pub fn is_volatile(&self) -> bool {
+        self.volatile
     }
 
     /// Value of an extension's first word, as `X-SECRET 'TRUE'`.

@@ -62,6 +62,8 @@ pub const BUILTIN: &[SchemaSource<'static>] = &[
     SchemaSource { name: "netscape.ldif", text: include_str!("../../schema/netscape.ldif") },
     SchemaSource { name: "sudo.ldif", text: include_str!("../../schema/sudo.ldif") },
     SchemaSource { name: "entente.ldif", text: include_str!("../../schema/entente.ldif") },
+    SchemaSource { name: "password_policy.ldif", text: include_str!("../../schema/password_policy.ldif") },
+    SchemaSource { name: "credentials.ldif", text: include_str!("../../schema/credentials.ldif") },
     SchemaSource { name: "conflicts.ldif", text: include_str!("../../schema/conflicts.ldif") },
 ];
 

@@ -364,6 +364,7 @@ fn attribute_type(
         definition: definition.clone(),
         membership: named(MEMBERSHIP_NAMES) || marked("X-REPL-MERGE", "set"),
         sealed: marked("X-SEALED", "TRUE"),
+        volatile: marked("X-VOLATILE", "TRUE"),
         secret: named(SECRET_NAMES) || marked("X-SECRET", "TRUE") || superior.is_some_and(|superior| superior.secret),
     })
 }

@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::model::ResultCode;
-use crate::operation::{BindOutcome, ConnectionFacts, Session, TlsFacts};
+use crate::operation::{BindOutcome, ClientFacts, ConnectionFacts, Session, TlsFacts};
 use crate::policy::requester::Requester;
 use crate::transport::{Peer, PeerAddress, ShutdownGuard, Stream, Ticket};
 use crate::wire::{LdapResult, ResponseKind, frame_length, response};
@@ -268,11 +268,18 @@ impl Connection {
         let metrics = &self.door.metrics;
         metrics.binds_total.increment();
         self.is_bound = outcome.code == ResultCode::SUCCESS;
-        if !self.is_bound {
+        if !self.is_bound && outcome.exchange.is_none() {
             metrics.binds_failed_total.increment();
         }
         self.session.requester = outcome.requester;
+        self.session.must_change_password = outcome.must_change_password;
+        self.session.by_app_password = outcome.by_app_password;
+        self.session.exchange = outcome.exchange;
         self.output.buffer().extend_from_slice(&outcome.response);
+        if let Some(job) = outcome.afterwards {
+            // Where the line is full the next bind tries again.
+            let _ = self.door.hashing.run(job);
+        }
     }
 
     /// Whoever was to answer is gone: a fault of ours, or the writer has stopped.
@@ -503,7 +510,15 @@ fn facts(id: u64, peer: &Peer) -> ConnectionFacts {
         tls: peer.tls.as_ref().map(|tls| TlsFacts {
             ssf: u32::from(tls.ssf),
             version: tls.version,
-            client_certificate_subject: tls.client.as_ref().map(|client| client.subject.to_string()),
+            client: tls.client.as_ref().map(|client| ClientFacts {
+                subject: client.subject.to_string(),
+                sha256: client.sha256,
+                mail_addresses: client.mail_addresses.clone(),
+                dns_names: client.dns_names.clone(),
+                uris: client.uris.clone(),
+            }),
+            exporter: tls.exporter,
+            end_point: tls.end_point.clone(),
         }),
     }
 }

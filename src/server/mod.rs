@@ -160,6 +160,7 @@ impl Server {
                 ticks.tick().await;
                 let Some(door) = watched.upgrade() else { return };
                 door.registry.tick(seconds(door.clock.monotonic()));
+                door.directory.write_marks(false);
             }
         });
         let told = Arc::downgrade(&door);

@@ -119,6 +119,17 @@ impl Connection {
         }
         let start = self.output.buffer().len();
         let id = message.id;
+        if self.session.must_change_password
+            && let Some((error, control)) = self.door.directory.restricts(&mut self.session, message)
+        {
+            if let Some(kind) = ResponseKind::of_request(message.request.operation_tag()) {
+                error.respond(self.output.buffer(), id, kind, control.as_slice());
+            }
+            return;
+        }
+        if !matches!(message.request, Request::Bind(_)) {
+            self.session.exchange = None;
+        }
         match &message.request {
             Request::Search(request) => {
                 self.door.metrics.searches_total.increment();
@@ -188,6 +199,15 @@ impl Connection {
                         let (value, controls) = (request.value, &message.controls);
                         return self.door.directory.cluster_order(&self.session, id, value, controls, reply);
                     }
+                    extended::APP_PASSWORD => {
+                        if !self.may_send_password(options) {
+                            self.refuse_clear_text(message);
+                            return;
+                        }
+                        let reply = self.reply(message, started);
+                        let (value, controls) = (request.value, &message.controls);
+                        return self.door.directory.app_password_order(&self.session, id, value, controls, reply);
+                    }
                     extended::REINDEX => {
                         let reply = self.reply(message, started);
                         let (value, controls) = (request.value, &message.controls);
@@ -244,6 +264,7 @@ impl Connection {
         started: Option<Duration>,
         options: &Options,
     ) -> bool {
+        let exchange = self.session.exchange.take();
         self.become_nobody();
         let sends_password =
             matches!(&request.authentication, Authentication::Simple(password) if !password.is_empty());
@@ -253,7 +274,7 @@ impl Connection {
             self.refuse_clear_text(message);
             return false;
         }
-        match self.door.directory.bind(&self.session, message.id, request, &message.controls) {
+        match self.door.directory.bind(&self.session, message.id, request, &message.controls, exchange) {
             BindStep::Done(outcome) => {
                 self.bound(outcome);
                 false

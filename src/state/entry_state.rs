@@ -202,9 +202,15 @@ impl EntryState {
         StampTable::of(self).into_iter()
     }
 
-    /// The newest change in the entry: what `entryCSN` and `modifyTimestamp` show.
+    /// The newest change in the entry: what `entryCSN` shows.
     pub fn max_stamp(&self) -> Stamp {
-        let attributes = self.attributes.values().map(AttributeState::newest);
+        self.max_stamp_but(|_| false)
+    }
+
+    /// The newest change in the entry but for the attributes that `passes_over` names.
+    pub fn max_stamp_but(&self, passes_over: impl Fn(AttributeId) -> bool) -> Stamp {
+        let counted = self.attributes.iter().filter(|(id, _)| !passes_over(**id));
+        let attributes = counted.map(|(_, attribute)| attribute.newest());
         let dead = self.dead.unwrap_or(Stamp::NONE);
         let registers = [self.birth, self.rdn.0, self.parent.0, dead, self.forgotten];
         attributes.chain(registers).fold(Stamp::NONE, Stamp::max)

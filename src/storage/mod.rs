@@ -31,9 +31,9 @@ pub use meta::{FORMAT_VERSION, MetaName, check_format};
 pub use record::{seal, sealed_id, unseal, unseal_id};
 pub use transaction::{Cursor, PutMode, ReadTransaction, Reader, Table, WriteTransaction};
 pub use view_record::{
-    AttributeSlice, ENTRY_ALIAS, ENTRY_HAS_ACI, ENTRY_HAS_LINKS, ENTRY_LOSER, ENTRY_PHANTOM, ENTRY_REFERRAL,
-    ENTRY_SUBENTRY, VALUE_DANGLING, VALUE_LINKS, VALUE_OPERATIONAL, VALUE_SECRET, VALUE_SPILLED, ViewHeader,
-    ViewRecord, ViewRecordBuilder,
+    AttributeSlice, ENTRY_ALIAS, ENTRY_HAS_ACI, ENTRY_HAS_LINKS, ENTRY_LOSER, ENTRY_PHANTOM, ENTRY_POLICY,
+    ENTRY_REFERRAL, ENTRY_SUBENTRY, VALUE_DANGLING, VALUE_LINKS, VALUE_OPERATIONAL, VALUE_SECRET, VALUE_SPILLED,
+    ViewHeader, ViewRecord, ViewRecordBuilder,
 };
 
 /// The local number of an entry: dense, ascending in creation order, never used again.

@@ -38,6 +38,9 @@ pub const ENTRY_PHANTOM: u16 = 32;
 /// Another entry has the name of this one. With [`ENTRY_PHANTOM`] it is shown nowhere.
 pub const ENTRY_LOSER: u16 = 64;
 
+/// The entry is a password policy.
+pub const ENTRY_POLICY: u16 = 128;
+
 /// The attribute is operational.
 pub const VALUE_OPERATIONAL: u8 = 1;
 /// Some values are links rendered as DN text.

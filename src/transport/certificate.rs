@@ -1,7 +1,7 @@
 //! What a certificate says, read once after the handshake has proved that the peer holds its key.
 
-use sha2::{Digest, Sha256};
-use x509_parser::prelude::{AttributeTypeAndValue, FromDer, X509Certificate, X509Name};
+use sha2::{Digest, Sha256, Sha384, Sha512};
+use x509_parser::prelude::{AttributeTypeAndValue, FromDer, GeneralName, X509Certificate, X509Name};
 
 use crate::model::{Ava, Dn, Rdn};
 
@@ -12,13 +12,35 @@ pub struct ClientCertificate {
     pub subject: Dn,
     /// SHA-256 of the whole certificate.
     pub sha256: [u8; 32],
+    /// Alternative names (RFC 5280 4.2.1.6): mail addresses.
+    pub mail_addresses: Vec<String>,
+    /// Alternative names: names of hosts.
+    pub dns_names: Vec<String>,
+    /// Alternative names: URIs.
+    pub uris: Vec<String>,
 }
 
 impl ClientCertificate {
     /// Reads a certificate in DER; `None` where it cannot be read, or its subject is no possible DN.
     pub(super) fn read(der: &[u8]) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
-        Some(Self { subject: dn_of(certificate.subject())?, sha256: Sha256::digest(der).into() })
+        let mut read = Self {
+            subject: dn_of(certificate.subject())?,
+            sha256: Sha256::digest(der).into(),
+            mail_addresses: Vec::new(),
+            dns_names: Vec::new(),
+            uris: Vec::new(),
+        };
+        let names = certificate.subject_alternative_name().ok().flatten();
+        for name in names.iter().flat_map(|extension| &extension.value.general_names) {
+            match name {
+                GeneralName::RFC822Name(text) => read.mail_addresses.push((*text).to_owned()),
+                GeneralName::DNSName(text) => read.dns_names.push((*text).to_owned()),
+                GeneralName::URI(text) => read.uris.push((*text).to_owned()),
+                _ => {}
+            }
+        }
+        Some(read)
     }
 
     /// The fingerprint as people compare it: lower-case hex, pairs apart by colons.
@@ -30,6 +52,23 @@ impl ClientCertificate {
 /// Hex pairs apart by colons.
 pub(super) fn fingerprint(digest: &[u8; 32]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
+}
+
+/// The hash of the server's certificate that binds a channel (RFC 5929 4.1): by the hash function of its signature, SHA-256
+/// in place of MD5 and SHA-1. `None` where the signature has no one hash function.
+pub(super) fn end_point(der: &[u8]) -> Option<Vec<u8>> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    match certificate.signature_algorithm.algorithm.to_id_string().as_str() {
+        // MD5, SHA-1 and SHA-256 with RSA; SHA-1 and SHA-256 with ECDSA.
+        "1.2.840.113549.1.1.4"
+        | "1.2.840.113549.1.1.5"
+        | "1.2.840.113549.1.1.11"
+        | "1.2.840.10045.4.1"
+        | "1.2.840.10045.4.3.2" => Some(Sha256::digest(der).to_vec()),
+        "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" => Some(Sha384::digest(der).to_vec()),
+        "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" => Some(Sha512::digest(der).to_vec()),
+        _ => None,
+    }
 }
 
 /// When a certificate in DER ends, in unix seconds.

@@ -51,6 +51,10 @@ pub struct TlsFacts {
     pub ssf: u16,
     /// The client's certificate, checked against `client_ca`.
     pub client: Option<ClientCertificate>,
+    /// Channel binding `tls-exporter` (RFC 9266 2); not with TLS 1.2, where it needs what cannot be seen here.
+    pub exporter: Option<[u8; 32]>,
+    /// Channel binding `tls-server-end-point` (RFC 5929 4).
+    pub end_point: Option<Vec<u8>>,
 }
 
 /// What is known about a peer.

@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::certificate::{ClientCertificate, expires_unix_s, fingerprint};
+use super::certificate::{ClientCertificate, end_point, expires_unix_s, fingerprint};
 use super::stream::{Carrier, TlsFacts};
 use super::{Stream, TransportError};
 
@@ -52,6 +52,7 @@ struct Loaded {
     config: Arc<ServerConfig>,
     expires_unix_s: Option<i64>,
     sha256: [u8; 32],
+    end_point: Option<Vec<u8>>,
 }
 
 impl Tls {
@@ -93,7 +94,10 @@ impl Tls {
         let Carrier::Tcp(tcp) = carrier else {
             return Err(TransportError::Handshake("TLS is spoken over plain TCP only".to_owned()));
         };
-        let config = Arc::clone(&self.0.load().config);
+        let (config, end_point) = {
+            let loaded = self.0.load();
+            (Arc::clone(&loaded.config), loaded.end_point.clone())
+        };
         let handshake = TlsAcceptor::from(config).accept(tcp);
         let tls: Box<TlsStream<TcpStream>> = match tokio::time::timeout(handshake_time_max, handshake).await {
             Ok(Ok(tls)) => Box::new(tls),
@@ -103,13 +107,13 @@ impl Tls {
                 return Err(TransportError::Handshake(detail));
             }
         };
-        peer.tls = Some(facts(tls.get_ref().1));
+        peer.tls = Some(facts(tls.get_ref().1, end_point));
         Ok(Stream::from_parts(Carrier::Tls(tls), peer))
     }
 }
 
 /// What the handshake agreed on.
-fn facts(connection: &ServerConnection) -> TlsFacts {
+fn facts(connection: &ServerConnection, end_point: Option<Vec<u8>>) -> TlsFacts {
     let version = match connection.protocol_version() {
         Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
         Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
@@ -122,7 +126,13 @@ fn facts(connection: &ServerConnection) -> TlsFacts {
         _ => 256,
     };
     let client = connection.peer_certificates().and_then(<[_]>::first).and_then(|der| ClientCertificate::read(der));
-    TlsFacts { version, cipher, ssf, client }
+    let exporter = match connection.protocol_version() {
+        Some(ProtocolVersion::TLSv1_3) => {
+            connection.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b"")).ok()
+        }
+        _ => None,
+    };
+    TlsFacts { version, cipher, ssf, client, exporter, end_point }
 }
 
 fn load(options: &TlsOptions) -> Result<Loaded, TransportError> {
@@ -131,6 +141,7 @@ fn load(options: &TlsOptions) -> Result<Loaded, TransportError> {
         return Err(fault(&options.certificate, &"holds no certificate"));
     };
     let (expires_unix_s, sha256) = (expires_unix_s(first), Sha256::digest(first).into());
+    let end_point = end_point(first);
     let key = private_key(&options.key)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let versions: &[&rustls::SupportedProtocolVersion] =
@@ -155,7 +166,7 @@ fn load(options: &TlsOptions) -> Result<Loaded, TransportError> {
         fault(&options.key, &format!("does not fit the certificate in {}: {error}", options.certificate.display()))
     })?;
     config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|error| fault(&options.key, &error))?;
-    Ok(Loaded { config: Arc::new(config), expires_unix_s, sha256 })
+    Ok(Loaded { config: Arc::new(config), expires_unix_s, sha256, end_point })
 }
 
 fn fault(path: &Path, detail: &dyn std::fmt::Display) -> TransportError {

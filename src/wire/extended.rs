@@ -6,6 +6,8 @@ use super::ber::{self, Reader, Writer};
 use super::error::Malformed;
 use super::request::{Hidden, abandon_id};
 
+/// App passwords made, listed, revoked, our own: JSON in, JSON out.
+pub const APP_PASSWORD: &str = "2.25.226734431000227364254570923804739913085.4.103";
 /// Cancel: abandon with an answer (RFC 3909).
 pub const CANCEL: &str = "1.3.6.1.1.8";
 /// An order about the cluster, our own: JSON in, JSON out; for the administrator.

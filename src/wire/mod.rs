@@ -19,6 +19,7 @@ mod error;
 pub mod extended;
 mod filter;
 mod frame;
+pub mod password_policy;
 mod request;
 pub mod response;
 mod search;

@@ -65,6 +65,7 @@ fn help_of_every_command_shows_an_example() {
         "restore",
         "search",
         "passwd",
+        "app-password",
         "whoami",
         "config check",
     ] {

@@ -14,6 +14,7 @@ pub(crate) mod filter;
 pub(crate) mod ldif;
 pub(crate) mod program;
 pub(crate) mod request;
+pub(crate) mod scram;
 pub(crate) mod server;
 pub(crate) mod slapd;
 pub(crate) mod tls;
@@ -31,6 +32,7 @@ pub(crate) mod code {
     pub(crate) const COMPARE_TRUE: u32 = 6;
     pub(crate) const AUTH_METHOD_NOT_SUPPORTED: u32 = 7;
     pub(crate) const REFERRAL: u32 = 10;
+    pub(crate) const SASL_BIND_IN_PROGRESS: u32 = 14;
     pub(crate) const UNAVAILABLE_CRITICAL_EXTENSION: u32 = 12;
     pub(crate) const CONFIDENTIALITY_REQUIRED: u32 = 13;
     pub(crate) const NO_SUCH_ATTRIBUTE: u32 = 16;
@@ -106,6 +108,10 @@ pub(crate) mod oid {
     pub(crate) const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
     pub(crate) const NOTICE_OF_DISCONNECTION: &str = "1.3.6.1.4.1.1466.20036";
     pub(crate) const WHO_AM_I: &str = "1.3.6.1.4.1.4203.1.11.3";
+    pub(crate) const PASSWORD_POLICY: &str = "1.3.6.1.4.1.42.2.27.8.5.1";
+    pub(crate) const PASSWORD_EXPIRED: &str = "2.16.840.1.113730.3.4.4";
+    pub(crate) const PASSWORD_EXPIRING: &str = "2.16.840.1.113730.3.4.5";
+    pub(crate) const APP_PASSWORD: &str = "2.25.226734431000227364254570923804739913085.4.103";
     pub(crate) const PASSWORD_MODIFY: &str = "1.3.6.1.4.1.4203.1.11.1";
     pub(crate) const ALL_OPERATIONAL: &str = "1.3.6.1.4.1.4203.1.5.1";
     pub(crate) const OBJECT_CLASS_ATTRIBUTES: &str = "1.3.6.1.4.1.4203.1.5.2";

@@ -77,6 +77,8 @@ pub(crate) struct Setup {
     pub(crate) slapd_access: String,
     /// Further settings for Entente, `section.key=value`.
     pub(crate) settings: Vec<String>,
+    /// Further lines of the database in slapd's configuration.
+    pub(crate) slapd_lines: String,
 }
 
 impl Default for Setup {
@@ -88,6 +90,7 @@ impl Default for Setup {
             aci: OPEN_ACI.map(str::to_owned).to_vec(),
             slapd_access: OPEN_ACCESS.to_owned(),
             settings: Vec::new(),
+            slapd_lines: String::new(),
         }
     }
 }
@@ -118,6 +121,12 @@ impl Setup {
 
     pub(crate) fn with_setting(mut self, setting: &str) -> Self {
         self.settings.push(setting.to_owned());
+        self
+    }
+
+    /// Adds lines to slapd's configuration of the database: overlays, for what Entente has in its data.
+    pub(crate) fn with_slapd_lines(mut self, lines: &str) -> Self {
+        self.slapd_lines.push_str(lines);
         self
     }
 

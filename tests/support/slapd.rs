@@ -45,7 +45,7 @@ impl Slapd {
         }
         text.push_str(&format!(
             "include {folder}/rfc2307bis.schema\nmodulepath {MODULE_FOLDER}\nmoduleload back_mdb\nmoduleload memberof\n\
-             moduleload refint\nmoduleload syncprov\nmoduleload sssvlv\nmoduleload deref\npidfile {folder}/slapd.pid\nargsfile {folder}/slapd.args\nloglevel 0\n\
+             moduleload refint\nmoduleload syncprov\nmoduleload sssvlv\nmoduleload deref\nmoduleload ppolicy\npidfile {folder}/slapd.pid\nargsfile {folder}/slapd.args\nloglevel 0\n\
              sockbuf_max_incoming 65536\n"
         ));
         if let Some(certificate) = certificate {
@@ -67,6 +67,7 @@ impl Slapd {
             "\noverlay memberof\nmemberof-refint TRUE\noverlay refint\nrefint_attributes manager seeAlso\n\
                        overlay sssvlv\nsssvlv-max 0\noverlay deref\n",
         );
+        text.push_str(&setup.slapd_lines);
         text
     }
 

@@ -13,7 +13,9 @@ use crate::dit::spill::Touched;
 use crate::dit::{DitError, Writing};
 use crate::model::EntryUuid;
 use crate::state::EntryState;
-use crate::storage::{ENTRY_HAS_ACI, ENTRY_PHANTOM, EntryId, PutMode, Table, ViewRecord, dn2id_key, sealed_id};
+use crate::storage::{
+    ENTRY_HAS_ACI, ENTRY_PHANTOM, ENTRY_POLICY, EntryId, PutMode, Table, ViewRecord, dn2id_key, sealed_id,
+};
 use std::collections::VecDeque;
 
 /// Superiors that are not shown, one above the other, that are looked through before an entry waits.
@@ -221,7 +223,8 @@ impl Writing<'_> {
             Some(bytes) => Some(ViewRecord::open(id, bytes)?),
             None => None,
         };
-        let aci = |record: &Option<ViewRecord<'_>>| record.is_some_and(|record| record.flags() & ENTRY_HAS_ACI != 0);
+        let rules = ENTRY_HAS_ACI | ENTRY_POLICY;
+        let aci = |record: &Option<ViewRecord<'_>>| record.is_some_and(|record| record.flags() & rules != 0);
         self.rules_changed |= aci(&old) || aci(&new);
         self.index(id, old.as_ref(), new.as_ref(), touched)?;
         match &new_bytes {

@@ -2,7 +2,7 @@
 
 use super::support::{ANN, BOB, House};
 use crate::model::ResultCode;
-use crate::operation::{BindOutcome, BindStep, ConnectionFacts, Session, TlsFacts};
+use crate::operation::{BindOutcome, BindStep, ClientFacts, ConnectionFacts, Session, TlsFacts};
 use crate::policy::requester::{Authentication, RequesterKind};
 use crate::wire::{self, BindRequest, Controls};
 
@@ -13,7 +13,7 @@ const ADMINISTRATOR: &str = "cn=admin,dc=example,dc=com";
 impl House {
     fn bind(&self, session: &Session, name: &str, authentication: wire::Authentication<'_>) -> BindStep {
         let request = BindRequest { version: 3, name, authentication };
-        self.directory.bind(session, 1, &request, &Controls::NONE)
+        self.directory.bind(session, 1, &request, &Controls::NONE, None)
     }
 
     fn simple(&self, name: &str, password: &str) -> BindStep {
@@ -117,10 +117,12 @@ fn external_takes_the_word_of_the_carrier_and_of_nobody_else() {
     let owner = house.external(&socket(0), None);
     assert!(owner.requester.is_administrator());
     assert_eq!(house.external(&socket(0), Some("dn:cn=admin,dc=example,dc=com")).code, ResultCode::SUCCESS);
-    assert_eq!(house.external(&socket(0), Some("dn:uid=ann,ou=people,dc=example,dc=com")).code.0, 49);
+    let acting = house.external(&socket(0), Some("dn:uid=ann,ou=people,dc=example,dc=com"));
+    assert_eq!((acting.code, acting.requester.dn()), (ResultCode::SUCCESS, Some(ANN)));
     assert_eq!(house.external(&socket(54_321), None).code, ResultCode::INVALID_CREDENTIALS);
     let certificate = |subject: Option<&str>| {
-        let tls = TlsFacts { ssf: 256, version: "TLSv1.3", client_certificate_subject: subject.map(str::to_owned) };
+        let client = subject.map(|subject| ClientFacts { subject: subject.to_owned(), ..ClientFacts::default() });
+        let tls = TlsFacts { ssf: 256, version: "TLSv1.3", client, ..TlsFacts::default() };
         house.over(ConnectionFacts { tls: Some(tls), ..facts.clone() })
     };
     let ann = house.external(&certificate(Some("UID=ann,OU=people,DC=example,DC=com")), Some(""));
@@ -140,14 +142,10 @@ fn what_is_not_served_is_refused_by_name() {
     for (version, authentication, code) in [
         (2, wire::Authentication::Simple(b""), ResultCode::PROTOCOL_ERROR),
         (3, wire::Authentication::Unknown(0x89), ResultCode::AUTH_METHOD_NOT_SUPPORTED),
-        (
-            3,
-            wire::Authentication::Sasl { mechanism: "PLAIN", credentials: None },
-            ResultCode::AUTH_METHOD_NOT_SUPPORTED,
-        ),
+        (3, wire::Authentication::Sasl { mechanism: "PLAIN", credentials: None }, ResultCode::CONFIDENTIALITY_REQUIRED),
         (3, wire::Authentication::Sasl { mechanism: "", credentials: None }, ResultCode::AUTH_METHOD_NOT_SUPPORTED),
     ] {
-        let step = house.directory.bind(&session, 1, &request(version, authentication), &Controls::NONE);
+        let step = house.directory.bind(&session, 1, &request(version, authentication), &Controls::NONE, None);
         assert_eq!(done(step).code, code);
     }
 }

@@ -3,7 +3,7 @@
 //! Values of the RDN that the list does not repeat are added to it, as slapd does. A new suffix is the
 //! administrator's: the one that its own name is below, or any in a directory that has none yet.
 
-use super::{Context, Done, Failure, modify, reads, sound, target, unique};
+use super::{Context, Done, Failure, modify, password_change, reads, sound, target, unique};
 use crate::dit::{Entry, Target, View, Writing, birth_deltas};
 use crate::model::dn::DN_BYTES_MAX;
 use crate::model::{Attribute, DerefAliases, Dn, EntryUuid, Rdn, ResultCode};
@@ -53,6 +53,7 @@ pub(super) fn perform(
         }
         deltas.push(modify::name_cell(writing, attribute, &author)?);
     }
+    password_change::recorded_at_birth(context, writing, parent, &attributes, &mut deltas)?;
     let uuid = match given_uuid {
         Some(uuid) => uuid,
         None => new_uuid(writing)?,

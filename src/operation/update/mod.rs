@@ -19,6 +19,7 @@
 //! secret    hashing clear passwords            edit        a list of modifications folded to its effects
 //! target    names to entries, referrals        held        what an attribute holds before the list
 //! sound     schema of the result               reads       the entry before and after, for the client
+//! password_change    what a password policy says
 //! password_modify    RFC 3062                          reindex     the index built anew
 //! schema_change    definitions of cn=subschema
 //! unique    values that one entry alone may have
@@ -34,6 +35,7 @@ mod held;
 mod intake;
 mod modify;
 mod modify_dn;
+mod password_change;
 mod password_modify;
 mod place;
 mod reads;
@@ -56,6 +58,7 @@ use crate::model::{Change, Dn, EntryUuid, ResultCode};
 use crate::policy::requester::Requester;
 use crate::state::{Dot, OriginId};
 use crate::wire::assurance::DurabilityLevel;
+use crate::wire::password_policy::{PASSWORD_POLICY, password_policy};
 use crate::wire::transaction::TRANSACTION;
 use crate::wire::{Controls, LdapResult, Request, ResponseControl, ResponseKind, response};
 use std::sync::Arc;
@@ -101,12 +104,14 @@ struct Answer {
     kind: ResponseKind,
     /// What a dropped request is told.
     dropped: (ResultCode, &'static str),
+    /// What a password policy objects to is said in a control.
+    says_policy: bool,
 }
 
 impl Answer {
     fn new(reply: Reply, id: i32, kind: ResponseKind) -> Self {
         let dropped = (ResultCode::UNAVAILABLE, "the server could not come to the change; it was not made");
-        Self { reply: Some(reply), id, kind, dropped }
+        Self { reply: Some(reply), id, kind, dropped, says_policy: false }
     }
 
     fn send(mut self, result: &LdapResult<'_>, value: Option<&[u8]>, controls: &[ResponseControl]) {
@@ -116,7 +121,8 @@ impl Answer {
     }
 
     fn refuse(self, error: &OperationError) {
-        self.send(&error.as_result(), None, &[]);
+        let policy = error.password.filter(|_| self.says_policy).map(|error| password_policy(None, Some(error)));
+        self.send(&error.as_result(), None, policy.as_slice());
     }
 
     fn encode(&self, result: &LdapResult<'_>, value: Option<&[u8]>, controls: &[ResponseControl]) -> Vec<u8> {
@@ -143,6 +149,8 @@ struct Context {
     directory: Arc<Directory>,
     requester: Requester,
     controls: RequestControls,
+    /// SCRAM verifiers of the password that the change sets.
+    verifiers: Vec<String>,
 }
 
 /// What waits in the writer's queue.
@@ -239,7 +247,8 @@ impl Directory {
             Request::ModifyDn(_) => (ResponseKind::ModifyDn, RequestKind::ModifyDn),
             _ => (ResponseKind::Modify, RequestKind::Modify),
         };
-        let answer = Answer::new(reply, id, response);
+        let mut answer = Answer::new(reply, id, response);
+        answer.says_policy = controls.find(PASSWORD_POLICY).is_some();
         let prepared = self.asked(session, controls, kind).and_then(|asked| {
             let session = asked.session(session);
             self.check_gate()?;
@@ -278,13 +287,17 @@ impl Directory {
     }
 
     fn context(self: &Arc<Self>, session: &Session, controls: RequestControls) -> Context {
-        Context { directory: Arc::clone(self), requester: session.requester.clone(), controls }
+        Context { directory: Arc::clone(self), requester: session.requester.clone(), controls, verifiers: Vec::new() }
     }
 }
 
-fn hash_first(context: Context, mut change: Change, mut answer: Answer) -> UpdateStep {
+fn hash_first(mut context: Context, mut change: Change, mut answer: Answer) -> UpdateStep {
     answer.dropped = (ResultCode::BUSY, "too many passwords are being hashed; try again later");
     UpdateStep::Hash(Box::new(move || {
+        if let Err(error) = password_change::check(&context, &change) {
+            return answer.refuse(&error);
+        }
+        context.verifiers = secret::verifiers(&context, &change);
         secret::hash(&context, &mut change);
         queue(context, Work::Change(change), answer, None);
     }))

@@ -5,7 +5,7 @@
 
 use super::edit::{AttributeEdit, EditError, Value};
 use super::sound::{self, Edits};
-use super::{Context, Done, Failure, held, intake, reads, target, unique};
+use super::{Context, Done, Failure, held, intake, password_change, reads, target, unique};
 use crate::dit::{AttributeInfo, DitError, Entry, Target, ValueError, View, Writing};
 use crate::model::{Attribute, Dn, Modification, ModificationKind, ResultCode};
 use crate::operation::access::Access;
@@ -39,6 +39,7 @@ pub(super) fn perform(
     let state = writing.state(id)?.ok_or_else(|| OperationError::no_such_object(""))?;
     let mut deltas = fold(context, writing, id, &state, modifications.iter().zip(numbers))?;
     if !deltas.is_empty() {
+        password_change::recorded(context, writing, id, modifications, &mut deltas)?;
         if !names_modifier(writing, &deltas) {
             modified_by(writing, &context.author(), &mut deltas)?;
         }

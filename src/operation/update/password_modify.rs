@@ -9,7 +9,7 @@
 //! - What was verified is what is replaced: if the stored value changed in between, the operation fails.
 
 use super::secret::{self, STORED_PASSWORDS_MAX};
-use super::{Answer, Context, Reply, UpdateStep, Work, queue};
+use super::{Answer, Context, Reply, UpdateStep, Work, password_change, queue};
 use crate::model::{Attribute, AttributeDescription, Change, Dn, Modification, ModificationKind, ResultCode};
 use crate::operation::control::RequestKind;
 use crate::operation::outcome::{OperationError, Outcome};
@@ -17,6 +17,7 @@ use crate::operation::{Directory, Session};
 use crate::policy::password_hash::{self, Verdict};
 use crate::policy::requester::RequesterKind;
 use crate::wire::extended::{PasswordModify, generated_password};
+use crate::wire::password_policy::PASSWORD_POLICY;
 use crate::wire::{Controls, ResponseKind};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -47,6 +48,7 @@ impl Directory {
         reply: Reply,
     ) -> UpdateStep {
         let mut answer = Answer::new(reply, id, ResponseKind::Extended);
+        answer.says_policy = controls.find(PASSWORD_POLICY).is_some();
         let prepared = self.asked(session, controls, RequestKind::Extended).and_then(|asked| {
             let session = asked.session(session);
             check_confidential(self, session)?;
@@ -59,9 +61,9 @@ impl Directory {
                 answer.refuse(&error);
                 UpdateStep::Queued
             }
-            Ok((context, wanted)) => {
+            Ok((mut context, wanted)) => {
                 answer.dropped = (ResultCode::BUSY, "too many passwords are being hashed; try again later");
-                UpdateStep::Hash(Box::new(move || match hash(&context, wanted) {
+                UpdateStep::Hash(Box::new(move || match hash(&mut context, wanted) {
                     Ok((work, value)) => queue(context, work, answer, value),
                     Err(error) => answer.refuse(&error),
                 }))
@@ -141,7 +143,7 @@ fn is_administrator(directory: &Directory, dn: &Dn) -> Outcome<bool> {
 }
 
 /// Verifies the old password and hashes the new one: what to do, and what to answer on success. For the hashing pool.
-fn hash(context: &Context, wanted: Wanted) -> Outcome<(Work, Option<Vec<u8>>)> {
+fn hash(context: &mut Context, wanted: Wanted) -> Outcome<(Work, Option<Vec<u8>>)> {
     let description = AttributeDescription::parse("userPassword")?;
     let stored = match &wanted.owner {
         Owner::Administrator => {
@@ -162,13 +164,21 @@ fn hash(context: &Context, wanted: Wanted) -> Outcome<(Work, Option<Vec<u8>>)> {
             })?)
         }
     };
-    let (hash, value) = match wanted.new {
-        Some(new) => (password_hash::hash(&new), None),
+    let (new, value) = match wanted.new {
+        Some(new) => (new, None),
         None => {
-            let made = password_hash::generate();
-            (password_hash::hash(made.as_bytes()), Some(generated_password(made.as_bytes())))
+            let made = Zeroizing::new(password_hash::generate().as_bytes().to_vec());
+            let value = generated_password(&made);
+            (made, Some(value))
         }
     };
+    if let Owner::Entry(dn) = &wanted.owner {
+        // One that the server made up is as good as any.
+        let clear = if value.is_some() { Vec::new() } else { vec![new.as_slice()] };
+        password_change::check_modify(context, dn, &clear, expected.is_some())?;
+        context.verifiers = secret::verifiers_of(context, &new);
+    }
+    let hash = password_hash::hash(&new);
     let work = match wanted.owner {
         Owner::Administrator => Work::AdministratorPassword { hash, expected },
         Owner::Entry(dn) => {

@@ -11,10 +11,11 @@
 //! - Nothing here says whether an old password fits: that shows in the transaction, where access is judged first.
 
 use super::{Context, target};
-use crate::model::{AttributeDescription, Change, Dn, ModificationKind, ResultCode};
+use crate::model::{Attribute, AttributeDescription, Change, Dn, Modification, ModificationKind, ResultCode};
 use crate::operation::outcome::{OperationError, Outcome};
 use crate::policy::password_hash::{self, Verdict};
 use crate::policy::requester::Requester;
+use crate::policy::scram;
 
 /// Clear passwords in one request; each costs 20 ms of a core.
 const CLEAR_PASSWORDS_MAX: usize = 4;
@@ -62,8 +63,10 @@ pub(super) fn wants_hashing(change: &Change) -> bool {
         Change::Add { attributes, .. } => attributes
             .iter()
             .any(|attribute| is_password(&attribute.description) && attribute.values.iter().any(is_clear)),
-        Change::Modify { modifications, .. } => modifications.iter().any(|modification| {
-            is_password(&modification.attribute.description) && modification.attribute.values.iter().any(is_clear)
+        // Taking all passwords away is for the policy to judge as well, which is done in the same place.
+        Change::Modify { modifications, .. } => modifications.iter().any(|Modification { attribute, .. }| {
+            is_password(&attribute.description)
+                && (attribute.values.is_empty() || attribute.values.iter().any(is_clear))
         }),
         Change::Delete { .. } | Change::ModifyDn { .. } => false,
     }
@@ -95,6 +98,37 @@ pub(super) fn hash(context: &Context, change: &mut Change) {
         }
         Change::Delete { .. } | Change::ModifyDn { .. } => {}
     }
+}
+
+/// SCRAM verifiers of the clear password that a change sets; none if it sets none, or several.
+pub(super) fn verifiers(context: &Context, change: &Change) -> Vec<String> {
+    let sets = |attribute: &Attribute| {
+        let is_clear = |value: &&Vec<u8>| !password_hash::is_hashed(value);
+        if is_password(&attribute.description) { attribute.values.iter().find(is_clear).cloned() } else { None }
+    };
+    let clear: Vec<Vec<u8>> = match change {
+        Change::Add { attributes, .. } => attributes.iter().filter_map(sets).collect(),
+        Change::Modify { modifications, .. } => modifications
+            .iter()
+            .filter(|one| matches!(one.kind, ModificationKind::Add | ModificationKind::Replace))
+            .filter_map(|one| sets(&one.attribute))
+            .collect(),
+        Change::Delete { .. } | Change::ModifyDn { .. } => Vec::new(),
+    };
+    match clear.as_slice() {
+        [one] => verifiers_of(context, one),
+        _ => Vec::new(),
+    }
+}
+
+/// SCRAM verifiers of a clear password, of the kinds that the settings name.
+pub(super) fn verifiers_of(context: &Context, password: &[u8]) -> Vec<String> {
+    let options = context.directory.options();
+    let kinds = options.scram.iter().copied();
+    kinds
+        .filter_map(|hash| scram::Verifier::make(hash, password, options.scram_iterations))
+        .map(|made| made.to_text())
+        .collect()
 }
 
 fn hash_in_place(value: &mut Vec<u8>) {

@@ -11,7 +11,7 @@
 //! - What a session may gather is bounded in updates, bytes and time, and by [`OPEN_MAX`] transactions.
 //! - An update that could not be gathered spoils its transaction: the end cannot make the others alone.
 
-use super::{Answer, Context, Failure, Promise, Reply, UpdateStep, Work, completion, secret, take};
+use super::{Answer, Context, Failure, Promise, Reply, UpdateStep, Work, completion, password_change, secret, take};
 use crate::dit::{Committed, DitError, Job};
 use crate::model::{Change, ResultCode};
 use crate::operation::control::{RequestControls, RequestKind};
@@ -245,6 +245,10 @@ impl Directory {
                 if let Work::Change(change) = &mut update.work
                     && secret::wants_hashing(change)
                 {
+                    if let Err(error) = password_change::check(&update.context, change) {
+                        return answer.refuse(&error);
+                    }
+                    update.context.verifiers = secret::verifiers(&update.context, change);
                     secret::hash(&update.context, change);
                 }
             }

@@ -1,0 +1,81 @@
+//! Password policies of the tree: which one is in force for an account, what its state is, what is noted of its use.
+//!
+//! A policy is an entry of class `pwdPolicy`. It is in force for an entry that names it in `pwdPolicySubentry`; else
+//! for all entries at and below the superior of a policy that has a `subtreeSpecification` (RFC 3672), the nearest
+//! one. Only `{}` and a `base` are understood there; a policy that says more is in force only where it is named.
+//!
+//! What a bind changes (failures, graces, the last success) is remembered here first and written behind
+//! ([`marks`]): the memory decides at once, the tree tells the other suppliers.
+//!
+//! Invariants
+//! - Every way to authenticate asks [`Directory::standing`], and tells [`Directory::note_failure`] or
+//!   [`Directory::note_success`] (hostile.md T-31).
+//! - No policy in the tree costs a bind next to nothing: one load.
+
+mod book;
+mod marks;
+mod state;
+
+pub(super) use book::PolicyCache;
+pub(super) use marks::Marks;
+pub(super) use state::{cell, clear, second_text, state_of};
+
+use super::outcome::Outcome;
+use super::{Directory, OperationError};
+use crate::dit::{Entry, View};
+use crate::model::{EntryUuid, ResultCode};
+use crate::policy::password_policy::{PasswordPolicy, PasswordState, Quality, Standing};
+use crate::wire::password_policy::PasswordError;
+use std::sync::Arc;
+
+/// An entry as somebody who may prove to be it.
+#[derive(Clone, Debug)]
+pub(super) struct Account {
+    pub(super) uuid: EntryUuid,
+    pub(super) policy: Option<Arc<PasswordPolicy>>,
+    /// As the tree has it; what is not written yet comes on top.
+    stored: PasswordState,
+}
+
+impl Directory {
+    /// The account of an entry.
+    ///
+    /// # Errors
+    /// Storage.
+    pub(super) fn account(&self, view: View<'_>, entry: &Entry<'_>) -> Outcome<Account> {
+        let policy = self.policies.book(self.dit(), view)?.policy_of(view, entry)?;
+        Ok(Account { uuid: entry.record.uuid(), policy, stored: state_of(view, entry)? })
+    }
+
+    /// The state of an account with what was noted since it was read.
+    pub(super) fn state_now(&self, account: &Account) -> PasswordState {
+        self.marks.merged(account.uuid, &account.stored)
+    }
+
+    /// Whether the account may be used now.
+    pub(super) fn standing(&self, account: &Account) -> Standing {
+        self.state_now(account).standing(account.policy.as_deref(), self.now_us())
+    }
+
+    /// Now, in unix microseconds.
+    pub(super) fn now_us(&self) -> i64 {
+        i64::try_from(self.dit.clock().wall_ms()).unwrap_or(i64::MAX / 1_000).saturating_mul(1_000)
+    }
+}
+
+/// The refusal of a poor password.
+pub(super) fn poor(quality: Quality, policy: &PasswordPolicy) -> OperationError {
+    let (text, error) = match quality {
+        Quality::TooShort => {
+            (format!("the password needs at least {} characters", policy.min_length), PasswordError::PasswordTooShort)
+        }
+        Quality::TooLong => {
+            (format!("the password may have at most {} characters", policy.max_length), PasswordError::PasswordTooLong)
+        }
+        Quality::Insufficient => (
+            "the password holds a name of its owner, or hardly any different characters".to_owned(),
+            PasswordError::InsufficientPasswordQuality,
+        ),
+    };
+    OperationError::new(ResultCode::CONSTRAINT_VIOLATION, text).by_policy(error)
+}

@@ -1,0 +1,140 @@
+//! SASL (RFC 4422, RFC 4513 5.2): which mechanisms a connection is offered, and one module for each.
+//!
+//! ```text
+//! external   the carrier of the connection vouches        plain   name and password (RFC 4616)
+//! certificate   from a client certificate to an entry     scram   proof of a password (RFC 5802, RFC 7677)
+//! token      OAUTHBEARER (RFC 7628)                       options   settings
+//! ```
+//!
+//! Invariants
+//! - What is not offered on a connection is refused on it: `supportedSASLMechanisms` is what [`Directory::mechanisms`] says.
+//! - Every mechanism ends in [`Directory::accept`]: lockout, and acting as somebody else, are judged there and nowhere
+//!   else.
+//! - An exchange lives from one bind to the next: anything else that the client does ends it.
+
+mod certificate;
+mod external;
+mod options;
+mod plain;
+mod scram;
+mod token;
+
+pub use options::{CertificateRule, SaslOptions};
+pub(super) use token::KeyCache;
+pub use token::{Fetch, KeySource, TokenOptions};
+
+use super::bind::{Ask, BindStep};
+use super::{Directory, OperationError, Outcome, Session};
+use crate::model::ResultCode;
+use crate::policy::requester::Authentication;
+use crate::policy::scram::ScramHash;
+use std::sync::Arc;
+
+/// The mechanisms' names.
+pub const EXTERNAL: &str = "EXTERNAL";
+/// RFC 7628.
+pub const OAUTHBEARER: &str = "OAUTHBEARER";
+/// RFC 4616.
+pub const PLAIN: &str = "PLAIN";
+
+/// What one bind leaves to the next one of the same mechanism.
+#[derive(Debug)]
+pub struct SaslExchange {
+    mechanism: String,
+    state: ExchangeState,
+}
+
+#[derive(Debug)]
+enum ExchangeState {
+    Scram(scram::Challenged),
+    /// The client was told that its token is not taken, and says that it has heard.
+    TokenRefused,
+}
+
+impl Directory {
+    /// The mechanisms that this connection may use, best first.
+    pub fn mechanisms(&self, session: &Session) -> Vec<&'static str> {
+        let options = self.options();
+        let facts = &session.connection;
+        let mut offered = Vec::with_capacity(8);
+        if facts.unix_uid.is_some() || facts.tls.as_ref().is_some_and(|tls| tls.client.is_some()) {
+            offered.push(EXTERNAL);
+        }
+        for hash in ScramHash::ALL.into_iter().rev().filter(|hash| options.scram.contains(hash)) {
+            if has_binding(session) {
+                offered.push(hash.mechanism_plus());
+            }
+            offered.push(hash.mechanism());
+        }
+        if is_confidential(&options.sasl, session) {
+            if options.sasl.token.is_some() {
+                offered.push(OAUTHBEARER);
+            }
+            if options.sasl.plain {
+                offered.push(PLAIN);
+            }
+        }
+        offered
+    }
+
+    /// One bind of a mechanism.
+    ///
+    /// # Errors
+    /// - authMethodNotSupported: a mechanism that this connection is not offered, an empty name (which aborts an exchange,
+    ///   RFC 4511 4.2.1) among them.
+    /// - confidentialityRequired: it would show a secret, and the connection is clear.
+    /// - invalidCredentials, protocolError; storage.
+    pub(super) fn sasl(
+        self: &Arc<Self>,
+        session: &Session,
+        ask: &mut Ask,
+        mechanism: &str,
+        credentials: Option<&[u8]>,
+        exchange: Option<Box<SaslExchange>>,
+    ) -> Outcome<BindStep> {
+        let offered = self.mechanisms(session);
+        // What vouches for EXTERNAL is looked at there, which says better what is missing.
+        let known = offered.iter().copied().chain([EXTERNAL]).find(|known| known.eq_ignore_ascii_case(mechanism));
+        let Some(mechanism) = known else {
+            let options = self.options();
+            let shows = (mechanism.eq_ignore_ascii_case(PLAIN) && options.sasl.plain)
+                || (mechanism.eq_ignore_ascii_case(OAUTHBEARER) && options.sasl.token.is_some());
+            return Err(match shows {
+                true => OperationError::new(
+                    ResultCode::CONFIDENTIALITY_REQUIRED,
+                    "this mechanism would show a secret in clear text; use StartTLS or ldaps",
+                ),
+                false => OperationError::new(
+                    ResultCode::AUTH_METHOD_NOT_SUPPORTED,
+                    format!("the SASL mechanisms of this connection are: {}", offered.join(" ")),
+                ),
+            });
+        };
+        let exchange = exchange.filter(|exchange| exchange.mechanism == mechanism).map(|exchange| exchange.state);
+        ask.authentication = Authentication::Sasl(mechanism.to_owned());
+        match mechanism {
+            EXTERNAL => self.external(session, ask, credentials),
+            PLAIN => self.plain(ask, credentials),
+            OAUTHBEARER => self.token(ask, credentials, exchange),
+            _ => self.scram(session, ask, mechanism, credentials, exchange),
+        }
+    }
+}
+
+/// Whether a secret may be shown on this connection.
+fn is_confidential(options: &SaslOptions, session: &Session) -> bool {
+    session.connection.tls.is_some() || session.connection.unix_uid.is_some() || options.plain_without_tls
+}
+
+fn has_binding(session: &Session) -> bool {
+    session.connection.tls.as_ref().is_some_and(|tls| tls.exporter.is_some() || tls.end_point.is_some())
+}
+
+fn malformed(what: &str) -> OperationError {
+    OperationError::new(ResultCode::PROTOCOL_ERROR, format!("the SASL credentials are not those of {what}"))
+}
+
+/// Refused, with a reason that tells nothing about anybody.
+fn refused(text: impl Into<String>) -> OperationError {
+    OperationError::new(ResultCode::INVALID_CREDENTIALS, text)
+}

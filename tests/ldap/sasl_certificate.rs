@@ -1,0 +1,89 @@
+//! SASL EXTERNAL with a TLS client certificate (RFC 4513 5.2.3): which entry it means.
+
+use crate::support::client::Client;
+use crate::support::code;
+use crate::support::request::{self, REPLACE};
+use crate::support::server::{Server, Setup, Subject};
+use crate::support::tls::Authority;
+use crate::{ANN, BOB};
+
+/// A server that believes an authority, with these rules; and the authority.
+fn server(rules: &str) -> Option<(Server, Authority)> {
+    if Subject::current().is_slapd() {
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::make(folder);
+    let setup = Setup::default()
+        .with_tls()
+        .with_setting(&format!("tls.client_ca={}", authority.file().display()))
+        .with_setting(&format!("sasl.certificate_map={rules}"));
+    Some((Server::start(setup), authority))
+}
+
+fn connect(server: &Server, identity: Option<&crate::support::tls::Identity>) -> Client {
+    let address = server.url_of("ldaps").trim_start_matches("ldaps://").trim_end_matches('/').parse().unwrap();
+    let certificate = server.certificate.clone().unwrap();
+    Client::over(certificate.connect_as(Client::socket(address), identity))
+}
+
+fn external(client: &mut Client) -> u32 {
+    client.perform(&request::bind_sasl("", "EXTERNAL", Some(b""))).code
+}
+
+#[test]
+fn a_certificate_vouches_for_its_entry_and_for_nobody_else() {
+    let Some((server, authority)) = server(r#"["dn", "subject:UID=uid"]"#) else { return };
+    let ann = authority.identity(&[("2.5.4.6", "GB"), ("0.9.2342.19200300.100.1.1", "ann")], &[]);
+    let mut client = connect(&server, Some(&ann));
+    let offered = client.read_attributes("", &["supportedSASLMechanisms"]).values("supportedSASLMechanisms");
+    assert!(offered.iter().any(|name| name == "EXTERNAL"), "{offered:?}");
+    assert_eq!(external(&mut client), code::SUCCESS);
+    assert_eq!(client.who_am_i(), format!("dn:{ANN}"));
+    // Somebody else's identity needs a right.
+    let outcome = client.perform(&request::bind_sasl("", "EXTERNAL", Some(format!("dn:{BOB}").as_bytes())));
+    outcome.expect(code::AUTHORIZATION_DENIED);
+    assert_eq!(client.who_am_i(), "");
+    let stranger = authority.identity(&[("2.5.4.3", "Nobody")], &[]);
+    assert_eq!(external(&mut connect(&server, Some(&stranger))), code::INVALID_CREDENTIALS);
+    assert_eq!(external(&mut connect(&server, None)), code::INVALID_CREDENTIALS);
+    // T-31: a lock holds for certificates too.
+    server.admin().modify(ANN, &[(REPLACE, "pwdAccountLockedTime", &["000001010000Z"])]).expect(code::SUCCESS);
+    assert_eq!(external(&mut connect(&server, Some(&ann))), code::INVALID_CREDENTIALS);
+}
+
+#[test]
+fn a_part_of_the_subject_leads_to_an_entry() {
+    let Some((server, authority)) = server(r#"["dn", "subject:CN=uid"]"#) else { return };
+    let bob = authority.identity(&[("2.5.4.6", "GB"), ("2.5.4.3", "bob")], &[]);
+    let mut client = connect(&server, Some(&bob));
+    assert_eq!(external(&mut client), code::SUCCESS);
+    assert_eq!(client.who_am_i(), format!("dn:{BOB}"));
+    let anyone = authority.identity(&[("2.5.4.3", "*")], &[]);
+    assert_eq!(external(&mut connect(&server, Some(&anyone))), code::INVALID_CREDENTIALS);
+}
+
+#[test]
+fn an_alternative_name_leads_to_an_entry() {
+    let Some((server, authority)) = server(r#"["san:mail=mail"]"#) else { return };
+    let mail = server.admin().read(ANN).values("mail").remove(0);
+    let ann = authority.identity(&[("2.5.4.3", "whoever")], &[&mail]);
+    let mut client = connect(&server, Some(&ann));
+    assert_eq!(external(&mut client), code::SUCCESS);
+    assert_eq!(client.who_am_i(), format!("dn:{ANN}"));
+    let bob_mail = server.admin().read(BOB).values("mail").remove(0);
+    let both = authority.identity(&[("2.5.4.3", "whoever")], &[&mail, &bob_mail]);
+    assert_eq!(external(&mut connect(&server, Some(&both))), code::INVALID_CREDENTIALS, "one entry or nobody");
+}
+
+#[test]
+fn a_fingerprint_leads_to_an_entry() {
+    let Some((server, authority)) = server(r#"["fingerprint"]"#) else { return };
+    let ann = authority.identity(&[("2.5.4.3", "phone of ann")], &[]);
+    assert_eq!(external(&mut connect(&server, Some(&ann))), code::INVALID_CREDENTIALS);
+    let mut admin = server.admin();
+    admin.modify(ANN, &[(REPLACE, "certificateFingerprint", &[&ann.fingerprint()])]).expect(code::SUCCESS);
+    let mut client = connect(&server, Some(&ann));
+    assert_eq!(external(&mut client), code::SUCCESS);
+    assert_eq!(client.who_am_i(), format!("dn:{ANN}"));
+}
