@@ -118,12 +118,7 @@ impl BindOutcome {
         self
     }
 
-    pub(super) fn failure(
-        id: i32,
-        nobody: Requester,
-        error: &OperationError,
-        controls: &[ResponseControl],
-    ) -> Self {
+    pub(super) fn failure(id: i32, nobody: Requester, error: &OperationError, controls: &[ResponseControl]) -> Self {
         Self::of(id, nobody, &error.as_result(), None, controls)
     }
 }

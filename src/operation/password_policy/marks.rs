@@ -31,8 +31,6 @@ const MARKS_MAX: usize = 50_000;
 const WRITES_APART_US: i64 = SECOND;
 /// A last success is written when the one in the tree is older than this part of the idle time that locks.
 const IDLE_PARTS: i64 = 20;
-/// How long what was written is remembered all the same: longer than a bind takes, in microseconds.
-const RECENT_US: i64 = 3 * SECOND;
 /// Who is said to have made the change.
 const AUTHOR: &str = "cn=password policy";
 
@@ -43,8 +41,6 @@ struct Mark {
     cleared: bool,
     failures_us: Vec<i64>,
     graces_us: Vec<i64>,
-    /// Failures and graces that were written a moment ago: a bind that is at work may have read the tree before.
-    recent_us: Vec<(bool, i64)>,
     success_us: Option<i64>,
     /// The tree does not say yet that the account is locked.
     locks: bool,
@@ -72,21 +68,11 @@ impl Mark {
             held.sort_unstable();
             held.dedup();
         }
-        for (is_failure, moment) in &self.recent_us {
-            let held = if *is_failure { &mut state.failures_us } else { &mut state.grace_uses_us };
-            if let Err(place) = held.binary_search(moment) {
-                held.insert(place, *moment);
-            }
-        }
         state.last_success_us = state.last_success_us.max(self.success_us);
     }
 
     /// Takes away what has been written.
     fn settle(&mut self, written: &Self) {
-        if !self.cleared || written.cleared {
-            self.recent_us = written.failures_us.iter().map(|failure| (true, *failure)).collect();
-        }
-        self.recent_us.extend(written.graces_us.iter().map(|grace| (false, *grace)));
         self.failures_us.retain(|failure| !written.failures_us.contains(failure));
         self.graces_us.retain(|grace| !written.graces_us.contains(grace));
         if self.success_us == written.success_us {
@@ -109,9 +95,12 @@ impl Marks {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn merged(&self, uuid: EntryUuid, stored: &PasswordState) -> PasswordState {
-        let mut state = stored.clone();
-        if let Some(mark) = self.known().get(&uuid) {
+    /// What `stored` reads from the tree, with what is not written yet on top. Read while nothing can be settled, so that
+    /// what has just been written is in one of the two, however long ago the bind began.
+    pub(super) fn merged(&self, uuid: EntryUuid, stored: impl FnOnce() -> PasswordState) -> PasswordState {
+        let known = self.known();
+        let mut state = stored();
+        if let Some(mark) = known.get(&uuid) {
             mark.merge(&mut state);
         }
         state
@@ -139,7 +128,7 @@ impl Directory {
         let origin = self.origin_digits();
         self.note(account.uuid, |mark| {
             // Judged under the lock: of many guesses at once those that come after the lock are not noted.
-            let mut state = account.stored.clone();
+            let mut state = self.stored_now(account);
             mark.merge(&mut state);
             if state.standing(Some(policy), now_us) != Standing::Open {
                 // An attempt on what is locked changes nothing; but that it is may not be said in the tree yet.
@@ -166,7 +155,6 @@ impl Directory {
             if clears {
                 mark.cleared = true;
                 mark.failures_us.clear();
-                mark.recent_us.clear();
                 mark.locks = false;
             }
             if success {
@@ -215,11 +203,7 @@ impl Directory {
             if is_old && !mark.in_writing && !mark.is_empty() {
                 due.push(*uuid);
             }
-            let is_recent = !mark.recent_us.is_empty() && now_us < mark.written_us + RECENT_US;
-            if !is_recent {
-                mark.recent_us.clear();
-            }
-            !mark.is_empty() || is_recent || !is_old || mark.in_writing
+            !mark.is_empty() || !is_old || mark.in_writing
         });
         due.into_iter().for_each(|uuid| self.write_mark(uuid));
     }

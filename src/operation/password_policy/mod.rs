@@ -49,7 +49,19 @@ impl Directory {
 
     /// The state of an account with what was noted since it was read.
     pub(super) fn state_now(&self, account: &Account) -> PasswordState {
-        self.marks.merged(account.uuid, &account.stored)
+        self.marks.merged(account.uuid, || self.stored_now(account))
+    }
+
+    /// What the tree says of an account now: a bind may have waited for seconds since it looked.
+    fn stored_now(&self, account: &Account) -> PasswordState {
+        let read = || -> Outcome<Option<PasswordState>> {
+            let snapshot = self.dit.read()?;
+            let view = snapshot.view();
+            let entry = view.by_uuid(account.uuid)?.map(|id| view.entry(id)).transpose()?.flatten();
+            entry.map(|entry| state_of(view, &entry)).transpose()
+        };
+        // What cannot be read is as it was a moment ago.
+        read().ok().flatten().unwrap_or_else(|| account.stored.clone())
     }
 
     /// Whether the account may be used now.
