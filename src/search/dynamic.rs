@@ -17,8 +17,8 @@ use crate::dit::{Entry, View};
 use crate::model::{Dn, LdapUrl, Scope};
 use crate::schema::Schema;
 use crate::storage::{EntryId, IndexKind, Postings, index_key};
+use hashbrown::HashMap;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 const MEMBER_URL: &str = "2.16.840.1.113730.3.1.198";
