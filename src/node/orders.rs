@@ -44,8 +44,10 @@ pub(super) async fn obey(service: &Service, dit: &Arc<Dit>, order: &Value) -> Re
             let mut status = report_json(&service.report().await.map_err(|error| failed(&error))?);
             let open = dit.read().and_then(|snapshot| snapshot.view().open_conflicts());
             let open = open.map_err(|error| failed(&error))?;
-            status["open_conflicts"] =
-                open.into_iter().map(|(kind, count)| (kind.name().to_owned(), json!(count))).collect();
+            if let Value::Object(status) = &mut status {
+                let open = open.into_iter().map(|(kind, count)| (kind.name().to_owned(), json!(count))).collect();
+                status.insert("open_conflicts".to_owned(), open);
+            }
             Ok(status)
         }
         Some("verify") => {

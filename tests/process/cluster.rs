@@ -1,5 +1,6 @@
 //! Masters as an operator meets them: invited, joined, served, killed, copied, restored, retired.
 
+mod cascade;
 mod clients;
 mod conflicts;
 mod joining;

@@ -16,6 +16,7 @@
 )]
 
 mod case;
+mod large;
 mod replica;
 mod run;
 mod worlds;

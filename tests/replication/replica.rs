@@ -12,7 +12,7 @@ use entente::operation::{ConnectionFacts, Directory, Options as Settings, Sessio
 use entente::policy::requester::{Authentication, Requester, RequesterKind};
 use entente::schema::Schema;
 use entente::state::{BucketSum, LogRecord, OriginId, StableCut, UpdateVector};
-use entente::storage::{ENTRY_LOSER, ENTRY_PHANTOM, EntryId, MetaName};
+use entente::storage::{ENTRY_LOSER, ENTRY_PHANTOM, EntryId, MetaName, Table};
 use entente::wire::ber::{self, Reader};
 use entente::wire::{
     AddRequest, AttributeRequest, Message, ModificationRequest, ModifyDnRequest, ModifyRequest, Request,
@@ -349,6 +349,11 @@ impl Replica {
             });
             told.collect()
         })
+    }
+
+    /// Cells, present and absent, of attributes of very many values.
+    pub(crate) fn large_cells(&self) -> usize {
+        self.see(|view| usize::try_from(view.reader().count(Table::BigValues).unwrap()).unwrap())
     }
 
     pub(crate) fn vector(&self) -> UpdateVector {

@@ -153,8 +153,9 @@ impl Writing<'_> {
                 Err(_) => return Ok(None),
             },
         };
-        let said = cells.filter(|(key, ..)| **key == lost_key).map(|(_, present, _)| present).last();
-        Ok(match said.or(cleared.then_some(false)) {
+        let mut cells = cells;
+        let said = cells.find(|(key, ..)| **key == lost_key).map(|(_, present, _)| present);
+        Ok(match said.or_else(|| cleared.then_some(false)) {
             Some(true) => Some(SideContent::Values(vec![lost.clone()])),
             Some(false) => Some(SideContent::Without(vec![lost.clone()])),
             None => None,

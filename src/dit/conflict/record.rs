@@ -95,14 +95,13 @@ pub(super) fn seal_question(
     (key, out)
 }
 
+/// The incarnation that a question is about, and the question.
+type Asked = ((EntryUuid, Stamp), Question);
+
 /// The inverse of [`seal_question`]; `None` where the attribute is not known any more.
-pub(super) fn open_question(
-    key: &[u8],
-    bytes: &[u8],
-    catalog: &Catalog,
-) -> Result<Option<((EntryUuid, Stamp), Question)>, DitError> {
+pub(super) fn open_question(key: &[u8], bytes: &[u8], catalog: &Catalog) -> Result<Option<Asked>, DitError> {
     let body = unseal("conflicts", key, bytes)?;
-    let read = || -> Result<Option<((EntryUuid, Stamp), Question)>, StateError> {
+    let read = || -> Result<Option<Asked>, StateError> {
         let mut reader = Reader::new(body);
         reader.version(FORMAT_VERSION)?;
         let uuid = EntryUuid(reader.array()?);

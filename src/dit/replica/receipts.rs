@@ -179,6 +179,38 @@ fn attribute_type_that_the_schema_does_not_know_is_kept_and_handed_on() {
     assert_eq!(entry.attribute(unknown).unwrap().values().collect::<Vec<_>>(), [b"x"]);
 }
 
+/// 4.6: a type is added on one node and used there; a node that does not know it hands the change on to one that does,
+/// and shows it by name once its own schema has it.
+#[test]
+fn a_type_that_comes_before_its_schema_is_handed_on_and_shown_when_the_schema_comes() {
+    let text = "dn: cn=new,cn=schema\nobjectClass: top\nobjectClass: ldapSubEntry\nobjectClass: subschema\ncn: new\n\
+        attributeTypes: ( 1.3.6.1.4.1.99999.7 NAME 'shoeSize' EQUALITY caseIgnoreMatch \
+        SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )\n";
+    let newer = crate::schema::SchemaSource { name: "new.ldif", text };
+    let newer = Arc::new(Schema::builtin_and(&[newer]).unwrap());
+    let older = Arc::new(Schema::builtin());
+    let (a, between, b) = (Replica::new(1, &newer), Replica::new(2, &older), Replica::new(3, &newer));
+    a.suffix();
+    a.person(3, "Ann");
+    a.set(3, "shoeSize", "Forty-Two", true);
+    between.follow(&a);
+    between.assert_sound();
+    assert!(between.values(3, "shoeSize").is_empty(), "it has no name here");
+    for record in between.records(OriginId(1), 0) {
+        assert!(matches!(b.receive(&record), Receipt::Applied { .. }));
+    }
+    assert_eq!(b.values(3, "shoeSize"), ["Forty-Two"]);
+    let buckets = |replica: &Replica| replica.dit.read().unwrap().view().digest_buckets().unwrap();
+    assert_eq!(buckets(&between), buckets(&b), "the same content, whoever can read it");
+    let between = Replica { schema: newer, ..between }.reopen();
+    assert_eq!(between.values(3, "shoeSize"), ["Forty-Two"]);
+    // What is known now is told of by its name when it is deleted by another spelling.
+    between.set(3, "shoeSize", "forty-two", false);
+    b.follow(&between);
+    assert!(b.values(3, "shoeSize").is_empty());
+    b.assert_sound();
+}
+
 #[test]
 fn log_is_read_in_pieces_and_says_what_it_has_trimmed() {
     let (one, _) = pair();
