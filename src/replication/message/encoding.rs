@@ -5,7 +5,7 @@
 
 mod fields;
 
-use super::{Ack, Beacon, Buckets, Entries, Heads, Hello, Interest, Message, Push, Snapshot, Standing};
+use super::{Ack, Buckets, Entries, Heads, Interest, Message, Push, Snapshot, Standing};
 use crate::state::StateError;
 use crate::state::encoding::bytes::{Reader, put_bytes, put_varint};
 use fields::{

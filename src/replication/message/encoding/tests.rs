@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::{Echo, Moment, Row, VersionRange};
+use super::super::{Beacon, Echo, Hello, Moment, Row, VersionRange};
 use super::fields::ERRORS;
 use super::*;
 use crate::dit::EntryHead;
