@@ -29,6 +29,8 @@ use std::time::Duration;
 const PAUSE: Duration = Duration::from_millis(100);
 /// Without any progress for so long it fails, seconds.
 const STALLED_S: u64 = 60;
+/// So long the index may take once all entries are here, seconds: hundreds of millions of keys.
+const INDEX_S: u64 = 3600;
 /// So long it waits for a moment in which both hold the same, seconds; others may be writing all the time.
 const EQUAL_S: u64 = 30;
 
@@ -226,9 +228,9 @@ struct Done {
 /// Follows the content as it comes, until it is whole and was compared.
 async fn follow(service: &Service, progress: &mut Progress) -> Result<Done, CliError> {
     let clock = Clock::system();
-    let (mut moved_at, mut moved, mut received) = (Duration::ZERO, (0, 0), 0);
+    let (mut moved_at, mut moved, mut received) = (Duration::ZERO, (0, 0, None), 0);
     let mut whole_at = None;
-    let mut is_staged = false;
+    let (mut is_staged, mut is_indexed) = (false, false);
     loop {
         let report = service.report().await.map_err(failed)?;
         let now = clock.monotonic();
@@ -243,7 +245,16 @@ async fn follow(service: &Service, progress: &mut Progress) -> Result<Done, CliE
             progress.advance(exchange.entries);
             received = received.max(exchange.entries);
         }
-        let state = (report.status.digest.count, report.status.applied_total);
+        let taken = report.status.exchange.as_ref().map(|exchange| exchange.entries);
+        let is_all_there = report.status.exchange.as_ref().is_some_and(|exchange| {
+            exchange.entries_total.is_some_and(|total| total > 0 && exchange.entries >= total)
+        });
+        if is_all_there && !is_indexed {
+            is_indexed = true;
+            progress.stage("index");
+        }
+        let stalled_s = if is_all_there { INDEX_S } else { STALLED_S };
+        let state = (report.status.digest.count, report.status.applied_total, taken);
         if state != moved {
             (moved, moved_at) = (state, now);
         }
@@ -261,10 +272,10 @@ async fn follow(service: &Service, progress: &mut Progress) -> Result<Done, CliE
                     return Ok(done(report, false, received, now));
                 }
             }
-            Judged::Coming if now.saturating_sub(moved_at).as_secs() >= STALLED_S => {
+            Judged::Coming if now.saturating_sub(moved_at).as_secs() >= stalled_s => {
                 let why: Vec<_> = report.unreachable.iter().map(|(_, error)| error.as_str()).collect();
                 return Err(CliError::new(format!(
-                    "nothing came for {STALLED_S} s{}{}; run the same command again to go on",
+                    "nothing came for {stalled_s} s{}{}; run the same command again to go on",
                     if why.is_empty() { "" } else { ": " },
                     why.join("; ")
                 )));

@@ -179,6 +179,7 @@ impl Writing<'_> {
         if !effect.is_change() && !is_new && moved.is_empty() {
             return Ok(());
         }
+        self.superiors.clear();
         let renamed = !is_new && (effect.rdn || effect.parent);
         let members = effect
             .attributes
@@ -216,13 +217,13 @@ impl Writing<'_> {
     }
 
     pub(super) fn put_state(&mut self, id: EntryId, state: &EntryState) -> Result<(), DitError> {
-        let is_appended = self.is_bulk && id.0 == self.last_id;
+        let is_appended = (self.is_bulk || self.appends) && id.0 == self.last_id;
         let digest = digest_of(&self.view(), id, state)?;
         let mut record = vec![0; 8];
         record.extend_from_slice(&digest.map_or(0, |digest| digest.0).to_be_bytes());
         let catalog = &self.catalog;
         state.encode(|origin| catalog.origin_number(origin), &mut record).map_err(|error| state_error(id, &error))?;
-        let old = stored_digest(self.txn.reader(), id)?;
+        let old = if self.appends { None } else { stored_digest(self.txn.reader(), id)? };
         self.digest_changes.note(state.uuid, old, digest);
         let mode = if is_appended && old.is_none() { PutMode::Append } else { PutMode::Upsert };
         Ok(self.txn.put(Table::Id2State, &id.to_key(), &sealed_id(id, record), mode)?)
@@ -236,6 +237,9 @@ impl Writing<'_> {
         new: Option<&ViewRecord<'_>>,
         touched: &Touched,
     ) -> Result<(), DitError> {
+        if self.filling {
+            return Ok(());
+        }
         let (mut old_keys, mut new_keys) = (std::mem::take(&mut self.old_keys), std::mem::take(&mut self.new_keys));
         old_keys.clear();
         new_keys.clear();
@@ -338,6 +342,9 @@ impl Writing<'_> {
     /// After an entry came, went or changed its name: the entries that link to it, or have its name as text, show it, at
     /// once if they are few, else when they are next read. To a `fresh` entry nothing can link yet.
     pub(super) fn refresh_referrers(&mut self, uuid: EntryUuid, fresh: bool) -> Result<(), DitError> {
+        if self.filling {
+            return Ok(());
+        }
         let view = self.view();
         let mut keys = Vec::with_capacity(2);
         if !fresh {

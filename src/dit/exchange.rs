@@ -99,7 +99,7 @@ impl View<'_> {
         let mut parts = Vec::new();
         let mut within = None;
         loop {
-            let Some((part, next)) = self.part(id, within.as_ref(), part_bytes_max)? else { return Ok(None) };
+            let Some((part, next)) = self.part(id, within.as_ref(), (part_bytes_max, 0))? else { return Ok(None) };
             parts.push(part);
             match next {
                 Some(next) => within = Some(next),
@@ -128,7 +128,8 @@ impl View<'_> {
         while let Some((key, _)) = item {
             let id = EntryId::from_key(key);
             let from = within.take().filter(|_| id.0 == start);
-            if let Some((part, next)) = self.part(id, from.as_ref(), bytes_max.saturating_sub(bytes))? {
+            let room = (bytes_max.saturating_sub(bytes), bytes_max / 16);
+            if let Some((part, next)) = self.part(id, from.as_ref(), room)? {
                 bytes += part.bytes.len();
                 parts.push(part);
                 if next.is_some() || bytes >= bytes_max {
@@ -140,15 +141,37 @@ impl View<'_> {
         Ok((parts, None))
     }
 
+    /// The whole state of an entry without spilled values.
+    fn whole(&self, id: EntryId, mut state: EntryState) -> Result<PortableEntry, DitError> {
+        let (uuid, birth) = (state.uuid, state.birth.dot());
+        let notes = self.portable_conflicts(uuid, state.birth)?;
+        let mut moves: Vec<PortableMove> = Vec::new();
+        if self.reader().count(Table::Moves)? > 0 || self.incarnations(uuid)?.len() > 1 {
+            let edges = self.edges_of(uuid)?;
+            state.parent = edges.base;
+            moves = edges.moves.iter().map(|of| (of.stamp, of.parent)).collect();
+        }
+        let catalog = self.catalog();
+        let name_of = |attribute| catalog.attribute(attribute).map(|info| info.key.as_str());
+        let mut bytes = Vec::with_capacity(1024);
+        let portable = Portable { state, moves, notes, span: PortableSpan::default() };
+        encode_portable(portable, name_of, &mut bytes)
+            .map_err(|error| state_error(id, &error))?;
+        Ok(PortableEntry { uuid, birth, bytes })
+    }
+
     /// The part of an entry's state after the cell `within` (none: with what is not cells, from the first on), and the
-    /// last cell in it when there are more.
+    /// last cell in it when there are more. An entry of at most `whole_max` bytes is not cut, whatever room there is.
     fn part(
         &self,
         id: EntryId,
         within: Option<&CellPlace>,
-        bytes_max: usize,
+        (bytes_max, whole_max): (usize, usize),
     ) -> Result<Option<(PortableEntry, Option<CellPlace>)>, DitError> {
         let Some(mut state) = read_state(self.reader(), self.catalog(), id)? else { return Ok(None) };
+        if within.is_none() && bytes_of(&state).is_some_and(|bytes| bytes <= bytes_max.max(whole_max)) {
+            return self.whole(id, state).map(|part| Some((part, None)));
+        }
         let mut part = EntryState::unborn(state.uuid, state.birth);
         let mut moves: Vec<PortableMove> = Vec::new();
         let mut notes = Vec::new();
@@ -206,10 +229,27 @@ impl View<'_> {
         let catalog = self.catalog();
         let name_of = |attribute| catalog.attribute(attribute).map(|info| info.key.as_str());
         let span = PortableSpan { after: within.cloned(), upto: next.clone(), later };
+        let (uuid, birth) = (state.uuid, state.birth.dot());
         let portable = Portable { state: part, moves, notes, span };
-        encode_portable(&portable, name_of, &mut record).map_err(|error| state_error(id, &error))?;
-        Ok(Some((PortableEntry { uuid: state.uuid, birth: state.birth.dot(), bytes: record }, next)))
+        encode_portable(portable, name_of, &mut record).map_err(|error| state_error(id, &error))?;
+        Ok(Some((PortableEntry { uuid, birth, bytes: record }, next)))
     }
+}
+
+/// About how many bytes a state takes in a part; `None` where values are spilled.
+fn bytes_of(state: &EntryState) -> Option<usize> {
+    state.attributes.values().try_fold(0, |sum, held| {
+        let cells = held.cells.iter().map(|(key, cell)| cell_bytes(key, cell));
+        held.spilled.is_none().then(|| sum + 64 + cells.sum::<usize>())
+    })
+}
+
+fn cell_bytes(key: &ValueKey, cell: &Cell) -> usize {
+    let value = match &cell.value {
+        crate::state::CellValue::Text(text) => text.len(),
+        crate::state::CellValue::Link(_) => 0,
+    };
+    CELL_BYTES + key.as_bytes().len() + value
 }
 
 /// How much a part has taken in.
@@ -222,11 +262,7 @@ struct Budget {
 impl Budget {
     /// Whether the cell has room; the first always has.
     fn takes(&mut self, attribute: AttributeId, key: &ValueKey, cell: &Cell) -> bool {
-        let value = match &cell.value {
-            crate::state::CellValue::Text(text) => text.len(),
-            crate::state::CellValue::Link(_) => 0,
-        };
-        let bytes = CELL_BYTES + key.as_bytes().len() + value;
+        let bytes = cell_bytes(key, cell);
         if self.last.is_some() && self.bytes + bytes > self.bytes_max {
             return false;
         }
@@ -278,6 +314,14 @@ impl Writing<'_> {
             None => (self.number(other.uuid, other.birth)?, None),
         };
         other.stamps().try_for_each(|stamp| self.intern_origin(stamp))?;
+        let other = if state.is_none() && moves.is_empty() && notes.is_empty() && span == PortableSpan::default() {
+            match self.fill_in(id, other)? {
+                None => return Ok(Merged::Changed),
+                Some(other) => other,
+            }
+        } else {
+            other
+        };
         let edges = Edges::of(other.uuid, other.parent, &moves);
         for of in &edges.moves {
             self.intern_origin(of.stamp)?;

@@ -17,6 +17,7 @@ mod derive;
 mod digest_table;
 mod exchange;
 mod feed;
+mod fill;
 mod index_keys;
 mod links;
 mod log;

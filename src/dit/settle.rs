@@ -43,6 +43,11 @@ pub struct Settled {
 /// A cell of a spilled attribute.
 type SpilledCell = (AttributeId, ValueKey);
 
+/// Whether a state says of anything that it is not there.
+pub(super) fn has_absence(state: &EntryState) -> bool {
+    state.attributes.values().any(|held| held.clear.is_some() || held.cells.values().any(|cell| !cell.present))
+}
+
 impl Writing<'_> {
     /// Forgets absence that every member holds, and deleted entries that were kept long enough. Looks at about `work_max`
     /// records at most; cost a microsecond for each, some twenty for each entry changed.
@@ -283,7 +288,7 @@ impl Writing<'_> {
 
     /// Notes the absence in a state that came without log records.
     pub(super) fn note_absence_of(&mut self, id: EntryId, other: &EntryState) -> Result<(), DitError> {
-        if other.dead.is_some() {
+        if other.dead.is_some() || !has_absence(other) {
             return Ok(());
         }
         let Some(state) = self.state(id)? else { return Ok(()) };

@@ -328,6 +328,31 @@ pub(super) fn shown(view: &View<'_>, id: EntryId, attribute: AttributeId) -> Res
     Ok(values)
 }
 
+/// The links of a spilled attribute of which no text, or an old one, stands beside the cell.
+pub(super) fn without_text(
+    view: &View<'_>,
+    id: EntryId,
+    attribute: AttributeId,
+) -> Result<Vec<(ValueKey, Cell)>, DitError> {
+    let prefix = bigvalue_prefix(id, attribute);
+    let mut cursor = view.reader().cursor(Table::BigValues)?;
+    let mut item = cursor.seek(&prefix)?;
+    let mut cells = Vec::new();
+    while let Some((key, record)) = item {
+        let Some(rest) = key.strip_prefix(&prefix) else { break };
+        let parts = split(id, unseal("bigvalues", key, record)?)?;
+        if parts.text.is_empty() || parts.naming_stamp != view.naming_stamp() {
+            let key = value_key(id, rest)?;
+            let cell = decode(view.catalog(), id, &key, parts.cell)?;
+            if cell.present && matches!(cell.value, CellValue::Link(_)) {
+                cells.push((key, cell));
+            }
+        }
+        item = cursor.next()?;
+    }
+    Ok(cells)
+}
+
 /// Whether the texts kept beside the cells are what they should be; the first that is not.
 pub(super) fn wrong_text(view: &View<'_>, id: EntryId) -> Result<Option<String>, DitError> {
     let prefix = id.0.to_be_bytes();

@@ -11,7 +11,7 @@ use crate::storage::{Environment, MetaName, ReadTransaction, check_format};
 use arc_swap::ArcSwap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// How to open a tree.
 #[derive(Clone, Debug)]
@@ -84,6 +84,8 @@ pub struct Dit {
     pub(super) mutant: Option<super::Mutant>,
     /// Counts commits that changed access rules or memberships, so that deciders know when to read them again.
     rules_generation: AtomicU64,
+    /// See `fill`.
+    filling: AtomicBool,
 }
 
 /// A read snapshot with the catalog of its time. Never hold one across an `.await`.
@@ -169,9 +171,13 @@ impl Dit {
             #[cfg(debug_assertions)]
             mutant: options.mutant,
             rules_generation: AtomicU64::new(1),
+            filling: AtomicBool::new(false),
         };
         let wanted = index.fingerprint(dit.catalog().schema());
-        if !as_recorded && recorded.as_deref() != Some(wanted.as_bytes()) {
+        if !as_recorded && recorded.as_deref() == Some(super::fill::UNDER_WAY) {
+            tracing::info!("taking in a directory was interrupted: building the index of what is there");
+            super::fill::finish(&dit)?;
+        } else if !as_recorded && recorded.as_deref() != Some(wanted.as_bytes()) {
             tracing::info!("the index settings or the schema changed: building the index anew");
             super::bulk::reindex(&dit, &mut |_, _| {})?;
         }
@@ -252,6 +258,14 @@ impl Dit {
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         Some(mixed ^ (mixed >> 31))
+    }
+
+    pub(super) fn is_filling(&self) -> bool {
+        self.filling.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_filling(&self, filling: bool) {
+        self.filling.store(filling, Ordering::Release);
     }
 
     pub(super) fn batch_max(&self) -> usize {

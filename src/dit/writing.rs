@@ -79,6 +79,12 @@ pub struct Writing<'d> {
     /// Bulk load: the keys of the entry at hand are gathered later.
     pub(super) index_later: bool,
     pub(super) is_bulk: bool,
+    /// A whole directory is being taken in, and the index is not kept: see `fill`.
+    pub(super) filling: bool,
+    /// The entry at hand is new, and its record goes to the end of the table.
+    pub(super) appends: bool,
+    /// While filling: superiors by entryUUID, as they are shown.
+    pub(super) superiors: hashbrown::HashMap<EntryUuid, EntryId>,
     pub(super) old_keys: KeySet,
     pub(super) new_keys: KeySet,
 }
@@ -122,6 +128,9 @@ impl<'d> Writing<'d> {
             sorter: None,
             index_later: false,
             is_bulk: false,
+            filling: dit.is_filling(),
+            appends: false,
+            superiors: hashbrown::HashMap::new(),
             old_keys: KeySet::default(),
             new_keys: KeySet::default(),
         })
@@ -371,6 +380,7 @@ impl<'d> Writing<'d> {
             self.txn.put_naming(naming.0, naming.1)?;
         }
         self.txn.commit()?;
+        self.dit.set_filling(self.filling);
         let catalog = self.catalog_changed.then_some(self.catalog);
         let adoption = (self.dit.adoption().stamp() != naming.1).then_some(self.adoption);
         self.dit.publish(catalog, adoption, self.rules_changed);

@@ -109,8 +109,11 @@ pub fn write(writing: &mut Writing<'_>, request: &WriteRequest) -> Result<Answer
                 writing.drop_if_deleted_at(*uuid, *birth, theirs)?;
             }
         }
-        WriteRequest::Merge { entries, theirs, clock } => {
+        WriteRequest::Merge { entries, theirs, clock, fill } => {
             writing.follow_clock(*clock);
+            if *fill {
+                writing.begin_fill()?;
+            }
             for entry in entries {
                 let merged = match theirs {
                     Some(theirs) => writing.take_entry(entry, theirs)?,
@@ -132,6 +135,7 @@ pub fn write(writing: &mut Writing<'_>, request: &WriteRequest) -> Result<Answer
         WriteRequest::TakeVector { theirs, clock } => {
             writing.follow_clock(*clock);
             writing.take_vector(theirs)?;
+            writing.end_fill()?;
         }
         WriteRequest::TrimLog(floors) => return trim(writing, floors),
     }

@@ -175,7 +175,8 @@ impl AttributeState {
         clear.is_some() || self.cells.len() < before
     }
 
-    fn drop_cleared(&mut self) {
+    /// Brings whatever the parts are into the canonical form.
+    pub(in crate::state) fn drop_cleared(&mut self) {
         let clear = self.clear;
         self.cells.retain(|_, cell| outlives(clear, cell));
         self.counter.take_if(|counter| clear.is_some_and(|clear| counter.is_void(clear.csn)));

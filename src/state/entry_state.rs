@@ -187,6 +187,24 @@ impl EntryState {
         effect.finish()
     }
 
+    /// What joining `other` into nothing makes ([`EntryState::unborn`] and [`EntryState::join`]), and what that changed.
+    pub fn taken(mut other: Self) -> (Self, Effect) {
+        let unborn = Self::unborn(other.uuid, other.birth);
+        other.attributes.retain(|_, held| {
+            held.spilled = None;
+            !held.is_empty()
+        });
+        let effect = Effect {
+            born: other.born,
+            dead: other.dead.is_some(),
+            rdn: other.rdn != unborn.rdn,
+            parent: other.parent != unborn.parent,
+            newest: other.forgotten > other.birth,
+            attributes: other.attributes.keys().copied().collect(),
+        };
+        (other, effect)
+    }
+
     /// Whether clients may see it (as itself; a dead entry with live ones below is the tree's matter).
     pub fn is_live(&self) -> bool {
         self.born && self.dead.is_none()

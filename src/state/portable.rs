@@ -8,10 +8,7 @@
 //! A part also says for which values it speaks ([`PortableSpan`]): what of those is not in it is not in the state, so
 //! that a node that was away learns what the others removed and have forgotten.
 
-use std::collections::BTreeMap;
-
 use crate::model::entry_uuid::EntryUuid;
-use crate::state::attribute_state::AttributeState;
 use crate::state::csn::{Dot, OriginId, Stamp};
 use crate::state::encoding::bytes::{Reader, put_bytes, put_varint};
 use crate::state::encoding::update::ATTRIBUTE_KEY_BYTES_MAX;
@@ -89,7 +86,7 @@ impl PortableSpan {
 /// # Errors
 /// [`StateError::UnknownAttribute`] if `name_of` gives none; [`StateError::OriginTableFull`].
 pub fn encode_portable<N: AsRef<str>>(
-    Portable { state, moves, notes, span }: &Portable,
+    Portable { mut state, moves, notes, span }: Portable,
     name_of: impl Fn(AttributeId) -> Option<N>,
     out: &mut Vec<u8>,
 ) -> Result<(), StateError> {
@@ -101,12 +98,11 @@ pub fn encode_portable<N: AsRef<str>>(
         }
     }
     let number = |attribute| attributes.iter().position(|known| *known == attribute).map_or(0, |at| at as u32);
-    let mut numbered = EntryState { attributes: BTreeMap::new(), ..state.clone() };
-    for ava in &mut numbered.rdn.1.avas {
+    for ava in &mut state.rdn.1.avas {
         ava.attribute = AttributeId(number(ava.attribute));
     }
     // The first attributes are the state's own, in its order.
-    numbered.attributes = (0..).map(AttributeId).zip(state.attributes.values().cloned()).collect();
+    state.attributes = (0..).map(AttributeId).zip(std::mem::take(&mut state.attributes).into_values()).collect();
 
     out.push(FORMAT_VERSION);
     for place in [&span.after, &span.upto] {
@@ -123,7 +119,7 @@ pub fn encode_portable<N: AsRef<str>>(
         }
     }
     let mut origins: Vec<OriginId> = Vec::new();
-    let mut record = Vec::new();
+    let mut record = Vec::with_capacity(1024);
     let mut intern = |origin| {
         let at = origins.iter().position(|known| *known == origin).unwrap_or_else(|| {
             origins.push(origin);
@@ -131,7 +127,7 @@ pub fn encode_portable<N: AsRef<str>>(
         });
         u16::try_from(at).ok()
     };
-    numbered.encode(&mut intern, &mut record)?;
+    state.encode(&mut intern, &mut record)?;
     put_varint(out, origins.len() as u64);
     origins.iter().for_each(|origin| out.extend(origin.0.to_be_bytes().into_iter().skip(2)));
     put_varint(out, moves.len() as u64);
@@ -192,27 +188,25 @@ pub fn decode_portable(
     let count = reader.count(1)?;
     let notes = (0..count).map(|_| Ok(reader.bytes()?.to_vec())).collect::<Result<Vec<_>, StateError>>()?;
     let record = reader.take(reader.remaining())?;
-    let numbered = EntryState::decode(record, |number| origins.get(usize::from(number)).copied())?;
-    numbered.stamps().try_for_each(|stamp| acceptable(stamp).map(|_| ()))?;
-    if (numbered.uuid, numbered.birth.dot()) != (entry.uuid, entry.birth) {
+    let mut state = EntryState::decode(record, |number| origins.get(usize::from(number)).copied())?;
+    state.stamps().try_for_each(|stamp| acceptable(stamp).map(|_| ()))?;
+    if (state.uuid, state.birth.dot()) != (entry.uuid, entry.birth) {
         return Err(StateError::Malformed { what: "identity of an entry" });
     }
     let local = |numbered: AttributeId| {
         let local = attributes.get(numbered.0 as usize);
         local.copied().ok_or(StateError::Malformed { what: "number of an attribute" })
     };
-    let mut state = EntryState { attributes: BTreeMap::new(), ..numbered.clone() };
     for ava in &mut state.rdn.1.avas {
         ava.attribute = local(ava.attribute)?;
     }
-    for (number, held) in numbered.attributes {
+    for (number, mut held) in std::mem::take(&mut state.attributes) {
         if held.spilled.is_some() {
             return Err(StateError::Malformed { what: "values left out" });
         }
-        // Joined, so that whatever was sent becomes a state of the canonical form.
-        let mut joined = AttributeState::default();
-        joined.join(&held);
-        state.attributes.insert(local(number)?, joined);
+        // Whatever was sent becomes a state of the canonical form.
+        held.drop_cleared();
+        state.attributes.insert(local(number)?, held);
     }
     Ok(Portable { state, moves, notes, span })
 }
@@ -227,6 +221,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::state::attribute_state::AttributeState;
     use crate::state::testing::{name_of, stamp, state};
 
     fn number_of(name: &str) -> Option<AttributeId> {
@@ -239,9 +234,7 @@ mod tests {
 
     fn portable_part(state: &EntryState, moves: &[PortableMove], span: &PortableSpan) -> PortableEntry {
         let mut bytes = Vec::new();
-        let notes = vec![b"note".to_vec(), Vec::new()];
-        let portable = Portable { state: state.clone(), moves: moves.to_vec(), notes, span: span.clone() };
-        encode_portable(&portable, name_of, &mut bytes).expect("every attribute has a name");
+    Portable { mut state, moves, notes, span }: Portable,
         PortableEntry { uuid: state.uuid, birth: state.birth.dot(), bytes }
     }
 

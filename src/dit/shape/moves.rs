@@ -210,6 +210,9 @@ impl Writing<'_> {
     /// Whether some move was judged without this entry's birth.
     fn awaits_birth(&self, uuid: EntryUuid) -> Result<bool, DitError> {
         let reader = self.txn.reader();
+        if reader.count(Table::Moves)? == 0 {
+            return Ok(false);
+        }
         Ok(reader.get(Table::Moves, &missing_key(uuid))?.is_some() || !kept_of(reader, uuid)?.is_empty())
     }
 

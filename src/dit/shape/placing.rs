@@ -20,6 +20,8 @@ use std::collections::VecDeque;
 
 /// Superiors that are not shown, one above the other, that are looked through before an entry waits.
 const UNSHOWN_MAX: usize = 1_000;
+/// Superiors remembered while a directory is taken in.
+const SUPERIORS_MAX: usize = 10_000;
 
 /// What has still to be looked at.
 #[derive(Default)]
@@ -150,6 +152,38 @@ impl Writing<'_> {
         Ok(best.map(|(id, state)| (id, Some(state))))
     }
 
+    /// The superior of a new entry that nothing here is concerned by but its name: shown, and its place asked for once.
+    /// `None` if it is not shown, or other entries are concerned.
+    pub(in crate::dit) fn plain_superior_of(&mut self, state: &EntryState) -> Result<Option<EntryId>, DitError> {
+        let uuid = state.parent.1;
+        if uuid == EntryUuid::NIL {
+            return Ok(Some(EntryId::NONE));
+        }
+        if let Some(known) = self.superiors.get(&uuid) {
+            return Ok(Some(*known));
+        }
+        let Some((id, _)) = self.representative(uuid)? else { return Ok(None) };
+        let record = self.txn.reader().get(Table::Id2Entry, &id.to_key())?;
+        if record.is_none_or(|record| ViewRecord::flags_of(record) & ENTRY_PHANTOM != 0) {
+            return Ok(None);
+        }
+        if self.superiors.len() < SUPERIORS_MAX {
+            self.superiors.insert(uuid, id);
+        }
+        Ok(Some(id))
+    }
+
+    /// Shows a new live entry below a superior that is shown.
+    pub(in crate::dit) fn show_new(
+        &mut self,
+        id: EntryId,
+        state: &EntryState,
+        touched: &Touched,
+        parent: EntryId,
+    ) -> Result<(), DitError> {
+        self.show(id, state, touched, Some(Place { parent, live: true }))
+    }
+
     /// The superior's number, shown by now; or the entryUUID that is missing on the way up.
     fn superior_of(&mut self, state: &EntryState) -> Result<Result<EntryId, EntryUuid>, DitError> {
         let mut unshown: Vec<(EntryId, EntryState)> = Vec::new();
@@ -229,7 +263,7 @@ impl Writing<'_> {
         self.index(id, old.as_ref(), new.as_ref(), touched)?;
         match &new_bytes {
             Some(bytes) => {
-                let append = self.is_bulk && old.is_none() && id.0 == self.last_id;
+                let append = (self.is_bulk || self.appends) && old.is_none() && id.0 == self.last_id;
                 let mode = if append { PutMode::Append } else { PutMode::Upsert };
                 self.txn.put(Table::Id2Entry, &id.to_key(), bytes, mode)?;
             }

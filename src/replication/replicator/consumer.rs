@@ -325,6 +325,9 @@ impl Replicator {
             return;
         }
         self.consumer.trimmed.insert(origin);
-        self.begin_exchange(session, super::exchange::Cause::Trimmed, out);
+        // A node that joins takes everything anyway.
+        if self.is_joined() {
+            self.begin_exchange(session, super::exchange::Cause::Trimmed, out);
+        }
     }
 }

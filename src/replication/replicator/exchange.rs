@@ -18,12 +18,16 @@ use crate::dit::EntryHead;
 use crate::model::EntryUuid;
 use crate::replication::member::{MemberState, SessionId};
 use crate::replication::message::{Message, Moment};
-use crate::state::{BucketSum, Csn, Dot, NodeId, PortableEntry, UpdateVector};
+use crate::state::{BUCKETS, BucketSum, Csn, Dot, NodeId, PortableEntry, Stamp, UpdateVector};
 
 /// Entries in short asked for in one question, about.
 const HEADS_ASKED: u64 = 20_000;
 /// States asked for in one question.
 const ENTRIES_ASKED: usize = 1_000;
+/// Answers that wait for the store while the next is asked for: so both sides work at the same time.
+const WRITES_AHEAD: u32 = 2;
+/// A node that joins with at most so many entries takes everything in order, and looks at its own afterwards.
+const FEW_ENTRIES: u64 = 1_000;
 
 /// Why states are exchanged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,8 +56,14 @@ pub(super) struct Exchange {
     buckets: VecDeque<(u16, u64)>,
     /// Entries still to be asked for.
     wanted: VecDeque<(EntryUuid, Dot)>,
+    /// Entries that were here before a node that joins took everything in order, and were not met yet.
+    few: BTreeMap<(EntryUuid, Dot), Stamp>,
     /// Writes under way.
     writing: u32,
+    /// Whether the question of the stage is on its way.
+    is_asked: bool,
+    /// Whether the vector is being taken over.
+    is_closing: bool,
     asked_ms: u64,
     entries: u64,
     entries_total: Option<u64>,
@@ -75,6 +85,8 @@ enum Stage {
     Entries(Vec<(EntryUuid, Dot)>),
     /// Nothing asked: the next question is to be chosen.
     Between,
+    /// Reading the few entries here, before everything is taken.
+    OurFew,
     /// Asked for everything after this.
     Snapshot(Vec<u8>),
     /// The vector is being taken over.
@@ -94,8 +106,12 @@ impl Replicator {
             self.consumer.exchanged();
             return;
         }
-        let is_empty = self.holding.digest.count == 0 && cause != Cause::Repair;
-        let stage = if is_empty { Stage::Snapshot(Vec::new()) } else { Stage::Buckets };
+        let stage = match self.holding.digest.count {
+            0 if cause != Cause::Repair => Stage::Snapshot(Vec::new()),
+            1..=FEW_ENTRIES if cause == Cause::Join && self.is_filling() => Stage::OurFew,
+            _ => Stage::Buckets,
+        };
+        let reads_few = matches!(stage, Stage::OurFew);
         self.exchange_last += 1;
         self.exchange = Some(Exchange {
             id: self.exchange_last,
@@ -106,12 +122,19 @@ impl Replicator {
             start: None,
             buckets: VecDeque::new(),
             wanted: VecDeque::new(),
+            few: BTreeMap::new(),
             writing: 0,
+            is_asked: false,
+            is_closing: false,
             asked_ms: 0,
             entries: 0,
             entries_total: None,
             differing: BTreeSet::new(),
         });
+        if reads_few {
+            let buckets = (0..BUCKETS as u16).collect();
+            self.read(ReadRequest::Heads { buckets }, Purpose::Exchange(self.exchange_last), out);
+        }
         self.ask(out);
     }
 
@@ -124,8 +147,9 @@ impl Replicator {
             Stage::Heads(buckets) => Message::HeadsRequest { exchange: id, buckets: buckets.clone() },
             Stage::Entries(wanted) => Message::EntriesRequest { exchange: id, wanted: wanted.clone() },
             Stage::Snapshot(after) => Message::SnapshotRequest { exchange: id, after: after.clone() },
-            Stage::OurBuckets(_) | Stage::OurHeads(..) | Stage::Between | Stage::Closing => return,
+            Stage::OurBuckets(_) | Stage::OurHeads(..) | Stage::OurFew | Stage::Between | Stage::Closing => return,
         };
+        exchange.is_asked = true;
         exchange.asked_ms = self.now.monotonic_ms;
         out.push(Output::Send { session: exchange.session, message });
     }
@@ -134,6 +158,7 @@ impl Replicator {
     pub(super) fn exchange_tick(&mut self, out: &mut Vec<Output>) {
         let retry_ms = self.options.exchange_retry_ms;
         if let Some(exchange) = &self.exchange
+            && exchange.is_asked
             && exchange.writing == 0
             && self.now.monotonic_ms >= exchange.asked_ms + retry_ms
         {
@@ -195,11 +220,17 @@ impl Replicator {
                 }
                 let Some(exchange) = &mut self.exchange else { return };
                 exchange.entries_total = Some(answer.entries_total);
-                exchange.stage = match answer.next {
-                    Some(next) => Stage::Snapshot(next),
-                    None => Stage::Closing,
-                };
+                exchange.is_asked = false;
+                if !exchange.few.is_empty() {
+                    answer.entries.iter().for_each(|entry| _ = exchange.few.remove(&(entry.uuid, entry.birth)));
+                }
+                let theirs = answer.held.vector.clone();
+                let is_last = answer.next.is_none();
+                exchange.stage = answer.next.map_or(Stage::Closing, Stage::Snapshot);
                 self.take_states(answer.entries, answer.held, out);
+                if is_last {
+                    self.drop_unmet(theirs, out);
+                }
                 self.next_question(out);
             }
             _ => {}
@@ -223,6 +254,7 @@ impl Replicator {
 
     /// Hands states to the store.
     fn take_states(&mut self, entries: Vec<PortableEntry>, held: Moment, out: &mut Vec<Output>) {
+        let is_filling = self.is_filling();
         let Some(exchange) = &mut self.exchange else { return };
         if entries.is_empty() {
             return;
@@ -234,28 +266,30 @@ impl Replicator {
         // What a fault lost on one side, and what another history wrote under the same numbers, was not removed.
         let removes = matches!(exchange.cause, Cause::Join | Cause::Trimmed);
         let theirs = removes.then_some(held.vector);
-        self.write(WriteRequest::Merge { entries, theirs, clock: held.clock }, purpose, out);
+        let fill = exchange.cause == Cause::Join && is_filling;
+        self.write(WriteRequest::Merge { entries, theirs, clock: held.clock, fill }, purpose, out);
     }
 
     /// Goes on when nothing is under way.
     fn next_question(&mut self, out: &mut Vec<Output>) {
         let Some(exchange) = &mut self.exchange else { return };
-        if exchange.writing > 0 {
-            return;
-        }
-        if matches!(exchange.stage, Stage::Snapshot(_)) {
+        let is_ahead = exchange.writing >= WRITES_AHEAD;
+        if matches!(exchange.stage, Stage::Snapshot(_)) && !exchange.is_asked && !is_ahead {
             return self.ask(out);
         }
-        if matches!(exchange.stage, Stage::Closing) {
+        if matches!(exchange.stage, Stage::Closing) && exchange.writing == 0 {
             return self.close_exchange(out);
         }
-        if !matches!(exchange.stage, Stage::Between) {
+        if !matches!(exchange.stage, Stage::Between) || is_ahead {
             return;
         }
         if !exchange.wanted.is_empty() {
             let count = exchange.wanted.len().min(ENTRIES_ASKED);
             exchange.stage = Stage::Entries(exchange.wanted.drain(..count).collect());
             return self.ask(out);
+        }
+        if exchange.writing > 0 {
+            return;
         }
         let mut asked = Vec::new();
         let mut heads = 0;
@@ -277,6 +311,7 @@ impl Replicator {
     fn close_exchange(&mut self, out: &mut Vec<Output>) {
         let Some(exchange) = &mut self.exchange else { return };
         exchange.writing += 1;
+        exchange.is_closing = true;
         let purpose = Purpose::Exchange(exchange.id);
         let (theirs, clock) = exchange.start.clone().unwrap_or((UpdateVector::new(), Csn::NONE));
         self.write(WriteRequest::TakeVector { theirs, clock }, purpose, out);
@@ -298,6 +333,12 @@ impl Replicator {
                 exchange.stage = Stage::Between;
                 self.next_question(out);
             }
+            Answer::Heads { heads: ours, .. } if matches!(exchange.stage, Stage::OurFew) => {
+                let live = ours.into_iter().filter(|head| head.digest.is_some());
+                exchange.few = live.map(|head| ((head.uuid, head.birth.dot()), head.birth)).collect();
+                exchange.stage = Stage::Snapshot(Vec::new());
+                self.ask(out);
+            }
             Answer::Heads { holding, heads: ours } => {
                 let Stage::OurHeads(theirs, their_vector) = &exchange.stage else { return };
                 let (theirs, their_vector) = (theirs.clone(), their_vector.clone());
@@ -307,10 +348,7 @@ impl Replicator {
             }
             Answer::Done { .. } => {
                 exchange.writing = exchange.writing.saturating_sub(1);
-                if exchange.writing > 0 {
-                    return;
-                }
-                if matches!(exchange.stage, Stage::Closing) && exchange.start.is_some() {
+                if exchange.is_closing && exchange.writing == 0 {
                     return self.exchange_done(out);
                 }
                 self.next_question(out);
@@ -358,6 +396,19 @@ impl Replicator {
             exchange.writing += 1;
             let purpose = Purpose::Exchange(exchange.id);
             self.write(WriteRequest::DropDeleted { entries: gone, theirs: their_vector }, purpose, out);
+        }
+    }
+
+    /// Entries that were here and are not there, though their births are known there, were deleted there.
+    fn drop_unmet(&mut self, theirs: UpdateVector, out: &mut Vec<Output>) {
+        let Some(exchange) = &mut self.exchange else { return };
+        let few = std::mem::take(&mut exchange.few).into_iter();
+        let entries: Vec<_> =
+            few.filter(|((_, birth), _)| theirs.covers(*birth)).map(|((uuid, _), birth)| (uuid, birth)).collect();
+        if !entries.is_empty() {
+            exchange.writing += 1;
+            let purpose = Purpose::Exchange(exchange.id);
+            self.write(WriteRequest::DropDeleted { entries, theirs }, purpose, out);
         }
     }
 

@@ -147,6 +147,16 @@ impl Replicator {
             && incarnation.unresolved.is_empty()
     }
 
+    /// Whether the content was complete once, and no other content is to be taken first.
+    pub(super) fn is_joined(&self) -> bool {
+        self.incarnation.joined
+    }
+
+    /// Whether this node has no content yet that anybody may read.
+    pub(super) fn is_filling(&self) -> bool {
+        !self.incarnation.joined && self.incarnation.rejoining.is_none()
+    }
+
     /// This node's content is older than what it once was: it holds less than `held` says.
     pub(super) fn roll_back(&mut self, held: BTreeMap<OriginId, u64>, out: &mut Vec<Output>) {
         let origin = self.holding.origin;

@@ -31,6 +31,14 @@ proptest! {
     }
 
     #[test]
+    fn taking_a_state_is_joining_it_into_nothing((updates, ..) in with_order()) {
+        let whole = fold(&updates);
+        let mut joined = EntryState::unborn(whole.uuid, whole.birth);
+        let effect = joined.join(&whole);
+        prop_assert_eq!(EntryState::taken(whole), (joined, effect));
+    }
+
+    #[test]
     fn applying_is_joining_the_state_of_the_update((updates, order, _) in with_order()) {
         let mut applied = fold(&[]);
         let mut joined = applied.clone();

@@ -72,6 +72,8 @@ pub enum WriteRequest {
         theirs: Option<UpdateVector>,
         /// Its hybrid clock.
         clock: Csn,
+        /// Whether nobody reads here until [`WriteRequest::TakeVector`], so that the index can be written then.
+        fill: bool,
     },
     /// Write an origin's changes after `after` again, under this node's origin, and forget them under the old one.
     ReissueTail {
