@@ -36,12 +36,23 @@ pub fn run(args: &CheckArgs, output: &Output) -> Result<ExitCode, CliError> {
         "deleted": report.deleted,
         "index_records": report.index_records,
         "log_records": report.log_records,
+        "log_bytes": report.log_bytes,
+        "replication_bytes": {
+            "entry": share(report.overhead.entry_bytes, report.entries),
+            "value": share(report.overhead.value_bytes, report.overhead.values),
+            "key": share(report.overhead.key_bytes, report.overhead.values),
+        },
         "stale_links": report.stale_links,
         "difference_count": report.difference_count,
         "differences": report.differences,
     });
     output.report(&value, || tell(&report))?;
     Ok(if report.difference_count == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Bytes a piece, to a tenth.
+fn share(bytes: u64, pieces: u64) -> f64 {
+    (bytes as f64 / pieces.max(1) as f64 * 10.0).round() / 10.0
 }
 
 fn tell(report: &CheckReport) -> String {

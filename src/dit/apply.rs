@@ -192,6 +192,15 @@ impl Writing<'_> {
         let adoption = Arc::clone(&self.adoption);
         let naming = self.naming(&adoption);
         touched.store(&mut self.txn, &self.catalog, naming, id, &mut state)?;
+        if !is_new && !renamed && !effect.born && !effect.dead && moved.is_empty() {
+            // Only values: view and state are written as one.
+            self.holds_back = true;
+            let shown = self.put_state(id, &state).and_then(|()| self.refresh(id, &state, &touched));
+            self.holds_back = false;
+            shown?;
+            self.put_held_back()?;
+            return self.settle_shape();
+        }
         self.put_state(id, &state)?;
         if effect.dead {
             self.note_lost_links(&state)?;
@@ -225,8 +234,24 @@ impl Writing<'_> {
         state.encode(|origin| catalog.origin_number(origin), &mut record).map_err(|error| state_error(id, &error))?;
         let old = if self.appends { None } else { stored_digest(self.txn.reader(), id)? };
         self.digest_changes.note(state.uuid, old, digest);
+        let record = sealed_id(id, record);
+        if self.filling {
+            self.filled.insert(id);
+        }
+        if self.holds_back {
+            self.held_back = Some((id, record));
+            return Ok(());
+        }
         let mode = if is_appended && old.is_none() { PutMode::Append } else { PutMode::Upsert };
-        Ok(self.txn.put(Table::Id2State, &id.to_key(), &sealed_id(id, record), mode)?)
+        Ok(self.txn.put(Table::Id2State, &id.to_key(), &record, mode)?)
+    }
+
+    /// Writes the state that waits for its view, if no view was written.
+    fn put_held_back(&mut self) -> Result<(), DitError> {
+        match self.held_back.take() {
+            Some((id, record)) => Ok(self.txn.put(Table::Id2State, &id.to_key(), &record, PutMode::Upsert)?),
+            None => Ok(()),
+        }
     }
 
     /// Changes the index by the difference of the keys of two views.
@@ -243,11 +268,18 @@ impl Writing<'_> {
         let (mut old_keys, mut new_keys) = (std::mem::take(&mut self.old_keys), std::mem::take(&mut self.new_keys));
         old_keys.clear();
         new_keys.clear();
-        if let Some(old) = old {
-            view_keys(&self.catalog, old, new, &mut old_keys);
-        }
-        if let Some(new) = new {
-            view_keys(&self.catalog, new, old, &mut new_keys);
+        match (old, new) {
+            (Some(old), Some(new)) if !has_options(&self.catalog, old) && !has_options(&self.catalog, new) => {
+                differing_keys(&self.catalog, [old, new], [&mut old_keys, &mut new_keys]);
+            }
+            _ => {
+                if let Some(old) = old {
+                    view_keys(&self.catalog, old, new, &mut old_keys);
+                }
+                if let Some(new) = new {
+                    view_keys(&self.catalog, new, old, &mut new_keys);
+                }
+            }
         }
         let shows = |record: Option<&ViewRecord<'_>>| record.is_some_and(|record| record.flags() & ENTRY_PHANTOM == 0);
         touched.keys(&self.catalog, (shows(old), shows(new)), &mut old_keys, &mut new_keys);
@@ -423,7 +455,12 @@ fn view_keys(catalog: &Catalog, record: &ViewRecord<'_>, other: Option<&ViewReco
         }
         keys_of_attribute(schema, info, slice.values(), slice.targets, out);
     }
-    let known = catalog.well_known();
+    time_keys(catalog, record, other, out);
+}
+
+/// Keys of the times, which stand in the head of a view, as far as they differ.
+fn time_keys(catalog: &Catalog, record: &ViewRecord<'_>, other: Option<&ViewRecord<'_>>, out: &mut KeySet) {
+    let (schema, known) = (catalog.schema(), catalog.well_known());
     let times = [
         (known.create_timestamp, record.created_ms(), other.map(ViewRecord::created_ms)),
         (known.modify_timestamp, record.modified_ms(), other.map(ViewRecord::modified_ms)),
@@ -436,6 +473,43 @@ fn view_keys(catalog: &Catalog, record: &ViewRecord<'_>, other: Option<&ViewReco
             keys_of_attribute(schema, info, std::iter::once(text.as_bytes()), &[], out);
         }
     }
+}
+
+/// Whether some value of the entry has options, so that two descriptions share keys.
+fn has_options(catalog: &Catalog, record: &ViewRecord<'_>) -> bool {
+    record.all_attributes().any(|slice| catalog.attribute(slice.id).is_some_and(|info| info.base != slice.id))
+}
+
+/// [`view_keys`] of two views without options, each against the other, in one walk.
+fn differing_keys(catalog: &Catalog, [one, other]: [&ViewRecord<'_>; 2], [ones, others]: [&mut KeySet; 2]) {
+    let schema = catalog.schema();
+    let put = |slice: AttributeSlice<'_>, out: &mut KeySet| {
+        if slice.flags & VALUE_SPILLED == 0
+            && let Some(info) = catalog.attribute(slice.id)
+        {
+            keys_of_attribute(schema, info, slice.values(), slice.targets, out);
+        }
+    };
+    let (mut left, mut right) = (one.all_attributes().peekable(), other.all_attributes().peekable());
+    loop {
+        let order = match (left.peek(), right.peek()) {
+            (Some(left), Some(right)) => left.id.cmp(&right.id),
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, Some(_)) => std::cmp::Ordering::Greater,
+            (None, None) => break,
+        };
+        let gone = if order.is_le() { left.next() } else { None };
+        let come = if order.is_ge() { right.next() } else { None };
+        if let (Some(gone), Some(come)) = (&gone, &come)
+            && is_same(gone, come)
+        {
+            continue;
+        }
+        gone.into_iter().for_each(|slice| put(slice, ones));
+        come.into_iter().for_each(|slice| put(slice, others));
+    }
+    time_keys(catalog, one, Some(other), ones);
+    time_keys(catalog, other, Some(one), others);
 }
 
 fn is_same(one: &AttributeSlice<'_>, other: &AttributeSlice<'_>) -> bool {

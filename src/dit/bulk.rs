@@ -6,6 +6,7 @@
 
 use super::DitError;
 use super::apply::all_view_keys;
+use super::catalog::Catalog;
 use super::index_keys::KeySet;
 use super::sorter::Sorter;
 use super::spill::Touched;
@@ -15,6 +16,8 @@ use super::writing::{Target, Writing};
 use crate::model::EntryUuid;
 use crate::state::{AttributeId, Cell, CellValue, Delta, EntryState, ValueKey};
 use crate::storage::{EntryId, MetaName, Table, ViewRecord};
+use hashbrown::HashSet;
+use std::num::NonZero;
 
 /// Entries in one transaction: LMDB keeps the pages that a transaction changed in memory.
 const ENTRIES_PER_COMMIT: u64 = 5_000;
@@ -141,6 +144,49 @@ pub fn reindex(dit: &Dit, progress: &mut dyn FnMut(u64, u64)) -> Result<(), DitE
     writing.commit()
 }
 
+/// Threads that gather keys at most.
+const GATHERERS_MAX: usize = 4;
+
+/// The keys of the views of the last commit, in sorters for ascending parts of the entries, but for those in `changed`.
+fn gather(dit: &Dit, catalog: &Catalog, changed: &HashSet<EntryId>) -> Result<Vec<Sorter>, DitError> {
+    let last = {
+        let snapshot = dit.read()?;
+        let mut cursor = snapshot.view().reader().cursor(Table::Id2Entry)?;
+        let last = cursor.last()?.map_or(0, |(key, _)| EntryId::from_key(key).0);
+        drop(cursor);
+        last
+    };
+    let count = std::thread::available_parallelism().map_or(1, NonZero::get).min(GATHERERS_MAX) as u64;
+    let gather_part = |part: u64| -> Result<Sorter, DitError> {
+        let (first, end) = (last * part / count + 1, last * (part + 1) / count + 1);
+        let mut sorter = Sorter::one_of(dit.environment().directory().to_path_buf(), count as usize);
+        let snapshot = dit.read()?;
+        let reader = snapshot.view().reader();
+        let mut cursor = reader.cursor(Table::Id2Entry)?;
+        let mut item = cursor.seek(&EntryId(first).to_key())?;
+        let mut keys = KeySet::default();
+        while let Some((key, bytes)) = item {
+            let id = EntryId::from_key(key);
+            if id.0 >= end {
+                break;
+            }
+            if !changed.contains(&id) {
+                keys.clear();
+                all_view_keys(reader, catalog, id, &ViewRecord::open(id, bytes)?, &mut keys)?;
+                keys.iter().try_for_each(|key| sorter.push(key, id))?;
+            }
+            item = cursor.next()?;
+        }
+        sorter.sort();
+        Ok(sorter)
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..count).map(|part| scope.spawn(move || gather_part(part))).collect();
+        let stopped = |_| Err(DitError::Unavailable("a thread that gathered index keys has failed"));
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(stopped)).collect()
+    })
+}
+
 impl Writing<'_> {
     /// See [`reindex`].
     ///
@@ -173,6 +219,28 @@ impl Writing<'_> {
         self.txn.put_meta(MetaName::IndexConfiguration, fingerprint.as_bytes())?;
         progress(total, total);
         Ok(())
+    }
+
+    /// [`Writing::reindex`] by several threads, of the last commit and of the entries in `changed`, which are all that this
+    /// transaction changed.
+    pub(super) fn reindex_by_threads(&mut self, changed: &HashSet<EntryId>) -> Result<(), DitError> {
+        let mut sorters = gather(self.dit, &self.catalog, changed)?;
+        let mut rest = Sorter::one_of(self.dit.environment().directory().to_path_buf(), sorters.len());
+        let mut ids: Vec<EntryId> = changed.iter().copied().collect();
+        ids.sort_unstable();
+        let mut keys = KeySet::default();
+        for id in ids {
+            if let Some(entry) = self.view().entry(id)? {
+                keys.clear();
+                all_view_keys(self.txn.reader(), &self.catalog, id, &entry.record, &mut keys)?;
+                keys.iter().try_for_each(|key| rest.push(key, id))?;
+            }
+        }
+        sorters.push(rest);
+        self.txn.clear_index()?;
+        Sorter::finish_all(sorters, &mut self.txn)?;
+        let fingerprint = self.catalog.index_options().fingerprint(self.catalog.schema());
+        Ok(self.txn.put_meta(MetaName::IndexConfiguration, fingerprint.as_bytes())?)
     }
 
     /// Every index key of an entry that was loaded without, and its view with the links that resolve by now.

@@ -15,6 +15,7 @@ use super::tree::Dit;
 use super::view::View;
 use super::writing::read_state;
 use crate::model::EntryUuid;
+use crate::state::encoding::entry::Overhead;
 use crate::state::{BUCKETS, BucketSum, EntryState, OriginId, OriginPosition, Spilled, bucket_of};
 use crate::storage::{
     ENTRY_HAS_LINKS, ENTRY_PHANTOM, EntryId, IndexCursor, MetaName, Postings, Reader, Table, ViewRecord, dn2id_key,
@@ -42,6 +43,10 @@ pub struct CheckReport {
     pub index_records: u64,
     /// Log records read.
     pub log_records: u64,
+    /// Bytes of those records beyond their keys.
+    pub log_bytes: u64,
+    /// What the records of live entries hold besides content, summed up.
+    pub overhead: Overhead,
     /// Views whose links await rewriting (no fault).
     pub stale_links: u64,
     /// The differences, the first thousand in words.
@@ -128,6 +133,11 @@ fn entry(
         report.deleted += 1;
     } else {
         report.entries += 1;
+        let overhead = state.overhead(|origin| view.catalog().origin_number(origin)).unwrap_or_default();
+        report.overhead.entry_bytes += overhead.entry_bytes;
+        report.overhead.value_bytes += overhead.value_bytes;
+        report.overhead.key_bytes += overhead.key_bytes;
+        report.overhead.values += overhead.values;
     }
     let Some(stored) = stored else {
         let waits = super::shape::waiting::missing_of(reader, id)?;
@@ -405,6 +415,7 @@ fn log(reader: Reader<'_>, report: &mut CheckReport) -> Result<(), DitError> {
     let mut item = cursor.first()?;
     while let Some((key, value)) = item {
         report.log_records += 1;
+        report.log_bytes += value.len() as u64;
         let (origin, sequence) = log_place(key);
         let held = all.get(&origin).copied().unwrap_or_default();
         match open_record(key, value) {

@@ -65,7 +65,8 @@ impl Writing<'_> {
             }
             self.rewrite_view(id)?;
         }
-        self.reindex(&mut |_, _| {})?;
+        let changed = std::mem::take(&mut self.filled);
+        self.reindex_by_threads(&changed)?;
         self.filling = false;
         Ok(())
     }

@@ -32,13 +32,21 @@ pub(super) struct Sorter {
     budget: usize,
     used: usize,
     lists: HashMap<Key, List>,
+    /// What was in memory, once nothing more comes.
+    sorted: Vec<(Key, List)>,
     runs: Vec<File>,
 }
 
 impl Sorter {
     /// A sorter that keeps its temporary files in `folder` (they have no name there and vanish with the process).
     pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, budget: BUDGET_BYTES, used: 0, lists: HashMap::new(), runs: Vec::new() }
+        Self::one_of(folder, 1)
+    }
+
+    /// One of several that share the memory.
+    pub(super) fn one_of(folder: PathBuf, count: usize) -> Self {
+        let budget = BUDGET_BYTES / count.max(1);
+        Self { folder, budget, used: 0, lists: HashMap::new(), sorted: Vec::new(), runs: Vec::new() }
     }
 
     /// Adds an id to a key's list; ids of a key come in ascending order.
@@ -68,16 +76,30 @@ impl Sorter {
         Ok(())
     }
 
+    /// Nothing more comes: puts what is in memory in order.
+    pub(super) fn sort(&mut self) {
+        self.sorted = sorted(std::mem::take(&mut self.lists));
+    }
+
     /// Writes the index of an empty table.
-    pub(super) fn finish(mut self, txn: &mut WriteTransaction<'_>) -> Result<(), DitError> {
-        let memory =
-            sorted(std::mem::take(&mut self.lists)).into_iter().map(|(key, list)| Ok((key, list.differences.to_vec())));
+    pub(super) fn finish(self, txn: &mut WriteTransaction<'_>) -> Result<(), DitError> {
+        Self::finish_all(vec![self], txn)
+    }
+
+    /// Writes the index of an empty table from several sorters; no id was given to two of them.
+    pub(super) fn finish_all(mut sorters: Vec<Self>, txn: &mut WriteTransaction<'_>) -> Result<(), DitError> {
         let mut sources: Vec<Source<'_>> = Vec::new();
-        for file in &mut self.runs {
-            file.rewind().map_err(StorageError::Io)?;
-            sources.push(Box::new(Run { reader: BufReader::with_capacity(1 << 18, file) }));
+        for sorter in &mut sorters {
+            if sorter.sorted.is_empty() {
+                sorter.sort();
+            }
+            for file in &mut sorter.runs {
+                file.rewind().map_err(StorageError::Io)?;
+                sources.push(Box::new(Run { reader: BufReader::with_capacity(1 << 18, file) }));
+            }
+            let memory = std::mem::take(&mut sorter.sorted).into_iter();
+            sources.push(Box::new(memory.map(|(key, list)| Ok((key, list.differences.to_vec())))));
         }
-        sources.push(Box::new(memory));
         merge(sources, |key, ids| Ok(txn.append_postings(key, ids)?))
     }
 
@@ -173,6 +195,9 @@ fn merge(
                 pull(number, &mut heads)?;
             }
         }
+        if !ids.is_sorted() {
+            ids.sort_unstable();
+        }
         write(&key, &ids)?;
     }
     Ok(())
@@ -196,12 +221,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_come_out_in_order_with_the_ids_of_every_run() {
+    fn keys_come_out_in_order_with_the_ids_of_every_run_and_every_sorter() {
         let folder = tempfile::tempdir().unwrap();
         let mut sorter = Sorter::new(folder.path().to_path_buf());
         sorter.budget = 2_000;
+        let mut other = Sorter::one_of(folder.path().to_path_buf(), 2);
         let mut expected: BTreeMap<Vec<u8>, Vec<u64>> = BTreeMap::new();
         for id in 1..=500_u64 {
+            let sorter = if id % 10 == 3 { &mut other } else { &mut sorter };
             for key in [format!("k{}", id % 7), format!("u{id}"), "all".to_owned()] {
                 sorter.push(key.as_bytes(), EntryId(id)).unwrap();
                 sorter.push(key.as_bytes(), EntryId(id)).unwrap();
@@ -212,7 +239,8 @@ mod tests {
         let environment =
             crate::storage::Environment::open(&crate::storage::Options::new(folder.path().join("db"))).unwrap();
         let mut txn = environment.write().unwrap();
-        sorter.finish(&mut txn).unwrap();
+        other.sort();
+        Sorter::finish_all(vec![sorter, other], &mut txn).unwrap();
         txn.commit().unwrap();
         let read = environment.read().unwrap();
         for (key, ids) in expected {

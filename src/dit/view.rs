@@ -28,7 +28,7 @@ pub struct View<'t> {
     catalog: &'t Catalog,
     adoption: &'t Adoption,
     naming_stamp: u64,
-    /// Which tree this is, for the per-thread memory; 0 inside the writer, which remembers nothing.
+    /// Which tree this is, for the per-thread memory; a write transaction has one of its own. 0 remembers nothing.
     token: u64,
 }
 

@@ -72,7 +72,8 @@ pub struct Writing<'d> {
     together: Option<bool>,
     /// Whether the clock followed another node's.
     pub(super) clock_moved: bool,
-    /// Remembers superiors' names while nothing is renamed (bulk load); 0 otherwise.
+    /// Under which this thread remembers superiors' names while nothing is renamed. Another one for each transaction: what
+    /// one renames is not so if it is dropped.
     pub(super) token: u64,
     /// Bulk load gathers index keys here instead of putting them one by one.
     pub(super) sorter: Option<Sorter>,
@@ -83,6 +84,11 @@ pub struct Writing<'d> {
     pub(super) filling: bool,
     /// The entry at hand is new, and its record goes to the end of the table.
     pub(super) appends: bool,
+    /// The state at hand is written with its view, and until then is `held_back`.
+    pub(super) holds_back: bool,
+    pub(super) held_back: Option<(EntryId, Vec<u8>)>,
+    /// While filling: what this transaction changed.
+    pub(super) filled: hashbrown::HashSet<EntryId>,
     /// While filling: superiors by entryUUID, as they are shown.
     pub(super) superiors: hashbrown::HashMap<EntryUuid, EntryId>,
     pub(super) old_keys: KeySet,
@@ -124,12 +130,15 @@ impl<'d> Writing<'d> {
             stamped: false,
             together: None,
             clock_moved: false,
-            token: 0,
+            token: fresh_token(),
             sorter: None,
             index_later: false,
             is_bulk: false,
             filling: dit.is_filling(),
             appends: false,
+            holds_back: false,
+            held_back: None,
+            filled: hashbrown::HashSet::new(),
             superiors: hashbrown::HashMap::new(),
             old_keys: KeySet::default(),
             new_keys: KeySet::default(),
@@ -316,8 +325,6 @@ impl<'d> Writing<'d> {
 
     /// Turns to bulk load: see `bulk`.
     pub(super) fn bulk(&mut self, sorter: Sorter) {
-        static TOKENS: AtomicU64 = AtomicU64::new(1 << 63);
-        self.token = TOKENS.fetch_add(1, Ordering::Relaxed);
         self.sorter = Some(sorter);
         self.is_bulk = true;
     }
@@ -386,6 +393,11 @@ impl<'d> Writing<'d> {
         self.dit.publish(catalog, adoption, self.rules_changed);
         Ok(())
     }
+}
+
+fn fresh_token() -> u64 {
+    static TOKENS: AtomicU64 = AtomicU64::new(1 << 63);
+    TOKENS.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Makes an empty environment a node of a new cluster.

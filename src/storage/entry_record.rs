@@ -36,17 +36,22 @@ impl Part {
             Self::View => (by, state),
             Self::State => (view, by),
         };
-        if view.is_empty() && state.is_empty() {
-            return None;
-        }
-        let length = (view.len() as u32).to_le_bytes();
-        let mut out = Vec::with_capacity(HEAD_BYTES + view.len() + state.len());
-        out.extend_from_slice(&length);
-        out.extend_from_slice(&check(key, length));
-        out.extend_from_slice(view);
-        out.extend_from_slice(state);
-        Some(out)
+        whole(key, view, state)
     }
+}
+
+/// The record of both; `None` when there is neither.
+pub(super) fn whole(key: &[u8], view: &[u8], state: &[u8]) -> Option<Vec<u8>> {
+    if view.is_empty() && state.is_empty() {
+        return None;
+    }
+    let length = (view.len() as u32).to_le_bytes();
+    let mut out = Vec::with_capacity(HEAD_BYTES + view.len() + state.len());
+    out.extend_from_slice(&length);
+    out.extend_from_slice(&check(key, length));
+    out.extend_from_slice(view);
+    out.extend_from_slice(state);
+    Some(out)
 }
 
 fn split<'t>(key: &[u8], record: &'t [u8]) -> (&'t [u8], &'t [u8]) {

@@ -360,6 +360,18 @@ impl<'e> WriteTransaction<'e> {
         }
     }
 
+    /// Writes view and state of an entry that is there.
+    ///
+    /// # Errors
+    /// As [`WriteTransaction::put`].
+    pub fn put_entry(&mut self, id: EntryId, view: &[u8], state: &[u8]) -> Result<(), StorageError> {
+        self.settle_waiting()?;
+        match super::entry_record::whole(&id.to_key(), view, state) {
+            Some(record) => self.put_whole(Table::Id2Entry, &id.to_key(), &record, PutMode::Upsert),
+            None => self.delete_whole(Table::Id2Entry, &id.to_key(), None).map(|_| ()),
+        }
+    }
+
     /// Writes a state that waits for a view alone.
     fn settle_waiting(&mut self) -> Result<(), StorageError> {
         match self.waiting.take() {

@@ -1,7 +1,7 @@
 //! Whole entries exchanged: a new member, entries without log records, large entries in parts, deletions.
 
 use super::*;
-use crate::state::{Csn, PortableEntry};
+use crate::state::{Csn, PortableEntry, UpdateVector};
 
 fn pair() -> (Replica, Replica) {
     let schema = Arc::new(Schema::builtin());
@@ -27,6 +27,16 @@ impl Replica {
 
     pub(super) fn merge(&self, entry: &PortableEntry) -> Merged {
         self.write(|writing| writing.merge_entry(entry).unwrap())
+    }
+
+    /// Takes the first `pieces_max` pieces of `other`'s entries as a folder that nobody reads.
+    fn set_up_fill(&self, other: &Self, bytes_max: usize, pieces_max: usize) {
+        for piece in other.pieces(bytes_max).iter().take(pieces_max) {
+            self.write(|writing| {
+                writing.begin_fill().unwrap();
+                piece.iter().for_each(|entry| _ = writing.take_entry(entry, &UpdateVector::new()).unwrap());
+            });
+        }
     }
 
     /// Takes all of `other`'s entries and its vector.
@@ -114,6 +124,58 @@ fn large_entry_travels_in_parts_that_may_come_twice_and_in_any_order() {
     assert_eq!(one.values(5, "member").len(), 971);
     let (a, b) = (one.dit.read().unwrap(), two.dit.read().unwrap());
     assert_eq!(a.view().digest().unwrap(), b.view().digest().unwrap());
+}
+
+/// Groups that come before their members, few and many, and a text that names somebody who comes later.
+fn linked() -> (Replica, Replica) {
+    let (one, two) = pair();
+    for group in [5, 6] {
+        let (dn, cn) = (format!("cn=group{group},{SUFFIX}"), format!("group{group}"));
+        one.add(group, &dn, &[("objectClass", &["groupOfNames"]), ("cn", &[cn.as_str()])]);
+    }
+    for number in 10..110_u8 {
+        one.person(number, &format!("p{number}"));
+    }
+    for (group, members) in [(5, 10..13), (6, 10..110)] {
+        let names: Vec<String> = members.map(|number| format!("cn=p{number},{SUFFIX}")).collect();
+        one.change(group, |writing| names.iter().map(|name| cell(writing, "member", name, true)).collect());
+    }
+    one.person(110, "p110");
+    one.set(10, "description", "from one", true);
+    one.set(11, "description", "gone", true);
+    one.set(11, "description", "gone", false);
+    (one, two)
+}
+
+#[test]
+fn directory_taken_in_whole_has_the_index_and_the_names_that_it_would_have() {
+    let (one, two) = linked();
+    two.set_up_fill(&one, 20_000, usize::MAX);
+    let vector = one.dit.read().unwrap().view().update_vector().unwrap();
+    two.write(|writing| {
+        writing.take_vector(&vector).unwrap();
+        writing.end_fill().unwrap();
+    });
+    assert_equal(&one, &two);
+    for group in [5, 6] {
+        assert_eq!(two.values(group, "member"), one.values(group, "member"));
+    }
+    one.change(12, |_| vec![Delta::Dead]);
+    two.follow(&one);
+    assert_eq!((two.values(5, "member").len(), two.values(6, "member").len()), (2, 99));
+    assert_equal(&one, &two);
+}
+
+#[test]
+fn directory_of_which_a_part_was_taken_in_is_sound_when_it_is_opened_again() {
+    let (one, two) = linked();
+    two.set_up_fill(&one, 20_000, 1);
+    let two = two.reopen();
+    two.assert_sound();
+    two.set_up_fill(&one, 20_000, usize::MAX);
+    two.write(|writing| writing.end_fill().unwrap());
+    two.assert_sound();
+    assert_eq!(two.values(6, "member"), one.values(6, "member"));
 }
 
 #[test]

@@ -236,6 +236,7 @@ impl Cluster {
         }
         let (vector, bytes_max) = (self.vector(source), 200 + self.draw.below(4000) as usize);
         let clock = self.at(source).write(|writing| writing.clock.last());
+        let fills = self.draw.below(2) == 0;
         let theirs = heads(self.at(source));
         let replica = self.at(target);
         let gone: Vec<(EntryUuid, Stamp)> = heads(replica).difference(&theirs).copied().collect();
@@ -245,6 +246,9 @@ impl Cluster {
                 self.at(source).dit.read().unwrap().view().portable_entries(mark.as_ref(), bytes_max).unwrap();
             replica.write(|writing| {
                 writing.follow_clock(clock);
+                if fills {
+                    writing.begin_fill().unwrap();
+                }
                 for entry in &piece {
                     assert!(!matches!(writing.merge_entry(entry).unwrap(), Merged::Undecodable(_)));
                 }
@@ -259,6 +263,7 @@ impl Cluster {
                 writing.drop_if_deleted_at(*uuid, *birth, &vector).unwrap();
             }
             writing.take_vector(&vector).unwrap();
+            writing.end_fill().unwrap();
         });
         for from in (0..REPLICAS).filter(|from| *from != target) {
             let row = self.seen[source][from].clone();

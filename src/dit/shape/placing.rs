@@ -237,6 +237,16 @@ impl Writing<'_> {
             Some(bytes) => Some(ViewRecord::open(id, bytes)?),
             None => None,
         };
+        if self.filling {
+            self.filled.insert(id);
+        }
+        if let (Some(old), Some(place)) = (&old, place)
+            && old.parent() == place.parent
+            && self.adoption.is_empty()
+            && old.rdn() == rdn_text(&self.catalog, state).as_bytes()
+        {
+            return self.show_in_place(id, state, touched, place, old);
+        }
         let stood = old.map(|record| self.stands_at(&record));
         let stands = place.map(|place| {
             let text = rdn_text(&self.catalog, state);
@@ -286,6 +296,29 @@ impl Writing<'_> {
                 && state.max_stamp() == state.birth
                 && self.view().incarnations(state.uuid)?.len() == 1;
             self.follow.refer(state.uuid, fresh);
+        }
+        Ok(())
+    }
+
+    /// [`Writing::show`] of an entry that keeps its place and its name, where no name is given twice.
+    fn show_in_place(
+        &mut self,
+        id: EntryId,
+        state: &EntryState,
+        touched: &Touched,
+        place: Place,
+        old: &ViewRecord<'_>,
+    ) -> Result<(), DitError> {
+        let bytes = sealed_id(id, self.view_of(id, state, place)?);
+        let new = ViewRecord::open(id, &bytes)?;
+        self.rules_changed |= (old.flags() | new.flags()) & ENTRY_HAS_ACI != 0;
+        self.index(id, Some(old), Some(&new), touched)?;
+        match self.held_back.take_if(|(of, _)| *of == id) {
+            Some((_, state)) => self.txn.put_entry(id, &bytes, &state)?,
+            None => self.txn.put(Table::Id2Entry, &id.to_key(), &bytes, PutMode::Upsert)?,
+        }
+        if !self.is_bulk && (old.flags() ^ new.flags()) & ENTRY_PHANTOM != 0 {
+            self.follow.refer(state.uuid, false);
         }
         Ok(())
     }

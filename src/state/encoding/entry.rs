@@ -153,6 +153,53 @@ impl EntryState {
     }
 }
 
+/// What a state record holds besides what the entry says: entryUUID, values, names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Overhead {
+    /// Bytes that are there once: stamps, superior, flags.
+    pub entry_bytes: u64,
+    /// Bytes that come with each attribute and value: which change, which place.
+    pub value_bytes: u64,
+    /// Keys of values that do not follow from them.
+    pub key_bytes: u64,
+    /// How many values.
+    pub values: u64,
+}
+
+impl EntryState {
+    /// What its record holds besides content; values in a table of their own are left out.
+    ///
+    /// # Errors
+    /// As [`EntryState::encode`].
+    pub fn overhead(&self, intern: impl FnMut(OriginId) -> Option<u16>) -> Result<Overhead, StateError> {
+        let mut record = Vec::new();
+        self.encode(intern, &mut record)?;
+        let stamps = StampTable::of(self);
+        let (mut attributes, mut before) = (Vec::new(), 0);
+        let mut overhead = Overhead::default();
+        let mut content = 0;
+        for (attribute, held) in &self.attributes {
+            put_varint(&mut attributes, u64::from(attribute.0 - before));
+            before = attribute.0;
+            put_attribute(&mut attributes, &stamps, held);
+            for (key, cell) in held.cells.iter().filter(|_| held.spilled.is_none()) {
+                overhead.values += 1;
+                content += match &cell.value {
+                    CellValue::Text(text) => text.len(),
+                    CellValue::Link(_) => 16,
+                };
+                if matches!(KeyForm::of(key, &cell.value), KeyForm::Explicit | KeyForm::ExplicitLink) {
+                    overhead.key_bytes += 1 + key.as_bytes().len() as u64;
+                }
+            }
+        }
+        let names: usize = self.rdn.1.avas.iter().map(|ava| ava.value.len() + ava.type_text.len()).sum();
+        overhead.entry_bytes = (record.len() - attributes.len()).saturating_sub(16 + names) as u64;
+        overhead.value_bytes = ((attributes.len() - content) as u64).saturating_sub(overhead.key_bytes);
+        Ok(overhead)
+    }
+}
+
 /// The distinct stamps of an entry, rising.
 pub(in crate::state) struct StampTable(SmallVec<[Stamp; 8]>);
 

@@ -120,18 +120,16 @@ fn contact() -> EntryState {
 #[test]
 fn plain_entry_costs_at_most_40_bytes_and_4_a_value() {
     let state = contact();
-    let cells = || state.attributes.values().flat_map(|attribute| attribute.cells.values());
-    let raw: usize = cells()
-        .map(|cell| match &cell.value {
-            CellValue::Text(text) => text.len(),
-            CellValue::Link(_) => 16,
-        })
-        .sum();
+    let overhead = state.overhead(|_| Some(1)).expect("one origin");
+    assert_eq!((overhead.values, overhead.key_bytes), (20, 18));
+    assert!(overhead.entry_bytes <= 40 && overhead.value_bytes <= 4 * 20, "{overhead:?}");
+    let raw = state.attributes.values().flat_map(|attribute| attribute.cells.values()).map(|cell| match &cell.value {
+        CellValue::Text(text) => text.len(),
+        CellValue::Link(_) => 16,
+    });
     let names: usize = state.rdn.1.avas.iter().map(|ava| ava.value.len() + ava.type_text.len()).sum();
-    let content = 16 + raw + names + 18;
-    let overhead = encoded(&state).len() - content;
-    assert_eq!(cells().count(), 20);
-    assert!(overhead <= 40 + 4 * 20, "{overhead} bytes");
+    let content = 16 + raw.sum::<usize>() + names + 18;
+    assert_eq!(overhead.entry_bytes + overhead.value_bytes, (encoded(&state).len() - content) as u64);
 }
 
 #[test]
