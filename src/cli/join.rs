@@ -3,6 +3,7 @@
 //! Interrupted, the same command goes on: the identity is on disk before the invitation is taken, and what came of the
 //! content stays. The folder is not served before the content is whole.
 
+use super::import::forget_cached;
 use super::invite::with_service;
 use super::output::{CliError, Output};
 use super::progress::Progress;
@@ -319,7 +320,11 @@ fn judge(report: &Report) -> Judged {
 fn finish(config: &Config) -> Result<u64, CliError> {
     let dit = Dit::open(config.dit_options(), config.load_schema()?, Clock::system())?;
     dit.change_offline(|writing| writing.put_meta(MetaName::Join, b""))?;
-    Ok(dit.read()?.view().reader().count(Table::Id2Entry)?)
+    let entries = dit.read()?.view().reader().count(Table::Id2Entry)?;
+    let file = dit.environment().data_file();
+    drop(dit);
+    forget_cached(&file).map_err(|error| CliError::file(&file, &error))?;
+    Ok(entries)
 }
 
 /// Writes the settings that `serve --data` finds in the folder, unless there are some.

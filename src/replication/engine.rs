@@ -49,6 +49,8 @@ const TICK: Duration = Duration::from_millis(100);
 const TICKS_SLOW: u64 = 10;
 /// A full writer's queue is tried again after this.
 const WRITE_RETRY: Duration = Duration::from_millis(5);
+/// Log records of which so few are asked for are read at once.
+const READ_AT_ONCE: u64 = 64;
 /// Round trip from which compressing pays.
 const COMPRESS_ROUND_TRIP_MS: u64 = 5;
 /// Alarms remembered for the operator.
@@ -190,7 +192,10 @@ impl Engine {
                 },
                 Some(event) = self.events.recv() => self.session_event(event),
                 Some((request, answer)) = self.answers.recv() => {
-                    self.tell_commit();
+                    // A commit is announced before whatever it answers.
+                    if self.commits.has_changed().unwrap_or(true) {
+                        self.tell_commit();
+                    }
                     self.handle(Input::Answered { request, answer });
                 }
                 changed = self.commits.changed() => {
@@ -286,6 +291,14 @@ impl Engine {
     }
 
     fn read(&self, request: RequestId, read: ReadRequest) {
+        if let ReadRequest::Log { first, last, .. } = &read
+            && last.saturating_sub(*first) < READ_AT_ONCE
+        {
+            // What was written just now is in memory: quicker than another thread is awake.
+            let answer = store::read(&self.parts.dit, &read);
+            let _ = self.answered.send((request, answer));
+            return;
+        }
         let (dit, answered) = (Arc::clone(&self.parts.dit), self.answered.clone());
         tokio::task::spawn_blocking(move || {
             let answer = store::read(&dit, &read);

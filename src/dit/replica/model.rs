@@ -236,7 +236,7 @@ impl Cluster {
         }
         let (vector, bytes_max) = (self.vector(source), 200 + self.draw.below(4000) as usize);
         let clock = self.at(source).write(|writing| writing.clock.last());
-        let fills = self.draw.below(2) == 0;
+        let fills = bytes_max % 2 == 0;
         let theirs = heads(self.at(source));
         let replica = self.at(target);
         let gone: Vec<(EntryUuid, Stamp)> = heads(replica).difference(&theirs).copied().collect();
