@@ -247,9 +247,10 @@ async fn follow(service: &Service, progress: &mut Progress) -> Result<Done, CliE
             received = received.max(exchange.entries);
         }
         let taken = report.status.exchange.as_ref().map(|exchange| exchange.entries);
-        let is_all_there = report.status.exchange.as_ref().is_some_and(|exchange| {
-            exchange.entries_total.is_some_and(|total| total > 0 && exchange.entries >= total)
-        });
+        let is_all_there =
+            report.status.exchange.as_ref().is_some_and(|exchange| {
+                exchange.entries_total.is_some_and(|total| total > 0 && exchange.entries >= total)
+            });
         if is_all_there && !is_indexed {
             is_indexed = true;
             progress.stage("index");

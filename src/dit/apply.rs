@@ -9,19 +9,17 @@
 //! - One entry for each (superior, normalised RDN) by local changes; by merged ones see `shape`.
 
 use super::DitError;
-use super::catalog::{AttributeInfo, Catalog};
 use super::digest_table::{digest_of, stored_digest};
-use super::index_keys::{KeySet, keys_of_attribute, link_key, text_link_key};
+use super::index_keys::{KeySet, link_key, text_link_key};
 use super::links::dn_of;
 use super::shape::{Adoption, Edge, Edges, Move, Moved};
 use super::spill::{self, Naming, Touched};
+use super::view_keys::{all_view_keys, differing_keys, has_options, has_spilled, shares_spilled_keys, view_keys};
 use super::writing::{Writing, state_error};
 use crate::model::{Dn, EntryUuid};
-use crate::schema::time::format_generalized_time;
 use crate::state::{AttributeId, AttributeState, Delta, Effect, EntryState, Spilled, Update, UpdateVector, ValueKey};
 use crate::storage::{
-    AttributeSlice, ENTRY_PHANTOM, EntryId, IndexKind, Postings, PutMode, Reader, Table, VALUE_SPILLED, ViewRecord,
-    bigvalue_key, index_key, sealed_id,
+    ENTRY_PHANTOM, EntryId, IndexKind, Postings, PutMode, Table, ViewRecord, bigvalue_key, index_key, sealed_id,
 };
 use std::sync::Arc;
 
@@ -438,132 +436,4 @@ impl Writing<'_> {
             None => Ok(()),
         }
     }
-}
-
-/// Index keys of the attributes in which `record` differs from `other`.
-fn view_keys(catalog: &Catalog, record: &ViewRecord<'_>, other: Option<&ViewRecord<'_>>, out: &mut KeySet) {
-    let schema = catalog.schema();
-    let twins = other.map_or_else(Vec::new, |other| changed_twins(catalog, record, other));
-    for slice in record.all_attributes() {
-        if slice.flags & VALUE_SPILLED != 0 {
-            continue;
-        }
-        let Some(info) = catalog.attribute(slice.id) else { continue };
-        let same = other.and_then(|other| other.any_attribute(slice.id));
-        if same.is_some_and(|same| is_same(&same, &slice)) && !twins.contains(&info.base) {
-            continue;
-        }
-        keys_of_attribute(schema, info, slice.values(), slice.targets, out);
-    }
-    time_keys(catalog, record, other, out);
-}
-
-/// Keys of the times, which stand in the head of a view, as far as they differ.
-fn time_keys(catalog: &Catalog, record: &ViewRecord<'_>, other: Option<&ViewRecord<'_>>, out: &mut KeySet) {
-    let (schema, known) = (catalog.schema(), catalog.well_known());
-    let times = [
-        (known.create_timestamp, record.created_ms(), other.map(ViewRecord::created_ms)),
-        (known.modify_timestamp, record.modified_ms(), other.map(ViewRecord::modified_ms)),
-    ];
-    for (attribute, time, other_time) in times {
-        if other_time != Some(time)
-            && let Some(info) = catalog.attribute(attribute)
-        {
-            let text = format_generalized_time(time);
-            keys_of_attribute(schema, info, std::iter::once(text.as_bytes()), &[], out);
-        }
-    }
-}
-
-/// Whether some value of the entry has options, so that two descriptions share keys.
-fn has_options(catalog: &Catalog, record: &ViewRecord<'_>) -> bool {
-    record.all_attributes().any(|slice| catalog.attribute(slice.id).is_some_and(|info| info.base != slice.id))
-}
-
-/// [`view_keys`] of two views without options, each against the other, in one walk.
-fn differing_keys(catalog: &Catalog, [one, other]: [&ViewRecord<'_>; 2], [ones, others]: [&mut KeySet; 2]) {
-    let schema = catalog.schema();
-    let put = |slice: AttributeSlice<'_>, out: &mut KeySet| {
-        if slice.flags & VALUE_SPILLED == 0
-            && let Some(info) = catalog.attribute(slice.id)
-        {
-            keys_of_attribute(schema, info, slice.values(), slice.targets, out);
-        }
-    };
-    let (mut left, mut right) = (one.all_attributes().peekable(), other.all_attributes().peekable());
-    loop {
-        let order = match (left.peek(), right.peek()) {
-            (Some(left), Some(right)) => left.id.cmp(&right.id),
-            (Some(_), None) => std::cmp::Ordering::Less,
-            (None, Some(_)) => std::cmp::Ordering::Greater,
-            (None, None) => break,
-        };
-        let gone = if order.is_le() { left.next() } else { None };
-        let come = if order.is_ge() { right.next() } else { None };
-        if let (Some(gone), Some(come)) = (&gone, &come)
-            && is_same(gone, come)
-        {
-            continue;
-        }
-        gone.into_iter().for_each(|slice| put(slice, ones));
-        come.into_iter().for_each(|slice| put(slice, others));
-    }
-    time_keys(catalog, one, Some(other), ones);
-    time_keys(catalog, other, Some(one), others);
-}
-
-fn is_same(one: &AttributeSlice<'_>, other: &AttributeSlice<'_>) -> bool {
-    one.set == other.set && one.targets == other.targets && one.flags == other.flags
-}
-
-/// Types of which a description with options changed: its keys stand under the bare type, so that `cn` keeps alive
-/// what `cn;lang-de` loses.
-fn changed_twins(catalog: &Catalog, one: &ViewRecord<'_>, other: &ViewRecord<'_>) -> Vec<AttributeId> {
-    let mut bases = Vec::new();
-    for (left, right) in [(one, other), (other, one)] {
-        for slice in left.all_attributes() {
-            let Some(info) = catalog.attribute(slice.id).filter(|info| info.base != slice.id) else { continue };
-            let base_differs = match (left.any_attribute(info.base), right.any_attribute(info.base)) {
-                (Some(left), Some(right)) => !is_same(&left, &right),
-                (left, right) => left.is_some() != right.is_some(),
-            };
-            let same = right.any_attribute(slice.id).is_some_and(|same| is_same(&same, &slice));
-            if (!same || base_differs) && !bases.contains(&info.base) {
-                bases.push(info.base);
-            }
-        }
-    }
-    bases
-}
-
-fn has_spilled(record: &ViewRecord<'_>) -> bool {
-    record.attributes().any(|slice| slice.flags & VALUE_SPILLED != 0)
-}
-
-/// Whether a value of a spilled attribute may have a key that another value has too: one in another description of the
-/// type, or, by pieces and sounds, any other one. Only the touched values are known here, so that what one loses and the
-/// other keeps is found only by looking at all.
-fn shares_spilled_keys(catalog: &Catalog, views: [&ViewRecord<'_>; 2]) -> bool {
-    let slices = || views.into_iter().flat_map(ViewRecord::all_attributes);
-    let base = |id: AttributeId| catalog.attribute(id).map(|info| info.base);
-    slices().filter(|slice| slice.flags & VALUE_SPILLED != 0).any(|spilled| {
-        let shared = |info: &AttributeInfo| info.indexed.substring || info.indexed.approx;
-        catalog.attribute(spilled.id).is_some_and(shared)
-            || slices().any(|slice| slice.id != spilled.id && base(slice.id) == base(spilled.id))
-    })
-}
-
-/// Every index key that the view of an entry calls for, spilled values included: what `check` and `reindex` compare.
-pub(super) fn all_view_keys(
-    reader: Reader<'_>,
-    catalog: &Catalog,
-    id: EntryId,
-    record: &ViewRecord<'_>,
-    out: &mut KeySet,
-) -> Result<(), DitError> {
-    view_keys(catalog, record, None, out);
-    if record.flags() & ENTRY_PHANTOM != 0 {
-        return Ok(());
-    }
-    spill::all_keys(reader, catalog, id, out)
 }

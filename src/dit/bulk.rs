@@ -5,13 +5,13 @@
 //! Entries whose links point at entries that come later are indexed at the end, when the targets are there.
 
 use super::DitError;
-use super::apply::all_view_keys;
 use super::catalog::Catalog;
 use super::index_keys::KeySet;
 use super::sorter::Sorter;
 use super::spill::Touched;
 use super::tree::Dit;
 use super::values::value_of;
+use super::view_keys::all_view_keys;
 use super::writing::{Target, Writing};
 use crate::model::EntryUuid;
 use crate::state::{AttributeId, Cell, CellValue, Delta, EntryState, ValueKey};

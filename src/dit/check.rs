@@ -4,7 +4,6 @@
 //! await rewriting are compared without them.
 
 use super::DitError;
-use super::apply::all_view_keys;
 use super::derive::{derive, derive_phantom, name_key};
 use super::digest_table::{digest_of, stored_digest};
 use super::index_keys::KeySet;
@@ -13,6 +12,7 @@ use super::shape::naming::claim_of;
 use super::spill::read_cells;
 use super::tree::Dit;
 use super::view::View;
+use super::view_keys::all_view_keys;
 use super::writing::read_state;
 use crate::model::EntryUuid;
 use crate::state::encoding::entry::Overhead;

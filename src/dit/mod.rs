@@ -35,6 +35,7 @@ mod tree;
 mod undelete;
 mod values;
 mod view;
+mod view_keys;
 mod writer;
 mod writing;
 
