@@ -70,7 +70,6 @@ pub(crate) fn replicator_options() -> replication::Options {
         batch_bytes: 600,
         apply_records_max: 7,
         states_bytes: 1500,
-        snapshot_bytes: 1500,
         beacon_active_ms: 200,
         beacon_idle_ms: 500,
         silence_ms: 2_000,

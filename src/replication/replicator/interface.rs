@@ -26,8 +26,6 @@ pub struct Options {
     pub apply_records_max: usize,
     /// Bytes of states in one message.
     pub states_bytes: usize,
-    /// Bytes of states in one message to a node that takes everything, and so in one of its transactions.
-    pub snapshot_bytes: usize,
     /// Between beacons while something happens.
     pub beacon_active_ms: u64,
     /// Between beacons while nothing happens.
@@ -60,7 +58,6 @@ impl Default for Options {
             batch_bytes: 64 << 10,
             apply_records_max: 1_000,
             states_bytes: 1 << 20,
-            snapshot_bytes: 4 << 20,
             beacon_active_ms: 1_000,
             beacon_idle_ms: 10_000,
             reroute_ms: 200,

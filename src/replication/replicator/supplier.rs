@@ -164,7 +164,6 @@ impl Replicator {
                 (exchange, Vec::new(), Vec::new(), ReadRequest::Entries { wanted, bytes_max })
             }
             Message::SnapshotRequest { exchange, after } => {
-                let bytes_max = self.options.snapshot_bytes;
                 (exchange, Vec::new(), after.clone(), ReadRequest::Snapshot { after, bytes_max })
             }
             _ => return,
