@@ -27,7 +27,7 @@ const ENTRIES_ASKED: usize = 1_000;
 /// Answers that wait for the store while the next is asked for: so both sides work at the same time.
 const WRITES_AHEAD: u32 = 2;
 /// A node that joins with at most so many entries takes everything in order, and looks at its own afterwards.
-const FEW_ENTRIES: u64 = 1_000;
+const FEW_ENTRIES: u64 = 100;
 
 /// Why states are exchanged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
