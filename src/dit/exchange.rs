@@ -155,8 +155,7 @@ impl View<'_> {
         let name_of = |attribute| catalog.attribute(attribute).map(|info| info.key.as_str());
         let mut bytes = Vec::with_capacity(1024);
         let portable = Portable { state, moves, notes, span: PortableSpan::default() };
-        encode_portable(portable, name_of, &mut bytes)
-            .map_err(|error| state_error(id, &error))?;
+        encode_portable(portable, name_of, &mut bytes).map_err(|error| state_error(id, &error))?;
         Ok(PortableEntry { uuid, birth, bytes })
     }
 

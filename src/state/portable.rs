@@ -234,7 +234,9 @@ mod tests {
 
     fn portable_part(state: &EntryState, moves: &[PortableMove], span: &PortableSpan) -> PortableEntry {
         let mut bytes = Vec::new();
-    Portable { mut state, moves, notes, span }: Portable,
+        let notes = vec![b"note".to_vec(), Vec::new()];
+        let portable = Portable { state: state.clone(), moves: moves.to_vec(), notes, span: span.clone() };
+        encode_portable(portable, name_of, &mut bytes).expect("every attribute has a name");
         PortableEntry { uuid: state.uuid, birth: state.birth.dot(), bytes }
     }
 
