@@ -9,6 +9,8 @@ mod apply;
 mod consumer;
 mod cookie;
 mod fetched;
+mod follow;
+mod pass;
 
 use super::client::{ConnectArgs, Target, run_async};
 use super::export::parse_dn;
@@ -18,30 +20,23 @@ use super::progress::Progress;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::dit::Dit;
-use crate::model::{Dn, EntryUuid, ResultCode};
+use crate::model::{Dn, ResultCode};
 use crate::schema::Schema;
 use crate::storage::LockUse;
 use crate::wire::sync::SyncMode;
-use apply::{Order, Store};
+use apply::Store;
 use consumer::{Consumer, Event};
-use cookie::{from_hexadecimal, hexadecimal, is_of_389, joined, lag_ms};
+use cookie::{from_hexadecimal, hexadecimal, is_of_389};
 use fetched::{Fetched, counted};
-use hashbrown::HashSet;
+use pass::Pass;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What the copy is as of.
 const STATE_FILE: &str = "migration.json";
 /// Orders in one transaction.
 const BATCH_MAX: usize = 512;
-/// Changes that come so close together share a transaction.
-const BATCH_WAIT: Duration = Duration::from_millis(20);
-/// Between two attempts to reach the old server again.
-const RETRY: Duration = Duration::from_secs(2);
-/// Between two lines that say how it goes.
-const TELL_EVERY: Duration = Duration::from_secs(10);
 /// Exit status when some entries were refused.
 const SOME_REFUSED: u8 = 2;
 
@@ -319,90 +314,6 @@ impl Migration<'_> {
         }
     }
 
-    /// Stays in step until a signal comes.
-    async fn follow(&self, store: &mut Store, state: &mut Progressed) -> Result<(), CliError> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let no_signal = |error: std::io::Error| CliError::new(format!("signals: {error}"));
-        let mut terminate = signal(SignalKind::terminate()).map_err(no_signal)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signal)?;
-        loop {
-            let following = tokio::select! {
-                outcome = self.follow_once(store, state) => outcome,
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
-            };
-            match following {
-                Err(Trouble::Fatal(error)) => return Err(error),
-                Err(Trouble::Passing(why)) => {
-                    self.output.line(&format!("{why}; trying again in {} s", RETRY.as_secs()))?;
-                    tokio::select! {
-                        () = tokio::time::sleep(RETRY) => {}
-                        _ = terminate.recv() => return Ok(()),
-                        _ = interrupt.recv() => return Ok(()),
-                    }
-                }
-                Ok(()) => {}
-            }
-        }
-    }
-
-    async fn follow_once(&self, store: &mut Store, state: &mut Progressed) -> Result<(), Trouble> {
-        let cookie = Self::usable(state);
-        let mode = SyncMode::RefreshAndPersist;
-        let opened = Consumer::open(&self.target, &self.args.base, mode, cookie.as_deref()).await;
-        let mut consumer = opened.map_err(Trouble::passing)?;
-        let is_whole = cookie.is_none();
-        let (mut pass, mut cookie, mut is_refreshed) = (Pass::default(), None, false);
-        let clock = Clock::system();
-        let mut told_at: Option<Duration> = None;
-        loop {
-            let next = if pass.orders.is_empty() {
-                tokio::time::timeout(TELL_EVERY, consumer.next()).await
-            } else {
-                tokio::time::timeout(BATCH_WAIT, consumer.next()).await
-            };
-            let is_pause = next.is_err();
-            for event in next.unwrap_or(Ok(None)).map_err(Trouble::passing)?.into_iter().flatten() {
-                match event {
-                    Event::Cookie(fresh) => cookie = Some(joined(cookie.take(), &state.cookie, fresh)),
-                    Event::Refreshed { cookie: fresh, deletes } => {
-                        pass.refreshed(store, &self.base, deletes && !is_whole)?;
-                        cookie = fresh.or(cookie);
-                        is_refreshed = true;
-                    }
-                    Event::End { code: ResultCode::E_SYNC_REFRESH_REQUIRED, .. } => {
-                        state.cookie.clear();
-                        return Ok(());
-                    }
-                    Event::End { code, text, .. } => return Err(Trouble::Passing(self.ended(code, &text).to_string())),
-                    event => pass.take(event),
-                }
-            }
-            if is_pause || pass.orders.len() >= BATCH_MAX {
-                pass.apply(store)?;
-            }
-            if is_refreshed && pass.orders.is_empty() {
-                if let Some(fresh) = cookie.take() {
-                    let lag = lag_ms(&fresh, &clock);
-                    self.reached(store, state, Some(fresh))?;
-                    let now = clock.monotonic();
-                    if told_at.is_none_or(|told| now - told >= TELL_EVERY) {
-                        told_at = Some(now);
-                        self.tell_lag(store, lag)?;
-                    }
-                } else if is_pause && told_at.is_none_or(|told| clock.monotonic() - told >= TELL_EVERY) {
-                    told_at = Some(clock.monotonic());
-                    self.tell_lag(store, Some(0))?;
-                }
-            }
-        }
-    }
-
-    fn tell_lag(&self, store: &Store, lag: Option<u64>) -> Result<(), CliError> {
-        let lag = lag.map_or_else(String::new, |ms| format!(", {:.1} s behind", ms as f64 / 1000.0));
-        self.output.line(&format!("in step: {} entries changed{lag}", store.tally.changed))
-    }
-
     /// Why the old server ended the search, and what to do.
     fn ended(&self, code: ResultCode, text: &str) -> CliError {
         let advice = match code {
@@ -421,64 +332,5 @@ impl Migration<'_> {
         };
         let text = if text.is_empty() { String::new() } else { format!(" ({})", crate::model::escape_for_log(text)) };
         CliError::new(format!("{}: {}{text}: {advice}", self.args.from, code.name()))
-    }
-}
-
-/// Why following stopped.
-enum Trouble {
-    /// Here; it would stop again.
-    Fatal(CliError),
-    /// There, or on the way.
-    Passing(String),
-}
-
-impl Trouble {
-    #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-    fn passing(error: CliError) -> Self {
-        Self::Passing(error.to_string())
-    }
-}
-
-impl From<CliError> for Trouble {
-    fn from(error: CliError) -> Self {
-        Self::Fatal(error)
-    }
-}
-
-/// What came and is not applied yet, and what was mentioned in this refresh.
-#[derive(Default)]
-struct Pass {
-    orders: Vec<Order>,
-    mentioned: HashSet<EntryUuid>,
-    is_refreshed: bool,
-}
-
-impl Pass {
-    fn take(&mut self, event: Event) {
-        match event {
-            Event::Put(incoming) => {
-                if !self.is_refreshed {
-                    self.mentioned.insert(incoming.uuid);
-                }
-                self.orders.push(Order::Put(incoming));
-            }
-            Event::Present(uuids) => self.mentioned.extend(uuids),
-            Event::Gone(uuids) => self.orders.extend(uuids.into_iter().map(Order::Remove)),
-            _ => {}
-        }
-    }
-
-    fn apply(&mut self, store: &mut Store) -> Result<(), CliError> {
-        if self.orders.is_empty() { Ok(()) } else { store.apply(std::mem::take(&mut self.orders)) }
-    }
-
-    fn refreshed(&mut self, store: &mut Store, base: &Dn, deletes: bool) -> Result<(), CliError> {
-        self.apply(store)?;
-        if !deletes {
-            store.remove_others(base, &self.mentioned)?;
-        }
-        self.is_refreshed = true;
-        self.mentioned = HashSet::new();
-        Ok(())
     }
 }
