@@ -90,8 +90,8 @@ fn connect(url: &FetchUrl) -> Result<TcpStream, String> {
     for address in addresses.take(2) {
         match TcpStream::connect_timeout(&address, TIME_MAX / 2) {
             Ok(socket) => {
-                let limits =
-                    socket.set_read_timeout(Some(TIME_MAX / 2)).and(socket.set_write_timeout(Some(TIME_MAX / 2)));
+                let time = Some(TIME_MAX / 2);
+                let limits = socket.set_read_timeout(time).and_then(|()| socket.set_write_timeout(time));
                 return limits.map(|()| socket).map_err(|error| error.to_string());
             }
             Err(error) => fault = error.to_string(),
@@ -145,7 +145,7 @@ fn body(answer: &[u8]) -> Result<Vec<u8>, String> {
     let mut lines = header.lines();
     let status = lines.next().unwrap_or_default();
     if !status.starts_with("HTTP/1.") || status.split(' ').nth(1) != Some("200") {
-        return Err(format!("the answer is {:.80}", status.escape_debug().to_string()));
+        return Err(format!("the answer is {}", status.escape_debug().take(80).collect::<String>()));
     }
     for line in lines {
         let Some((name, value)) = line.split_once(':') else { continue };

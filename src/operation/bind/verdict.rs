@@ -52,7 +52,7 @@ impl Directory {
         ask: &Ask,
         who: Who,
         proof: Proof,
-        sasl: Option<Vec<u8>>,
+        sasl: Option<&[u8]>,
     ) -> BindOutcome {
         match self.try_accept(ask, who, proof, sasl) {
             Ok(outcome) => outcome,
@@ -65,7 +65,7 @@ impl Directory {
         ask: &Ask,
         who: Who,
         proof: Proof,
-        sasl: Option<Vec<u8>>,
+        sasl: Option<&[u8]>,
     ) -> Result<BindOutcome, (OperationError, Vec<ResponseControl>)> {
         let silent = |error: OperationError| {
             let policy = ask.says_policy.then(|| password_policy(None, error.password));
@@ -97,7 +97,7 @@ impl Directory {
         }
         let controls = controls_of(ask.says_policy, &welcome);
         let success = LdapResult::plain(ResultCode::SUCCESS);
-        let mut outcome = BindOutcome::of(ask.id, requester, &success, sasl.as_deref(), &controls);
+        let mut outcome = BindOutcome::of(ask.id, requester, &success, sasl, &controls);
         outcome.must_change_password = welcome.must_change;
         outcome.by_app_password = by_app_password;
         outcome.afterwards = afterwards;

@@ -28,11 +28,11 @@ pub(in crate::operation) struct PolicyBook {
 }
 
 impl PolicyCache {
-    /// The policies as they stand. Cost: one load while no rule changes.
+    /// The policies as they are committed. Cost: one load while no rule changes.
     ///
     /// # Errors
     /// Storage.
-    pub(in crate::operation) fn book(&self, dit: &Dit, view: View<'_>) -> Outcome<Arc<PolicyBook>> {
+    pub(in crate::operation) fn book(&self, dit: &Dit) -> Outcome<Arc<PolicyBook>> {
         // Before the tree is read: what is published meanwhile makes the next reader read again.
         let generation = dit.rules_generation();
         if let Some(book) = self.0.load_full().filter(|book| book.generation == generation) {
@@ -40,8 +40,6 @@ impl PolicyCache {
         }
         let snapshot = dit.read()?;
         let book = Arc::new(PolicyBook::load(snapshot.view(), generation)?);
-        // In a transaction the tree may have more than what is committed; that is read again once it is.
-        let _ = view;
         self.0.store(Some(Arc::clone(&book)));
         Ok(book)
     }

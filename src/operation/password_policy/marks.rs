@@ -275,7 +275,7 @@ fn deltas_of(directory: &Directory, writing: &mut Writing<'_>, id: EntryId, mark
     let (policy, stored, failure_texts) = {
         let view = writing.view();
         let Some(entry) = view.entry(id)? else { return Ok(Vec::new()) };
-        let policy = directory.policies.book(directory.dit(), view)?.policy_of(view, &entry)?;
+        let policy = directory.policies.book(directory.dit())?.policy_of(view, &entry)?;
         let description = AttributeDescription::parse("pwdFailureTime")?;
         let slice = view.catalog().find(&description).and_then(|found| entry.attribute(found));
         let texts: Vec<Vec<u8>> = slice.map(|slice| slice.values().map(<[u8]>::to_vec).collect()).unwrap_or_default();

@@ -43,7 +43,7 @@ impl Directory {
     /// # Errors
     /// Storage.
     pub(super) fn account(&self, view: View<'_>, entry: &Entry<'_>) -> Outcome<Account> {
-        let policy = self.policies.book(self.dit(), view)?.policy_of(view, entry)?;
+        let policy = self.policies.book(self.dit())?.policy_of(view, entry)?;
         Ok(Account { uuid: entry.record.uuid(), policy, stored: state_of(view, entry)? })
     }
 

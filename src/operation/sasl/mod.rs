@@ -46,7 +46,7 @@ pub struct SaslExchange {
 
 #[derive(Debug)]
 enum ExchangeState {
-    Scram(scram::Challenged),
+    Scram(Box<scram::Challenged>),
     /// The client was told that its token is not taken, and says that it has heard.
     TokenRefused,
 }
@@ -115,7 +115,7 @@ impl Directory {
         match mechanism {
             EXTERNAL => self.external(session, ask, credentials),
             PLAIN => self.plain(ask, credentials),
-            OAUTHBEARER => self.token(ask, credentials, exchange),
+            OAUTHBEARER => self.token(ask, credentials, exchange.as_ref()),
             _ => self.scram(session, ask, mechanism, credentials, exchange),
         }
     }

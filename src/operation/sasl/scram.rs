@@ -87,7 +87,7 @@ impl Directory {
     ) -> Outcome<BindStep> {
         let message = credentials.unwrap_or_default();
         if let Some(ExchangeState::Scram(challenged)) = exchange {
-            return self.finish(ask, challenged, message);
+            return self.finish(ask, *challenged, message);
         }
         let plus = mechanism.strip_suffix("-PLUS");
         let hash = ScramHash::of(plus.unwrap_or(mechanism)).ok_or_else(|| malformed("SCRAM (RFC 5802)"))?;
@@ -124,7 +124,7 @@ impl Directory {
         let challenged = Challenged { exchange, authorization_id, user: who, secret, hash, salt, iterations };
         let result = LdapResult::plain(ResultCode::SASL_BIND_IN_PROGRESS);
         let mut outcome = BindOutcome::of(ask.id, ask.nobody.clone(), &result, Some(challenge.as_bytes()), &[]);
-        let state = ExchangeState::Scram(challenged);
+        let state = ExchangeState::Scram(Box::new(challenged));
         outcome.exchange = Some(Box::new(SaslExchange { mechanism: mechanism.to_owned(), state }));
         Ok(BindStep::Done(outcome))
     }
@@ -145,7 +145,7 @@ impl Directory {
             let proved = verifier.and_then(|verifier| last.verify(&verifier).ok());
             if let (Some((kind, account)), Some(word)) = (&user, &proved) {
                 let who = Who::Entry(kind.clone(), account.clone());
-                let sasl = Some(word.clone().into_bytes());
+                let sasl = Some(word.as_bytes());
                 return directory.accept(&ask, who, Proof::PasswordUnseen, sasl);
             }
             if is_kept {

@@ -74,7 +74,7 @@ impl Directory {
         self: &Arc<Self>,
         ask: &mut Ask,
         credentials: Option<&[u8]>,
-        exchange: Option<ExchangeState>,
+        exchange: Option<&ExchangeState>,
     ) -> Outcome<BindStep> {
         if matches!(exchange, Some(ExchangeState::TokenRefused)) {
             return Err(invalid_credentials());

@@ -136,7 +136,7 @@ fn check_add(context: &Context, dn: &Dn, attributes: &[Attribute]) -> Outcome<()
     let snapshot = directory.dit().read()?;
     let view = snapshot.view();
     let Some(superior) = view.resolve(&superior)?.entry else { return Ok(()) };
-    let Some(policy) = directory.policies.book(directory.dit(), view)?.policy_below(view, superior)? else {
+    let Some(policy) = directory.policies.book(directory.dit())?.policy_below(view, superior)? else {
         return Ok(());
     };
     let is_name =
@@ -166,7 +166,7 @@ pub(super) fn recorded(
     let (policy, old, kept, uuid) = {
         let view = writing.view();
         let Some(entry) = view.entry(id)? else { return Ok(()) };
-        let policy = context.directory.policies.book(context.directory.dit(), view)?.policy_of(view, &entry)?;
+        let policy = context.directory.policies.book(context.directory.dit())?.policy_of(view, &entry)?;
         (policy, values_of(view, &entry, "userPassword"), values_of(view, &entry, "pwdHistory"), entry.record.uuid())
     };
     let mut gone = vec!["pwdFailureTime"];
@@ -221,7 +221,7 @@ pub(super) fn recorded_at_birth(
     }
     let policy = {
         let view = writing.view();
-        let book = context.directory.policies.book(context.directory.dit(), view)?;
+        let book = context.directory.policies.book(context.directory.dit())?;
         book.policy_below(view, superior)?
     };
     let Some(policy) = policy else { return Ok(()) };
