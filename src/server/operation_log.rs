@@ -12,7 +12,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::model::{Filter, ResultCode, Scope, escape_for_log};
-use crate::wire::control::{SESSION_TRACKING, SessionTracking};
+use crate::wire::control::{PROXIED_AUTHORIZATION, SESSION_TRACKING, SessionTracking};
 use crate::wire::{self, Authentication, Message, Request, ber};
 
 /// Where the lines go; `telemetry` filters by it.
@@ -151,8 +151,13 @@ fn describe(message: &Message<'_>, out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-/// For whom the client says it asks (session tracking).
+/// As whom the request is to be made (proxied authorization), and for whom the client says it asks (session tracking).
 fn track(message: &Message<'_>, out: &mut String) -> std::fmt::Result {
+    if let Some(identity) = message.controls.find(PROXIED_AUTHORIZATION).and_then(|control| control.value) {
+        let shown = String::from_utf8_lossy(identity).replace('"', "'");
+        let cut = shown.char_indices().nth(TRACKED_SHOWN_MAX).map_or(shown.len(), |(at, _)| at);
+        write!(out, " as=\"{}\"", escape_for_log(shown.get(..cut).unwrap_or_default()))?;
+    }
     let control = message.controls.find(SESSION_TRACKING).and_then(|control| control.value);
     let Some(Ok(session)) = control.map(SessionTracking::decode) else { return Ok(()) };
     for (name, text) in [

@@ -249,3 +249,31 @@ pub fn read_entry_selection(value: &[u8]) -> Result<Vec<&str>, Malformed> {
     reader.finish()?;
     search::attribute_selection(list)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::transaction::EndTransaction;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Any bytes are read or refused, and what is read holds no more than what came.
+        #[test]
+        fn any_bytes_are_a_value_or_an_error(tag in any::<u8>(), bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let mut wrapped = vec![0x30, bytes.len() as u8 + 2, tag, bytes.len() as u8];
+            wrapped.extend_from_slice(&bytes);
+            for value in [&bytes[..], &wrapped] {
+                let keys = sort_keys(value).map_or(0, |keys| keys.len());
+                let filters = values_filter(value).map_or(0, |filters| filters.len());
+                let dereferences = dereferences(value).map_or(0, |wanted| wanted.len());
+                prop_assert!(keys.max(filters).max(dereferences) <= value.len());
+                let _ = ListView::decode(value);
+                let _ = PersistentSearch::decode(value);
+                let _ = SessionTracking::decode(value);
+                let _ = EffectiveRights::decode(Some(value));
+                let _ = EndTransaction::decode(Some(value));
+                let _ = PagedResults::decode(value);
+            }
+        }
+    }
+}

@@ -36,11 +36,13 @@ fn the_log_names_the_session() {
     }
     let server = Server::start(Setup::default().with_setting("log.operations=true"));
     let mut client = server.admin();
+    client.with(Control::proxied(&format!("dn:{ANN}")));
     client.with(tracked("192.0.2.7", "webmail", "ann\n\"x\" forged=1")).search(&Search::base(ANN)).single();
     let line = wait_for_within(PATIENCE, "the line of the search", || {
         server.said().lines().find(|line| line.contains("192.0.2.7")).map(str::to_owned)
     });
     assert!(line.contains(r#"host=\"webmail\""#) || line.contains(r#"host="webmail""#), "{line}");
+    assert!(line.contains(&format!("dn:{ANN}")), "as whom: {line}");
     assert!(line.contains("search") && line.contains("forged"), "one line, whatever is in it: {line}");
     assert!(!line.contains("\"x\" forged"), "quotes end nothing: {line}");
 }
