@@ -5,8 +5,9 @@ use std::path::Path;
 use super::node::{Node, person};
 use crate::support::ber::{self, Element};
 use crate::support::client::{Client, Entry, Outcome};
-use crate::support::request::{Control, REPLACE, Search};
+use crate::support::request::{self, Control, REPLACE, Search};
 use crate::support::server::SUFFIX;
+use crate::support::wait::wait_until;
 use crate::support::{code, oid};
 
 /// Two members, both served.
@@ -173,4 +174,49 @@ fn a_copy_has_a_deleted_superior_as_long_as_a_search_shows_it() {
     let mut came = names(&came);
     came.sort();
     assert_eq!(came.iter().map(|(state, _)| *state).collect::<Vec<_>>(), [3, 3], "{came:?}");
+}
+
+/// RFC 5805, draft-armijo-ldap-treedelete: what was made together is shown together, on every node.
+#[test]
+fn a_transaction_and_a_tree_delete_show_at_once_on_the_other_node() {
+    const PEOPLE: usize = 300;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [one, two] = two(folder.path());
+    let (mut here, mut there) = (one.client(), two.client());
+    let branch = format!("ou=branch,{SUFFIX}");
+    let wanted = Control::not_critical(oid::SESSION_TOKEN, None);
+    let unit: [(&str, &[&str]); 1] = [("objectClass", &["organizationalUnit"])];
+    let added = here.with(wanted).add(&branch, &unit).expect(code::SUCCESS);
+    there.with(token(&token_of(&added))).search(&Search::base(&branch)).expect(code::SUCCESS);
+
+    let start = here.perform(&request::extended(oid::START_TRANSACTION, None)).expect(code::SUCCESS);
+    let identifier = start.value.expect("an identifier");
+    let long = "x".repeat(1_000);
+    for index in 0..PEOPLE {
+        let within = Control::critical(oid::TRANSACTION, Some(identifier.clone()));
+        let person: [(&str, &[&str]); 3] = [("objectClass", &["person"]), ("sn", &["x"]), ("description", &[&long])];
+        here.with(within).add(&format!("cn={index},{branch}"), &person).expect(code::SUCCESS);
+    }
+    let value = ber::sequence(&[ber::octets(&identifier)]);
+    let end = here.send(&request::extended(oid::END_TRANSACTION, Some(&value)));
+    let counts = |client: &mut Client| {
+        let search = Search::subtree(&branch, "(objectClass=person)").attributes(&["1.1"]);
+        client.search(&search).expect(code::SUCCESS).entries.len()
+    };
+    wait_until("the transaction to arrive", || {
+        let count = counts(&mut there);
+        assert!(count == 0 || count == PEOPLE, "{count} of {PEOPLE}");
+        count == PEOPLE
+    });
+    here.outcome_of(end).expect(code::SUCCESS);
+
+    let delete = here.with(Control::plain(oid::TREE_DELETE)).send(&request::delete(&branch));
+    wait_until("the tree delete to arrive", || {
+        let search = Search::subtree(SUFFIX, "(|(description=xxx*)(ou=branch))").attributes(&["1.1"]);
+        let count = there.search(&search).expect(code::SUCCESS).entries.len();
+        assert!(count == 0 || count == PEOPLE + 1, "{count} of {PEOPLE} and their superior");
+        count == 0
+    });
+    here.outcome_of(delete).expect(code::SUCCESS);
+    one.wait_until_equal();
 }
