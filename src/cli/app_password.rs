@@ -22,10 +22,16 @@ pub struct AppPasswordArgs {
 #[derive(clap::Subcommand, Clone, Debug)]
 enum Action {
     /// Make one and print it
+    #[command(after_help = "Example:\n  \
+        entente app-password add -H ldaps://ldap.example.com:636 -D uid=ann,ou=people,dc=example,dc=com phone")]
     Add(Named),
     /// Show their names and when each was last used
+    #[command(after_help = "Example:\n  \
+        entente app-password list --data /var/lib/entente --user uid=ann,ou=people,dc=example,dc=com")]
     List(Whose),
     /// End one
+    #[command(after_help = "Example:\n  \
+        entente app-password revoke --data /var/lib/entente --user uid=ann,ou=people,dc=example,dc=com phone")]
     Revoke(Named),
 }
 

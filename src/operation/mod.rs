@@ -248,8 +248,8 @@ pub struct ConnectionFacts {
     pub is_local: bool,
     /// Who is at the other end of a local socket.
     pub unix_uid: Option<u32>,
-    /// TLS, when it is spoken.
-    pub tls: Option<TlsFacts>,
+    /// TLS, when it is spoken; apart, as most of what a connection is made of would be this.
+    pub tls: Option<Box<TlsFacts>>,
 }
 
 /// What a connection knows of its client; bind and StartTLS change it.

@@ -507,18 +507,20 @@ fn facts(id: u64, peer: &Peer) -> ConnectionFacts {
         },
         is_local: peer.is_local(),
         unix_uid: peer.unix().map(|unix| unix.uid),
-        tls: peer.tls.as_ref().map(|tls| TlsFacts {
-            ssf: u32::from(tls.ssf),
-            version: tls.version,
-            client: tls.client.as_ref().map(|client| ClientFacts {
-                subject: client.subject.to_string(),
-                sha256: client.sha256,
-                mail_addresses: client.mail_addresses.clone(),
-                dns_names: client.dns_names.clone(),
-                uris: client.uris.clone(),
-            }),
-            exporter: tls.exporter,
-            end_point: tls.end_point.clone(),
+        tls: peer.tls.as_ref().map(|tls| {
+            Box::new(TlsFacts {
+                ssf: u32::from(tls.ssf),
+                version: tls.version,
+                client: tls.client.as_ref().map(|client| ClientFacts {
+                    subject: client.subject.to_string(),
+                    sha256: client.sha256,
+                    mail_addresses: client.mail_addresses.clone(),
+                    dns_names: client.dns_names.clone(),
+                    uris: client.uris.clone(),
+                }),
+                exporter: tls.exporter,
+                end_point: tls.end_point.clone(),
+            })
         }),
     }
 }

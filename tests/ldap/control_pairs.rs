@@ -32,6 +32,7 @@ fn controls() -> Vec<Control> {
         Control::plain(oid::RELAX_RULES),
         Control::proxied(&format!("dn:{BOB}")),
         Control::plain(oid::AUTHORIZATION_IDENTITY_REQUEST),
+        Control::plain(oid::PASSWORD_POLICY),
         with_value(oid::SESSION_TRACKING, sequence(&[octets("::1"), octets("h"), octets("1.2"), octets("u")])),
         with_value(oid::TRANSACTION, b"none such".to_vec()),
         Control::manage_dsa_it(),
@@ -149,7 +150,14 @@ fn the_pairs_are_made_of_all_controls_that_are_announced() {
         return;
     }
     let announced = Server::shared().anonymous().read_attributes("", &["supportedControl"]).values("supportedControl");
-    let responses = [oid::SORT_RESPONSE, oid::VLV_RESPONSE, oid::ENTRY_CHANGE, oid::AUTHORIZATION_IDENTITY_RESPONSE];
+    let responses = [
+        oid::SORT_RESPONSE,
+        oid::VLV_RESPONSE,
+        oid::ENTRY_CHANGE,
+        oid::AUTHORIZATION_IDENTITY_RESPONSE,
+        oid::PASSWORD_EXPIRED,
+        oid::PASSWORD_EXPIRING,
+    ];
     let paired: Vec<_> = controls().into_iter().map(|control| control.oid).collect();
     for control in announced.iter().filter(|control| !responses.contains(&control.as_str())) {
         assert!(paired.contains(control), "{control} is announced and in no pair");

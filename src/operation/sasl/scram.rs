@@ -92,7 +92,7 @@ impl Directory {
         let plus = mechanism.strip_suffix("-PLUS");
         let hash = ScramHash::of(plus.unwrap_or(mechanism)).ok_or_else(|| malformed("SCRAM (RFC 5802)"))?;
         let channel: &dyn Channel = match &session.connection.tls {
-            Some(tls) => tls,
+            Some(tls) => tls.as_ref(),
             None => &Clear,
         };
         let first = ClientFirst::read(message, plus.is_some(), super::has_binding(session), channel)

@@ -123,7 +123,7 @@ fn external_takes_the_word_of_the_carrier_and_of_nobody_else() {
     let certificate = |subject: Option<&str>| {
         let client = subject.map(|subject| ClientFacts { subject: subject.to_owned(), ..ClientFacts::default() });
         let tls = TlsFacts { ssf: 256, version: "TLSv1.3", client, ..TlsFacts::default() };
-        house.over(ConnectionFacts { tls: Some(tls), ..facts.clone() })
+        house.over(ConnectionFacts { tls: Some(Box::new(tls)), ..facts.clone() })
     };
     let ann = house.external(&certificate(Some("UID=ann,OU=people,DC=example,DC=com")), Some(""));
     assert_eq!(ann.requester.dn(), Some(ANN));

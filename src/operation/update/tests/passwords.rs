@@ -168,7 +168,8 @@ fn passwords_are_not_taken_over_clear_text() {
     session.connection.is_local = false;
     session.connection.address = Some([192, 0, 2, 1].into());
     house.change_password(&session, None, None, Some("new")).is(ResultCode::CONFIDENTIALITY_REQUIRED);
-    session.connection.tls = Some(crate::operation::TlsFacts { ssf: 256, version: "1.3", ..Default::default() });
+    let tls = crate::operation::TlsFacts { ssf: 256, version: "1.3", ..Default::default() };
+    session.connection.tls = Some(Box::new(tls));
     house.change_password(&session, None, None, Some("new")).is(OK);
 }
 
