@@ -190,7 +190,8 @@ impl Writing<'_> {
         let adoption = Arc::clone(&self.adoption);
         let naming = self.naming(&adoption);
         touched.store(&mut self.txn, &self.catalog, naming, id, &mut state)?;
-        if !is_new && !renamed && !effect.born && !effect.dead && moved.is_empty() {
+        let is_alone = moved.is_empty() && !self.adoption.has_losers(id);
+        if !is_new && !renamed && !effect.born && !effect.dead && is_alone {
             // Only values: view and state are written as one.
             self.holds_back = true;
             let shown = self.put_state(id, &state).and_then(|()| self.refresh(id, &state, &touched));
@@ -373,6 +374,8 @@ impl Writing<'_> {
     /// once if they are few, else when they are next read. To a `fresh` entry nothing can link yet.
     pub(super) fn refresh_referrers(&mut self, uuid: EntryUuid, fresh: bool) -> Result<(), DitError> {
         if self.filling {
+            // To an entry that was not here nothing shows a name yet; whatever else changed, all names are looked at in the end.
+            self.naming_stamp += u64::from(!self.fills_new);
             return Ok(());
         }
         let view = self.view();

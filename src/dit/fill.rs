@@ -98,8 +98,10 @@ impl Writing<'_> {
         let shown = self.put_state(id, &state).and_then(|()| self.show_new(id, &state, &touched, parent));
         self.appends = false;
         shown?;
-        self.settle_shape()?;
-        Ok(None)
+        self.fills_new = true;
+        let settled = self.settle_shape();
+        self.fills_new = false;
+        settled.map(|()| None)
     }
 
     /// Entries with links of which the text may be another one by now, and whether some are spilled.

@@ -72,8 +72,8 @@ pub struct Writing<'d> {
     together: Option<bool>,
     /// Whether the clock followed another node's.
     pub(super) clock_moved: bool,
-    /// Under which this thread remembers superiors' names while nothing is renamed. Another one for each transaction: what
-    /// one renames is not so if it is dropped.
+    /// Under which this thread remembers superiors' names. Another one for each transaction and after each rename within one:
+    /// what one renames is not so if it is dropped.
     pub(super) token: u64,
     /// Bulk load gathers index keys here instead of putting them one by one.
     pub(super) sorter: Option<Sorter>,
@@ -84,6 +84,8 @@ pub struct Writing<'d> {
     pub(super) filling: bool,
     /// The entry at hand is new, and its record goes to the end of the table.
     pub(super) appends: bool,
+    /// While filling: the entry at hand was not here before.
+    pub(super) fills_new: bool,
     /// The state at hand is written with its view, and until then is `held_back`.
     pub(super) holds_back: bool,
     pub(super) held_back: Option<(EntryId, Vec<u8>)>,
@@ -136,6 +138,7 @@ impl<'d> Writing<'d> {
             is_bulk: false,
             filling: dit.is_filling(),
             appends: false,
+            fills_new: false,
             holds_back: false,
             held_back: None,
             filled: hashbrown::HashSet::new(),
@@ -321,6 +324,11 @@ impl<'d> Writing<'d> {
         encode_update(update, |attribute| catalog.attribute(attribute).map(|info| info.key.as_str()), &mut value)
             .map_err(|error| state_error(EntryId::NONE, &error))?;
         self.append(origin, self.own, value)
+    }
+
+    /// Something that was shown changes its name or its place: names of superiors are made anew.
+    pub(super) fn forget_names(&mut self) {
+        self.token = fresh_token();
     }
 
     /// Turns to bulk load: see `bulk`.

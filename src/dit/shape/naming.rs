@@ -157,6 +157,7 @@ impl Writing<'_> {
         if self.adoption.get(id) == adopted {
             return Ok(());
         }
+        self.forget_names();
         Arc::make_mut(&mut self.adoption).set(&mut self.txn, id, adopted)
     }
 

@@ -247,6 +247,9 @@ impl Writing<'_> {
         {
             return self.show_in_place(id, state, touched, place, old);
         }
+        if old.is_some() {
+            self.forget_names();
+        }
         let stood = old.map(|record| self.stands_at(&record));
         let stands = place.map(|place| {
             let text = rdn_text(&self.catalog, state);
@@ -311,7 +314,7 @@ impl Writing<'_> {
     ) -> Result<(), DitError> {
         let bytes = sealed_id(id, self.view_of(id, state, place)?);
         let new = ViewRecord::open(id, &bytes)?;
-        self.rules_changed |= (old.flags() | new.flags()) & ENTRY_HAS_ACI != 0;
+        self.rules_changed |= (old.flags() | new.flags()) & (ENTRY_HAS_ACI | ENTRY_POLICY) != 0;
         self.index(id, Some(old), Some(&new), touched)?;
         match self.held_back.take_if(|(of, _)| *of == id) {
             Some((_, state)) => self.txn.put_entry(id, &bytes, &state)?,
