@@ -226,24 +226,57 @@ impl PasswordState {
         }
     }
 
-    /// What a right password comes to; `Err`: it has expired, and no grace is left.
-    pub fn welcome(&self, policy: &PasswordPolicy, now_us: i64) -> Result<Welcome, Expired> {
-        if self.reset && policy.must_change {
-            return Ok(Welcome { must_change: true, ..Welcome::default() });
+    /// Seconds, rounded up, until an account that may not be used may be, if nothing else happens; `None`: somebody has to
+    /// see to it, or it may be used already.
+    pub fn opens_in_s(&self, policy: Option<&PasswordPolicy>, now_us: i64) -> Option<i64> {
+        let mut ends = vec![self.start_us];
+        if let Some(policy) = policy {
+            let failures = self.failures(policy, now_us);
+            let lock_us = policy.lockout_duration_s * SECOND;
+            ends.extend(
+                [self.locked_us, failures.locked_us, self.failures_us.last().copied()]
+                    .map(|from| Some(from? + lock_us)),
+            );
+            ends.push(failures.last_us.map(|last| last + policy.delay_us(failures.in_a_row)));
         }
-        let Some(changed) = self.changed_us.filter(|_| policy.max_age_s > 0) else { return Ok(Welcome::default()) };
+        let mut ends: Vec<i64> = ends.into_iter().flatten().filter(|end| *end > now_us).collect();
+        ends.sort_unstable();
+        let is_shut = self.standing(policy, now_us) != Standing::Open;
+        let end = ends.into_iter().find(|end| is_shut && self.standing(policy, *end) == Standing::Open)?;
+        Some((end - now_us + SECOND - 1) / SECOND)
+    }
+
+    /// How long the password lasts.
+    pub fn expiry(&self, policy: &PasswordPolicy, now_us: i64) -> Expiry {
+        let Some(changed) = self.changed_us.filter(|_| policy.max_age_s > 0) else { return Expiry::Never };
         let left_us = changed + policy.max_age_s * SECOND - now_us;
         if left_us > 0 {
-            let left_s = (left_us / SECOND).max(1);
-            let warned = left_s <= policy.expire_warning_s;
-            return Ok(Welcome { expires_in_s: warned.then_some(left_s), ..Welcome::default() });
+            return Expiry::In { seconds: (left_us / SECOND).max(1) };
         }
         let in_time = policy.grace_expiry_s == 0 || -left_us < policy.grace_expiry_s * SECOND;
-        let left = policy.grace_limit.saturating_sub(self.grace_uses_us.len());
-        if left == 0 || !in_time {
-            return Err(Expired);
+        let graces_left = policy.grace_limit.saturating_sub(self.grace_uses_us.len());
+        Expiry::Past { graces_left: if in_time { graces_left } else { 0 } }
+    }
+
+    /// Whether nothing but a change of the password is allowed.
+    pub fn must_change(&self, policy: &PasswordPolicy) -> bool {
+        self.reset && policy.must_change
+    }
+
+    /// What a right password comes to; `Err`: it has expired, and no grace is left.
+    pub fn welcome(&self, policy: &PasswordPolicy, now_us: i64) -> Result<Welcome, Expired> {
+        if self.must_change(policy) {
+            return Ok(Welcome { must_change: true, ..Welcome::default() });
         }
-        Ok(Welcome { graces_left: Some(left - 1), ..Welcome::default() })
+        match self.expiry(policy, now_us) {
+            Expiry::Never => Ok(Welcome::default()),
+            Expiry::In { seconds } => {
+                let warned = seconds <= policy.expire_warning_s;
+                Ok(Welcome { expires_in_s: warned.then_some(seconds), ..Welcome::default() })
+            }
+            Expiry::Past { graces_left: 0 } => Err(Expired),
+            Expiry::Past { graces_left } => Ok(Welcome { graces_left: Some(graces_left - 1), ..Welcome::default() }),
+        }
     }
 
     /// Whether the owner may not change the password yet.
@@ -252,6 +285,23 @@ impl PasswordState {
             && policy.min_age_s > 0
             && self.changed_us.is_some_and(|changed| now_us < changed.min(now_us) + policy.min_age_s * SECOND)
     }
+}
+
+/// How long a password lasts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Expiry {
+    /// It does not expire, or nobody knows how old it is.
+    Never,
+    /// So long, at least a second.
+    In {
+        /// Seconds.
+        seconds: i64,
+    },
+    /// It is too old.
+    Past {
+        /// Binds that it is still good for.
+        graces_left: usize,
+    },
 }
 
 /// The password was right and is too old.

@@ -20,7 +20,7 @@ pub use order::{
 pub use persistent::{ChangeType, ENTRY_CHANGE, PERSISTENT_SEARCH, PersistentSearch, entry_change};
 pub use reading::{
     ACCOUNT_USABILITY, DEREFERENCE, Dereference, Dereferenced, EFFECTIVE_RIGHTS, EffectiveRights, MATCHED_VALUES,
-    Usability, dereference_response, dereferences, values_filter,
+    Unusable, Usability, dereference_response, dereferences, values_filter,
 };
 pub use tracking::{SESSION_TRACKING, SessionTracking};
 

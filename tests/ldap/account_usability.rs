@@ -1,9 +1,91 @@
 //! Account usability, the control of Sun's directory server. Not in slapd.
 
-use crate::support::request::{Control, Search};
+use crate::password_policy::policy;
+use crate::support::ber::Element;
+use crate::support::request::{Control, REPLACE, Search};
 use crate::support::server::{SUFFIX, Server, Subject};
+use crate::support::wait::wait_for;
 use crate::support::{code, oid};
 use crate::{ANN, BOB};
+
+/// `is_available`: seconds until the password expires, -1 for never. `is_not_available`: tags and numbers of why.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    Usable(i64),
+    Unusable(Vec<(u8, i64)>),
+}
+
+const INACTIVE: (u8, i64) = (0x80, -1);
+const RESET: (u8, i64) = (0x81, -1);
+const EXPIRED: (u8, i64) = (0x82, -1);
+const GRACES: u8 = 0x83;
+const UNLOCKS: u8 = 0x84;
+
+fn told(server: &Server, name: &str) -> Told {
+    let mut admin = server.admin();
+    let ask = Control::plain(oid::ACCOUNT_USABILITY);
+    let found = admin.with(ask).search(&Search::base(name)).expect(code::SUCCESS);
+    let value = found.control_of(0, oid::ACCOUNT_USABILITY).expect("an account");
+    let element = Element::whole(&value).unwrap();
+    match element.tag {
+        0x80 => Told::Usable(element.number()),
+        0xa1 => Told::Unusable(element.children().unwrap().iter().map(|part| (part.tag, part.number())).collect()),
+        tag => panic!("usability with tag {tag:02x}"),
+    }
+}
+
+/// What a bind would come to is told, lock by failures included before it is in the tree.
+#[test]
+fn a_locked_account_says_when_it_opens() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let values = [("pwdLockout", "TRUE"), ("pwdMaxFailure", "2"), ("pwdLockoutDuration", "600")];
+    let server = Server::start(policy(&values));
+    assert_eq!(told(&server, ANN), Told::Usable(-1));
+    for _ in 0..2 {
+        server.anonymous().bind(ANN, "wrong").expect(code::INVALID_CREDENTIALS);
+    }
+    let Told::Unusable(why) = told(&server, ANN) else { panic!("a locked account is usable") };
+    assert_eq!(why.len(), 2, "{why:?}");
+    assert_eq!(why[0], INACTIVE);
+    assert!(why[1].0 == UNLOCKS && (500..=600).contains(&why[1].1), "{why:?}");
+    assert_eq!(told(&server, BOB), Told::Usable(-1));
+    // Nobody but an administrator ends this one.
+    server.admin().modify(BOB, &[(REPLACE, "pwdAccountLockedTime", &["000001010000Z"])]).expect(code::SUCCESS);
+    assert_eq!(told(&server, BOB), Told::Unusable(vec![INACTIVE]));
+}
+
+#[test]
+fn an_account_says_when_its_password_expires_and_must_be_changed() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = Server::start(policy(&[("pwdMaxAge", "3600"), ("pwdMustChange", "TRUE")]));
+    assert_eq!(told(&server, ANN), Told::Usable(-1), "nobody knows how old ann's password is");
+    let mut ann = server.person("ann");
+    ann.modify(ANN, &[(REPLACE, "userPassword", &["ann-secret-2"])]).expect(code::SUCCESS);
+    let Told::Usable(left) = told(&server, ANN) else { panic!("a new password is not usable") };
+    assert!((3_500..=3_600).contains(&left), "{left}");
+    server.admin().modify(ANN, &[(REPLACE, "userPassword", &["ann-secret-3"])]).expect(code::SUCCESS);
+    assert_eq!(told(&server, ANN), Told::Unusable(vec![RESET]));
+}
+
+#[test]
+fn an_expired_password_says_how_many_graces_are_left() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = Server::start(policy(&[("pwdMaxAge", "1"), ("pwdGraceAuthNLimit", "2")]));
+    let expired = |graces: i64| Told::Unusable(vec![EXPIRED, (GRACES, graces)]);
+    server.person("ann").modify(ANN, &[(REPLACE, "userPassword", &["ann-secret-2"])]).expect(code::SUCCESS);
+    wait_for("the password to expire", || (told(&server, ANN) == expired(2)).then_some(()));
+    for left in [1, 0] {
+        server.bound(ANN, "ann-secret-2");
+        assert_eq!(told(&server, ANN), expired(left));
+    }
+    server.anonymous().bind(ANN, "ann-secret-2").expect(code::INVALID_CREDENTIALS);
+}
 
 #[test]
 fn an_account_says_that_it_can_be_used() {

@@ -52,7 +52,7 @@ const TOO_YOUNG: i64 = 7;
 const IN_HISTORY: i64 = 8;
 
 /// A policy for everybody below the suffix: a subentry here, an entry that the overlay names there.
-fn policy(values: &[(&str, &str)]) -> Setup {
+pub(crate) fn policy(values: &[(&str, &str)]) -> Setup {
     let classes = Subject::current().pick("objectClass: subentry\nsubtreeSpecification: {}", "objectClass: device");
     let lines: String = values.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
     let entry =

@@ -5,7 +5,6 @@ use super::effective_rights::RightsOf;
 use super::values::ValuesFilter;
 use crate::dit::{Catalog, Entry, View};
 use crate::operation::access::{Access, Granted};
-use crate::operation::account::usability;
 use crate::operation::control::RequestControls;
 use crate::operation::outcome::Outcome;
 use crate::operation::selection::Selection;
@@ -93,7 +92,7 @@ impl Form {
             controls.extend(dereferencer.response(at, entry, granted)?);
         }
         if extras.usability {
-            controls.extend(usability(at.view, at.access, entry)?.map(|usability| usability.control()));
+            controls.extend(at.directory.usability(at.view, at.access, entry)?.map(|usability| usability.control()));
         }
         let mut pdu = SearchEntry::begin(out, at.id, &self.name);
         self.selection.write(at.view, entry, granted, &mut pdu)?;

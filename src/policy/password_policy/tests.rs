@@ -151,3 +151,20 @@ fn poor_passwords_are_told_by_what_is_wrong() {
     assert_eq!(check("liquid-tree"), Ok(()), "two letters of a name are in many words");
     assert_eq!(check("äöüßéíóú"), Ok(()), "characters are counted, not bytes");
 }
+
+#[test]
+fn a_shut_account_tells_when_it_opens() {
+    let timed = policy(&[("pwdLockout", "TRUE"), ("pwdMaxFailure", "2"), ("pwdLockoutDuration", "60")]);
+    assert_eq!(failed(&[10]).opens_in_s(Some(&timed), NOW), None, "it is open");
+    assert_eq!(failed(&[11, 10]).opens_in_s(Some(&timed), NOW), Some(50));
+    assert_eq!(failed(&[11, 10]).opens_in_s(Some(&timed), NOW + 1), Some(50), "part of a second is one");
+    let by_hand = PasswordState { locked_us: Some(NOW - 20 * SECOND), ..PasswordState::default() };
+    assert_eq!(by_hand.opens_in_s(Some(&timed), NOW), Some(40));
+    assert_eq!(by_hand.opens_in_s(None, NOW), None, "without a duration somebody unlocks");
+    let forever = PasswordState { locked_us: Some(LOCKED_FOREVER_US), ..PasswordState::default() };
+    assert_eq!(forever.opens_in_s(Some(&timed), NOW), None);
+    let early = PasswordState { start_us: Some(NOW + 5 * SECOND), ..PasswordState::default() };
+    assert_eq!(early.opens_in_s(None, NOW), Some(5));
+    let slow = policy(&[("pwdMinDelay", "4")]);
+    assert_eq!(failed(&[1]).opens_in_s(Some(&slow), NOW), Some(3));
+}

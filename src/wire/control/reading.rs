@@ -167,10 +167,22 @@ pub enum Usability {
         expires_s: Option<u32>,
     },
     /// It cannot.
-    Unusable {
-        /// It was switched off.
-        inactive: bool,
-    },
+    Unusable(Unusable),
+}
+
+/// Why an account cannot be used.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Unusable {
+    /// It was switched off, or is locked.
+    pub inactive: bool,
+    /// The password must be changed first.
+    pub reset: bool,
+    /// The password has expired.
+    pub expired: bool,
+    /// Binds that an expired password is still good for.
+    pub graces_left: Option<u32>,
+    /// Until a lock is over, in seconds; `None`: it is not locked, or somebody has to unlock it.
+    pub unlocks_s: Option<u32>,
 }
 
 impl Usability {
@@ -180,9 +192,19 @@ impl Usability {
         let mut writer = Writer::new(&mut value);
         match self {
             Self::Usable { expires_s } => writer.integer(ber::context(0), expires_s.map_or(-1, i64::from)),
-            Self::Unusable { inactive } => {
+            Self::Unusable(Unusable { inactive, reset, expired, graces_left, unlocks_s }) => {
                 let more = writer.begin(ber::context_constructed(1));
-                writer.boolean(ber::context(0), inactive);
+                // What is false is the default, and not sent (RFC 4511 5.1).
+                for (number, flag) in (0_u8..).zip([inactive, reset, expired]) {
+                    if flag {
+                        writer.boolean(ber::context(number), true);
+                    }
+                }
+                for (number, amount) in (3_u8..).zip([graces_left, unlocks_s]) {
+                    if let Some(amount) = amount {
+                        writer.integer(ber::context(number), i64::from(amount));
+                    }
+                }
                 writer.end(more);
             }
         }
@@ -215,7 +237,10 @@ mod tests {
     #[test]
     fn an_account_without_an_end_has_minus_one_second() {
         assert_eq!(Usability::Usable { expires_s: None }.control().value.unwrap(), [0x80, 1, 0xff]);
-        let off = Usability::Unusable { inactive: true }.control().value.unwrap();
-        assert_eq!(off, [0xa1, 3, 0x80, 1, 0xff]);
+        let off = Unusable { inactive: true, ..Unusable::default() };
+        assert_eq!(Usability::Unusable(off).control().value.unwrap(), [0xa1, 3, 0x80, 1, 0xff]);
+        let old = Unusable { expired: true, graces_left: Some(2), unlocks_s: Some(9), ..Unusable::default() };
+        let bytes = [0xa1, 9, 0x82, 1, 0xff, 0x83, 1, 2, 0x84, 1, 9];
+        assert_eq!(Usability::Unusable(old).control().value.unwrap(), bytes);
     }
 }
