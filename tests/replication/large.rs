@@ -45,7 +45,9 @@ fn sync(replicas: &[Replica]) {
 fn settle(replicas: &[Replica]) {
     let vector = replicas[0].vector();
     let cut: StableCut = vector.iter().map(|(origin, position)| (origin, position.sequence)).collect();
-    replicas.iter().for_each(|replica| _ = replica.settle(cut.clone()));
+    for replica in replicas {
+        replica.settle(cut.clone());
+    }
 }
 
 #[test]
