@@ -128,7 +128,7 @@ const MUTANT_SEEDS: u64 = 60;
 fn first_failure(rules: Rules) -> Option<u64> {
     let fails = |seed, rules| {
         let outcome = std::panic::catch_unwind(|| run(seed, rules));
-        outcome.map_or(Some(format!("seed {seed}: panic")), |outcome| outcome.broken)
+        outcome.map_or_else(|_| Some(format!("seed {seed}: panic")), |outcome| outcome.broken)
     };
     let seed = (1..=MUTANT_SEEDS).find(|seed| fails(*seed, rules).is_some())?;
     let broken = fails(seed, Rules { storm: rules.storm, ..Rules::default() });
