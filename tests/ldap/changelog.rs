@@ -75,7 +75,7 @@ fn every_change_is_an_entry_by_its_number() {
     assert_eq!(found[0].value("changeInitiatorsName"), "cn=admin,dc=example,dc=com");
     // One by its name, and by equality and range.
     let number: u64 = found[3].value("changeNumber").parse().unwrap();
-    let by_name = client.search(&Search::base(&format!("changeNumber={number},cn=changelog"))).single();
+    let by_name = client.search(&Search::base(format!("changeNumber={number},cn=changelog"))).single();
     assert_eq!(by_name.value("newRDN"), "uid=q");
     for filter in [format!("(changeNumber={number})"), format!("(&(changeNumber>={number})(changeNumber<={number}))")] {
         let found = client.search(&Search::base("cn=changelog").scope(ONE).filter(&filter)).single();

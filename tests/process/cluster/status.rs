@@ -145,7 +145,7 @@ fn an_entry_that_differs_though_all_hold_the_same_changes_is_named_and_repaired(
     a.serve();
     let mut b = a.joined("b", "supplier");
     a.wait_until_equal();
-    let search = Search::base(&person("ann")).attributes(&["entryUUID"]);
+    let search = Search::base(person("ann")).attributes(&["entryUUID"]);
     let uuid = a.client().search(&search).expect(code::SUCCESS).entries[0].value("entryUUID");
     b.stop();
     damage(&b.data(), folder.path(), &uuid);
