@@ -53,6 +53,8 @@ const WRITE_RETRY: Duration = Duration::from_millis(5);
 const READ_AT_ONCE: u64 = 64;
 /// Round trip from which compressing pays.
 const COMPRESS_ROUND_TRIP_MS: u64 = 5;
+/// Round trips that must have been that long before a link is called slow: one may have met a busy machine.
+const COMPRESS_ROUND_TRIPS_MIN: usize = 3;
 /// Alarms remembered for the operator.
 const ALARMS_MAX: usize = 32;
 
@@ -403,7 +405,8 @@ impl Engine {
         let Some(report) = self.published.load_full() else { return };
         for peer in report.status.members.iter().filter_map(|member| member.peer.as_ref()) {
             if let (Some(session), Some(round_trip)) = (self.sessions.get(&peer.session), peer.round_trip_ms) {
-                session.set_compress(round_trip >= COMPRESS_ROUND_TRIP_MS);
+                let is_slow = round_trip >= COMPRESS_ROUND_TRIP_MS && peer.round_trips >= COMPRESS_ROUND_TRIPS_MIN;
+                session.set_compress(is_slow);
             }
         }
     }

@@ -302,6 +302,7 @@ fn peer_status(peer: &Peer, now: Now) -> PeerStatus {
         heard_ms_ago: now.monotonic_ms.saturating_sub(peer.heard_ms),
         apply_rate: applied as f64 / 10.0,
         round_trip_ms: peer.best_sample().map(|sample| sample.round_trip_ms),
+        round_trips: peer.samples.len(),
         clock_offset_ms: peer.best_sample().map(|sample| sample.offset_ms),
         under_way_bytes: peer.supply.under_way_bytes,
     }

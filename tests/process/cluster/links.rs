@@ -24,11 +24,18 @@ fn bytes_between(compression: &str, delay: Duration) -> (u64, bool) {
     let is_slow = delay >= Duration::from_millis(10);
     wait_until("a round trip", || one.sees("other")["round_trip_ms"].as_u64().is_some_and(|ms| !is_slow || ms >= 5));
     let compresses = |node: &Node, name: &str| node.sees(name)["compressed"] == true;
+    let mut client = one.client();
     if compression == "auto" && is_slow {
-        wait_until("the link to be found slow", || compresses(&one, "other") && compresses(&other, "one"));
+        let mut round = 0;
+        wait_until("the link to be found slow", || {
+            // Members that have something to say measure the way every second.
+            round += 1;
+            client.modify(&person("ann"), &[(REPLACE, "title", &[&round.to_string()])]).expect(code::SUCCESS);
+            compresses(&one, "other") && compresses(&other, "one")
+        });
+        one.wait_until_equal();
     }
     let before = near.bytes() + far.bytes();
-    let mut client = one.client();
     for number in 0..100 {
         let text = format!("{number} {}", "a sentence that comes again and again. ".repeat(100));
         client.modify(&person("ann"), &[(REPLACE, "description", &[&text])]).expect(code::SUCCESS);

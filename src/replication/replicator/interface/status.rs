@@ -101,6 +101,8 @@ pub struct PeerStatus {
     pub apply_rate: f64,
     /// Round trip, milliseconds; the smallest of the last eight.
     pub round_trip_ms: Option<u64>,
+    /// Of how many that is the smallest.
+    pub round_trips: usize,
     /// Its time minus ours, milliseconds, from the sample with the smallest round trip.
     pub clock_offset_ms: Option<i64>,
     /// Bytes sent and not yet acknowledged.
