@@ -199,7 +199,9 @@ impl<R: BufRead> Archive<R> {
 #[expect(clippy::needless_pass_by_value, reason = "the form that map_err takes")]
 fn damaged(error: io::Error) -> ArchiveError {
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => ArchiveError::Damaged("the backup is cut off".to_owned()),
+        io::ErrorKind::UnexpectedEof => {
+            ArchiveError::Damaged("the backup is damaged or cut off: it ends too early".to_owned())
+        }
         _ => ArchiveError::Damaged(format!("the backup is damaged: {error}")),
     }
 }

@@ -188,7 +188,7 @@ fn broken_filters_are_refused() {
     all_refused(&cases);
 }
 
-/// RFC 4511 4.5.1.7: a kind of filter that is not implemented is Undefined; refusing it is no harm either.
+/// RFC 4511 4.5.1.7: a choice of filter that a server does not know is Undefined; refusing it is no harm either.
 #[test]
 fn unknown_kind_of_filter_finds_nobody() {
     let mut client = Server::shared().admin();
