@@ -237,6 +237,8 @@ pub struct Row {
     pub age_ms: u64,
     /// For each origin the last number.
     pub held: Vec<(OriginId, u64)>,
+    /// The digest of what it held then, if it said so.
+    pub digest: Option<BucketSum>,
 }
 
 /// Which origins' changes the sender wants as they come.

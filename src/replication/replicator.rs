@@ -371,9 +371,9 @@ impl Replicator {
         }
         // A row that mixes two moments may say that changes were held before ones that were made without them.
         if peer.is_whole && peer.challenged_ms.is_none() && peer.held_before.is_none() {
-            let (node, vector) = (peer.node, peer.vector.clone());
+            let (node, vector, digest) = (peer.node, peer.vector.clone(), peer.digest);
             if let Some(greeting) = peer.greeting {
-                self.stability.row_of(node, greeting.origin, &vector, self.now.monotonic_ms);
+                self.stability.row_of(node, greeting.origin, &vector, digest, self.now.monotonic_ms);
             }
             self.row_candidates();
         }

@@ -33,12 +33,12 @@ impl Verdict {
     }
 }
 
-/// The verdict on a member: equal only where it is connected, for what one does not hear one does not know.
+/// The verdict on a member; what one has not heard of for a while one does not know.
 pub fn verdict(member: &MemberStatus) -> Verdict {
     match member.verdict {
         MemberVerdict::Different => Verdict::Different,
-        MemberVerdict::Equal if member.peer.is_some() => Verdict::Equal,
-        MemberVerdict::Equal | MemberVerdict::Unknown | MemberVerdict::CatchingUp { .. } => Verdict::CatchingUp,
+        MemberVerdict::Equal => Verdict::Equal,
+        MemberVerdict::Unknown | MemberVerdict::CatchingUp { .. } => Verdict::CatchingUp,
     }
 }
 

@@ -28,7 +28,7 @@ fn what_goes_one_way_only_is_gone_round() {
     writers.write(2 * SOME);
     let book = writers.stop();
     // By way of c, though a and b hear each other no more.
-    world.alike(0, 1);
+    world.equal();
     world.settle(&book);
 }
 
@@ -67,6 +67,6 @@ fn a_chain_of_three_agrees_though_its_ends_never_meet() {
     let writers = Writers::start(&world, 5);
     writers.write(2 * SOME);
     let book = writers.stop();
-    world.alike(0, 2);
+    world.equal();
     world.settle(&book);
 }

@@ -153,16 +153,6 @@ impl World {
         }
     }
 
-    /// Waits until two nodes show the same names, though they may not say that all are equal.
-    #[track_caller]
-    pub(crate) fn alike(&self, one: usize, other: usize) {
-        let deadline = Deadline::after(EQUAL_WITHIN);
-        while written(&self.nodes[one]).dns() != written(&self.nodes[other]).dns() {
-            assert!(!deadline.is_over(), "nodes {one} and {other} are not alike:\n{}", self.stories());
-            deadline.pause();
-        }
-    }
-
     /// What all nodes said and how they stand, for a failure's message.
     fn stories(&self) -> String {
         let story = |node: &Node| {

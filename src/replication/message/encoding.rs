@@ -9,8 +9,8 @@ use super::{Ack, Buckets, Entries, Heads, Interest, Message, Push, Snapshot, Sta
 use crate::state::StateError;
 use crate::state::encoding::bytes::{Reader, put_bytes, put_varint};
 use fields::{
-    Content, Fields, error_number, error_of, malformed, origin, put_numbers, put_option, put_stamp, read_beacon,
-    read_head, read_hello, read_sum, role_number, state_number, state_of,
+    Content, Fields, error_number, error_of, malformed, origin, put_numbers, put_option, put_stamp, put_sum,
+    read_beacon, read_head, read_hello, read_sum, role_number, state_number, state_of,
 };
 
 /// Text in an error is cut to this.
@@ -97,6 +97,8 @@ impl Message {
                         put_varint(out, row.origin.0);
                         put_varint(out, row.age_ms);
                         put_numbers(out, &row.held);
+                        out.push(u8::from(row.digest.is_some()));
+                        row.digest.iter().for_each(|digest| put_sum(out, digest));
                     }
                 });
                 fields.with(8, |out| {

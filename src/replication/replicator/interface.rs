@@ -34,6 +34,8 @@ pub struct Options {
     pub reroute_ms: u64,
     /// A session on which nothing was heard for this long is closed.
     pub silence_ms: u64,
+    /// What others said of a member counts for a verdict on it for this long.
+    pub hearsay_ms_max: u64,
     /// A hello must come within this time.
     pub hello_ms: u64,
     /// A question of a state exchange is repeated after this.
@@ -62,6 +64,7 @@ impl Default for Options {
             beacon_idle_ms: 10_000,
             reroute_ms: 200,
             silence_ms: 30_000,
+            hearsay_ms_max: 60_000,
             hello_ms: 10_000,
             exchange_retry_ms: 5_000,
             start_wait_ms: 5_000,

@@ -7,9 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Replicator;
 use super::exchange::Cause;
 use super::interface::{Alarm, MemberVerdict, Output};
+use super::{Now, Replicator};
 use crate::model::EntryUuid;
 use crate::replication::member::SessionId;
 use crate::state::{NodeId, UpdateVector};
@@ -60,6 +60,18 @@ impl Replicator {
             more.iter().map(|(origin, at)| at.sequence.saturating_sub(less.sequence(origin))).sum()
         };
         MemberVerdict::CatchingUp { they_lack: lack(&peer.vector, vector), we_lack: lack(vector, &peer.vector) }
+    }
+
+    /// How a member stands to this node by what others told of it last; else by what itself did.
+    pub(super) fn verdict_by_others(&self, node: NodeId, they_lack: u64, we_lack: u64, now: Now) -> MemberVerdict {
+        let heard_ms = self.stability.heard_ms(node).unwrap_or(0);
+        let is_fresh = now.monotonic_ms.saturating_sub(heard_ms) <= self.options.hearsay_ms_max;
+        let theirs = self.stability.relayed_digest(node).filter(|_| is_fresh && they_lack == 0 && we_lack == 0);
+        match (self.told_digest(), theirs) {
+            (Some(ours), Some(theirs)) if ours == theirs => MemberVerdict::Equal,
+            (Some(_), Some(_)) => MemberVerdict::Different,
+            _ => MemberVerdict::CatchingUp { they_lack, we_lack },
+        }
     }
 
     /// Looks whether a peer proves equal or different.

@@ -14,7 +14,7 @@ use super::interface::{Answer, Output, WriteRequest};
 use super::{Purpose, Replicator};
 use crate::replication::member::{Member, MemberState, Role};
 use crate::replication::message::Row;
-use crate::state::{NodeId, OriginId, StableCut, UpdateVector};
+use crate::state::{BucketSum, NodeId, OriginId, StableCut, UpdateVector};
 
 /// Marks of when what was held, kept for the age of a backlog.
 const MARKS_MAX: usize = 512;
@@ -42,6 +42,10 @@ struct RowState {
     /// As it said last.
     latest: BTreeMap<OriginId, u64>,
     heard_ms: u64,
+    /// Of what it held then.
+    digest: Option<BucketSum>,
+    /// Whether others told it, not the member itself.
+    is_relayed: bool,
     /// Waits for the member's own changes.
     candidate: Option<(OriginId, BTreeMap<OriginId, u64>)>,
     /// Counts for the cut.
@@ -55,11 +59,25 @@ impl Stability {
     }
 
     /// A member said itself what it holds.
-    pub(super) fn row_of(&mut self, node: NodeId, origin: OriginId, vector: &UpdateVector, now_ms: u64) {
+    pub(super) fn row_of(
+        &mut self,
+        node: NodeId,
+        origin: OriginId,
+        vector: &UpdateVector,
+        digest: Option<BucketSum>,
+        now_ms: u64,
+    ) {
         let row = self.rows.entry(node).or_default();
         row.origin = origin;
         row.latest = vector.iter().map(|(origin, position)| (origin, position.sequence)).collect();
         row.heard_ms = now_ms;
+        row.digest = digest;
+        row.is_relayed = false;
+    }
+
+    /// The digest of a member's content as others told it with what is [`latest`](Self::latest).
+    pub(super) fn relayed_digest(&self, node: NodeId) -> Option<BucketSum> {
+        self.rows.get(&node).filter(|row| row.is_relayed)?.digest
     }
 
     /// What was last said by a member; none if nothing was.
@@ -84,6 +102,7 @@ impl Stability {
             origin: row.origin,
             age_ms: now_ms.saturating_sub(row.heard_ms),
             held: row.latest.iter().map(|(origin, sequence)| (*origin, *sequence)).collect(),
+            digest: row.digest,
         })
         .collect()
     }
@@ -165,6 +184,8 @@ impl Replicator {
                 known.latest = row.held.iter().copied().collect();
                 known.heard_ms = said_ms;
                 known.origin = row.origin;
+                known.digest = row.digest;
+                known.is_relayed = true;
             }
         }
         self.stability.silent.insert(from, (now_ms, silent.to_vec()));

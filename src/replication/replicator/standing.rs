@@ -67,7 +67,7 @@ impl Replicator {
         // A node that was an old copy and began a new origin is measured by what it says from now on.
         if peer.held_before.is_none() {
             let vector = peer.vector.clone();
-            self.stability.row_of(node, hello.origin, &vector, now_ms);
+            self.stability.row_of(node, hello.origin, &vector, None, now_ms);
             self.row_candidates();
         }
         let origin = hello.origin;
@@ -270,14 +270,15 @@ impl Replicator {
         let ages =
             backlog.keys().filter_map(|origin| self.stability.held_for_ms(*origin, has(*origin) + 1, now.monotonic_ms));
         let peer = self.peers.values().find(|peer| peer.node == member.node && peer.is_open());
-        let verdict = match peer {
-            Some(peer) => self.verdict(peer.session),
-            None if theirs.is_none() => MemberVerdict::Unknown,
-            None => {
+        let verdict = match peer.map(|peer| self.verdict(peer.session)) {
+            Some(proved @ (MemberVerdict::Equal | MemberVerdict::Different)) => proved,
+            // Of who falls silent on a link that stands, others may know more.
+            Some(_) | None if theirs.is_some() => {
                 let we_lack =
                     theirs.into_iter().flatten().map(|(origin, held)| held.saturating_sub(ours.sequence(*origin)));
-                MemberVerdict::CatchingUp { they_lack: backlog.values().sum(), we_lack: we_lack.sum() }
+                self.verdict_by_others(member.node, backlog.values().sum(), we_lack.sum(), now)
             }
+            _ => MemberVerdict::Unknown,
         };
         MemberStatus {
             member: member.clone(),

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::state::{Csn, OriginPosition, StableCut};
+use crate::replication::message::Row;
+use crate::state::{BucketSum, Csn, OriginPosition, StableCut};
 
 const OURS: OriginId = OriginId(1);
 const THEIRS: OriginId = OriginId(2);
@@ -77,6 +78,10 @@ impl Fed {
     }
 
     fn beacon(&mut self, held: &[(OriginId, u64)]) {
+        self.beacon_with(held, Vec::new());
+    }
+
+    fn beacon_with(&mut self, held: &[(OriginId, u64)], rows: Vec<Row>) {
         self.hear(Message::Beacon(Box::new(Beacon {
             vector: vector(held),
             digest: None,
@@ -84,7 +89,7 @@ impl Fed {
             sent_ms: self.at_ms,
             echo: None,
             reply: false,
-            rows: Vec::new(),
+            rows,
             silent: Vec::new(),
         })));
     }
@@ -199,4 +204,37 @@ fn node_that_is_its_clusters_only_member_holds_all_that_its_members_hold() {
         matches!(output, Output::Write { write: WriteRequest::Settle(cut), .. } if *cut == BTreeMap::from([(OURS, 4)]))
     });
     assert!(settles, "{out:?}");
+}
+
+/// The third member is linked with the peer alone; the peer tells what it said.
+#[test]
+fn member_that_only_others_hear_is_equal_by_their_word_while_that_is_young() {
+    let held = [(OURS, 4), (THEIRS, 5)];
+    let mut fed = Fed::new(&held, &held);
+    let third = Member { node: node(3), origins: vec![OriginId(3)], ..Member::default() };
+    let member = |number, origin| Member { node: node(number), origins: vec![origin], ..Member::default() };
+    fed.feed(Input::Members(vec![member(1, OURS), member(2, THEIRS), third]));
+    let verdict = |fed: &Fed, later_ms: u64| {
+        let now = Now { wall_ms: fed.at_ms + later_ms, monotonic_ms: fed.at_ms + later_ms };
+        let status = fed.replicator.status(now);
+        status.members.iter().find(|status| status.member.node == node(3)).map(|status| status.verdict)
+    };
+    let row = |age_ms, held: &[(OriginId, u64)], digest| Row {
+        node: node(3),
+        origin: OriginId(3),
+        age_ms,
+        held: held.to_vec(),
+        digest,
+    };
+    assert_eq!(verdict(&fed, 0), Some(MemberVerdict::Unknown));
+    let ours = Holding::default().digest;
+    fed.beacon_with(&held, vec![row(900, &[(OURS, 4)], Some(ours))]);
+    assert_eq!(verdict(&fed, 0), Some(MemberVerdict::CatchingUp { they_lack: 5, we_lack: 0 }));
+    fed.beacon_with(&held, vec![row(500, &held, None)]);
+    assert_eq!(verdict(&fed, 0), Some(MemberVerdict::CatchingUp { they_lack: 0, we_lack: 0 }));
+    fed.beacon_with(&held, vec![row(10, &held, Some(ours))]);
+    assert_eq!(verdict(&fed, 0), Some(MemberVerdict::Equal));
+    assert_eq!(verdict(&fed, 60_001), Some(MemberVerdict::CatchingUp { they_lack: 0, we_lack: 0 }), "too long ago");
+    fed.beacon_with(&held, vec![row(0, &held, Some(BucketSum { count: 1, sum: 1 }))]);
+    assert_eq!(verdict(&fed, 0), Some(MemberVerdict::Different));
 }

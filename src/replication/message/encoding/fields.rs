@@ -38,10 +38,7 @@ impl Fields<'_> {
 
     pub(super) fn digest(&mut self, tag: u64, digest: Option<BucketSum>) {
         if let Some(digest) = digest {
-            self.with(tag, |out| {
-                put_varint(out, digest.count);
-                out.extend_from_slice(&digest.sum.to_be_bytes());
-            });
+            self.with(tag, |out| put_sum(out, &digest));
         }
     }
 
@@ -115,6 +112,11 @@ pub(super) fn origin(bits: u64) -> Result<OriginId, StateError> {
     if OriginId::new(bits).0 == bits { Ok(OriginId(bits)) } else { Err(malformed("origin")) }
 }
 
+pub(super) fn put_sum(out: &mut Vec<u8>, sum: &BucketSum) {
+    put_varint(out, sum.count);
+    out.extend_from_slice(&sum.sum.to_be_bytes());
+}
+
 pub(super) fn read_sum(reader: &mut Reader<'_>) -> Result<BucketSum, StateError> {
     Ok(BucketSum { count: reader.varint()?, sum: u128::from_be_bytes(reader.array()?) })
 }
@@ -168,9 +170,15 @@ pub(super) fn read_beacon(content: &Content<'_>) -> Result<Beacon, StateError> {
         sent_ms: content.number(5)?,
         echo,
         reply: content.number(9)? != 0,
-        rows: content.list(7, 19, |field| {
+        rows: content.list(7, 20, |field| {
             let (node, of) = (NodeId(field.array()?), origin(field.varint()?)?);
-            Ok(Row { node, origin: of, age_ms: field.varint()?, held: read_numbers(field)? })
+            let (age_ms, held) = (field.varint()?, read_numbers(field)?);
+            let digest = match field.byte()? {
+                0 => None,
+                1 => Some(read_sum(field)?),
+                _ => return Err(malformed("digest of a row")),
+            };
+            Ok(Row { node, origin: of, age_ms, held, digest })
         })?,
         silent: match content.optional(8) {
             Some(_) => content.list(8, 16, |field| Ok(NodeId(field.array()?)))?,

@@ -87,12 +87,8 @@ fn hello() -> impl Strategy<Value = Message> {
 }
 
 fn beacon() -> impl Strategy<Value = Message> {
-    let row = (any::<[u8; 16]>(), origin_id(), any::<u64>(), numbers()).prop_map(|(node, origin, age_ms, held)| Row {
-        node: NodeId(node),
-        origin,
-        age_ms,
-        held,
-    });
+    let row = (any::<[u8; 16]>(), origin_id(), any::<u64>(), numbers(), proptest::option::of(sum()))
+        .prop_map(|(node, origin, age_ms, held, digest)| Row { node: NodeId(node), origin, age_ms, held, digest });
     let echo = proptest::option::of((any::<u64>(), any::<u64>()));
     (
         vector(),
