@@ -170,8 +170,9 @@ sections! {
             restart;
         /// Also listen on the socket `ldapi` in the data folder, which the online commands use.
         ldapi: bool = true, "true or false", restart;
-        /// Where a search with an empty base and a scope below it starts; empty: the first suffix.
-        default_search_base: String = String::new(), "a DN, or \"\" for the first suffix", reload;
+        /// Where a search with an empty base and a scope below it starts. Empty: the only suffix, and of several the one
+        /// that the administrator's name is below. "none": nowhere (noSuchObject).
+        default_search_base: String = String::new(), "a DN, \"\" for the only or first suffix, or \"none\"", reload;
         /// Refuse a password over a connection without TLS (confidentialityRequired). ldapi is never asked.
         require_tls_for_simple_bind: bool = true, "true or false", reload;
         /// Let loopback connections send a password without TLS all the same.

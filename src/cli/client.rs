@@ -14,6 +14,7 @@ pub use tls::Trust;
 use super::output::CliError;
 use crate::model::ResultCode;
 use crate::transport::ListenUrl;
+use crate::wire::ber;
 use bytes::BytesMut;
 use futures_util::StreamExt;
 use ldap3_proto::LdapCodec;
@@ -22,7 +23,7 @@ use ldap3_proto::proto::{
 };
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio_util::codec::{Encoder, Framed};
+use tokio_util::codec::{Decoder, Encoder, Framed};
 use zeroize::Zeroizing;
 
 /// Longest answer, in bytes; an entry with many photos fits.
@@ -67,6 +68,53 @@ pub struct Target {
 pub struct Connection {
     wire: Framed<Box<dyn Wire>, LdapCodec>,
     last_id: i32,
+}
+
+/// A request as it goes over the wire, with a control that is critical and has no value.
+///
+/// # Errors
+/// The request is longer than a message may be.
+pub fn encode(id: i32, operation: LdapOp, control: Option<&str>) -> Result<Vec<u8>, CliError> {
+    let too_long = |error: &dyn std::fmt::Display| CliError::new(format!("the request cannot be sent: {error}"));
+    let mut bytes = BytesMut::new();
+    let mut codec = LdapCodec::new(Some(ANSWER_BYTES_MAX), None);
+    codec.encode(LdapMsg::new(id, operation), &mut bytes).map_err(|error| too_long(&error))?;
+    let Some(control) = control else { return Ok(bytes.to_vec()) };
+    let parts = ber::Reader::new(&bytes).expect(ber::SEQUENCE).map_err(|error| too_long(&error))?;
+    let mut out = Vec::with_capacity(bytes.len() + control.len() + 16);
+    let mut writer = ber::Writer::new(&mut out);
+    let message = writer.begin(ber::SEQUENCE);
+    writer.raw(parts);
+    let list = writer.begin(ber::context_constructed(0));
+    let one = writer.begin(ber::SEQUENCE);
+    writer.octets(control.as_bytes());
+    writer.boolean(ber::BOOLEAN, true);
+    writer.end(one);
+    writer.end(list);
+    writer.end(message);
+    Ok(out)
+}
+
+/// The result in the bytes of an answer to a change.
+///
+/// # Errors
+/// They are not such an answer.
+pub fn decode_result(bytes: &[u8]) -> Result<LdapResult, CliError> {
+    let mut bytes = BytesMut::from(bytes);
+    match LdapCodec::new(Some(ANSWER_BYTES_MAX), None).decode(&mut bytes) {
+        Ok(Some(message)) => result_of(message.op),
+        _ => Err(unexpected()),
+    }
+}
+
+fn result_of(answer: LdapOp) -> Result<LdapResult, CliError> {
+    match answer {
+        LdapOp::AddResponse(result)
+        | LdapOp::DelResponse(result)
+        | LdapOp::ModifyResponse(result)
+        | LdapOp::ModifyDNResponse(result) => Ok(result),
+        _ => Err(unexpected()),
+    }
 }
 
 /// Runs a command's conversation.
@@ -187,13 +235,18 @@ impl Connection {
     /// # Errors
     /// As [`Connection::request`].
     pub async fn change(&mut self, operation: LdapOp) -> Result<LdapResult, CliError> {
-        match self.request(operation).await? {
-            LdapOp::AddResponse(result)
-            | LdapOp::DelResponse(result)
-            | LdapOp::ModifyResponse(result)
-            | LdapOp::ModifyDNResponse(result) => Ok(result),
-            _ => Err(unexpected()),
-        }
+        result_of(self.request(operation).await?)
+    }
+
+    /// [`Connection::change`] with a control, critical and without value.
+    ///
+    /// # Errors
+    /// As [`Connection::request`].
+    pub async fn change_with(&mut self, operation: LdapOp, control: Option<&str>) -> Result<LdapResult, CliError> {
+        self.last_id += 1;
+        let bytes = encode(self.last_id, operation, control)?;
+        self.send_bytes(&bytes).await?;
+        result_of(self.answer(self.last_id).await?)
     }
 
     /// Searches; each entry and each reference goes to `each` as it comes.
@@ -230,13 +283,16 @@ impl Connection {
 
     async fn send(&mut self, operation: LdapOp) -> Result<i32, CliError> {
         self.last_id += 1;
-        let broken = |error: std::io::Error| CliError::new(format!("the connection broke: {error}"));
-        let mut bytes = BytesMut::new();
-        self.wire.codec_mut().encode(LdapMsg::new(self.last_id, operation), &mut bytes).map_err(broken)?;
-        let stream = self.wire.get_mut();
-        stream.write_all(&bytes).await.map_err(broken)?;
-        stream.flush().await.map_err(broken)?;
+        let bytes = encode(self.last_id, operation, None)?;
+        self.send_bytes(&bytes).await?;
         Ok(self.last_id)
+    }
+
+    async fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), CliError> {
+        let broken = |error: std::io::Error| CliError::new(format!("the connection broke: {error}"));
+        let stream = self.wire.get_mut();
+        stream.write_all(bytes).await.map_err(broken)?;
+        stream.flush().await.map_err(broken)
     }
 
     async fn answer(&mut self, id: i32) -> Result<LdapOp, CliError> {

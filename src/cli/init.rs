@@ -60,7 +60,7 @@ pub struct InitArgs {
 /// Nothing was made; the text says what to do.
 #[expect(clippy::needless_pass_by_value, reason = "every command takes its arguments so")]
 pub fn run(args: InitArgs, output: &Output) -> Result<ExitCode, CliError> {
-    let suffix = parse_suffix(&args.suffix)?;
+    let suffix = parse_suffix("--suffix", &args.suffix)?;
     let administrator = match &args.admin_dn {
         Some(text) => Dn::parse(text).map_err(|error| CliError::new(format!("--admin-dn {text}: {error}")))?,
         None => Dn::parse(&format!("cn=admin,{suffix}")).map_err(|error| CliError::new(error.to_string()))?,
@@ -145,18 +145,19 @@ fn put_in_place(from: &Path, to: &Path, folder: &Path) -> Result<(), CliError> {
     std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| CliError::file(folder, &error))
 }
 
-/// A suffix is a name that an entry can have.
-fn parse_suffix(text: &str) -> Result<Dn, CliError> {
-    let suffix = Dn::parse(text).map_err(|error| CliError::new(format!("--suffix {text}: {error}")))?;
+/// A suffix is a name that an entry can have. `option`: where it was given.
+pub(super) fn parse_suffix(option: &str, text: &str) -> Result<Dn, CliError> {
+    let said = |what: String| CliError::new(format!("{option} {what}").trim_start());
+    let suffix = Dn::parse(text).map_err(|error| said(format!("{text}: {error}")))?;
     if suffix.is_root() {
-        return Err(CliError::new("--suffix: name the topmost entry, as dc=example,dc=com"));
+        return Err(said("name the topmost entry, as dc=example,dc=com".to_owned()));
     }
     Ok(suffix)
 }
 
 /// The bootstrap LDIF for a suffix: its class follows from the first part of its name.
-fn bootstrap(suffix: &Dn) -> Result<String, CliError> {
-    let ava = suffix.rdn().and_then(|rdn| rdn.avas().first()).ok_or_else(|| CliError::new("--suffix: is empty"))?;
+pub(super) fn bootstrap(suffix: &Dn) -> Result<String, CliError> {
+    let ava = suffix.rdn().and_then(|rdn| rdn.avas().first()).ok_or_else(|| CliError::new("the suffix is empty"))?;
     let class = match ava.attribute.to_ascii_lowercase().as_str() {
         "dc" => "domain",
         "o" => "organization",
@@ -164,7 +165,7 @@ fn bootstrap(suffix: &Dn) -> Result<String, CliError> {
         "c" => "country",
         "l" | "st" => "locality",
         _ => {
-            let text = format!("--suffix {suffix}: begin it with dc, o, ou, c, l or st");
+            let text = format!("suffix {suffix}: begin it with dc, o, ou, c, l or st");
             return Err(CliError::new(text));
         }
     };
@@ -262,7 +263,7 @@ mod tests {
             assert!(!text.lines().any(|line| !line.starts_with('#') && line.contains('@')), "{text}");
         }
         assert!(bootstrap(&Dn::parse("cn=x").unwrap()).is_err());
-        assert!(parse_suffix("").is_err() && parse_suffix("nonsense").is_err());
+        assert!(parse_suffix("--suffix", "").is_err() && parse_suffix("--suffix", "nonsense").is_err());
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub mod schema;
 pub mod search;
 pub mod serve;
 pub mod shell;
+pub mod suffix;
 pub mod undelete;
 pub mod whoami;
 
@@ -98,6 +99,8 @@ pub enum Command {
     Search(search::SearchArgs),
     /// Serve a directory, in the foreground
     Serve(serve::ServeArgs),
+    /// Add, list and delete suffixes
+    Suffix(suffix::SuffixArgs),
     /// Bring a deleted entry back, over LDAP
     Undelete(undelete::UndeleteArgs),
     /// Tell as whom the server takes this client
@@ -135,6 +138,7 @@ fn dispatch(command: Command, output: &Output) -> Result<ExitCode, CliError> {
         Command::Schema(args) => schema::run(&args, output),
         Command::Search(args) => search::run(args, output),
         Command::Serve(args) => serve::run(args, output),
+        Command::Suffix(args) => suffix::run(&args, output),
         Command::Undelete(args) => undelete::run(&args, output),
         Command::Whoami(args) => whoami::run(&args, output),
     }

@@ -156,7 +156,9 @@ fn check_server(config: &Config, found: &mut Findings) {
             }
         }
     }
-    if let Err(error) = crate::model::Dn::parse(&server.default_search_base) {
+    if server.default_search_base != "none"
+        && let Err(error) = crate::model::Dn::parse(&server.default_search_base)
+    {
         found.error("server.default_search_base", format!("no DN: {error}"));
     }
 }

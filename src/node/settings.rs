@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::config::{Config, ConfigError, Durability, Limits, Sasl, TlsVersion};
 use crate::model::Dn;
-use crate::operation::Options as DirectoryOptions;
 use crate::operation::assurance::DurabilityRequest;
 use crate::operation::sasl::{CertificateRule, KeySource, SaslOptions, TokenOptions};
+use crate::operation::{DefaultSearchBase, Options as DirectoryOptions};
 use crate::policy::limits::LimitsOptions;
 use crate::policy::scram::ScramHash;
 use crate::policy::token::TokenRules;
@@ -81,7 +81,13 @@ pub(super) fn directory_options(config: &Config, has_tls: bool) -> DirectoryOpti
             transaction_s: limits.transaction_s,
         },
         // A text that is no DN was refused before.
-        default_search_base: Dn::parse(&server.default_search_base).ok().filter(|dn| !dn.is_root()),
+        default_search_base: match server.default_search_base.as_str() {
+            "none" => DefaultSearchBase::Nowhere,
+            text => Dn::parse(text)
+                .ok()
+                .filter(|dn| !dn.is_root())
+                .map_or(DefaultSearchBase::Suffix, DefaultSearchBase::Named),
+        },
         starttls: has_tls,
         require_tls_for_simple_bind: server.require_tls_for_simple_bind,
         loopback_needs_no_tls: server.loopback_needs_no_tls,

@@ -76,13 +76,25 @@ use arc_swap::ArcSwap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Where a search with an empty base and a scope below it starts.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum DefaultSearchBase {
+    /// At the only suffix; of several, at the one that the administrator's name is below: the same on every node.
+    #[default]
+    Suffix,
+    /// At this entry.
+    Named(Dn),
+    /// Nowhere: noSuchObject.
+    Nowhere,
+}
+
 /// Settings of this floor; node fills them from the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Options {
     /// How much one search may take.
     pub limits: LimitsOptions,
-    /// Where a search with an empty base and a scope below it starts; `None`: at the first suffix.
-    pub default_search_base: Option<Dn>,
+    /// Where a search with an empty base and a scope below it starts.
+    pub default_search_base: DefaultSearchBase,
     /// LDAP URLs of servers with the same content, for `altServer`.
     pub alternative_servers: Vec<String>,
     /// Whether StartTLS can be asked for.
@@ -109,7 +121,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             limits: LimitsOptions::default(),
-            default_search_base: None,
+            default_search_base: DefaultSearchBase::default(),
             alternative_servers: Vec::new(),
             starttls: false,
             require_tls_for_simple_bind: true,

@@ -3,8 +3,10 @@
 use super::control::SUPPORTED_CONTROLS;
 use super::outcome::Outcome;
 use super::virtual_entry::{VirtualEntry, attribute};
-use super::{Directory, Session, changelog, monitor, subschema_entry};
+use super::{DefaultSearchBase, Directory, Session, changelog, monitor, subschema_entry};
 use crate::dit::View;
+use crate::model::Dn;
+use crate::storage::EntryId;
 use crate::wire::extended;
 use crate::wire::transaction::{END_TRANSACTION, START_TRANSACTION};
 use std::sync::Arc;
@@ -29,8 +31,8 @@ pub(super) fn entry(directory: &Directory, session: &Session, view: View<'_>) ->
         contexts.extend(view.dn_text(id)?);
     }
     let default = match &options.default_search_base {
-        Some(dn) => Some(dn.to_string()),
-        None => contexts.first().cloned(),
+        DefaultSearchBase::Named(dn) => Some(dn.to_string()),
+        other => default_search_base(view, other)?.map(|id| view.dn_text(id)).transpose()?.flatten(),
     };
     let mut extensions = vec![
         extended::APP_PASSWORD,
@@ -70,4 +72,30 @@ pub(super) fn entry(directory: &Directory, session: &Session, view: View<'_>) ->
         attribute("entryDN", [""]),
     ];
     Ok(VirtualEntry { dn: String::new(), attributes: Arc::new(attributes.into_iter().flatten().collect()) })
+}
+
+/// Where a search with an empty base starts; `None`: nowhere. Cost: some look-ups.
+///
+/// # Errors
+/// Storage.
+pub(super) fn default_search_base(view: View<'_>, configured: &DefaultSearchBase) -> Outcome<Option<EntryId>> {
+    match configured {
+        DefaultSearchBase::Nowhere => Ok(None),
+        DefaultSearchBase::Named(dn) => Ok(view.resolve(dn)?.entry),
+        DefaultSearchBase::Suffix => {
+            let suffixes = view.suffixes()?;
+            if suffixes.len() <= 1 {
+                return Ok(suffixes.first().copied());
+            }
+            let administrator = view.administrator()?.and_then(|(name, _)| Dn::parse(&name).ok());
+            let Some(name) = administrator else { return Ok(None) };
+            let Some(nearest) = view.resolve(&name)?.matched else { return Ok(None) };
+            for suffix in suffixes {
+                if view.is_within(nearest, suffix)? {
+                    return Ok(Some(suffix));
+                }
+            }
+            Ok(None)
+        }
+    }
 }

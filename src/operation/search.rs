@@ -23,9 +23,10 @@ use super::access::{Access, Asker, Granted};
 use super::control::{RequestControls, RequestKind};
 use super::outcome::{OperationError, Outcome};
 use super::paged::{self, PagedStore};
+use super::root_dse::default_search_base;
 use super::selection::Selection;
 use super::sync::{Following, SendAs, Standing, SyncSearch, shows};
-use super::{Directory, Session, deleted_entry, referral, virtual_entry};
+use super::{DefaultSearchBase, Directory, Session, deleted_entry, referral, virtual_entry};
 use crate::dit::{Entry, View};
 use crate::model::{Dn, Filter, ResultCode, Scope};
 use crate::policy::limits::SearchLimits;
@@ -196,7 +197,7 @@ impl Directory {
             }
             return Ok(State::Running(running));
         }
-        let base = if dn.is_root() { default_base(view, options.default_search_base.as_ref())? } else { None };
+        let base = if dn.is_root() { Some(empty_base(view, &options.default_search_base)?) } else { None };
         let found = match base {
             Some(id) => Base::Entry(id),
             None => {
@@ -287,11 +288,12 @@ fn page_size(asked: u32, limits: SearchLimits) -> u64 {
 }
 
 /// Where a search with an empty base starts.
-fn default_base(view: View<'_>, configured: Option<&Dn>) -> Outcome<Option<EntryId>> {
-    if let Some(dn) = configured {
-        return Ok(view.resolve(dn)?.entry);
-    }
-    Ok(view.suffixes()?.into_iter().next())
+fn empty_base(view: View<'_>, configured: &DefaultSearchBase) -> Outcome<EntryId> {
+    default_search_base(view, configured)?.ok_or_else(|| {
+        let mut error = OperationError::no_such_object("");
+        "name the suffix to search; the root DSE's namingContexts lists them".clone_into(&mut error.diagnostic);
+        error
+    })
 }
 
 /// The base as the requester may know it.

@@ -108,7 +108,7 @@ impl UniqueRule {
     }
 
     /// Where the index has the value, one key for each attribute of the rule that is in use.
-    fn keys(&self, view: View<'_>, own: AttributeTypeIndex, value: &[u8]) -> Vec<Vec<u8>> {
+    pub fn keys(&self, view: View<'_>, own: AttributeTypeIndex, value: &[u8]) -> Vec<Vec<u8>> {
         let schema = view.catalog().schema();
         let mut normal = Vec::with_capacity(value.len());
         if keys_of_value(schema, schema.attribute_type_at(own), value, &mut normal).is_none() {

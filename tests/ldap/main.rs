@@ -71,6 +71,7 @@ mod sasl_oauthbearer;
 mod sasl_plain;
 mod sasl_scram;
 mod schema_online;
+mod second_suffix;
 mod session_tracking;
 mod shutdown_notice;
 mod starttls;

@@ -59,7 +59,7 @@ fn add_of_an_entry_that_is_there_is_entry_already_exists() {
     again("UID= ANN,OU=People,DC=Example,DC=Com", &mut client);
 }
 
-/// The suffix exists already; another suffix is not served here.
+/// The suffix exists already; another one is made only where that is said.
 #[test]
 fn add_outside_the_suffix_is_refused() {
     let mut client = Server::shared().admin();

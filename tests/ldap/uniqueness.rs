@@ -101,3 +101,33 @@ fn values_shared_before_the_rule_are_listed_and_may_stay() {
     assert!(flag(&mut client, &one).is_empty());
     assert!(client.search(&search).expect(code::SUCCESS).entries.is_empty());
 }
+
+#[test]
+fn what_comes_with_a_subtree_that_moves_is_judged_too() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = Server::shared().branch("unique-move");
+    client.modify(&branch, &[(ADD, "uniqueAttribute", &["mail"])]).expect(code::SUCCESS);
+    let there = add_person(&mut client, &branch, "there");
+    client.modify(&there, &[(ADD, "mail", &["there@example.com"])]).expect(code::SUCCESS);
+    let (_, outside) = Server::shared().branch("unique-move-outside");
+    let team = format!("ou=team,{outside}");
+    client.add(&team, &[("objectClass", &["organizationalUnit"])]).expect(code::SUCCESS);
+    let inner = format!("ou=inner,{team}");
+    client.add(&inner, &[("objectClass", &["organizationalUnit"])]).expect(code::SUCCESS);
+    let (one, two) = (add_person(&mut client, &team, "one"), add_person(&mut client, &inner, "two"));
+    client.modify(&two, &[(ADD, "mail", &["There@example.com"])]).expect(code::SUCCESS);
+    // A value of an entry that is there.
+    let refused = client.modify_dn(&team, "ou=team", true, Some(&branch)).expect(code::CONSTRAINT_VIOLATION);
+    assert!(refused.diagnostic.contains(&two) && refused.diagnostic.contains(&there), "{}", refused.diagnostic);
+    // A value of two entries that come together.
+    for dn in [&one, &two] {
+        client.modify(dn, &[(REPLACE, "mail", &["both@example.com"])]).expect(code::SUCCESS);
+    }
+    client.modify_dn(&team, "ou=team", true, Some(&branch)).expect(code::CONSTRAINT_VIOLATION);
+    client.modify(&two, &[(REPLACE, "mail", &["two@example.com"])]).expect(code::SUCCESS);
+    client.modify_dn(&team, "ou=team", true, Some(&branch)).expect(code::SUCCESS);
+    // Within the subtree of the rule nothing is judged anew.
+    client.modify_dn(&format!("ou=inner,ou=team,{branch}"), "ou=inner", true, Some(&branch)).expect(code::SUCCESS);
+}

@@ -2,8 +2,10 @@
 
 use std::process::Command;
 
+use crate::support::code;
 use crate::support::ldif;
 use crate::support::program::{entente, run, run_with_input};
+use crate::support::request::Search;
 use crate::support::server::{ADMIN, ADMIN_PASSWORD, SUFFIX, Server, Setup, check, export};
 
 const ANN: &str = "uid=ann,ou=people,dc=example,dc=com";
@@ -201,4 +203,42 @@ fn completions_and_man_pages_name_every_command() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     run(entente().arg("man").arg(folder.path())).expect_success();
     assert!(folder.path().join("entente-config-check.1").is_file());
+}
+
+/// Over the socket of the node that serves, and on the data when none does; what one adds the other shows.
+#[test]
+fn suffixes_come_and_go_online_and_offline() {
+    let mut server = Server::start(Setup::default());
+    let suffix = |server: &Server, words: &[&str]| {
+        let mut command = entente();
+        command.arg("suffix").args(words).arg("--data").arg(server.data());
+        run(&mut command)
+    };
+    suffix(&server, &["add", "dc=example,dc=net"]).expect_success();
+    let mut client = server.admin();
+    let contexts = |client: &mut crate::support::client::Client| {
+        client.search(&Search::base("").attributes(&["namingContexts"])).single().values("namingContexts")
+    };
+    assert_eq!(contexts(&mut client), [SUFFIX, "dc=example,dc=net"], "served at once");
+    assert_eq!(suffix(&server, &["list"]).expect_success(), format!("{SUFFIX}\ndc=example,dc=net\n"));
+    let twice = suffix(&server, &["add", "dc=example,dc=net"]).expect_failure();
+    assert!(twice.contains("entryAlreadyExists"), "{twice}");
+    // As after init, whoever has bound reads it.
+    let unit: [(&str, &[&str]); 1] = [("objectClass", &["organizationalUnit"])];
+    client.add("ou=x,dc=example,dc=net", &unit).expect(code::SUCCESS);
+    assert_eq!(server.person("ann").names("dc=example,dc=net", "(ou=x)"), ["x"]);
+    let full = suffix(&server, &["delete", "dc=example,dc=net"]).expect_failure();
+    assert!(full.contains("notAllowedOnNonLeaf"), "{full}");
+    let elsewhere = suffix(&server, &["delete", "ou=x,dc=example,dc=net"]).expect_failure();
+    assert!(elsewhere.contains("no suffix") && elsewhere.contains(SUFFIX), "{elsewhere}");
+    client.delete("ou=x,dc=example,dc=net").expect(code::SUCCESS);
+    drop(client);
+    server.stop();
+    suffix(&server, &["add", "o=Partners"]).expect_success();
+    suffix(&server, &["delete", "dc=example,dc=net"]).expect_success();
+    assert_eq!(suffix(&server, &["list"]).expect_success(), format!("{SUFFIX}\no=Partners\n"));
+    check(&server.data());
+    assert!(export(&server.data()).contains("dn: o=Partners\n"));
+    server.restart();
+    assert_eq!(contexts(&mut server.admin()), [SUFFIX, "o=Partners"]);
 }

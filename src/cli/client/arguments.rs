@@ -60,6 +60,11 @@ impl ConnectArgs {
         Self { start_tls, ca, insecure_pin, ..self }
     }
 
+    /// The data directory whose node is asked, where one was named.
+    pub fn data(&self) -> Option<&Path> {
+        self.data.as_deref()
+    }
+
     /// What the arguments mean; asks for a password where one is needed.
     ///
     /// # Errors

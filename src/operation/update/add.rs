@@ -1,7 +1,8 @@
 //! Add (RFC 4511 4.7): a new entry below one that is there.
 //!
 //! Values of the RDN that the list does not repeat are added to it, as slapd does. A new suffix is the
-//! administrator's: the one that its own name is below, or any in a directory that has none yet.
+//! administrator's: the one that its own name is below, any in a directory that has none yet, or any with the relax
+//! rules control, so that a slip in a name does not make one.
 
 use super::{Context, Done, Failure, modify, password_change, reads, sound, target, unique};
 use crate::dit::{Entry, Target, View, Writing, birth_deltas};
@@ -235,10 +236,12 @@ fn place_suffix(context: &Context, access: &Access<'_>, view: View<'_>, dn: &Dn)
         }
     }
     let own = context.requester.dn().and_then(|own| Dn::parse(own).ok());
-    if has_suffixes && !own.is_some_and(|own| schema.dn_key(&own).starts_with(&key)) {
+    let is_meant = context.controls.relax;
+    if has_suffixes && !is_meant && !own.is_some_and(|own| schema.dn_key(&own).starts_with(&key)) {
         return Err(OperationError::new(
             ResultCode::UNWILLING_TO_PERFORM,
-            "the name is outside the suffixes of this directory; namingContexts of the root DSE lists them",
+            "the name is outside the suffixes of this directory (namingContexts of the root DSE); for another suffix: \
+             entente suffix add, or add its top entry with the relax rules control (ldapadd -e relax)",
         ));
     }
     Ok(EntryId::NONE)

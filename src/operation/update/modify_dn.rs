@@ -51,6 +51,9 @@ pub(super) fn perform(
         None => None,
     };
     drop(access);
+    if let Some(superior) = moved_to {
+        unique::check_subtree(context, view, &entry, superior)?;
+    }
 
     let state = writing.state(id)?.ok_or_else(|| OperationError::no_such_object(""))?;
     let new_rdn = rdn_state(writing, renaming.new_rdn)?;

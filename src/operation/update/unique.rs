@@ -2,7 +2,7 @@
 //! (`search::uniqueness`).
 //!
 //! Judged is what comes new: a value that the entry has already, and shares since a merge, does not keep it from being
-//! changed. Of a subtree that moves only its top is judged; what comes along with it shows in `cn=conflicts`.
+//! changed. Of a subtree that moves to below a rule every entry is judged, as far as [`MOVED_MAX`] goes.
 
 use super::Context;
 use super::sound::Edits;
@@ -13,7 +13,11 @@ use crate::operation::outcome::{OperationError, Outcome};
 use crate::schema::AttributeTypeIndex;
 use crate::search::{UNIQUE_ATTRIBUTE, UniqueRule, evaluate_attributes, unique_rules};
 use crate::state::CellValue;
-use crate::storage::{EntryId, VALUE_SPILLED};
+use crate::storage::{ENTRY_PHANTOM, EntryId, VALUE_SPILLED};
+use hashbrown::HashMap;
+
+/// Entries of a subtree that are judged when it moves: the writer does nothing else meanwhile, some 100 ms for so many.
+const MOVED_MAX: usize = 10_000;
 
 /// The entry as it will be.
 struct Candidate<'c> {
@@ -85,6 +89,93 @@ pub(super) fn check_edits(
     }
     check_rules_set(view, &attributes)?;
     check(context, view, &rules, &Candidate { before: Some(entry), attributes })
+}
+
+/// Refuses to move a subtree to below a rule that it is not below yet, where an entry of it has a value that an entry
+/// there has, or another one that comes along. Its top is judged besides, by [`check_edits`].
+///
+/// # Errors
+/// constraintViolation; unwillingToPerform when there are too many entries to judge.
+pub(super) fn check_subtree(context: &Context, view: View<'_>, top: &Entry<'_>, superior: EntryId) -> Outcome<()> {
+    if view.subordinate_count(top.id)? == 0 {
+        return Ok(());
+    }
+    let mut rules = Vec::new();
+    for rule in rules_above(view, superior, None)? {
+        if !view.is_within(top.id, rule.top)? {
+            rules.push(rule);
+        }
+    }
+    if rules.is_empty() {
+        return Ok(());
+    }
+    let mut coming = HashMap::new();
+    let mut ids = vec![top.id];
+    let mut at = 0;
+    while let Some(id) = ids.get(at).copied() {
+        at += 1;
+        if ids.len() as u64 + view.subordinate_count(id)? > MOVED_MAX as u64 {
+            return Err(OperationError::new(
+                ResultCode::UNWILLING_TO_PERFORM,
+                format!(
+                    "uniqueAttribute is to be kept there, and more than {MOVED_MAX} entries would have to be judged for it: \
+                     move the parts of the subtree one after another, or take the rule away and set it again after the move"
+                ),
+            ));
+        }
+        for child in view.children(id)? {
+            ids.push(child?);
+        }
+        let Some(entry) = view.entry(id)? else { continue };
+        if entry.record.flags() & ENTRY_PHANTOM == 0 {
+            check_coming(context, view, &rules, &entry, &mut coming)?;
+        }
+    }
+    Ok(())
+}
+
+/// One entry of a subtree that moves; `coming`: who brings which value for which rule.
+fn check_coming(
+    context: &Context,
+    view: View<'_>,
+    rules: &[UniqueRule],
+    entry: &Entry<'_>,
+    coming: &mut HashMap<(usize, Vec<u8>), EntryId>,
+) -> Outcome<()> {
+    let schema = view.catalog().schema();
+    for (number, rule) in rules.iter().enumerate() {
+        if !rule.is_about_entry(view, entry)? {
+            continue;
+        }
+        for slice in entry.record.attributes() {
+            let Some(info) = view.catalog().attribute(slice.id) else { continue };
+            let Some(own) = info.attribute_type.filter(|own| rule.is_about(schema, *own)) else { continue };
+            for value in view.values(entry, &slice)? {
+                let mut holder = rule.holder(view, own, &value, None)?;
+                for key in rule.keys(view, own, &value) {
+                    let first = *coming.entry((number, key)).or_insert(entry.id);
+                    holder = holder.or((first != entry.id).then_some(first));
+                }
+                let Some(holder) = holder else { continue };
+                let access = context.directory.access(&context.requester, view)?;
+                let named = |id| -> Outcome<String> {
+                    let shown = view.entry(id)?.filter(|entry| access.is_visible(entry)).is_some();
+                    let dn = if shown { view.dn_text(id)? } else { None };
+                    Ok(dn.unwrap_or_else(|| "another entry".to_owned()))
+                };
+                return Err(OperationError::new(
+                    ResultCode::CONSTRAINT_VIOLATION,
+                    format!(
+                        "{} of {}: {} has it, and one entry alone may there; change it before the move",
+                        info.name,
+                        named(entry.id)?,
+                        named(holder)?
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The rules for what is below `superior`, and those in the entry itself.
