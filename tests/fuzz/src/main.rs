@@ -2,11 +2,13 @@
 //!
 //! `entente-fuzz TARGET [--runs N] [--seed S]` mutates seeds, and mutants that were accepted, and stops at the first
 //! panic or broken property, with the input on standard error and the seed that repeats it. `entente-fuzz TARGET --file INPUT`
-//! runs one input. `entente-fuzz all` runs every target in turn.
+//! runs one input. `entente-fuzz all` runs every target, the costly ones on fewer inputs.
+//!
+//! Inputs in `corpus/TARGET/` are seeds too: crashes of the past, and what leads where mutation seldom comes.
 //!
 //! A crash found becomes a named unit test beside the parser the same day.
 
-#[expect(dead_code, reason = "unit tests of the wire floor use more of it")]
+#[allow(dead_code, reason = "unit tests of the wire floor use more of it")]
 #[path = "../../../src/wire/tests/build.rs"]
 mod build;
 #[path = "../../../src/wire/tests/meaning.rs"]
@@ -21,7 +23,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use mutate::Random;
-use targets::{TARGETS, Target};
+use targets::{Shape, TARGETS, Target};
 
 /// Accepted mutants kept to be mutated further.
 const KEPT_MAX: usize = 512;
@@ -69,7 +71,10 @@ fn main() -> ExitCode {
                     return ExitCode::from(2);
                 }
             },
-            None => run_many(target, options.runs, options.seed),
+            None => {
+                let share = if options.target == "all" { target.one_in } else { 1 };
+                run_many(target, options.runs / share, options.seed)
+            }
         };
         if let Some(input) = found {
             let hex: String = input.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -85,21 +90,31 @@ fn run_one(target: &Target, input: &[u8]) -> Result<bool, ()> {
     catch_unwind(AssertUnwindSafe(|| (target.run)(input))).map_err(|_| ())
 }
 
+/// The inputs kept for a target, by name.
+fn corpus(name: &str) -> Vec<Vec<u8>> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    files.iter().filter_map(|file| std::fs::read(file).ok()).collect()
+}
+
 /// Runs mutants of the seeds; the input that failed, if one did.
 fn run_many(target: &Target, runs: u64, seed: u64) -> Option<Vec<u8>> {
     let mut random = Random::new(seed);
-    let seeds = (target.seeds)();
+    let seeds: Vec<_> = (target.seeds)().into_iter().chain(corpus(target.name)).collect();
+    let mut refused = 0;
     for input in &seeds {
         match run_one(target, input) {
             Ok(true) => {}
-            Ok(false) => eprintln!("{}: a seed is not accepted: {}", target.name, input.escape_ascii()),
+            Ok(false) => refused += 1,
             Err(()) => return Some(input.clone()),
         }
     }
     let mut pool = seeds.clone();
     let mut accepted = 0_u64;
     for _ in 0..runs {
-        let input = mutate::mutant(&mut random, &pool);
+        let input = mutate::mutant(&mut random, &pool, target.shape == Shape::Ber);
         match run_one(target, &input) {
             Ok(true) => {
                 accepted += 1;
@@ -114,6 +129,10 @@ fn run_many(target: &Target, runs: u64, seed: u64) -> Option<Vec<u8>> {
             Err(()) => return Some(input),
         }
     }
-    println!("{}: {runs} runs with seed {seed}, {accepted} accepted, nothing found", target.name);
+    println!(
+        "{}: {runs} runs with seed {seed}, {accepted} accepted, nothing found ({refused} of {} seeds are refused)",
+        target.name,
+        seeds.len()
+    );
     None
 }

@@ -1,7 +1,9 @@
 //! Mutation of byte strings from a seeded generator: the same seed gives the same inputs.
 
+mod ber;
+
 /// Longest input that mutation makes, in bytes.
-const INPUT_BYTES_MAX: usize = 4_096;
+const INPUT_BYTES_MAX: usize = 1_024;
 
 /// Octets at which lengths, tags and texts change their meaning.
 const SPECIAL: &[u8] = &[
@@ -31,11 +33,15 @@ impl Random {
     }
 }
 
-/// One mutant of one of the pool's inputs.
-pub(crate) fn mutant(random: &mut Random, pool: &[Vec<u8>]) -> Vec<u8> {
+/// One mutant of one of the pool's inputs. `is_ber`: every other one keeps the lengths of its elements right.
+pub(crate) fn mutant(random: &mut Random, pool: &[Vec<u8>], is_ber: bool) -> Vec<u8> {
     let mut input = pool[random.below(pool.len())].clone();
     for _ in 0..=random.below(4) {
-        mutate(random, &mut input, pool);
+        if is_ber && random.below(2) == 0 {
+            input = ber::mutate_element(random, &input, pool);
+        } else {
+            mutate(random, &mut input, pool);
+        }
     }
     input.truncate(INPUT_BYTES_MAX);
     input
