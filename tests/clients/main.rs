@@ -15,4 +15,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod apache;
 mod curl;
+mod dovecot;
+mod evolution;
+mod freeradius;
+mod nslcd;
+mod postfix;
+mod site;
+mod sssd;
+mod thunderbird;
