@@ -45,7 +45,8 @@ fn apache_shows_pages_to_whom_the_directory_allows_them() {
         }
     }
     // RFC 4513 5.1.2: a name without a password proves nothing.
-    for (user, password) in [("ann", "wrong"), ("ann", ""), ("nobody", "nobody-secret"), ("a*", "ann-secret"), ("", "")] {
+    for (user, password) in [("ann", "wrong"), ("ann", ""), ("nobody", "nobody-secret"), ("a*", "ann-secret"), ("", "")]
+    {
         let said = see(user, password, "group");
         assert!(said.ends_with("401"), "{user} {password}: {said}\n{}", httpd.said());
     }

@@ -80,7 +80,9 @@ fn nslcd_tells_of_an_expired_password_and_why_a_new_one_is_refused() {
     let policy = "pwdMaxAge: 1\npwdGraceAuthNLimit: 200\npwdMinLength: 10\npwdCheckQuality: 2\n";
     let site = Site::start_with(&policy_below_unix(policy));
     let nslcd = start(&site);
-    site.server.admin().modify(&format!("uid=grace,ou=unix,{SUFFIX}"), &[(REPLACE, "userPassword", &["grace-secret-2"])])
+    site.server
+        .admin()
+        .modify(&format!("uid=grace,ou=unix,{SUFFIX}"), &[(REPLACE, "userPassword", &["grace-secret-2"])])
         .expect(code::SUCCESS);
     wait_for("PAM to tell of graces", || {
         let said = pamtester(&site, "grace", &["authenticate", "acct_mgmt"], &["grace-secret-2"]);
