@@ -126,19 +126,8 @@ impl View<'_> {
             if !dn.is_empty() {
                 dn.push(',');
             }
-            match self.earlier(state.rdn.0, &is_earlier, |delta| match delta {
-                Delta::Rdn(rdn) | Delta::Birth { rdn, .. } => Some(rdn.clone()),
-                _ => None,
-            })? {
-                Some(rdn) => dn.push_str(&text_of(&rdn)),
-                None => dn.push_str(&rdn_text(self.catalog(), &state)),
-            }
-            let parent = self
-                .earlier(state.parent.0, &is_earlier, |delta| match delta {
-                    Delta::Parent(parent) | Delta::Birth { parent, .. } => Some(*parent),
-                    _ => None,
-                })?
-                .unwrap_or(state.parent.1);
+            let (rdn, parent) = self.place_when(&state, &is_earlier)?;
+            dn.push_str(&rdn);
             if parent == EntryUuid::NIL {
                 return Ok(Some(dn));
             }
@@ -146,6 +135,36 @@ impl View<'_> {
             state = above;
         }
         Ok(None)
+    }
+
+    /// The RDN (of a suffix the DN) and the superior that an entry, alive or gone, had before the change `at`, as far
+    /// back as the log tells; `None`: nothing is known of it.
+    ///
+    /// # Errors
+    /// [`DitError`].
+    pub fn place_before(&self, uuid: EntryUuid, at: Csn) -> Result<Option<(String, EntryUuid)>, DitError> {
+        match self.state_by_uuid(uuid)? {
+            Some(state) => self.place_when(&state, &|stamp: Stamp| stamp.csn < at).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// RDN and superior when only changes that are `earlier` had been made.
+    fn place_when(
+        &self,
+        state: &EntryState,
+        is_earlier: &dyn Fn(Stamp) -> bool,
+    ) -> Result<(String, EntryUuid), DitError> {
+        let rdn = self.earlier(state.rdn.0, is_earlier, |delta| match delta {
+            Delta::Rdn(rdn) | Delta::Birth { rdn, .. } => Some(rdn.clone()),
+            _ => None,
+        })?;
+        let parent = self.earlier(state.parent.0, is_earlier, |delta| match delta {
+            Delta::Parent(parent) | Delta::Birth { parent, .. } => Some(*parent),
+            _ => None,
+        })?;
+        let rdn = rdn.map_or_else(|| rdn_text(self.catalog(), state), |rdn| text_of(&rdn));
+        Ok((rdn, parent.unwrap_or(state.parent.1)))
     }
 
     fn state_by_uuid(&self, uuid: EntryUuid) -> Result<Option<EntryState>, DitError> {

@@ -64,6 +64,7 @@ impl Directory {
                 let requester = self.act_as(&session.requester, authorization_id)?;
                 let mut acting = Session::new(requester, session.connection.clone());
                 acting.paged = session.paged.clone();
+                acting.by_app_password = session.by_app_password;
                 Some(acting)
             }
         };

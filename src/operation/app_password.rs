@@ -11,10 +11,10 @@
 //!   program cannot give itself a second life.
 //! - The secret is nowhere but in the one answer.
 
-use super::control::{RequestControls, RequestKind};
+use super::answer::Answer;
 use super::outcome::Outcome;
 use super::password_policy::{cell, clear, second_text};
-use super::{Directory, OperationError, Reply, Session, lookup};
+use super::{Directory, ExtendedCall, OperationError, Session, lookup};
 use crate::dit::{Committed, Completion, DitError, Entry, Target, View, Writing};
 use crate::model::{AttributeDescription, Dn, EntryUuid, ResultCode};
 use crate::policy::password_hash::{self, Verdict, random_bytes, verify};
@@ -22,7 +22,7 @@ use crate::policy::password_policy::SECOND;
 use crate::schema::time::parse_generalized_time;
 use crate::state::Delta;
 use crate::storage::EntryId;
-use crate::wire::{Controls, LdapResult, response};
+use crate::wire::LdapResult;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -81,46 +81,38 @@ struct Listed {
 }
 
 impl Directory {
-    /// Takes an order about app passwords; `reply` gets its response.
-    pub fn app_password_order(
-        self: &Arc<Self>,
-        session: &Session,
-        id: i32,
-        value: Option<&[u8]>,
-        controls: &Controls<'_>,
-        reply: Reply,
-    ) {
-        match self.try_order(session, value, controls) {
-            Ok(Step::Answer(text)) => answer(id, reply, Ok(text)),
-            Err(error) => answer(id, reply, Err(error)),
-            Ok(Step::Change(change)) => {
-                let submitted = self.writer().submit(Box::new(move |writing: &mut Writing<'_>| {
-                    let outcome = change(writing);
-                    let completed = |outcome: Outcome<String>| -> Completion {
-                        Box::new(move |committed: Committed<'_>| {
-                            let outcome = match committed {
-                                Ok(()) => outcome,
-                                Err(_) => Err(OperationError::new(ResultCode::UNAVAILABLE, "the change was not made")),
-                            };
-                            answer(id, reply, outcome);
-                        })
+    /// Takes an order about app passwords.
+    pub(super) fn app_password_order(self: &Arc<Self>, call: ExtendedCall<'_>) {
+        let read = call.read(self, |asked, own, value| self.read_order(asked.session(own), value));
+        let (change, answer) = match read {
+            None => return,
+            Some((Step::Answer(text), answer)) => return tell(answer, Ok(text)),
+            Some((Step::Change(change), answer)) => (change, answer),
+        };
+        let submitted = self.writer().submit(Box::new(move |writing: &mut Writing<'_>| {
+            let outcome = change(writing);
+            let completed = |outcome: Outcome<String>| -> Completion {
+                Box::new(move |committed: Committed<'_>| {
+                    let outcome = match committed {
+                        Ok(()) => outcome,
+                        Err(_) => Err(OperationError::new(ResultCode::UNAVAILABLE, "the change was not made")),
                     };
-                    match outcome {
-                        Ok(text) => Ok(completed(Ok(text))),
-                        Err(Refusal::Refused(error)) => Ok(completed(Err(error))),
-                        Err(Refusal::Broken(error)) => Err((error, completed(Ok(String::new())))),
-                    }
-                }));
-                if let Err(error) = submitted {
-                    // The reply went with the job; the connection tells the client that nobody answers.
-                    tracing::debug!(%error, "an order about app passwords was not taken");
-                }
+                    tell(answer, outcome);
+                })
+            };
+            match outcome {
+                Ok(text) => Ok(completed(Ok(text))),
+                Err(Refusal::Refused(error)) => Ok(completed(Err(error))),
+                Err(Refusal::Broken(error)) => Err((error, completed(Ok(String::new())))),
             }
+        }));
+        if let Err(error) = submitted {
+            // The answer went with the job, and says that the server could not come to it.
+            tracing::debug!(%error, "an order about app passwords was not taken");
         }
     }
 
-    fn try_order(&self, session: &Session, value: Option<&[u8]>, controls: &Controls<'_>) -> Outcome<Step> {
-        RequestControls::read(controls, RequestKind::Extended)?;
+    fn read_order(&self, session: &Session, value: Option<&[u8]>) -> Outcome<Step> {
         let malformed = |text: String| OperationError::new(ResultCode::PROTOCOL_ERROR, text);
         let order: Order = serde_json::from_slice(value.unwrap_or_default())
             .map_err(|error| malformed(format!("the order is not understood: {error}")))?;
@@ -256,16 +248,11 @@ fn refuse(error: DitError) -> Refusal {
     Refusal::Refused(error.into())
 }
 
-fn answer(id: i32, reply: Reply, outcome: Outcome<String>) {
-    let mut out = Vec::new();
+fn tell(answer: Answer, outcome: Outcome<String>) {
     match outcome {
-        Ok(text) => {
-            let success = LdapResult::plain(ResultCode::SUCCESS);
-            response::extended(&mut out, id, &success, None, Some(text.as_bytes()), &[]);
-        }
-        Err(error) => response::extended(&mut out, id, &error.as_result(), None, None, &[]),
+        Ok(text) => answer.send(&LdapResult::plain(ResultCode::SUCCESS), Some(text.as_bytes()), &[]),
+        Err(error) => answer.refuse(&error),
     }
-    reply(out);
 }
 
 /// `name#time#hash`.

@@ -4,12 +4,10 @@
 //! whoever handed in the [`Operator`]. The gate says whether changes of clients are taken at all: a member that only
 //! reads, or one that has just come back from an old copy, takes none and says where else to go.
 
-use super::control::RequestKind;
 use super::outcome::{OperationError, Outcome};
-use super::update::Reply;
-use super::{Directory, Session};
+use super::{Directory, ExtendedCall};
 use crate::model::ResultCode;
-use crate::wire::{Controls, LdapResult, response};
+use crate::wire::LdapResult;
 use std::sync::Arc;
 
 /// Changes that wait at the gate.
@@ -91,18 +89,11 @@ impl Directory {
         }
     }
 
-    /// Takes an order about the cluster; `reply` gets its response.
-    pub fn cluster_order(
-        &self,
-        session: &Session,
-        id: i32,
-        value: Option<&[u8]>,
-        controls: &Controls<'_>,
-        reply: Reply,
-    ) {
+    /// Takes an order about the cluster.
+    pub(super) fn cluster_order(&self, call: ExtendedCall<'_>) {
         let operator = self.operator.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-        let prepared = self.asked(session, controls, RequestKind::Extended).and_then(|asked| {
-            if !asked.session(session).requester.is_administrator() {
+        let read = call.read(self, |asked, own, value| {
+            if !asked.session(own).requester.is_administrator() {
                 let text = "only the administrator gives orders about the cluster";
                 return Err(OperationError::new(ResultCode::INSUFFICIENT_ACCESS_RIGHTS, text));
             }
@@ -112,26 +103,13 @@ impl Directory {
             })?;
             Ok((operator, order.to_vec()))
         });
-        match prepared {
-            Err(error) => answer(id, reply, Err(error)),
-            Ok((operator, order)) => operator(
-                order,
-                Box::new(move |outcome| {
-                    let refused = |text| OperationError::new(ResultCode::UNWILLING_TO_PERFORM, text);
-                    answer(id, reply, outcome.map_err(refused));
-                }),
-            ),
-        }
+        let Some(((operator, order), answer)) = read else { return };
+        operator(
+            order,
+            Box::new(move |outcome| match outcome {
+                Ok(value) => answer.send(&LdapResult::plain(ResultCode::SUCCESS), Some(&value), &[]),
+                Err(text) => answer.refuse(&OperationError::new(ResultCode::UNWILLING_TO_PERFORM, text)),
+            }),
+        );
     }
-}
-
-fn answer(id: i32, reply: Reply, outcome: Outcome<Vec<u8>>) {
-    let mut out = Vec::new();
-    match outcome {
-        Ok(value) => {
-            response::extended(&mut out, id, &LdapResult::plain(ResultCode::SUCCESS), None, Some(&value), &[]);
-        }
-        Err(error) => response::extended(&mut out, id, &error.as_result(), None, None, &[]),
-    }
-    reply(out);
 }

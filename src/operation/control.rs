@@ -80,6 +80,8 @@ pub enum RequestKind {
     Modify,
     /// RFC 4511 4.9.
     ModifyDn,
+    /// RFC 3062: an extended operation that may be part of a transaction (RFC 5805 2.2).
+    PasswordModify,
     /// RFC 4511 4.5.
     Search,
 }
@@ -185,14 +187,15 @@ impl RequestControls {
 
     /// Whether the control is one of ours and belongs to the operation.
     fn take(&mut self, control: &Control<'_>, kind: RequestKind) -> Outcome<bool> {
-        use RequestKind::{Add, Bind, Compare, Delete, Extended, Modify, ModifyDn, Search};
+        use RequestKind::{Add, Bind, Compare, Delete, Extended, Modify, ModifyDn, PasswordModify, Search};
         let belongs = match (control.oid, kind) {
             (PASSWORD_POLICY, _) => true,
             (control::SESSION_TRACKING, _) => true,
             (control::AUTHORIZATION_IDENTITY_REQUEST, Bind) => true,
             (_, Bind) => false,
             (control::PROXIED_AUTHORIZATION, _) => true,
-            (_, Extended) => false,
+            (TRANSACTION, PasswordModify) => true,
+            (_, Extended | PasswordModify) => false,
             (control::MATCHED_VALUES | control::DEREFERENCE | control::PERSISTENT_SEARCH, Search) => true,
             (control::EFFECTIVE_RIGHTS | control::ACCOUNT_USABILITY, Search) => true,
             (control::DONT_USE_COPY, Compare | Search) => true,

@@ -1,13 +1,18 @@
-//! Extended operations that are answered at once (RFC 4511 4.12): Who am I?, the start of a transaction, and the refusal of those not known.
+//! Extended operations (RFC 4511 4.12): those answered at once (Who am I?, the start of a transaction, and the refusal of
+//! those not known), and the way that the others go, which are answered later.
 //!
-//! StartTLS and Cancel are about a connection and its requests, so `server` has them; password modify and
-//! the end of a transaction are changes (`update`).
+//! StartTLS and Cancel are about a connection and its requests, so `server` has them.
 
+use super::act_as::Asked;
+use super::answer::Answer;
 use super::control::RequestKind;
-use super::{Directory, OperationError, Session};
+use super::update::{Reply, UpdateStep};
+use super::{Directory, OperationError, Outcome, Session};
 use crate::model::ResultCode;
-use crate::wire::transaction::{END_TRANSACTION, START_TRANSACTION};
-use crate::wire::{Controls, ExtendedRequest, LdapResult, extended, response};
+use crate::wire::password_policy::PASSWORD_POLICY;
+use crate::wire::transaction::{END_TRANSACTION, START_TRANSACTION, TRANSACTION};
+use crate::wire::{Controls, ExtendedRequest, LdapResult, ResponseKind, extended, response};
+use std::sync::Arc;
 
 /// Object identifiers of the extended operations served, as `supportedExtension` shows them.
 pub const SUPPORTED_EXTENSIONS: [&str; 6] = [
@@ -19,8 +24,75 @@ pub const SUPPORTED_EXTENSIONS: [&str; 6] = [
     END_TRANSACTION,
 ];
 
+/// Those that are answered later.
+const LATER: [&str; 5] =
+    [extended::PASSWORD_MODIFY, END_TRANSACTION, extended::CLUSTER_ORDER, extended::APP_PASSWORD, extended::REINDEX];
+
+/// A request that is answered later: all that such an operation is given.
+pub struct ExtendedCall<'a> {
+    /// Who asks.
+    pub session: &'a Session,
+    /// Its message id.
+    pub id: i32,
+    /// What for.
+    pub request: &'a ExtendedRequest<'a>,
+    /// With which controls.
+    pub controls: &'a Controls<'a>,
+    /// Takes the response PDU.
+    pub reply: Reply,
+}
+
+impl<'a> ExtendedCall<'a> {
+    /// Whether the operation of this name is answered later.
+    pub fn is_later(name: &str) -> bool {
+        LATER.contains(&name)
+    }
+
+    /// Finds out what is asked: reads the controls, decides as whom, and hands both with the value to `read`. A refusal is
+    /// answered here, and spoils the transaction that the request was to be a part of; `None` then.
+    pub(super) fn read<T>(
+        self,
+        directory: &Directory,
+        read: impl FnOnce(&Asked, &'a Session, Option<&'a [u8]>) -> Outcome<T>,
+    ) -> Option<(T, Answer)> {
+        let mut answer = Answer::new(self.reply, self.id, ResponseKind::Extended);
+        answer.says_policy = self.controls.find(PASSWORD_POLICY).is_some();
+        let kind = match self.request.name {
+            extended::PASSWORD_MODIFY => RequestKind::PasswordModify,
+            _ => RequestKind::Extended,
+        };
+        let asked = directory.asked(self.session, self.controls, kind);
+        match asked.and_then(|asked| read(&asked, self.session, self.request.value)) {
+            Ok(read) => Some((read, answer)),
+            Err(error) => {
+                if let Some(identifier) = self.controls.find(TRANSACTION).and_then(|control| control.value) {
+                    self.session.transactions.spoil(identifier, &error);
+                }
+                answer.refuse(&error);
+                None
+            }
+        }
+    }
+}
+
 impl Directory {
-    /// Appends the answer to an extended operation other than StartTLS, Cancel, password modify and the end of a transaction.
+    /// Takes a request that is answered later ([`ExtendedCall::is_later`]).
+    pub fn extended_later(self: &Arc<Self>, call: ExtendedCall<'_>) -> UpdateStep {
+        match call.request.name {
+            extended::PASSWORD_MODIFY => return self.password_modify(call),
+            END_TRANSACTION => return self.end_transaction(call),
+            extended::CLUSTER_ORDER => self.cluster_order(call),
+            extended::APP_PASSWORD => self.app_password_order(call),
+            extended::REINDEX => self.reindex(call),
+            _ => {
+                let refused: Option<((), Answer)> = call.read(self, |_, _, _| Err(unknown()));
+                debug_assert!(refused.is_none(), "a refusal is answered at once");
+            }
+        }
+        UpdateStep::Queued
+    }
+
+    /// Appends the answer to an extended operation other than StartTLS, Cancel and those that are answered later.
     pub fn extended(
         &self,
         session: &Session,
@@ -32,10 +104,7 @@ impl Directory {
         let answer = match request.name {
             extended::WHO_AM_I => who_am_i(self, session, request, controls).map(String::into_bytes),
             START_TRANSACTION => self.start_transaction(session, request, controls),
-            _ => Err(OperationError::new(
-                ResultCode::PROTOCOL_ERROR,
-                "this extended operation is not served; the root DSE's supportedExtension names those that are",
-            )),
+            _ => Err(unknown()),
         };
         match answer {
             Ok(value) => {
@@ -48,6 +117,13 @@ impl Directory {
             }
         }
     }
+}
+
+fn unknown() -> OperationError {
+    OperationError::new(
+        ResultCode::PROTOCOL_ERROR,
+        "this extended operation is not served; the root DSE's supportedExtension names those that are",
+    )
 }
 
 /// RFC 4532.

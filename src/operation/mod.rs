@@ -12,6 +12,7 @@
 //! app_password         secrets for one program each      lookup      what the server looks for itself
 //! referral             what is told instead of entries elsewhere   paged   searches that wait for the next page
 //! cluster_order        orders about the cluster, and the gate for changes
+//! extended, answer     extended operations, and the one answer of a request that is answered later
 //! assurance            session tokens, and who else must hold a change
 //! act_as               being somebody else           account     whether an account can be used
 //! sync                 searches that are kept in step (RFC 4533)
@@ -26,6 +27,7 @@
 pub mod access;
 mod account;
 mod act_as;
+mod answer;
 mod app_password;
 pub mod assurance;
 pub(crate) mod bind;
@@ -57,6 +59,7 @@ pub use access::{Access, Granted};
 pub use bind::{BindOutcome, BindStep};
 pub use cluster_order::{Operator, OrderReply, WriteGate};
 pub use control::{RequestControls, RequestKind};
+pub use extended::ExtendedCall;
 pub use monitor::{MonitorEntry, MonitorProvider};
 pub use outcome::{OperationError, Outcome};
 pub use paged::PagedStore;

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use crate::model::ResultCode;
 use crate::operation::assurance::TokenRequest;
-use crate::operation::{BindStep, OperationError, Progress, Reply, Session, UpdateStep};
+use crate::operation::{BindStep, ExtendedCall, OperationError, Progress, Reply, Session, UpdateStep};
 use crate::policy::requester::Requester;
-use crate::wire::transaction::END_TRANSACTION;
 use crate::wire::{
     Authentication, BindRequest, ExtendedRequest, LdapResult, Message, Request, ResponseKind, extended, operation_tag,
     response,
@@ -182,36 +181,15 @@ impl Connection {
                 match request.name {
                     extended::START_TLS => self.start_tls(message, request, has_more),
                     extended::CANCEL => self.cancel(message, request),
-                    extended::PASSWORD_MODIFY => {
-                        if self.may_send_password(options) {
-                            return self.password_modify(message, request, started);
-                        }
+                    extended::PASSWORD_MODIFY | extended::APP_PASSWORD if !self.may_send_password(options) => {
                         self.refuse_clear_text(message);
                     }
-                    END_TRANSACTION => {
+                    name if ExtendedCall::is_later(name) => {
                         let reply = self.reply(message, started);
-                        let (value, controls) = (request.value, &message.controls);
-                        let step = self.door.directory.end_transaction(&self.session, id, value, controls, reply);
+                        let (session, controls) = (&self.session, &message.controls);
+                        let call = ExtendedCall { session, id, request, controls, reply };
+                        let step = self.door.directory.extended_later(call);
                         return self.queue(step);
-                    }
-                    extended::CLUSTER_ORDER => {
-                        let reply = self.reply(message, started);
-                        let (value, controls) = (request.value, &message.controls);
-                        return self.door.directory.cluster_order(&self.session, id, value, controls, reply);
-                    }
-                    extended::APP_PASSWORD => {
-                        if !self.may_send_password(options) {
-                            self.refuse_clear_text(message);
-                            return;
-                        }
-                        let reply = self.reply(message, started);
-                        let (value, controls) = (request.value, &message.controls);
-                        return self.door.directory.app_password_order(&self.session, id, value, controls, reply);
-                    }
-                    extended::REINDEX => {
-                        let reply = self.reply(message, started);
-                        let (value, controls) = (request.value, &message.controls);
-                        return self.door.directory.reindex(&self.session, id, value, controls, reply);
                     }
                     _ => {
                         let out = self.output.buffer();
@@ -232,14 +210,6 @@ impl Connection {
     fn update(&mut self, message: &Message<'_>, started: Option<Duration>) {
         let reply = self.reply(message, started);
         let step = self.door.directory.update(&self.session, message.id, &message.request, &message.controls, reply);
-        self.queue(step);
-    }
-
-    /// RFC 3062: a change too.
-    fn password_modify(&mut self, message: &Message<'_>, request: &ExtendedRequest<'_>, started: Option<Duration>) {
-        let reply = self.reply(message, started);
-        let (value, controls) = (request.value, &message.controls);
-        let step = self.door.directory.password_modify(&self.session, message.id, value, controls, reply);
         self.queue(step);
     }
 

@@ -130,3 +130,35 @@ fn a_persistent_search_has_no_order_and_no_pages() {
         found.expect(code::PROTOCOL_ERROR);
     }
 }
+
+/// The draft, section 5: previousDN says which entry it was that has another name now.
+#[test]
+fn a_renamed_entry_comes_with_its_previous_name() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut writer, branch) = Server::shared().branch("psearch-previous");
+    let (_, other) = Server::shared().branch("psearch-previous-other");
+    let old = add_person(&mut writer, &branch, "old");
+    let mut client = Server::shared().admin();
+    let search = Search::subtree("dc=example,dc=com", "(sn=Person)").attributes(&["uid"]);
+    let id = client.with(following(MODIFY_DN | MODIFY, true, true)).send(&search.encode());
+    client.who_am_i();
+    let mut told = |new: &str, previous: &str| loop {
+        let message = client.receive_for(id).expect("the search goes on");
+        let entry = Entry::parse(&message.operation).expect("an entry");
+        // Other tests change other entries meanwhile.
+        if entry.dn != new {
+            continue;
+        }
+        let (_, value) = message.controls.iter().find(|(name, _)| name == oid::ENTRY_CHANGE).expect("a note");
+        let parts = Element::whole(value.as_deref().unwrap_or_default()).expect("BER").children().expect("BER");
+        assert_eq!((parts[0].number(), parts[1].text().as_str()), (MODIFY_DN, previous));
+        break;
+    };
+    writer.modify_dn(&old, "uid=older", true, None).expect(code::SUCCESS);
+    let older = format!("uid=older,{branch}");
+    told(&older, &old);
+    writer.modify_dn(&older, "uid=older", true, Some(&other)).expect(code::SUCCESS);
+    told(&format!("uid=older,{other}"), &older);
+}

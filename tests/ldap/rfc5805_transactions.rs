@@ -274,3 +274,47 @@ fn readers_see_none_or_all() {
         client.outcome_of(id).expect(code::SUCCESS);
     }
 }
+
+/// RFC 5805 2.2: password modify (RFC 3062) is one of the updates. Not in slapd.
+#[test]
+fn passwords_are_set_with_the_other_updates_or_not_at_all() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = Server::shared();
+    let (mut client, branch) = server.branch("txn-3062");
+    let person = add_person(&mut client, &branch, "p");
+    let set = |new| request::password_modify(Some(&person), None, new);
+    let binds = |dn: &str, password: &str| server.anonymous().bind(dn, password).code == code::SUCCESS;
+    let identifier = start(&mut client);
+    client.with(within(&identifier)).perform(&set(Some("first-secret"))).expect(code::SUCCESS);
+    assert!(!binds(&person, "first-secret"), "not before the end");
+    end(&mut client, true, &identifier).expect(code::SUCCESS);
+    assert!(binds(&person, "first-secret"));
+    // Of an entry that the transaction itself adds, and made up by the server.
+    let identifier = start(&mut client);
+    let new = format!("uid=new,{branch}");
+    let entry: [(&str, &[&str]); 3] = [("objectClass", &["inetOrgPerson"]), ("cn", &["x"]), ("sn", &["x"])];
+    client.with(within(&identifier)).add(&new, &entry).expect(code::SUCCESS);
+    let made = client.with(within(&identifier)).perform(&request::password_modify(Some(&new), None, None));
+    let value = Element::whole(&made.expect(code::SUCCESS).value.expect("a password")).expect("BER");
+    let made = value.children().expect("BER")[0].text();
+    end(&mut client, true, &identifier).expect(code::SUCCESS);
+    assert!(binds(&new, &made));
+    // With a later update refused, with a wrong old password, or given up, it stays as it was.
+    let identifier = start(&mut client);
+    client.with(within(&identifier)).perform(&set(Some("second-secret"))).expect(code::SUCCESS);
+    client.with(within(&identifier)).delete(&format!("uid=nobody,{branch}")).expect(code::SUCCESS);
+    end(&mut client, true, &identifier).expect(code::NO_SUCH_OBJECT);
+    let identifier = start(&mut client);
+    let wrong = request::password_modify(Some(&person), Some("wrong"), Some("second-secret"));
+    let id = client.with(within(&identifier)).send(&wrong);
+    client.outcome_of(id).expect(code::SUCCESS);
+    let refused = end(&mut client, true, &identifier).expect(code::INVALID_CREDENTIALS);
+    let value = Element::whole(&refused.value.expect("txnEndRes")).expect("BER");
+    assert_eq!(value.children().expect("BER")[0].number(), id);
+    let identifier = start(&mut client);
+    client.with(within(&identifier)).perform(&set(Some("second-secret"))).expect(code::SUCCESS);
+    end(&mut client, false, &identifier).expect(code::SUCCESS);
+    assert!(binds(&person, "first-secret") && !binds(&person, "second-secret"));
+}

@@ -224,22 +224,15 @@ fn note_others(view: View<'_>, changes: &mut Changes) -> Result<(), DitError> {
                 others.extend(superior.map(|entry| (entry.record.uuid(), named.last)));
             }
         }
-        let mut gone = if named.dead { view.departed(*uuid)? } else { None };
-        while let Some(departed) = gone.take() {
-            let Some(parent) = shown(view, departed.parent)? else {
-                if departed.parent != EntryUuid::NIL && !changes.named.contains_key(&departed.parent) {
-                    others.push((departed.parent, named.last));
-                    gone = view.departed(departed.parent)?;
-                }
-                continue;
-            };
-            let rdn = Dn::parse(&departed.rdn).ok().and_then(|dn| dn.rdn().cloned());
-            let key = rdn.map(|rdn| view.catalog().schema().rdn_key(&rdn));
-            if let Some(key) = key
-                && let Some(heir) = view.child_by_key(parent.id, &key)?
-            {
-                others.extend(view.entry(heir)?.map(|entry| (entry.record.uuid(), named.last)));
-            }
+        if named.dead
+            && let Some(departed) = view.departed(*uuid)?
+        {
+            left_behind(view, changes, (departed.rdn, departed.parent), named.last, &mut others)?;
+        }
+        if !named.born
+            && let Some(place) = view.place_before(*uuid, named.first)?
+        {
+            left_behind(view, changes, place, named.last, &mut others)?;
         }
         if others.len() > ENTRIES_MAX {
             break;
@@ -247,6 +240,35 @@ fn note_others(view: View<'_>, changes: &mut Changes) -> Result<(), DitError> {
     }
     for (uuid, cause) in others {
         changes.note_effect(uuid, cause);
+    }
+    Ok(())
+}
+
+/// Who takes over a name that was left, and superiors that stood only for who left it: with them goes what these were
+/// named by.
+fn left_behind(
+    view: View<'_>,
+    changes: &Changes,
+    place: (String, EntryUuid),
+    cause: Csn,
+    others: &mut Vec<(EntryUuid, Csn)>,
+) -> Result<(), DitError> {
+    let mut left = Some(place);
+    while let Some((rdn, superior)) = left.take() {
+        let Some(parent) = shown(view, superior)? else {
+            if superior != EntryUuid::NIL && !changes.named.contains_key(&superior) {
+                others.push((superior, cause));
+                left = view.departed(superior)?.map(|departed| (departed.rdn, departed.parent));
+            }
+            continue;
+        };
+        let rdn = Dn::parse(&rdn).ok().and_then(|dn| dn.rdn().cloned());
+        let key = rdn.map(|rdn| view.catalog().schema().rdn_key(&rdn));
+        if let Some(key) = key
+            && let Some(heir) = view.child_by_key(parent.id, &key)?
+        {
+            others.extend(view.entry(heir)?.map(|entry| (entry.record.uuid(), cause)));
+        }
     }
     Ok(())
 }

@@ -180,11 +180,12 @@ impl Changes {
         self.named.entry(uuid).or_insert(named);
     }
 
-    /// Entries whose names changed, in the order of the last change.
+    /// Entries whose names changed, in the order of the last change; by one change the entry that it was made to first.
     pub(super) fn named_in_order(&self) -> VecDeque<EntryUuid> {
-        let mut order: Vec<_> = self.named.iter().map(|(uuid, named)| (named.last, *uuid)).collect();
+        let is_effect = |named: &Named| named.first == Csn::NONE;
+        let mut order: Vec<_> = self.named.iter().map(|(uuid, named)| (named.last, is_effect(named), *uuid)).collect();
         order.sort_unstable();
-        order.into_iter().map(|(_, uuid)| uuid).collect()
+        order.into_iter().map(|(_, _, uuid)| uuid).collect()
     }
 
     /// The other entries, to be sent after those.

@@ -22,6 +22,7 @@ use crate::operation::search::{Looking, Pause, Running};
 use crate::operation::{Directory, deleted_entry};
 use crate::policy::rights::Right;
 use crate::search::{evaluate, evaluate_attributes};
+use crate::state::Csn;
 use crate::storage::EntryId;
 use crate::wire::SearchEntry;
 use crate::wire::control::{ChangeType, PersistentSearch, entry_change};
@@ -137,7 +138,8 @@ impl Following {
                         }
                         let Some((uuid, kind)) = left.pop_front() else { break };
                         let mut teller = Teller { running: &mut self.running, wanted: self.wanted, scope: self.scope };
-                        teller.tell(&looking, uuid, kind, out)?;
+                        let before = changes.named.get(&uuid).map(|named| named.first);
+                        teller.tell(&looking, uuid, (kind, before), out)?;
                     }
                     if !left.is_empty() {
                         return Ok(Standing::More);
@@ -159,8 +161,15 @@ struct Teller<'r> {
 }
 
 impl Teller<'_> {
-    /// Tells one change, if it is one that is wanted of an entry that is in the content.
-    fn tell(&mut self, at: &Looking<'_, '_>, uuid: EntryUuid, kind: ChangeType, out: &mut Vec<u8>) -> Outcome<()> {
+    /// Tells one change, if it is one that is wanted of an entry that is in the content. `before`: the first of several
+    /// that changed the name.
+    fn tell(
+        &mut self,
+        at: &Looking<'_, '_>,
+        uuid: EntryUuid,
+        (kind, before): (ChangeType, Option<Csn>),
+        out: &mut Vec<u8>,
+    ) -> Outcome<()> {
         let (wanted, running) = (self.wanted, &mut *self.running);
         let entry = match at.view.by_uuid(uuid)? {
             Some(id) => at.view.entry(id)?,
@@ -189,7 +198,11 @@ impl Teller<'_> {
         if !granted.for_anything() || !evaluate(running.filter(), at.view, &entry, &Gate(at.access))?.is_true() {
             return Ok(());
         }
-        running.form().send(at, &entry, &granted, wanted.notes.then(|| entry_change(kind)), out)
+        let previous = match before.filter(|_| wanted.notes && kind == ChangeType::ModifyDn) {
+            Some(before) => previous_name(at, &entry, before)?,
+            None => None,
+        };
+        running.form().send(at, &entry, &granted, wanted.notes.then(|| entry_change(kind, previous.as_deref())), out)
     }
 
     /// Tells that an entry is gone, if the requester would have found it.
@@ -220,10 +233,21 @@ impl Teller<'_> {
             attributes.into_iter().filter(|attribute| read.for_attribute(type_of(attribute))).collect();
         let mut pdu = SearchEntry::begin(out, at.id, name.as_bytes());
         running.selection().write_attributes(schema, &readable, &mut pdu);
-        let note = self.wanted.notes.then(|| entry_change(ChangeType::Delete));
+        let note = self.wanted.notes.then(|| entry_change(ChangeType::Delete, None));
         pdu.finish(note.as_slice());
         Ok(())
     }
+}
+
+/// The name that an entry had before it was renamed, where the requester sees the superior in it.
+fn previous_name(at: &Looking<'_, '_>, entry: &Entry<'_>, before: Csn) -> Outcome<Option<String>> {
+    let Some([birth, ..]) = at.view.naming_changes(entry.id)? else { return Ok(None) };
+    let Some(name) = at.view.dn_at(entry.record.uuid(), birth, before, false)? else { return Ok(None) };
+    let superior = match nearest(at.view, &Dn::parse(&name)?)? {
+        Some(superior) => at.view.entry(superior)?,
+        None => None,
+    };
+    Ok(superior.filter(|superior| at.access.is_visible(superior)).map(|_| name))
 }
 
 fn is_in_scope(view: View<'_>, running: &Running, scope: Scope, entry: &Entry<'_>) -> Outcome<bool> {

@@ -49,6 +49,7 @@ mod transaction;
 mod undelete;
 mod unique;
 
+use super::answer::Answer;
 use super::assurance::{Acknowledged, DurabilityRequest, durability_control};
 use super::control::{RequestControls, RequestKind};
 use super::outcome::{OperationError, Outcome};
@@ -58,9 +59,9 @@ use crate::model::{Change, Dn, EntryUuid, ResultCode};
 use crate::policy::requester::Requester;
 use crate::state::{Dot, OriginId};
 use crate::wire::assurance::DurabilityLevel;
-use crate::wire::password_policy::{PASSWORD_POLICY, password_policy};
+use crate::wire::password_policy::PASSWORD_POLICY;
 use crate::wire::transaction::TRANSACTION;
-use crate::wire::{Controls, LdapResult, Request, ResponseControl, ResponseKind, response};
+use crate::wire::{Controls, LdapResult, Request, ResponseControl, ResponseKind};
 use std::sync::Arc;
 pub use transaction::Transactions;
 
@@ -94,53 +95,6 @@ enum Failure {
 impl<E: Into<OperationError>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::Refused(error.into())
-    }
-}
-
-/// The one answer that a request gets. Dropped, it answers that the server could not come to it.
-struct Answer {
-    reply: Option<Reply>,
-    id: i32,
-    kind: ResponseKind,
-    /// What a dropped request is told.
-    dropped: (ResultCode, &'static str),
-    /// What a password policy objects to is said in a control.
-    says_policy: bool,
-}
-
-impl Answer {
-    fn new(reply: Reply, id: i32, kind: ResponseKind) -> Self {
-        let dropped = (ResultCode::UNAVAILABLE, "the server could not come to the change; it was not made");
-        Self { reply: Some(reply), id, kind, dropped, says_policy: false }
-    }
-
-    fn send(mut self, result: &LdapResult<'_>, value: Option<&[u8]>, controls: &[ResponseControl]) {
-        if let Some(reply) = self.reply.take() {
-            reply(self.encode(result, value, controls));
-        }
-    }
-
-    fn refuse(self, error: &OperationError) {
-        let policy = error.password.filter(|_| self.says_policy).map(|error| password_policy(None, Some(error)));
-        self.send(&error.as_result(), None, policy.as_slice());
-    }
-
-    fn encode(&self, result: &LdapResult<'_>, value: Option<&[u8]>, controls: &[ResponseControl]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(64);
-        match self.kind {
-            ResponseKind::Extended => response::extended(&mut out, self.id, result, None, value, controls),
-            kind => response::result(&mut out, self.id, kind, result, controls),
-        }
-        out
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        if let Some(reply) = self.reply.take() {
-            let (code, text) = self.dropped;
-            reply(self.encode(&LdapResult::new(code, text), None, &[]));
-        }
     }
 }
 
@@ -273,7 +227,7 @@ impl Directory {
                 answer.refuse(&error);
             }
             Ok((context, work)) if context.controls.transaction.is_some() => {
-                match session.transactions.gather(id, context, work) {
+                match session.transactions.gather(id, context, transaction::Part::Work(work)) {
                     Ok(()) => answer.send(&LdapResult::plain(ResultCode::SUCCESS), None, &[]),
                     Err(error) => answer.refuse(&error),
                 }

@@ -9,16 +9,15 @@
 //! - What was verified is what is replaced: if the stored value changed in between, the operation fails.
 
 use super::secret::{self, STORED_PASSWORDS_MAX};
-use super::{Answer, Context, Reply, UpdateStep, Work, password_change, queue};
+use super::transaction::Part;
+use super::{Context, UpdateStep, Work, password_change, queue};
 use crate::model::{Attribute, AttributeDescription, Change, Dn, Modification, ModificationKind, ResultCode};
-use crate::operation::control::RequestKind;
 use crate::operation::outcome::{OperationError, Outcome};
-use crate::operation::{Directory, Session};
+use crate::operation::{Directory, ExtendedCall, Session};
 use crate::policy::password_hash::{self, Verdict};
 use crate::policy::requester::RequesterKind;
+use crate::wire::LdapResult;
 use crate::wire::extended::{PasswordModify, generated_password};
-use crate::wire::password_policy::PASSWORD_POLICY;
-use crate::wire::{Controls, ResponseKind};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -29,46 +28,55 @@ enum Owner {
 }
 
 /// A request made owned.
-struct Wanted {
+pub(super) struct Wanted {
     owner: Owner,
     old: Option<Zeroizing<Vec<u8>>>,
     new: Option<Zeroizing<Vec<u8>>>,
+    /// The server made the new one up.
+    is_made_up: bool,
+}
+
+impl Wanted {
+    /// Makes a password up if none is given; the value of the response then.
+    fn make_up(&mut self) -> Option<Vec<u8>> {
+        if self.new.is_some() {
+            return None;
+        }
+        let made = Zeroizing::new(password_hash::generate().as_bytes().to_vec());
+        let value = generated_password(&made);
+        (self.new, self.is_made_up) = (Some(made), true);
+        Some(value)
+    }
 }
 
 impl Directory {
-    /// Takes a password modify request with the value of the extended operation; `reply` gets its response.
+    /// Takes a password modify request.
     ///
-    /// Returns at once. Nearly always there is something to hash: run the step on the hashing pool.
-    pub fn password_modify(
-        self: &Arc<Self>,
-        session: &Session,
-        id: i32,
-        value: Option<&[u8]>,
-        controls: &Controls<'_>,
-        reply: Reply,
-    ) -> UpdateStep {
-        let mut answer = Answer::new(reply, id, ResponseKind::Extended);
-        answer.says_policy = controls.find(PASSWORD_POLICY).is_some();
-        let prepared = self.asked(session, controls, RequestKind::Extended).and_then(|asked| {
-            let session = asked.session(session);
+    /// Returns at once. Nearly always there is something to hash: run the step on the hashing pool. In a transaction
+    /// (RFC 5805) that is done at its end; a password that is made up is told now, and holds from then on.
+    pub(in crate::operation) fn password_modify(self: &Arc<Self>, call: ExtendedCall<'_>) -> UpdateStep {
+        let (transactions, id) = (call.session.transactions.clone(), call.id);
+        let read = call.read(self, |asked, own, value| {
+            let session = asked.session(own);
             check_confidential(self, session)?;
             self.check_gate()?;
             let wanted = wanted(self, session, PasswordModify::decode(value)?)?;
             Ok((self.context(session, asked.controls.clone()), wanted))
         });
-        match prepared {
-            Err(error) => {
-                answer.refuse(&error);
-                UpdateStep::Queued
+        let Some(((mut context, mut wanted), mut answer)) = read else { return UpdateStep::Queued };
+        let value = wanted.make_up();
+        if context.controls.transaction.is_some() {
+            match transactions.gather(id, context, Part::Password(wanted)) {
+                Ok(()) => answer.send(&LdapResult::plain(ResultCode::SUCCESS), value.as_deref(), &[]),
+                Err(error) => answer.refuse(&error),
             }
-            Ok((mut context, wanted)) => {
-                answer.dropped = (ResultCode::BUSY, "too many passwords are being hashed; try again later");
-                UpdateStep::Hash(Box::new(move || match hash(&mut context, wanted) {
-                    Ok((work, value)) => queue(context, work, answer, value),
-                    Err(error) => answer.refuse(&error),
-                }))
-            }
+            return UpdateStep::Queued;
         }
+        answer.dropped = (ResultCode::BUSY, "too many passwords are being hashed; try again later");
+        UpdateStep::Hash(Box::new(move || match hash(&mut context, wanted) {
+            Ok(work) => queue(context, work, answer, value),
+            Err(error) => answer.refuse(&error),
+        }))
     }
 }
 
@@ -109,7 +117,8 @@ fn wanted(directory: &Directory, session: &Session, request: PasswordModify<'_>)
         }
     };
     let owned = |password: &[u8]| Zeroizing::new(password.to_vec());
-    let wanted = Wanted { owner, old: request.old_password.map(owned), new: request.new_password.map(owned) };
+    let (old, new) = (request.old_password.map(owned), request.new_password.map(owned));
+    let wanted = Wanted { owner, old, new, is_made_up: false };
     if wanted.new.as_ref().is_some_and(|new| new.is_empty()) {
         return Err(OperationError::new(
             ResultCode::CONSTRAINT_VIOLATION,
@@ -142,18 +151,18 @@ fn is_administrator(directory: &Directory, dn: &Dn) -> Outcome<bool> {
     Ok(Dn::parse(&name).is_ok_and(|name| catalog.schema().dn_equal(&name, dn)))
 }
 
-/// Verifies the old password and hashes the new one: what to do, and what to answer on success. For the hashing pool.
-fn hash(context: &mut Context, wanted: Wanted) -> Outcome<(Work, Option<Vec<u8>>)> {
+/// Verifies the old password and hashes the new one: what to do. For the hashing pool.
+pub(super) fn hash(context: &mut Context, wanted: Wanted) -> Outcome<Work> {
     let description = AttributeDescription::parse("userPassword")?;
-    let stored = match &wanted.owner {
-        Owner::Administrator => {
-            context.directory.dit().administrator()?.map(|(_, stored)| stored).into_iter().collect()
-        }
-        Owner::Entry(dn) => secret::stored_passwords(context, dn, &description)?,
-    };
     let expected = match &wanted.old {
         None => None,
         Some(old) => {
+            let stored = match &wanted.owner {
+                Owner::Administrator => {
+                    context.directory.dit().administrator()?.map(|(_, stored)| stored).into_iter().collect()
+                }
+                Owner::Entry(dn) => secret::stored_passwords(context, dn, &description)?,
+            };
             let fits = |stored: &&Vec<u8>| password_hash::verify(stored, old) == Verdict::Match;
             let found = stored.iter().take(STORED_PASSWORDS_MAX).find(fits).cloned();
             Some(found.ok_or_else(|| {
@@ -164,22 +173,15 @@ fn hash(context: &mut Context, wanted: Wanted) -> Outcome<(Work, Option<Vec<u8>>
             })?)
         }
     };
-    let (new, value) = match wanted.new {
-        Some(new) => (new, None),
-        None => {
-            let made = Zeroizing::new(password_hash::generate().as_bytes().to_vec());
-            let value = generated_password(&made);
-            (made, Some(value))
-        }
-    };
+    let new = wanted.new.unwrap_or_default();
     if let Owner::Entry(dn) = &wanted.owner {
         // One that the server made up is as good as any.
-        let clear = if value.is_some() { Vec::new() } else { vec![new.as_slice()] };
+        let clear = if wanted.is_made_up { Vec::new() } else { vec![new.as_slice()] };
         password_change::check_modify(context, dn, &clear, expected.is_some())?;
         context.verifiers = secret::verifiers_of(context, &new);
     }
     let hash = password_hash::hash(&new);
-    let work = match wanted.owner {
+    Ok(match wanted.owner {
         Owner::Administrator => Work::AdministratorPassword { hash, expected },
         Owner::Entry(dn) => {
             let line = |kind, value| {
@@ -190,6 +192,5 @@ fn hash(context: &mut Context, wanted: Wanted) -> Outcome<(Work, Option<Vec<u8>>
             let modifications = verified.into_iter().chain([line(ModificationKind::Replace, hash)]).collect();
             Work::Change(Change::Modify { dn, modifications })
         }
-    };
-    Ok((work, value))
+    })
 }

@@ -11,15 +11,17 @@
 //! - What a session may gather is bounded in updates, bytes and time, and by [`OPEN_MAX`] transactions.
 //! - An update that could not be gathered spoils its transaction: the end cannot make the others alone.
 
-use super::{Answer, Context, Failure, Promise, Reply, UpdateStep, Work, completion, password_change, secret, take};
+use super::{
+    Answer, Context, Failure, Promise, UpdateStep, Work, completion, password_change, password_modify, secret, take,
+};
 use crate::dit::{Committed, DitError, Job};
 use crate::model::{Change, ResultCode};
 use crate::operation::control::{RequestControls, RequestKind};
 use crate::operation::outcome::{OperationError, Outcome};
-use crate::operation::{Directory, Session};
+use crate::operation::{Directory, ExtendedCall, Session};
 use crate::state::{Dot, OriginId};
 use crate::wire::transaction::{ABORTED_TRANSACTION, EndTransaction, end_response};
-use crate::wire::{Controls, ExtendedRequest, LdapResult, ResponseKind, response};
+use crate::wire::{Controls, ExtendedRequest, LdapResult, response};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,12 +32,55 @@ const PASSWORDS_MAX: usize = 16;
 /// Bytes of a transaction's identifier.
 const IDENTIFIER_BYTES: usize = 16;
 
+/// What an update asks for.
+pub(super) enum Part {
+    Work(Work),
+    /// A password is hashed at the end.
+    Password(password_modify::Wanted),
+}
+
+impl Part {
+    /// Whether it brings a clear password.
+    fn wants_hashing(&self) -> bool {
+        match self {
+            Self::Work(Work::Change(change)) => secret::wants_hashing(change),
+            Self::Work(_) => false,
+            Self::Password(_) => true,
+        }
+    }
+}
+
 /// An update that waits for the end of its transaction.
 struct Gathered {
     /// Its message id.
     id: i32,
     context: Context,
+    part: Part,
+}
+
+/// An update that the writer can make.
+struct Ready {
+    id: i32,
+    context: Context,
     work: Work,
+}
+
+impl Gathered {
+    /// The update with its passwords hashed; for the hashing pool where there are any.
+    fn ready(self) -> Outcome<Ready> {
+        let Self { id, mut context, part } = self;
+        let work = match part {
+            Part::Password(wanted) => password_modify::hash(&mut context, wanted)?,
+            Part::Work(Work::Change(mut change)) if secret::wants_hashing(&change) => {
+                password_change::check(&context, &change)?;
+                context.verifiers = secret::verifiers(&context, &change);
+                secret::hash(&context, &mut change);
+                Work::Change(change)
+            }
+            Part::Work(work) => work,
+        };
+        Ok(Ready { id, context, work })
+    }
 }
 
 struct Open {
@@ -102,7 +147,7 @@ impl Transactions {
     }
 
     /// Takes an update into its transaction.
-    pub(super) fn gather(&self, id: i32, context: Context, work: Work) -> Outcome<()> {
+    pub(super) fn gather(&self, id: i32, context: Context, part: Part) -> Outcome<()> {
         let limits = context.directory.options().limits;
         let identifier = context.controls.transaction.clone().unwrap_or_default();
         let mut all = self.lock();
@@ -110,9 +155,8 @@ impl Transactions {
         if let Some(error) = &open.spoiled {
             return Err(error.clone());
         }
-        let bytes = open.bytes.saturating_add(bytes_of(&work));
-        let wants_hashing = matches!(&work, Work::Change(change) if secret::wants_hashing(change));
-        let passwords = open.passwords + usize::from(wants_hashing);
+        let bytes = open.bytes.saturating_add(bytes_of(&part));
+        let passwords = open.passwords + usize::from(part.wants_hashing());
         let too_much = if open.updates.len() >= limits.transaction_updates as usize {
             Some(format!("more than {} updates (limits.transaction_updates)", limits.transaction_updates))
         } else if bytes > limits.transaction_bytes as usize {
@@ -130,12 +174,12 @@ impl Transactions {
             return Err(error);
         }
         (open.bytes, open.passwords) = (bytes, passwords);
-        open.updates.push(Gathered { id, context, work });
+        open.updates.push(Gathered { id, context, part });
         Ok(())
     }
 
     /// An update of the transaction was refused before it could be gathered.
-    pub(super) fn spoil(&self, identifier: &[u8], error: &OperationError) {
+    pub(in crate::operation) fn spoil(&self, identifier: &[u8], error: &OperationError) {
         if let Some(open) = self.lock().iter_mut().find(|open| open.identifier == *identifier) {
             open.updates = Vec::new();
             open.spoiled.get_or_insert_with(|| error.clone());
@@ -163,15 +207,15 @@ fn notice(out: &mut Vec<u8>, identifier: &[u8], why: &str) {
 }
 
 /// What an update keeps in memory, about.
-fn bytes_of(work: &Work) -> usize {
+fn bytes_of(part: &Part) -> usize {
     const EACH: usize = 64;
     let values = |values: &[Vec<u8>]| values.iter().map(|value| value.len() + EACH).sum::<usize>() + 2 * EACH;
     EACH * 8
-        + match work {
-            Work::Change(Change::Add { attributes, .. }) => {
+        + match part {
+            Part::Work(Work::Change(Change::Add { attributes, .. })) => {
                 attributes.iter().map(|attribute| values(&attribute.values)).sum()
             }
-            Work::Change(Change::Modify { modifications, .. }) => {
+            Part::Work(Work::Change(Change::Modify { modifications, .. })) => {
                 modifications.iter().map(|modification| values(&modification.attribute.values)).sum()
             }
             _ => 0,
@@ -201,17 +245,9 @@ impl Directory {
         session.transactions.begin(ends_at).map(|identifier| identifier.to_vec())
     }
 
-    /// Ends a transaction: makes its updates, or gives them up. `reply` gets the response.
-    pub fn end_transaction(
-        self: &Arc<Self>,
-        session: &Session,
-        id: i32,
-        value: Option<&[u8]>,
-        controls: &Controls<'_>,
-        reply: Reply,
-    ) -> UpdateStep {
-        let mut answer = Answer::new(reply, id, ResponseKind::Extended);
-        let ended = self.asked(session, controls, RequestKind::Extended).and_then(|_| {
+    /// Ends a transaction: makes its updates, or gives them up.
+    pub(in crate::operation) fn end_transaction(self: &Arc<Self>, call: ExtendedCall<'_>) -> UpdateStep {
+        let read = call.read(self, |_, session, value| {
             let end = EndTransaction::decode(value)?;
             let open = session.transactions.end(end.identifier)?;
             match open.spoiled {
@@ -220,45 +256,40 @@ impl Directory {
                 _ => Ok(None),
             }
         });
-        let updates = match ended {
-            Err(error) => {
-                answer.refuse(&error);
-                return UpdateStep::Queued;
-            }
-            Ok(None) => {
+        let (updates, mut answer) = match read {
+            None => return UpdateStep::Queued,
+            Some((None, answer)) => {
                 answer.send(&LdapResult::plain(ResultCode::SUCCESS), None, &[]);
                 return UpdateStep::Queued;
             }
-            Ok(Some(updates)) => updates,
+            Some((Some(updates), answer)) => (updates, answer),
         };
-        let is_clear =
-            |update: &Gathered| matches!(&update.work, Work::Change(change) if secret::wants_hashing(change));
         let directory = Arc::clone(self);
-        if !updates.iter().any(is_clear) {
-            make(&directory, updates, answer);
-            return UpdateStep::Queued;
+        let is_costly = updates.iter().any(|update| update.part.wants_hashing());
+        if is_costly {
+            answer.dropped = (ResultCode::BUSY, "too many passwords are being hashed; nothing was changed");
         }
-        answer.dropped = (ResultCode::BUSY, "too many passwords are being hashed; nothing was changed");
-        UpdateStep::Hash(Box::new(move || {
-            let mut updates = updates;
-            for update in &mut updates {
-                if let Work::Change(change) = &mut update.work
-                    && secret::wants_hashing(change)
-                {
-                    if let Err(error) = password_change::check(&update.context, change) {
-                        return answer.refuse(&error);
-                    }
-                    update.context.verifiers = secret::verifiers(&update.context, change);
-                    secret::hash(&update.context, change);
+        let work = move || {
+            let mut ready = Vec::with_capacity(updates.len());
+            for update in updates {
+                let id = update.id;
+                match update.ready() {
+                    Ok(update) => ready.push(update),
+                    Err(error) => return answer.refuse_with(&error, end_response(Some(id), &[]).as_deref()),
                 }
             }
-            make(&directory, updates, answer);
-        }))
+            make(&directory, ready, answer);
+        };
+        if is_costly {
+            return UpdateStep::Hash(Box::new(work));
+        }
+        work();
+        UpdateStep::Queued
     }
 }
 
 /// Has the writer make all updates, once the gate for changes lets them pass.
-fn make(directory: &Arc<Directory>, updates: Vec<Gathered>, mut answer: Answer) {
+fn make(directory: &Arc<Directory>, updates: Vec<Ready>, mut answer: Answer) {
     if !directory.is_gate_waiting() {
         return submit(directory, updates, answer);
     }
@@ -270,7 +301,7 @@ fn make(directory: &Arc<Directory>, updates: Vec<Gathered>, mut answer: Answer) 
     }));
 }
 
-fn submit(directory: &Arc<Directory>, updates: Vec<Gathered>, mut answer: Answer) {
+fn submit(directory: &Arc<Directory>, updates: Vec<Ready>, mut answer: Answer) {
     answer.dropped = (ResultCode::UNAVAILABLE, "the server could not come to the transaction; nothing was changed");
     let last = |read: fn(&RequestControls) -> bool| updates.iter().any(|update| read(&update.context.controls));
     let promise = Promise {
@@ -284,7 +315,7 @@ fn submit(directory: &Arc<Directory>, updates: Vec<Gathered>, mut answer: Answer
     let job: Job = Box::new(move |writing| {
         let made = writing.together(|writing| {
             let mut controls = Vec::with_capacity(updates.len());
-            for Gathered { id, context, work } in &updates {
+            for Ready { id, context, work } in &updates {
                 controls.push((*id, context.perform(writing, work).map_err(|failure| (*id, failure))?.controls));
             }
             Ok(controls)

@@ -58,12 +58,15 @@ impl PersistentSearch {
     }
 }
 
-/// The notification that goes with a changed entry.
-pub fn entry_change(kind: ChangeType) -> ResponseControl {
+/// The notification that goes with a changed entry. `previous`: the name that a renamed one had.
+pub fn entry_change(kind: ChangeType, previous: Option<&str>) -> ResponseControl {
     let mut value = Vec::with_capacity(8);
     let mut writer = Writer::new(&mut value);
     let sequence = writer.begin(ber::SEQUENCE);
     writer.integer(ber::ENUMERATED, kind as i64);
+    if let Some(previous) = previous {
+        writer.octets(previous.as_bytes());
+    }
     writer.end(sequence);
     ResponseControl { oid: ENTRY_CHANGE, critical: false, value: Some(value) }
 }

@@ -5,11 +5,12 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::node::{Node, person};
+use crate::support::ber::{Element, enumerated, sequence};
 use crate::support::client::{Client, Entry};
-use crate::support::code;
-use crate::support::request::{ADD, ONE, REPLACE, SUB, Search};
+use crate::support::request::{ADD, Control, ONE, REPLACE, SUB, Search};
 use crate::support::server::{ADMIN, SUFFIX, check};
 use crate::support::wait::wait_until;
+use crate::support::{code, oid};
 
 const ANN_WRITES: &str = r#"(targetattr="*")(version 3.0; acl "ann writes"; allow (all) userdn="ldap:///uid=ann,ou=people,dc=example,dc=com";)"#;
 
@@ -209,4 +210,96 @@ fn a_suspended_member_returns_with_a_thousand_changes_that_nobody_has() {
         let lost: Vec<_> = found.iter().map(|entry| entry.value("losingValue")).collect();
         assert_eq!(lost, ["by the others"], "{found:#?}");
     }
+}
+
+/// Follows the people of a member (RFC 4533) as the administrator, from now on.
+struct Copy {
+    client: Client,
+    id: i64,
+}
+
+impl Copy {
+    #[track_caller]
+    fn of(node: &Node) -> Self {
+        let mut client = node.client();
+        let persist = Control::critical(oid::SYNC_REQUEST, Some(sequence(&[enumerated(3)])));
+        let search = Search::subtree(SUFFIX, "(objectClass=*)").attributes(&["cn"]);
+        let id = client.with(persist).send(&search.encode());
+        let mut copy = Self { client, id };
+        while copy.next().is_some() {}
+        copy
+    }
+
+    /// The next entry: its state (2: modified, 1: added, 3: deleted) and name; `None`: a message between them.
+    #[track_caller]
+    fn next(&mut self) -> Option<(i64, String)> {
+        let message = self.client.receive_for(self.id).expect("the search goes on");
+        if message.operation.tag != 0x64 {
+            return None;
+        }
+        let entry = Entry::parse(&message.operation).expect("an entry");
+        let (_, value) = message.controls.iter().find(|(name, _)| name == oid::SYNC_STATE).expect("a sync state");
+        let parts = Element::whole(value.as_deref().unwrap_or_default()).expect("BER").children().expect("BER");
+        Some((parts[0].number(), entry.dn))
+    }
+
+    /// What comes up to the next cookie.
+    #[track_caller]
+    fn told(&mut self) -> Vec<(i64, String)> {
+        let mut told = Vec::new();
+        loop {
+            match self.next() {
+                Some(entry) => told.push(entry),
+                None if told.is_empty() => {}
+                None => return told,
+            }
+        }
+    }
+}
+
+/// RFC 4533: whoever takes over a name, because its holder leaves it, is told to a copy after the holder.
+#[test]
+fn a_copy_is_told_who_takes_over_a_name_that_is_left() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut pair = two(folder.path());
+    let twin = person("twin");
+    let attributes: [(&str, &[&str]); 3] = [("objectClass", &["inetOrgPerson"]), ("cn", &["Twin"]), ("sn", &["Twin"])];
+    apart(
+        &mut pair,
+        |client| _ = client.add(&twin, &attributes).expect(code::SUCCESS),
+        |client| _ = client.add(&twin, &attributes).expect(code::SUCCESS),
+    );
+    let [a, _b] = &pair;
+    let mut copy = Copy::of(a);
+    a.client().modify_dn(&twin, "uid=elsewhere", true, None).expect(code::SUCCESS);
+    let mut told = copy.told();
+    // Who takes a name over may be put aside before under a passing one.
+    told.retain(|(_, dn)| dn.starts_with("uid="));
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!((told[0].1.as_str(), told[1].1.as_str()), (person("elsewhere").as_str(), twin.as_str()), "{told:?}");
+    assert_ne!((told[0].0, told[1].0), (3, 3));
+}
+
+/// RFC 4533: an entry that was deleted and stood only for what is below it is gone when the last of these moves away.
+#[test]
+fn a_copy_is_told_that_what_stood_for_the_last_entry_below_is_gone() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut pair = two(folder.path());
+    let gone = format!("ou=gone,{SUFFIX}");
+    let unit: [(&str, &[&str]); 1] = [("objectClass", &["organizationalUnit"])];
+    pair[0].client().add(&gone, &unit).expect(code::SUCCESS);
+    pair[0].wait_until_equal();
+    let child = format!("ou=child,{gone}");
+    apart(
+        &mut pair,
+        |client| _ = client.add(&child, &unit).expect(code::SUCCESS),
+        |client| _ = client.delete(&gone).expect(code::SUCCESS),
+    );
+    let [a, _b] = &pair;
+    let mut copy = Copy::of(a);
+    a.client().modify_dn(&child, "ou=child", true, Some(SUFFIX)).expect(code::SUCCESS);
+    let mut told = copy.told();
+    told.sort();
+    let names: Vec<_> = told.iter().map(|(state, dn)| (*state, dn.as_str())).collect();
+    assert_eq!(names, [(2, format!("ou=child,{SUFFIX}").as_str()), (3, gone.as_str())]);
 }

@@ -1,8 +1,10 @@
 //! userPassword by add and modify, and password modify (RFC 3062).
 
 use super::*;
+use crate::operation::ExtendedCall;
 use crate::policy::password_hash::{self, Verdict};
-use crate::wire::extended::PasswordModify;
+use crate::wire::ExtendedRequest;
+use crate::wire::extended::{PASSWORD_MODIFY, PasswordModify};
 use ModificationKind::{Add, Delete, Replace};
 
 impl House {
@@ -18,7 +20,9 @@ impl House {
     fn change_password_raw(&self, session: &Session, value: Option<&[u8]>) -> Heard {
         let (answer, answered) = channel();
         let reply = Box::new(move |pdu| answer.send(pdu).unwrap());
-        run(self.directory.password_modify(session, 7, value, &Controls::NONE, reply));
+        let request = ExtendedRequest { name: PASSWORD_MODIFY, value };
+        let call = ExtendedCall { session, id: 7, request: &request, controls: &Controls::NONE, reply };
+        run(self.directory.extended_later(call));
         Heard::read(&answered.recv_timeout(Duration::from_secs(60)).unwrap())
     }
 
