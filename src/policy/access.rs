@@ -39,6 +39,9 @@ mod bind_rule;
 mod compile;
 mod decide;
 mod explain;
+mod macros;
+mod requests;
+mod value_filters;
 
 use super::aci::Day;
 use super::requester::Requester;
@@ -52,6 +55,8 @@ pub use attribute_set::AttributeRights;
 pub use compile::{CompiledRules, RuleProblem};
 pub use decide::{CompiledAccess, EntryAccess};
 pub use explain::{Explanation, Outcome, RuleReport, RuleVerdict};
+pub use requests::RequestPart;
+pub use value_filters::ValueChange;
 
 /// The time as `timeofday` and `dayofweek` mean it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -116,7 +121,12 @@ pub trait EntryFacts {
     }
 
     /// Whether the entry matches, without looking at access rules. `None`: Undefined.
+    ///
+    /// The filter is one of a rule and lives as long as the rules: what it is compiled to may be kept.
     fn matches(&self, filter: &Filter<'_>) -> Option<bool>;
+
+    /// As [`Self::matches`], for a filter that was made for this one question.
+    fn matches_once(&self, filter: &Filter<'_>) -> Option<bool>;
 
     /// Calls `see` with every value of the attribute (and its subtypes and options); `level` 0 is the entry itself,
     /// 1 its superior, and so on. Nothing is seen above the suffix.

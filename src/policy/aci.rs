@@ -13,14 +13,21 @@
 //!   printed with parentheses so that nobody has to know.
 //! - Values may be written without quotation marks (old guides do); they are printed with them.
 //! - `import` and `export` (OpenDJ) are read as `moddn`; `userdnattr` and `groupdnattr` as `userattr`.
-//! - Refused with a reason, because ignoring them would change who may do what: `roledn`, `targattrfilters`,
-//!   `targetcontrol`, `extop`, `target_from`, `target_to`, the macros `($dn)`, `[$dn]` and `($attr.…)`.
+//! - Refused with a reason, because ignoring them would change who may do what: `roledn` and `#ROLEDN` (there are no
+//!   roles here), `target_from`, `target_to`, macros in `userattr` and in URLs with a filter, a target with `($dn)` and
+//!   `!=` or `targetscope`.
 //!
 //! Deliberately not here: attribute types and DN equality (they need the schema) and any decision: `access`.
 
 mod parse;
 mod print;
+mod targets;
+mod template;
 pub(super) mod values;
+
+pub use targets::{OidList, ValueFilter, ValueFilters};
+pub(in crate::policy) use template::Form;
+pub use template::{EXPANSIONS_MAX, Piece, Template};
 
 use super::rights::Rights;
 use crate::model::Scope;
@@ -48,6 +55,12 @@ pub struct Aci {
     pub target_filter: Option<TargetFilter>,
     /// `targetattr`: the attributes; absent: the rule is about entries as a whole only.
     pub target_attributes: Option<TargetAttributes>,
+    /// `targattrfilters`: the attributes of which some values may be written.
+    pub value_filters: Option<ValueFilters>,
+    /// `targetcontrol`: the rule is about the use of these controls.
+    pub controls: Option<OidList>,
+    /// `extop`: the rule is about these extended operations.
+    pub extended_operations: Option<OidList>,
     /// At least one.
     pub permissions: Vec<Permission>,
 }
@@ -66,17 +79,10 @@ pub struct Target {
 pub enum NamePattern {
     /// A DN (RFC 4514), spelled as written.
     Dn(String),
+    /// A DN with macros; a `*` in it stands for what is in one RDN.
+    Macro(Template),
     /// A DN with unescaped `*` somewhere, spelled as written.
     Pattern(String),
-}
-
-impl NamePattern {
-    /// The text of either kind.
-    pub fn text(&self) -> &str {
-        match self {
-            Self::Dn(text) | Self::Pattern(text) => text,
-        }
-    }
 }
 
 /// `(targetfilter = "…")`; the text is a filter of RFC 4515.
@@ -84,7 +90,7 @@ impl NamePattern {
 pub struct TargetFilter {
     /// Written with `!=`.
     pub negated: bool,
-    /// A filter that parses, spelled as written.
+    /// A filter that parses, spelled as written; `($dn)` and `[$dn]` may stand in it.
     pub filter: String,
 }
 
@@ -200,8 +206,8 @@ pub enum BindTest {
     GroupDn {
         /// Written with `!=`.
         negated: bool,
-        /// DNs as text, joined by `||`.
-        groups: Vec<String>,
+        /// Joined by `||`; none has a `*`.
+        groups: Vec<NamePattern>,
     },
     /// `userattr = "manager#USERDN"`
     UserAttr {

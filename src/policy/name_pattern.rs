@@ -45,7 +45,7 @@ pub(crate) fn is_pattern(text: &str) -> bool {
 }
 
 /// The parts of a DN text between unescaped separators.
-fn split_unescaped(text: &str, separator: char) -> Vec<&str> {
+pub(crate) fn split_unescaped(text: &str, separator: char) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut start = 0;
     let mut is_escaped = false;

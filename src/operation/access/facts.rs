@@ -73,6 +73,11 @@ impl EntryFacts for TreeEntry<'_> {
         known(evaluate(&filter, self.view, &self.entry, &AllSearchable).ok()?)
     }
 
+    fn matches_once(&self, filter: &Filter<'_>) -> Option<bool> {
+        let filter = CompiledFilter::compile(self.view.catalog().schema(), filter);
+        known(evaluate(&filter, self.view, &self.entry, &AllSearchable).ok()?)
+    }
+
     fn values(&self, level: u8, attribute: &AttributeType, see: &mut dyn FnMut(&[u8])) {
         values_above(self.view, Some(self.entry), level, attribute, see);
     }
@@ -111,6 +116,11 @@ impl EntryFacts for ProspectiveEntry<'_> {
     fn matches(&self, filter: &Filter<'_>) -> Option<bool> {
         let filter = self.access.rule_filter(filter);
         known(evaluate_attributes(&filter, self.view.catalog().schema(), self.attributes))
+    }
+
+    fn matches_once(&self, filter: &Filter<'_>) -> Option<bool> {
+        let schema = self.view.catalog().schema();
+        known(evaluate_attributes(&CompiledFilter::compile(schema, filter), schema, self.attributes))
     }
 
     fn values(&self, level: u8, attribute: &AttributeType, see: &mut dyn FnMut(&[u8])) {

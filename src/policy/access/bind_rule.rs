@@ -3,8 +3,10 @@
 //! The same tree serves twice: [`Expression::reduce`] replaces every test that depends on requester and connection by
 //! its value and folds the tree; what is left asks about the entry only and is small.
 
-use super::{AccessContext, EntryFacts, RequesterFacts};
-use crate::model::{Dn, Filter, Scope};
+use super::compile::Judged;
+use super::macros::MacroName;
+use super::{AccessContext, RequesterFacts};
+use crate::model::{Dn, Filter, Rdn, Scope};
 use crate::policy::aci::{
     AuthMethod, BindRule, BindTest, Comparison, Day, IpNetwork, NamePattern, UserAttrKind, UserPattern, values,
 };
@@ -43,6 +45,7 @@ pub(super) enum Test {
     SelfEntry,
     Parent,
     UserAttr(UserAttr),
+    Macro(MacroName),
 }
 
 /// `ldap:///BASE??SCOPE?FILTER`
@@ -104,6 +107,7 @@ fn user(schema: &Schema, pattern: &UserPattern) -> Expression {
         UserPattern::SelfEntry => Some(Test::SelfEntry),
         UserPattern::Parent => Some(Test::Parent),
         UserPattern::Name(NamePattern::Dn(dn)) => name_key(schema, dn).map(|(key, _)| Test::UserKey(key)),
+        UserPattern::Name(NamePattern::Macro(template)) => Some(Test::Macro(MacroName::new(template, false))),
         UserPattern::Name(NamePattern::Pattern(text)) => NameGlob::new(schema, text).map(Test::UserGlob),
         UserPattern::Search { base, scope, filter } => name_key(schema, base)
             .zip(Filter::parse(filter).ok())
@@ -137,8 +141,13 @@ fn lower_test(schema: &Schema, test: &BindTest) -> Expression {
             negate(Expression::Any(users.iter().map(|pattern| user(schema, pattern)).collect()), *negated)
         }
         BindTest::GroupDn { negated, groups } => {
-            let group = |dn: &String| name_key(schema, dn).map(|(key, _)| Expression::Test(Test::Group(key)));
-            let groups = groups.iter().map(|dn| group(dn).unwrap_or(Expression::Known(None))).collect();
+            let group = |name: &NamePattern| match name {
+                NamePattern::Dn(dn) => name_key(schema, dn).map(|(key, _)| Test::Group(key)),
+                NamePattern::Macro(template) => Some(Test::Macro(MacroName::new(template, true))),
+                NamePattern::Pattern(_) => None,
+            };
+            let known = |test: Option<Test>| test.map_or(Expression::Known(None), Expression::Test);
+            let groups = groups.iter().map(|name| known(group(name))).collect();
             negate(Expression::Any(groups), *negated)
         }
         BindTest::UserAttr { negated, levels, attribute, kind } => {
@@ -268,6 +277,14 @@ impl UserSearch {
     }
 }
 
+/// About what a bind rule is judged.
+#[derive(Clone, Copy)]
+pub(super) struct Case<'a> {
+    pub(super) judged: Judged<'a>,
+    /// What `($dn)` of the rule's target is.
+    pub(super) dn: &'a [Rdn],
+}
+
 /// Who a test is judged for.
 #[derive(Clone, Copy)]
 pub(super) struct Subject<'a> {
@@ -281,7 +298,7 @@ impl Subject<'_> {
     pub(super) fn answer(&self, test: &Test) -> Option<Verdict> {
         let requester = self.context.requester;
         let verdict = match test {
-            Test::SelfEntry | Test::Parent | Test::UserAttr(_) => {
+            Test::SelfEntry | Test::Parent | Test::UserAttr(_) | Test::Macro(_) => {
                 // Only an entry can be another's self, parent or manager.
                 return requester.entry_uuid().is_none().then_some(Some(false));
             }
@@ -305,19 +322,23 @@ impl Subject<'_> {
         Some(verdict)
     }
 
-    /// Answers tests on an entry; `right` matters for `userattr`, whose level 0 never lets anybody add an entry
+    /// Answers tests on an entry; the right matters for `userattr`, whose level 0 never lets anybody add an entry
     /// (else an added entry could name its own author as manager; 389-DS holds it the same way).
-    pub(super) fn answer_entry(&self, test: &Test, entry: &dyn EntryFacts, right: Right) -> Verdict {
+    pub(super) fn answer_entry(&self, test: &Test, case: Case<'_>) -> Verdict {
         let uuid = self.context.requester.entry_uuid();
+        let entry = case.judged.entry;
         match test {
             Test::SelfEntry => Some(uuid.is_some() && uuid == entry.uuid()),
             Test::Parent => Some(uuid.is_some() && uuid == entry.superior_uuid()),
-            Test::UserAttr(test) => self.user_attr(test, entry, right),
+            Test::UserAttr(test) => self.user_attr(test, case.judged),
+            Test::Macro(_) if uuid.is_none() => Some(false),
+            Test::Macro(name) => name.names(self, entry, case.dn),
             test => self.answer(test).unwrap_or(None),
         }
     }
 
-    fn user_attr(&self, test: &UserAttr, entry: &dyn EntryFacts, right: Right) -> Verdict {
+    fn user_attr(&self, test: &UserAttr, judged: Judged<'_>) -> Verdict {
+        let Judged { entry, right } = judged;
         if self.context.requester.entry_uuid().is_none() {
             return Some(false);
         }

@@ -3,12 +3,18 @@
 use super::AccessCompiler;
 use super::EntryFacts;
 use super::attribute_set::{AttributeSet, Universe};
-use super::bind_rule::{Expression, Subject, Verdict, is_in_scope, name_key};
-use crate::model::{Filter, Scope};
-use crate::policy::aci::{Aci, AttributePattern, Effect, NamePattern, Target, TargetAttributes};
+use super::bind_rule::{Case, Expression, Subject, Verdict, is_in_scope, name_key};
+use super::macros::{self, MacroTarget};
+use super::requests::RequestRule;
+use super::value_filters::{ValueChange, ValueRules};
+use crate::model::{Filter, Rdn, Scope};
+use crate::policy::aci::{
+    Aci, AttributePattern, Effect, NamePattern, Target, TargetAttributes, TargetFilter, Template, values,
+};
 use crate::policy::name_pattern::{NameGlob, attribute_fits, normal_name};
 use crate::policy::rights::{Right, Rights};
 use crate::schema::{AttributeTypeIndex, Schema};
+use std::sync::Arc;
 
 /// A rule that does not do what its text says, for the operator.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,6 +32,8 @@ pub struct RuleProblem {
 pub struct CompiledRules {
     pub(super) holder_dn: String,
     pub(super) rules: Vec<Rule>,
+    /// Those about controls and extended operations.
+    pub(super) requests: Vec<RequestRule>,
     problems: Vec<RuleProblem>,
 }
 
@@ -53,10 +61,32 @@ pub(super) struct Rule {
     /// Rules in the root DSE are about the root DSE alone.
     is_root_only: bool,
     target: Option<CompiledTarget>,
-    filter: Option<(Filter<'static>, bool)>,
+    filter: Option<CompiledTargetFilter>,
     has_attributes: bool,
     covered: Covered,
+    values: Option<Box<ValueRules>>,
     pub(super) permissions: Vec<CompiledPermission>,
+    /// The rule as written, for explanations; none for one that cannot be read.
+    pub(super) source: Option<Arc<Aci>>,
+}
+
+#[derive(Clone, Debug)]
+struct CompiledTargetFilter {
+    negated: bool,
+    filter: FilterText,
+}
+
+#[derive(Clone, Debug)]
+enum FilterText {
+    Fixed(Filter<'static>),
+    Macro(Template),
+}
+
+/// What a rule is judged about.
+#[derive(Clone, Copy)]
+pub(super) struct Judged<'a> {
+    pub(super) entry: &'a dyn EntryFacts,
+    pub(super) right: Right,
 }
 
 /// What a `targetattr` covers; it depends on what is done with it.
@@ -68,12 +98,31 @@ struct Covered {
     allowed: AttributeSet,
     /// By a deny: with a name that the schema does not know, all unknown attributes.
     denied: AttributeSet,
+    /// By an allow to write every value: without those of which only some may be written.
+    written: AttributeSet,
+    /// By a deny to write some value or other.
+    write_denied: AttributeSet,
 }
 
 impl Covered {
     fn nothing(universe: &Universe) -> Self {
         let none = &universe.none;
-        Self { disclosed: none.clone(), allowed: none.clone(), denied: none.clone() }
+        Self {
+            disclosed: none.clone(),
+            allowed: none.clone(),
+            denied: none.clone(),
+            written: none.clone(),
+            write_denied: none.clone(),
+        }
+    }
+
+    fn with_values(mut self, values: Option<&ValueRules>) -> Self {
+        (self.written, self.write_denied) = (self.allowed.clone(), self.denied.clone());
+        if let Some(values) = values {
+            self.written.remove(&values.attributes);
+            self.write_denied.add(&values.attributes);
+        }
+        self
     }
 }
 
@@ -98,6 +147,7 @@ enum TargetName {
         scope: Scope,
     },
     Glob(NameGlob),
+    Macro(MacroTarget),
     /// Cannot be judged.
     Unknown,
 }
@@ -106,6 +156,8 @@ impl Rule {
     /// The attributes that the rule is about.
     pub(super) fn attributes(&self, effect: Effect, right: Right) -> &AttributeSet {
         match (effect, right) {
+            (Effect::Deny, Right::Write) => &self.covered.write_denied,
+            (Effect::Allow, Right::Write) => &self.covered.written,
             (Effect::Deny, _) => &self.covered.denied,
             (Effect::Allow, Right::Read | Right::Search | Right::Compare) => &self.covered.disclosed,
             (Effect::Allow, _) => &self.covered.allowed,
@@ -127,14 +179,56 @@ impl Rule {
 
     /// Whether target and filter leave nothing to ask an entry below the holder.
     pub(super) fn is_for_every_entry(&self) -> bool {
-        !self.is_root_only && self.target.is_none() && self.filter.is_none()
+        !self.is_root_only && self.target.is_none() && self.filter.is_none() && self.values.is_none()
     }
 
-    /// Whether the entry lies in the rule's target.
-    pub(super) fn target_fits(&self, schema: &Schema, entry: &dyn EntryFacts) -> Verdict {
-        if self.is_root_only && !entry.dn_key().is_empty() {
-            return Some(false);
+    /// Whether values are asked before something of an attribute may be written.
+    pub(super) fn has_value_filters(&self) -> bool {
+        self.values.is_some()
+    }
+
+    /// Whether values of this attribute are asked.
+    pub(super) fn has_value_filter_of(&self, attribute: AttributeTypeIndex) -> bool {
+        self.values.as_ref().is_some_and(|values| values.attributes.contains(attribute.0 as usize))
+    }
+
+    /// Whether the rule is about writing this value.
+    pub(super) fn is_for_value(
+        &self,
+        schema: &Schema,
+        effect: Effect,
+        attribute: AttributeTypeIndex,
+        change: ValueChange<'_>,
+    ) -> Verdict {
+        if let Some(verdict) = self.values.as_ref().and_then(|values| values.value_fits(schema, attribute, change)) {
+            return verdict;
         }
+        let covered = if effect == Effect::Deny { &self.covered.denied } else { &self.covered.allowed };
+        Some(covered.contains(attribute.0 as usize))
+    }
+
+    /// Whether the values of an entry that is added or deleted are such as the rule is about.
+    pub(super) fn values_fit(&self, schema: &Schema, judged: Judged<'_>) -> Verdict {
+        match &self.values {
+            None => Some(true),
+            Some(values) => values.entry_fits(schema, judged.entry, judged.right),
+        }
+    }
+
+    /// Whether the entry lies in the rule's target, and what `($dn)` is then.
+    pub(super) fn target_fits(&self, schema: &Schema, entry: &dyn EntryFacts) -> (Verdict, Vec<Rdn>) {
+        if self.is_root_only && !entry.dn_key().is_empty() {
+            return (Some(false), Vec::new());
+        }
+        match &self.target {
+            Some(CompiledTarget { name: TargetName::Macro(target), .. }) => {
+                target.matched(schema, &entry.dn()).map_or((Some(false), Vec::new()), |dn| (Some(true), dn))
+            }
+            _ => (self.plain_target_fits(schema, entry), Vec::new()),
+        }
+    }
+
+    fn plain_target_fits(&self, schema: &Schema, entry: &dyn EntryFacts) -> Verdict {
         let Some(target) = &self.target else {
             return Some(true);
         };
@@ -143,37 +237,36 @@ impl Rule {
                 Some(is_in_scope(*scope, key, *rdns, &entry.dn_key(), || entry.rdn_count()))
             }
             TargetName::Glob(glob) => normal_name(schema, &entry.dn()).map(|name| glob.fits(&name)),
-            TargetName::Unknown => None,
+            TargetName::Macro(_) | TargetName::Unknown => None,
         };
         fits.map(|fits| fits != target.negated)
     }
 
-    /// Whether the entry matches the rule's filter.
-    pub(super) fn filter_fits(&self, entry: &dyn EntryFacts) -> Verdict {
-        match &self.filter {
-            None => Some(true),
-            Some((filter, negated)) => entry.matches(filter).map(|matches| matches != *negated),
-        }
+    /// Whether the entry matches the rule's filter. `dn`: what `($dn)` is.
+    pub(super) fn filter_fits(&self, entry: &dyn EntryFacts, dn: &[Rdn]) -> Verdict {
+        let Some(CompiledTargetFilter { negated, filter }) = &self.filter else { return Some(true) };
+        let matches = match filter {
+            FilterText::Fixed(filter) => entry.matches(filter),
+            FilterText::Macro(template) => macros::filter_fits(template, entry, dn),
+        };
+        matches.map(|matches| matches != *negated)
     }
 
-    /// Target, filter and what is left of a bind rule, in this order; the dear ones last.
-    pub(super) fn applies(
-        &self,
-        bind_rule: &Expression,
-        subject: &Subject<'_>,
-        entry: &dyn EntryFacts,
-        right: Right,
-    ) -> Verdict {
+    /// Target, what is left of a bind rule, values and filter, in this order; the dear ones last.
+    pub(super) fn applies(&self, bind_rule: &Expression, subject: &Subject<'_>, judged: Judged<'_>) -> Verdict {
         let mut verdict = Some(true);
+        let (target, dn) = self.target_fits(subject.schema, judged.entry);
+        let case = Case { judged, dn: &dn };
         let mut is_false = |part: Verdict| {
             if part.is_none() {
                 verdict = None;
             }
             part == Some(false)
         };
-        if is_false(self.target_fits(subject.schema, entry))
-            || is_false(bind_rule.evaluate(&mut |test| subject.answer_entry(test, entry, right)))
-            || is_false(self.filter_fits(entry))
+        if is_false(target)
+            || is_false(bind_rule.evaluate(&mut |test| subject.answer_entry(test, case)))
+            || is_false(self.values_fit(subject.schema, judged))
+            || is_false(self.filter_fits(judged.entry, &dn))
         {
             return Some(false);
         }
@@ -188,7 +281,9 @@ impl Rule {
             target: None,
             filter: None,
             has_attributes: false,
-            covered: Covered { denied: universe.all.clone(), ..Covered::nothing(universe) },
+            covered: Covered { denied: universe.all.clone(), ..Covered::nothing(universe) }.with_values(None),
+            values: None,
+            source: None,
             permissions: vec![CompiledPermission {
                 effect: Effect::Deny,
                 rights: Rights::EVERY,
@@ -206,12 +301,17 @@ impl AccessCompiler {
     /// but cannot have the effect that its author expects. Cost: parsing, and one walk over the schema for each
     /// attribute name with a star.
     pub fn compile<'v>(&self, holder_dn: &str, values: impl IntoIterator<Item = &'v [u8]>) -> CompiledRules {
-        let mut compiled = CompiledRules { holder_dn: holder_dn.to_owned(), rules: Vec::new(), problems: Vec::new() };
+        let mut compiled = CompiledRules {
+            holder_dn: holder_dn.to_owned(),
+            rules: Vec::new(),
+            requests: Vec::new(),
+            problems: Vec::new(),
+        };
         let holder = name_key(&self.schema, holder_dn);
         for value in values {
             let parsed = Aci::parse_bytes(value).map_err(|error| error.to_string());
             match parsed.and_then(|aci| Ok((aci, holder.as_ref().ok_or("the holder's name is not a DN")?))) {
-                Ok((aci, (key, rdns))) => self.compile_rule(&mut compiled, &aci, key, *rdns),
+                Ok((aci, (key, rdns))) => self.compile_rule(&mut compiled, aci, key, *rdns),
                 Err(error) => {
                     let detail = format!("{error}; everything below \"{holder_dn}\" is denied until it is repaired");
                     let rule = String::from_utf8_lossy(value).into_owned();
@@ -223,7 +323,7 @@ impl AccessCompiler {
         compiled
     }
 
-    fn compile_rule(&self, compiled: &mut CompiledRules, aci: &Aci, holder_key: &[u8], holder_rdns: usize) {
+    fn compile_rule(&self, compiled: &mut CompiledRules, aci: Aci, holder_key: &[u8], holder_rdns: usize) {
         let mut problem = |detail: String| {
             compiled.problems.push(RuleProblem { rule: aci.name.clone(), detail, is_fatal: false });
         };
@@ -232,25 +332,33 @@ impl AccessCompiler {
             Some(attributes) => self.covered(attributes, &mut problem),
             None => Covered::nothing(&self.universe),
         };
-        let filter = aci.target_filter.as_ref().and_then(|target| {
-            // The parser has read it already.
-            Some((Filter::parse(&target.filter).ok()?, target.negated))
-        });
+        let values = aci.value_filters.as_ref();
+        let values =
+            values.map(|filters| Box::new(ValueRules::new(&self.schema, &self.universe, filters, &mut problem)));
+        let filter = aci.target_filter.as_ref().and_then(target_filter);
         let target = self.target(aci.target.as_ref(), aci.target_scope, holder_key, holder_rdns, &mut problem);
         let permissions = aci.permissions.iter().map(|permission| CompiledPermission {
             effect: permission.effect,
             rights: permission.rights,
             bind_rule: Expression::lower(&self.schema, &permission.bind_rule),
         });
-        compiled.rules.push(Rule {
+        let rule = Rule {
             name: aci.name.clone(),
             is_root_only: holder_key.is_empty(),
             target,
             filter,
             has_attributes: aci.target_attributes.is_some(),
-            covered,
+            covered: covered.with_values(values.as_deref()),
+            values,
             permissions: permissions.collect(),
-        });
+            source: None,
+        };
+        if aci.controls.is_some() || aci.extended_operations.is_some() {
+            let (controls, extended_operations) = (aci.controls, aci.extended_operations);
+            compiled.requests.push(RequestRule { rule, controls, extended_operations });
+        } else {
+            compiled.rules.push(Rule { source: Some(Arc::new(aci)), ..rule });
+        }
     }
 
     fn target(
@@ -278,6 +386,9 @@ impl AccessCompiler {
             },
             NamePattern::Pattern(text) => {
                 NameGlob::new(&self.schema, text).map_or(TargetName::Unknown, TargetName::Glob)
+            }
+            NamePattern::Macro(template) => {
+                MacroTarget::new(&self.schema, template).map_or(TargetName::Unknown, TargetName::Macro)
             }
         };
         Some(CompiledTarget { negated: target.negated, name })
@@ -328,6 +439,15 @@ impl AccessCompiler {
         let mut disclosed = allowed.clone();
         disclosed.remove(&universe.secret);
         disclosed.add(&by_name);
-        Covered { disclosed, allowed, denied }
+        Covered { disclosed, allowed, denied, ..Covered::nothing(universe) }
     }
+}
+
+/// The parser has read it already.
+fn target_filter(target: &TargetFilter) -> Option<CompiledTargetFilter> {
+    let filter = match values::filter_template(&target.filter).ok()? {
+        Some(template) => FilterText::Macro(template),
+        None => FilterText::Fixed(Filter::parse(&target.filter).ok()?),
+    };
+    Some(CompiledTargetFilter { negated: target.negated, filter })
 }

@@ -2,7 +2,8 @@
 
 use super::attribute_set::{AttributeRights, AttributeSet, Universe};
 use super::bind_rule::{Expression, Subject, Verdict};
-use super::compile::{CompiledRules, Rule};
+use super::compile::{CompiledRules, Judged, Rule};
+use super::value_filters::ValueChange;
 use super::{AccessCompiler, AccessContext, EntryFacts, LocalTime, RequesterFacts};
 use crate::policy::aci::Effect;
 use crate::policy::requester::Requester;
@@ -164,6 +165,12 @@ impl CompiledAccess {
         self.depends_on_time
     }
 
+    /// Whether some rule lets values of an attribute be written and others not, so that [`EntryAccess::allows_value`] may
+    /// say more than [`EntryAccess::allows`].
+    pub fn asks_values(&self) -> bool {
+        self.open.iter().any(|open| open.rule().is_some_and(Rule::has_value_filters))
+    }
+
     /// Begins decisions about one entry; conditions are evaluated when first needed and remembered.
     ///
     /// `facts` must be about the requester that this was made for.
@@ -177,8 +184,8 @@ pub struct EntryAccess<'a> {
     access: &'a CompiledAccess,
     entry: &'a dyn EntryFacts,
     facts: &'a dyn RequesterFacts,
-    /// For each open permission, the remembered verdicts: for adding, and for every other right.
-    verdicts: SmallVec<[[Option<Verdict>; 2]; 8]>,
+    /// For each open permission, the remembered verdicts: for adding, for deleting, and for every other right.
+    verdicts: SmallVec<[[Option<Verdict>; 3]; 8]>,
 }
 
 impl<'a> EntryAccess<'a> {
@@ -229,19 +236,46 @@ impl<'a> EntryAccess<'a> {
         }
     }
 
+    /// Whether the value may be written. Says yes wherever [`Self::allows`] says so of write and the attribute.
+    ///
+    /// Cost: one look at the value for each rule with `targattrfilters` that names the attribute.
+    pub fn allows_value(&mut self, attribute: AttributeTypeIndex, change: ValueChange<'_>) -> bool {
+        let access = self.access;
+        let right = Right::Write;
+        let Some(fixed) = access.fixed.get(slot(right)) else { return false };
+        let bit = attribute.0 as usize;
+        let mut counts = |effect: Effect, wanted: fn(Verdict) -> bool| {
+            access.open.iter().enumerate().any(|(index, open)| {
+                open.effect == effect
+                    && open.rights.contains(right)
+                    && open.rule().is_some_and(|rule| {
+                        wanted(rule.is_for_value(&access.schema, effect, attribute, change))
+                            && wanted(self.verdict(index, open, rule, right))
+                    })
+            })
+        };
+        (fixed.allowed.attributes.contains(bit) || counts(Effect::Allow, |verdict| verdict == Some(true)))
+            && !fixed.denied.attributes.contains(bit)
+            && !counts(Effect::Deny, |verdict| verdict != Some(false))
+    }
+
     fn verdict(&mut self, index: usize, open: &Open, rule: &Rule, right: Right) -> Verdict {
         let access = self.access;
         if self.verdicts.is_empty() {
-            self.verdicts.resize(access.open.len(), [None, None]);
+            self.verdicts.resize(access.open.len(), [None; 3]);
         }
-        let kind = usize::from(right == Right::Add);
+        let kind = match right {
+            Right::Add => 0,
+            Right::Delete => 1,
+            _ => 2,
+        };
         let remembered = self.verdicts.get_mut(index).and_then(|verdicts| verdicts.get_mut(kind));
         if let Some(Some(verdict)) = remembered {
             return *verdict;
         }
         let context = AccessContext { requester: &access.requester, time: access.time };
         let subject = Subject { schema: &access.schema, context, facts: self.facts };
-        let verdict = rule.applies(&open.bind_rule, &subject, self.entry, right);
+        let verdict = rule.applies(&open.bind_rule, &subject, Judged { entry: self.entry, right });
         if let Some(remembered) = remembered {
             *remembered = Some(verdict);
         }

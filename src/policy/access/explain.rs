@@ -1,9 +1,10 @@
 //! Why a right is given or refused, rule by rule; for operators and for tests.
 
-use super::bind_rule::{Subject, Verdict};
-use super::compile::CompiledRules;
+use super::bind_rule::{Case, Expression, Subject, Verdict};
+use super::compile::{CompiledPermission, CompiledRules, Judged, Rule};
 use super::{AccessCompiler, AccessContext, EntryFacts, RequesterFacts};
-use crate::policy::aci::Effect;
+use crate::policy::aci::{Aci, BindRule, BindTest, Effect};
+use crate::policy::requester::Authentication;
 use crate::policy::rights::Right;
 use crate::schema::AttributeTypeIndex;
 use std::fmt;
@@ -44,6 +45,10 @@ pub struct RuleReport {
     pub effect: Effect,
     /// Whether it counts here.
     pub verdict: RuleVerdict,
+    /// The part of the rule that does not fit, and what is so instead; empty where all fit.
+    pub detail: String,
+    /// The whole rule, in one spelling.
+    pub text: String,
 }
 
 /// Whether a permission counts, or the first reason why not.
@@ -59,21 +64,28 @@ pub enum RuleVerdict {
     OtherAttribute,
     /// The entry does not match its filter.
     OtherFilter,
+    /// The entry has values that the rule does not let come or go.
+    OtherValues,
     /// It is about other requesters, connections or times.
     OtherRequester,
+    /// It is about some values of the attribute only: an allow does not give all, a deny takes some.
+    SomeValues,
     /// A condition cannot be judged: an allow does not count, a deny does.
     Unknown,
 }
 
 impl RuleVerdict {
-    const fn text(self) -> &'static str {
+    /// In words, after the name of a rule.
+    pub const fn text(self) -> &'static str {
         match self {
             Self::Applies => "applies",
             Self::OtherRight => "is about other rights",
             Self::OtherTarget => "is about other entries (target)",
             Self::OtherAttribute => "is about other attributes (targetattr)",
             Self::OtherFilter => "is about other entries (targetfilter)",
+            Self::OtherValues => "is about entries with other values (targattrfilters)",
             Self::OtherRequester => "is about other requesters (bind rule)",
+            Self::SomeValues => "is about some values of the attribute only (targattrfilters)",
             Self::Unknown => "cannot be judged: gives nothing, takes if it is a deny",
         }
     }
@@ -97,7 +109,8 @@ impl fmt::Display for Explanation {
         }
         for report in &self.rules {
             let effect = if report.effect == Effect::Allow { "allow" } else { "deny" };
-            writeln!(f, "  {effect} \"{}\" of {} {}", report.name, report.holder, report.verdict.text())?;
+            write!(f, "  {effect} \"{}\" of {} {}", report.name, report.holder, report.verdict.text())?;
+            if report.detail.is_empty() { writeln!(f)? } else { writeln!(f, ": {}", report.detail)? }
         }
         Ok(())
     }
@@ -120,32 +133,27 @@ impl AccessCompiler {
         for holder in rules {
             for rule in &holder.rules {
                 for permission in &rule.permissions {
-                    let mut bind_rule =
-                        || permission.bind_rule.evaluate(&mut |test| subject.answer_entry(test, entry, right));
-                    let verdict = if !permission.rights.contains(right) {
-                        RuleVerdict::OtherRight
-                    } else if !rule.is_for(permission.effect, right, attribute) {
-                        RuleVerdict::OtherAttribute
-                    } else {
-                        first_reason(&mut [
-                            (RuleVerdict::OtherTarget, &mut || rule.target_fits(&self.schema, entry)),
-                            (RuleVerdict::OtherFilter, &mut || rule.filter_fits(entry)),
-                            (RuleVerdict::OtherRequester, &mut bind_rule),
-                        ])
-                    };
+                    let verdict = verdict(rule, permission, &subject, Judged { entry, right }, attribute);
+                    let (target, dn) = rule.target_fits(&self.schema, entry);
+                    let blame = Blame { subject: &subject, case: Case { judged: Judged { entry, right }, dn: &dn } };
                     reports.push(RuleReport {
                         holder: holder.holder_dn.clone(),
                         name: rule.name.clone(),
                         effect: permission.effect,
                         verdict,
+                        detail: blame.detail(rule, permission, verdict, target),
+                        text: rule.source.as_ref().map(ToString::to_string).unwrap_or_default(),
                     });
                 }
             }
         }
         let counts = |report: &RuleReport, effect| {
             report.effect == effect
-                && (report.verdict == RuleVerdict::Applies
-                    || report.verdict == RuleVerdict::Unknown && effect == Effect::Deny)
+                && match report.verdict {
+                    RuleVerdict::Applies => true,
+                    RuleVerdict::SomeValues | RuleVerdict::Unknown => effect == Effect::Deny,
+                    _ => false,
+                }
         };
         let find = |effect| reports.iter().position(|report| counts(report, effect));
         let outcome = if context.requester.is_administrator() {
@@ -170,4 +178,133 @@ fn first_reason(conditions: &mut [(RuleVerdict, &mut dyn FnMut() -> Verdict)]) -
         }
     }
     verdict
+}
+
+/// Whether a permission counts for the right on the attribute, or (`None`) on the entry as a whole.
+fn verdict(
+    rule: &Rule,
+    permission: &CompiledPermission,
+    subject: &Subject<'_>,
+    judged: Judged<'_>,
+    attribute: Option<AttributeTypeIndex>,
+) -> RuleVerdict {
+    let (schema, right) = (subject.schema, judged.right);
+    let asks_values = right == Right::Write && attribute.is_some_and(|index| rule.has_value_filter_of(index));
+    if !permission.rights.contains(right) {
+        return RuleVerdict::OtherRight;
+    }
+    if !asks_values && !rule.is_for(permission.effect, right, attribute) {
+        return RuleVerdict::OtherAttribute;
+    }
+    let (target, dn) = rule.target_fits(schema, judged.entry);
+    let case = Case { judged, dn: &dn };
+    let found = first_reason(&mut [
+        (RuleVerdict::OtherTarget, &mut || target),
+        (RuleVerdict::OtherFilter, &mut || rule.filter_fits(judged.entry, &dn)),
+        (RuleVerdict::OtherValues, &mut || rule.values_fit(schema, judged)),
+        (RuleVerdict::OtherRequester, &mut || {
+            permission.bind_rule.evaluate(&mut |test| subject.answer_entry(test, case))
+        }),
+    ]);
+    match found {
+        RuleVerdict::Applies if asks_values => RuleVerdict::SomeValues,
+        found => found,
+    }
+}
+
+/// Finds the part of a rule that does not fit.
+struct Blame<'a> {
+    subject: &'a Subject<'a>,
+    case: Case<'a>,
+}
+
+impl Blame<'_> {
+    fn detail(&self, rule: &Rule, permission: &CompiledPermission, verdict: RuleVerdict, target: Verdict) -> String {
+        let Some(aci) = rule.source.as_deref() else {
+            return "the value cannot be read, so that it denies everything; repair or delete it".to_owned();
+        };
+        let bind_rule = || {
+            let place = rule.permissions.iter().position(|known| std::ptr::eq(known, permission));
+            let written = place.and_then(|place| aci.permissions.get(place));
+            written.map(|written| self.bind_rule(&written.bind_rule)).unwrap_or_default()
+        };
+        match verdict {
+            RuleVerdict::Applies => String::new(),
+            RuleVerdict::OtherRight => format!("it has {}", permission.rights),
+            RuleVerdict::OtherTarget => target_text(aci),
+            RuleVerdict::OtherAttribute => part(aci, "targetattr").unwrap_or_else(|| "it has no targetattr".to_owned()),
+            RuleVerdict::OtherFilter => part(aci, "targetfilter").unwrap_or_default(),
+            RuleVerdict::OtherValues | RuleVerdict::SomeValues => part(aci, "targattrfilters").unwrap_or_default(),
+            RuleVerdict::OtherRequester => bind_rule(),
+            RuleVerdict::Unknown if target.is_none() => target_text(aci),
+            RuleVerdict::Unknown if rule.filter_fits(self.case.judged.entry, self.case.dn).is_none() => {
+                part(aci, "targetfilter").unwrap_or_default()
+            }
+            RuleVerdict::Unknown => bind_rule(),
+        }
+    }
+
+    fn value(&self, rule: &BindRule) -> Verdict {
+        let expression = Expression::lower(self.subject.schema, rule);
+        expression.evaluate(&mut |test| self.subject.answer_entry(test, self.case))
+    }
+
+    /// The part of a bind rule that makes it false or unknown.
+    fn bind_rule(&self, rule: &BindRule) -> String {
+        match rule {
+            BindRule::And(parts) => {
+                let wrong = parts.iter().find(|part| self.value(part) == Some(false));
+                let wrong = wrong.or_else(|| parts.iter().find(|part| self.value(part).is_none()));
+                wrong.map(|part| self.bind_rule(part)).unwrap_or_default()
+            }
+            BindRule::Or(parts) => parts.iter().map(|part| self.bind_rule(part)).collect::<Vec<_>>().join("; nor "),
+            BindRule::Not(_) => rule.to_string(),
+            BindRule::Test(test) => match self.fact(test) {
+                Some(fact) => format!("{test}, but {fact}"),
+                None => test.to_string(),
+            },
+        }
+    }
+
+    /// What is so instead.
+    fn fact(&self, test: &BindTest) -> Option<String> {
+        let context = self.subject.context;
+        let requester = context.requester;
+        let identity = || match requester.dn() {
+            Some(dn) => format!("the requester is {dn}"),
+            None => "the requester has not authenticated".to_owned(),
+        };
+        Some(match test {
+            BindTest::UserDn { .. } | BindTest::GroupDn { .. } | BindTest::UserAttr { .. } => identity(),
+            BindTest::Ip { .. } | BindTest::Dns { .. } => match requester.peer {
+                Some(peer) => format!("the connection comes from {}", peer.to_canonical()),
+                None => "the connection is a local socket".to_owned(),
+            },
+            BindTest::AuthMethod { .. } => match &requester.authentication {
+                Authentication::None => "there was no bind".to_owned(),
+                Authentication::Simple => "it was a simple bind".to_owned(),
+                Authentication::Sasl(mechanism) => format!("it was SASL {mechanism}"),
+                Authentication::ClientCertificate => "it was a client certificate".to_owned(),
+            },
+            BindTest::Ssf(..) => format!("the connection has {} bits", requester.ssf),
+            BindTest::TimeOfDay(..) => {
+                let minute = context.time.minute_of_day;
+                format!("it is {:02}{:02} UTC", minute / 60, minute % 60)
+            }
+            BindTest::DayOfWeek { .. } => format!("it is {}", context.time.day.word()),
+        })
+    }
+}
+
+/// A target of the rule as written, by its word.
+fn part(aci: &Aci, word: &str) -> Option<String> {
+    let text = aci.to_string();
+    let start = text.find(&format!("({word} "))?;
+    let end = text.get(start..)?.find("\")").map(|length| start + length + 1)?;
+    text.get(start + 1..end).map(str::to_owned)
+}
+
+fn target_text(aci: &Aci) -> String {
+    let parts: Vec<String> = ["target", "targetscope"].iter().filter_map(|word| part(aci, word)).collect();
+    if parts.is_empty() { "rules of the root are about the root alone".to_owned() } else { parts.join(" and ") }
 }

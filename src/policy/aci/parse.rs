@@ -1,8 +1,9 @@
 //! The grammar of ACI 3.0. A cursor over the text; every error knows its byte and what could stand there.
 
 use super::{
-    ACI_BYTES_MAX, Aci, AciError, AttributePattern, BIND_RULE_DEPTH_MAX, BIND_RULE_TESTS_MAX, BindRule, Effect,
-    Permission, Target, TargetAttributes, TargetFilter, values,
+    ACI_BYTES_MAX, Aci, AciError, AttributePattern, BIND_RULE_DEPTH_MAX, BIND_RULE_TESTS_MAX, BindRule, BindTest,
+    Effect, NamePattern, OidList, Permission, Target, TargetAttributes, TargetFilter, UserPattern, ValueFilters,
+    targets, values,
 };
 use crate::model::Scope;
 use crate::model::attribute::is_attribute_type;
@@ -180,7 +181,8 @@ impl<'t> Cursor<'t> {
     }
 }
 
-const TARGETS: &str = "one of target, targetattr, targetfilter, targetscope, version";
+const TARGETS: &str =
+    "one of target, targetattr, targetfilter, targetscope, targattrfilters, targetcontrol, extop, version";
 
 pub(super) fn aci(text: &str) -> Result<Aci, AciError> {
     if text.len() > ACI_BYTES_MAX {
@@ -194,6 +196,9 @@ pub(super) fn aci(text: &str) -> Result<Aci, AciError> {
         target_scope: None,
         target_filter: None,
         target_attributes: None,
+        value_filters: None,
+        controls: None,
+        extended_operations: None,
         permissions: Vec::new(),
     };
     loop {
@@ -205,8 +210,16 @@ pub(super) fn aci(text: &str) -> Result<Aci, AciError> {
             "targetscope" => aci.target_scope.replace(target_scope(&mut cursor)?).is_some(),
             "targetfilter" => aci.target_filter.replace(target_filter(&mut cursor)?).is_some(),
             "targetattr" => aci.target_attributes.replace(target_attributes(&mut cursor)?).is_some(),
-            "targattrfilters" | "targetattrfilters" | "targetcontrol" | "extop" | "target_to" | "target_from" => {
-                let detail = format!("{word} is not supported here, and leaving it out would widen the rule");
+            "targattrfilters" | "targetattrfilters" => {
+                aci.value_filters.replace(value_filters(&mut cursor, &word)?).is_some()
+            }
+            "targetcontrol" => aci.controls.replace(oids(&mut cursor)?).is_some(),
+            "extop" => aci.extended_operations.replace(oids(&mut cursor)?).is_some(),
+            "target_to" | "target_from" => {
+                let detail = format!(
+                    "{word} is not supported here, and leaving it out would widen the rule; give the right moddn with a \
+                     target to both places"
+                );
                 return Err(AciError { offset, detail });
             }
             _ => {
@@ -237,14 +250,65 @@ pub(super) fn aci(text: &str) -> Result<Aci, AciError> {
         aci.permissions.push(permission(&mut cursor)?);
     }
     cursor.skip_blanks();
-    if cursor.rest().is_empty() { Ok(aci) } else { Err(cursor.expected("nothing after the rule")) }
+    if !cursor.rest().is_empty() {
+        return Err(cursor.expected("nothing after the rule"));
+    }
+    check_macros(&aci)?;
+    Ok(aci)
+}
+
+/// What macros stand for comes from the target, so there must be one that says it.
+fn check_macros(aci: &Aci) -> Result<(), AciError> {
+    let error = |detail: &str| Err(AciError { offset: 0, detail: detail.to_owned() });
+    let target = match &aci.target {
+        Some(Target { negated, name: NamePattern::Macro(_) }) => Some(*negated),
+        _ => None,
+    };
+    if target == Some(true) {
+        return error("a target with ($dn) takes = only");
+    }
+    if target.is_some() && aci.target_scope.is_some() {
+        return error("a target with ($dn) cannot be narrowed by targetscope");
+    }
+    let mut asks = aci.target_filter.as_ref().is_some_and(|target| values::has_dn_macro(&target.filter));
+    for permission in &aci.permissions {
+        permission.bind_rule.visit(&mut |test| {
+            let uses = |name: &NamePattern| matches!(name, NamePattern::Macro(template) if template.uses_dn());
+            asks |= match test {
+                BindTest::UserDn { users, .. } => {
+                    users.iter().any(|user| matches!(user, UserPattern::Name(name) if uses(name)))
+                }
+                BindTest::GroupDn { groups, .. } => groups.iter().any(uses),
+                _ => false,
+            };
+        });
+    }
+    if asks && target.is_none() {
+        return error(
+            "($dn) and [$dn] need a target with ($dn), such as (target=\"ldap:///ou=groups,($dn),dc=example\")",
+        );
+    }
+    Ok(())
+}
+
+fn value_filters(cursor: &mut Cursor<'_>, word: &str) -> Result<ValueFilters, AciError> {
+    let (sign, offset) = cursor.sign()?;
+    if sign != Sign::Equal {
+        return Err(AciError { offset, detail: format!("{word} takes = only") });
+    }
+    targets::value_filters(&cursor.quoted()?)
+}
+
+fn oids(cursor: &mut Cursor<'_>) -> Result<OidList, AciError> {
+    let negated = cursor.equality()?;
+    targets::oids(negated, &cursor.target_value()?)
 }
 
 fn target(cursor: &mut Cursor<'_>) -> Result<Target, AciError> {
     let negated = cursor.equality()?;
     let value = cursor.target_value()?;
     let url = values::Url::parse(trim(&value.text), value.offset)?;
-    Ok(Target { negated, name: url.into_name()? })
+    Ok(Target { negated, name: url.into_target()? })
 }
 
 fn target_scope(cursor: &mut Cursor<'_>) -> Result<Scope, AciError> {
@@ -260,7 +324,7 @@ fn target_scope(cursor: &mut Cursor<'_>) -> Result<Scope, AciError> {
 fn target_filter(cursor: &mut Cursor<'_>) -> Result<TargetFilter, AciError> {
     let negated = cursor.equality()?;
     let value = cursor.target_value()?;
-    let filter = values::filter(trim(&value.text), value.offset)?;
+    let filter = values::target_filter(trim(&value.text), value.offset)?;
     Ok(TargetFilter { negated, filter })
 }
 

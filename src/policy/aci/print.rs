@@ -1,8 +1,8 @@
 //! Access rules back to text, in one spelling: quoted values, lower-case words, parentheses wherever `and` meets `or`.
 
 use super::{
-    Aci, AttributePattern, AuthMethod, BindRule, BindTest, Day, Effect, IpNetwork, NamePattern, Permission,
-    UserAttrKind, UserPattern,
+    Aci, AttributePattern, AuthMethod, BindRule, BindTest, Day, Effect, IpNetwork, NamePattern, OidList, Permission,
+    Piece, UserAttrKind, UserPattern, ValueFilter, ValueFilters,
 };
 use crate::model::Scope;
 use std::fmt::{self, Display, Formatter, Write};
@@ -62,7 +62,38 @@ fn scope_word(scope: Scope) -> &'static str {
 }
 
 fn name_url(name: &NamePattern) -> String {
-    format!("ldap:///{}", url_part(name.text()))
+    let text = match name {
+        NamePattern::Dn(text) | NamePattern::Pattern(text) => url_part(text),
+        NamePattern::Macro(template) => {
+            let piece = |piece: &Piece| match piece {
+                Piece::Text(text) => url_part(text),
+                piece => piece.word(),
+            };
+            template.pieces().iter().map(piece).collect()
+        }
+    };
+    format!("ldap:///{text}")
+}
+
+impl Display for ValueFilters {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (word, filters) in [("add", &self.add), ("del", &self.delete)] {
+            if filters.is_empty() {
+                continue;
+            }
+            let filter = |filter: &ValueFilter| format!("{}:{}", filter.attribute, filter.filter);
+            write!(f, "{separator}{word}={}", joined(filters, " && ", filter))?;
+            separator = ", ";
+        }
+        Ok(())
+    }
+}
+
+impl Display for OidList {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} \"{}\"", sign(self.negated), self.oids.join(" || "))
+    }
 }
 
 fn user_url(user: &UserPattern) -> String {
@@ -101,7 +132,7 @@ impl Display for BindTest {
                 write!(f, "userdn {} {}", sign(*negated), Quoted(&joined(users, " || ", user_url)))
             }
             Self::GroupDn { negated, groups } => {
-                let urls = joined(groups, " || ", |dn| format!("ldap:///{}", url_part(dn)));
+                let urls = joined(groups, " || ", name_url);
                 write!(f, "groupdn {} {}", sign(*negated), Quoted(&urls))
             }
             Self::UserAttr { negated, levels, attribute, kind } => {
@@ -197,6 +228,15 @@ impl Display for Aci {
         if let Some(target) = &self.target_attributes {
             let names = joined(&target.names, " || ", AttributePattern::to_string);
             write!(f, "(targetattr {} \"{names}\")", sign(target.negated))?;
+        }
+        if let Some(filters) = &self.value_filters {
+            write!(f, "(targattrfilters = {})", Quoted(&filters.to_string()))?;
+        }
+        if let Some(controls) = &self.controls {
+            write!(f, "(targetcontrol {controls})")?;
+        }
+        if let Some(operations) = &self.extended_operations {
+            write!(f, "(extop {operations})")?;
         }
         write!(f, "(version 3.0; acl {};", Quoted(&self.name))?;
         for permission in &self.permissions {

@@ -36,6 +36,11 @@ const REAL: &[&str] = &[
     r#"(target = ldap:///uid=*,ou=people,dc=example,dc=com)(targetattr != "userPassword || aci")(version 3.0; acl "managers"; allow (write) userattr = "manager#USERDN"; deny (write) userattr != "parent[0,1].owner#GROUPDN";)"#,
     r#"(targetattr="*")(version 3.0;acl "Fifth and strong"; allow (all)(userdn="ldap:///all" and (ssf >= "56" or authmethod = "sasl EXTERNAL") and not (timeofday < "0800" and dayofweek="Sun, Sat"));)"#,
     r#"(targetattr="*")(version 3.0; acl "ipv6"; deny (all) ip = "2001:db8::/32,192.168.1.0+255.255.255.0,10.1.2.3";)"#,
+    r#"(target="ldap:///ou=Groups,($dn),dc=example,dc=com")(targetattr="*")(targetfilter=(objectClass=nsManagedDomain))(version 3.0; acl "Domain access"; allow (read,search) groupdn="ldap:///cn=DomainAdmins,ou=Groups,[$dn],dc=example,dc=com";)"#,
+    r#"(target="ldap:///ou=*,($dn),dc=example,dc=com")(targetfilter="(seeAlso=cn=x,[$dn],dc=example,dc=com)")(targetattr="*")(version 3.0; acl "m"; allow (read) userdn="ldap:///uid=*,ou=($attr.ou),($dn),dc=example,dc=com || ldap:///self";)"#,
+    r#"(targattrfilters="add=title:(title=engineer) && mail:(|(mail=*@example.com)(mail=a\2cb)), del=title:(|(title=architect)(title=idiot))")(version 3.0; acl "values"; allow (write) userdn="ldap:///all";)"#,
+    r#"(targetcontrol="1.2.840.113556.1.4.319||2.16.840.1.113730.3.4.3")(version 3.0; acl "controls"; allow (read) userdn="ldap:///all";)"#,
+    r#"(extop != "1.3.6.1.4.1.4203.1.11.3")(version 3.0; acl "operations"; deny (read) userdn="ldap:///anyone";)"#,
     r#"(extra)"#,
 ];
 
@@ -94,7 +99,8 @@ fn errors_name_the_place_and_what_may_stand_there() {
         (
             "(targetatr=\"cn\")",
             1,
-            "expected one of target, targetattr, targetfilter, targetscope, version, found 'targetatr",
+            "expected one of target, targetattr, targetfilter, targetscope, targattrfilters, targetcontrol, extop, version, \
+             found 'targetatr",
         ),
         ("(targetattr \"cn\")", 12, "expected = or !="),
         ("(targetattr=\"cn\"(version", 16, "expected ) to close the target"),
@@ -102,11 +108,21 @@ fn errors_name_the_place_and_what_may_stand_there() {
         ("(targetattr=\"cn;lang-de\")", 13, "covers an attribute with all its options"),
         ("(targetattr=\"\")", 13, "is not an attribute name"),
         ("(targetattr=\"cn\")(targetattr=\"sn\")", 18, "targetattr stands in the rule twice"),
-        ("(targattrfilters=\"add=x\")", 1, "not supported"),
+        ("(targattrfilters=\"add=x\")", 18, "expected add=ATTRIBUTE:(FILTER)"),
+        ("(targattrfilters=\"put=title:(title=x)\")", 18, "expected add=ATTRIBUTE:(FILTER)"),
+        ("(targattrfilters=\"add=title:(title=x), add=sn:(sn=x)\")", 18, "add stands twice"),
+        ("(targattrfilters=\"add=title:(cn=x)\")", 18, "must be about title"),
+        ("(targattrfilters=\"add=title:(title=x) sn:(sn=x)\")", 18, "expected add=ATTRIBUTE:(FILTER)"),
+        ("(targattrfilters!=\"add=title:(title=x)\")", 16, "takes = only"),
+        ("(targetcontrol=\"paged\")", 16, "'paged' is no OID"),
+        ("(extop=\"1.2..3\")", 8, "'1.2..3' is no OID"),
+        ("(target_to=\"ldap:///dc=x\")", 1, "not supported"),
         ("(target=\"uid=a\")", 9, "expected ldap:///"),
         ("(target=\"ldap:///uid\")", 9, "is not a DN"),
         ("(target=\"ldap:///uid*,dc=x\")", 9, "is not a DN with *"),
-        ("(target=\"ldap:///ou=($dn),dc=x\")", 9, "the macro ($dn) is not supported"),
+        ("(target=\"ldap:///ou=($dn),dc=x\")", 9, "($dn) stands for whole RDNs"),
+        ("(target=\"ldap:///ou=a,[$dn],dc=x\")", 9, "a target takes one ($dn)"),
+        ("(target=\"ldap:///($dn),ou=*,dc=x\")", 9, "* stands before ($dn) only"),
         ("(targetfilter=\"(cn=a\")", 15, "not a filter"),
         ("(targetscope=\"all\")", 14, "expected one of base, onelevel, subtree, subordinate"),
         ("(version 2.0; ", 9, "expected 3.0"),
@@ -147,6 +163,27 @@ fn bind_rules_say_what_they_cannot_take() {
     assert!(bind_error("timeofday = \"2460\"").contains("four digits"));
     assert!(bind_error("dayofweek = \"Someday\"").contains("is no day"));
     assert!(bind_error("ssf > \"x\"").contains("number of bits"));
+}
+
+/// What macros stand for comes from the target.
+#[test]
+fn macros_need_a_target_that_says_what_they_stand_for() {
+    let rule = |targets: &str, subject: &str| {
+        Aci::parse(&format!("{targets}(version 3.0; acl \"x\"; allow (read) {subject};)"))
+    };
+    let group = r#"groupdn = "ldap:///cn=admins,[$dn],dc=x""#;
+    assert!(rule(r#"(target="ldap:///ou=g,($dn),dc=x")"#, group).is_ok());
+    let refused = |targets: &str, subject: &str| rule(targets, subject).expect_err(subject).detail;
+    assert!(refused("", group).contains("need a target with ($dn)"));
+    assert!(refused(r#"(target="ldap:///dc=x")"#, group).contains("need a target with ($dn)"));
+    assert!(refused(r#"(targetfilter="(ou=[$dn])")"#, r#"ssf = "1""#).contains("need a target with ($dn)"));
+    assert!(refused(r#"(target!="ldap:///($dn),dc=x")"#, group).contains("takes = only"));
+    assert!(refused(r#"(target="ldap:///($dn),dc=x")(targetscope="base")"#, group).contains("targetscope"));
+    assert!(refused("", r#"userdn = "ldap:///dc=x??sub?(ou=($attr.ou))""#).contains("not supported here"));
+    assert!(refused("", r#"userattr = "manager#($dn)""#).contains("not supported here"));
+    assert!(refused("", r#"userdn = "ldap:///cn=($attr.)""#).contains("the name of an attribute"));
+    assert!(rule("", r#"userdn = "ldap:///uid=($attr.owner uid),dc=x""#).is_err());
+    assert!(rule("", r#"userdn = "ldap:///uid=($attr.ou),dc=x""#).is_ok());
 }
 
 #[test]
@@ -270,7 +307,8 @@ fn bind_test() -> impl Strategy<Value = BindTest> {
     let hosts = subsequence(vec!["a.example".to_owned(), "*.b.example".to_owned()], 1..=2);
     prop_oneof![
         (any::<bool>(), vec(user(), 1..4)).prop_map(|(negated, users)| BindTest::UserDn { negated, users }),
-        (any::<bool>(), vec(dn(), 1..3)).prop_map(|(negated, groups)| BindTest::GroupDn { negated, groups }),
+        (any::<bool>(), vec(dn().prop_map(NamePattern::Dn), 1..3))
+            .prop_map(|(negated, groups)| BindTest::GroupDn { negated, groups }),
         (any::<bool>(), levels, kind).prop_map(|(negated, levels, kind)| BindTest::UserAttr {
             negated,
             levels,
@@ -327,6 +365,9 @@ fn any_aci() -> impl Strategy<Value = Aci> {
             target_scope,
             target_filter,
             target_attributes,
+            value_filters: None,
+            controls: None,
+            extended_operations: None,
             permissions,
         },
     )

@@ -2,8 +2,8 @@
 
 use super::parse::{Sign, Value, trim};
 use super::{
-    AciError, AuthMethod, BindTest, Comparison, Day, IpNetwork, NamePattern, PARENT_LEVEL_MAX, UserAttrKind,
-    UserPattern,
+    AciError, AuthMethod, BindTest, Comparison, Day, IpNetwork, NamePattern, PARENT_LEVEL_MAX, Piece, Template,
+    UserAttrKind, UserPattern,
 };
 use crate::model::attribute::is_attribute_type;
 use crate::model::{Dn, Filter, Scope};
@@ -25,7 +25,7 @@ pub(super) const TEST_WORDS: [&str; 11] = [
     "dayofweek",
 ];
 
-/// Macros of 389-DS; taken literally they would never match what their author meant.
+/// Macros of 389-DS; where they are not served, taken literally they would never match what their author meant.
 const MACROS: [&str; 3] = ["($dn)", "[$dn]", "($attr."];
 
 /// `ldap:///DN?ATTRIBUTES?SCOPE?FILTER`, percent-decoded. RFC 4516 in the form that rules use: no host, and blanks
@@ -35,6 +35,8 @@ pub(super) struct Url {
     attributes: Option<String>,
     scope: Option<String>,
     filter: Option<String>,
+    /// The DN, where it has macros.
+    template: Option<Template>,
     offset: usize,
 }
 
@@ -45,7 +47,7 @@ fn error(offset: usize, detail: impl Into<String>) -> AciError {
 fn refuse_macros(text: &str, offset: usize) -> Result<(), AciError> {
     let lower = text.to_ascii_lowercase();
     match MACROS.into_iter().find(|name| lower.contains(name)) {
-        Some(name) => Err(error(offset, format!("the macro {name} is not supported; write the names out"))),
+        Some(name) => Err(error(offset, format!("the macro {name} is not supported here; write the names out"))),
         None => Ok(()),
     }
 }
@@ -68,15 +70,19 @@ fn percent_decoded(text: &str, offset: usize) -> Result<String, AciError> {
 
 impl Url {
     pub(super) fn parse(text: &str, offset: usize) -> Result<Self, AciError> {
-        refuse_macros(text, offset)?;
         let start = text.get(.."ldap:///".len()).unwrap_or_default();
         if !start.eq_ignore_ascii_case("ldap:///") {
             return Err(error(offset, format!("expected ldap:/// and a name (no host), found '{text}'")));
         }
-        let mut parts = text.get(start.len()..).unwrap_or_default().splitn(4, '?');
+        let text = text.get(start.len()..).unwrap_or_default();
+        if text.contains('?') {
+            refuse_macros(text, offset)?;
+        }
+        let template = Template::parse(text, offset, |piece| percent_decoded(piece, offset))?;
+        let mut parts = text.splitn(4, '?');
         let mut part = || parts.next().map(|part| percent_decoded(part, offset)).transpose();
         let dn = part()?.unwrap_or_default();
-        Ok(Self { dn, attributes: part()?, scope: part()?, filter: part()?, offset })
+        Ok(Self { dn, attributes: part()?, scope: part()?, filter: part()?, template, offset })
     }
 
     fn has_query(&self) -> bool {
@@ -88,25 +94,54 @@ impl Url {
         if self.has_query() {
             return Err(error(self.offset, "expected a DN without ? parts"));
         }
+        if let Some(template) = self.template {
+            return match template.name_problem() {
+                Some(problem) => Err(error(self.offset, problem)),
+                None => Ok(NamePattern::Macro(template)),
+            };
+        }
         name(self.dn, self.offset)
     }
 
-    fn into_dn(self) -> Result<String, AciError> {
+    /// As what a rule is about: of macros, one `($dn)` alone may stand there.
+    pub(super) fn into_target(self) -> Result<NamePattern, AciError> {
         let offset = self.offset;
+        let name = self.into_name()?;
+        if let NamePattern::Macro(template) = &name {
+            let macros: Vec<_> = template.pieces().iter().filter(|piece| !matches!(piece, Piece::Text(_))).collect();
+            if macros != [&Piece::Dn] {
+                return Err(error(offset, "a target takes one ($dn), and no other macro"));
+            }
+            let after = template.pieces().iter().skip_while(|piece| **piece != Piece::Dn).nth(1);
+            if matches!(after, Some(Piece::Text(text)) if name_pattern::is_pattern(text)) {
+                return Err(error(offset, "in a target, * stands before ($dn) only"));
+            }
+        }
+        Ok(name)
+    }
+
+    /// As a name without stars.
+    fn into_group(self) -> Result<NamePattern, AciError> {
+        let offset = self.offset;
+        let has_star = |piece: &Piece| matches!(piece, Piece::Text(text) if name_pattern::is_pattern(text));
         match self.into_name()? {
-            NamePattern::Dn(dn) => Ok(dn),
             NamePattern::Pattern(_) => Err(error(offset, "expected a DN without *")),
+            NamePattern::Macro(template) if template.pieces().iter().any(has_star) => {
+                Err(error(offset, "expected a DN without *"))
+            }
+            name => Ok(name),
         }
     }
 
     fn into_user(self) -> Result<UserPattern, AciError> {
         if !self.has_query() {
-            return Ok(match self.dn.to_ascii_lowercase().as_str() {
+            let word = self.dn.to_ascii_lowercase();
+            return Ok(match word.as_str() {
                 "anyone" => UserPattern::Anyone,
                 "all" => UserPattern::All,
                 "self" => UserPattern::SelfEntry,
                 "parent" => UserPattern::Parent,
-                _ => UserPattern::Name(name(self.dn, self.offset)?),
+                _ => UserPattern::Name(self.into_name()?),
             });
         }
         if self.attributes.is_some_and(|attributes| !attributes.is_empty()) {
@@ -145,6 +180,27 @@ pub(super) fn filter(text: &str, offset: usize) -> Result<String, AciError> {
     }
 }
 
+/// The text back when it is a filter, perhaps with `($dn)` and `[$dn]` in it.
+pub(super) fn target_filter(text: &str, offset: usize) -> Result<String, AciError> {
+    match filter_template(text)? {
+        None => filter(text, offset),
+        Some(template) => match template.filter_problem() {
+            Some(problem) => Err(error(offset, problem)),
+            None => Ok(text.to_owned()),
+        },
+    }
+}
+
+/// The text of a `targetfilter` as a template; `None` when it has no macro.
+pub(in crate::policy) fn filter_template(text: &str) -> Result<Option<Template>, AciError> {
+    Template::parse(text, 0, |piece| Ok(piece.to_owned()))
+}
+
+/// Whether `($dn)` or `[$dn]` stands in the text of a filter.
+pub(super) fn has_dn_macro(text: &str) -> bool {
+    filter_template(text).is_ok_and(|template| template.is_some_and(|template| template.uses_dn()))
+}
+
 /// Reads a URL stored in an attribute (`userattr = "…#LDAPURL"`) as `userdn` reads one in a rule.
 pub(in crate::policy) fn user_url(text: &str) -> Option<UserPattern> {
     Url::parse(text, 0).and_then(Url::into_user).ok()
@@ -180,7 +236,7 @@ pub(super) fn test(word: &str, sign: Sign, sign_offset: usize, value: &Value) ->
             Ok(BindTest::UserDn { negated, users: alternatives(value).map(user).collect::<Result<_, _>>()? })
         }
         "groupdn" => {
-            let group = |text| Url::parse(text, value.offset)?.into_dn();
+            let group = |text| Url::parse(text, value.offset)?.into_group();
             Ok(BindTest::GroupDn { negated, groups: alternatives(value).map(group).collect::<Result<_, _>>()? })
         }
         "userattr" => user_attr(negated, value),
@@ -220,6 +276,7 @@ fn comparison(sign: Sign) -> Comparison {
 
 /// `attribute#KIND` or `parent[0,1].attribute#KIND`.
 fn user_attr(negated: bool, value: &Value) -> Result<BindTest, AciError> {
+    refuse_macros(&value.text, value.offset)?;
     let Some((left, kind)) = trim(&value.text).split_once('#') else {
         return Err(value.error("expected attribute#USERDN, #GROUPDN, #SELFDN, #LDAPURL or #value"));
     };

@@ -5,7 +5,7 @@
 use super::reference::{Case, Object};
 use super::world::{ENTRIES, Entry, Person, SCHEMA};
 use crate::model::Scope;
-use crate::policy::access::{AccessCompiler, LocalTime};
+use crate::policy::access::{AccessCompiler, EntryFacts, LocalTime, RequestPart, ValueChange};
 use crate::policy::aci::*;
 use crate::policy::requester::Authentication;
 use crate::policy::rights::{Right, Rights};
@@ -67,6 +67,30 @@ const OBJECTS: [Object; 11] = [
     Object::Attribute("aci"),
     Object::Unknown,
 ];
+/// Asked with the right to write.
+const VALUES: [Object; 6] = [
+    Object::Value("mail", ValueChange::Add(b"new@X")),
+    Object::Value("mail", ValueChange::Delete(b"ann@y")),
+    Object::Value("employeeType", ValueChange::Add(b"Boss")),
+    Object::Value("employeeType", ValueChange::Delete(b"staff")),
+    Object::Value("cn", ValueChange::Add(b"Carol")),
+    Object::Value("sn", ValueChange::Add(b"Adams")),
+];
+/// Asked with the right to read.
+const PARTS: [Object; 4] =
+    [Object::Control("1.1"), Object::Control("1.2"), Object::Extension("1.1"), Object::Extension("1.3")];
+const MACRO_TARGETS: [&str; 9] = [
+    "($dn),dc=x",
+    "($dn)",
+    "ou=people,($dn)",
+    "ou=people, ($dn),DC=x",
+    "ou=groups,($dn)",
+    "ou=west,($dn)",
+    "uid=*,($dn),dc=x",
+    "uid=*,ou=people,($dn)",
+    "ou=*,($dn)",
+];
+const MACRO_FILTERS: [&str; 3] = ["(manager=uid=carol,[$dn])", "(owner=cn=admins,ou=groups,($dn))", "(ou=[$dn])"];
 
 fn name(dice: &mut Dice) -> NamePattern {
     if dice.one_in(3) {
@@ -77,8 +101,72 @@ fn name(dice: &mut Dice) -> NamePattern {
     }
 }
 
-fn user(dice: &mut Dice) -> UserPattern {
-    match dice.roll(8) {
+/// Some of the texts as templates; those with `$dn` only where the target says what that is.
+fn template(dice: &mut Dice, texts: &[&str], with_dn: bool) -> NamePattern {
+    let text = loop {
+        let text = dice.pick(texts);
+        if with_dn || !text.contains("$dn") {
+            break text;
+        }
+    };
+    let rule = format!(r#"(target="ldap:///($dn)")(version 3.0; acl ""; allow (read) userdn="ldap:///{text}";)"#);
+    let mut aci = Aci::parse(&rule).unwrap();
+    match aci.permissions.remove(0).bind_rule {
+        BindRule::Test(BindTest::UserDn { users, .. }) => match users.into_iter().next() {
+            Some(UserPattern::Name(name)) => name,
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+const MACRO_USERS: [&str; 7] = [
+    "uid=bob,[$dn]",
+    "uid=*,ou=people,($dn)",
+    "uid=*,($dn),dc=x",
+    "uid=dora,ou=people,[$dn],dc=x",
+    "($attr.manager)",
+    "uid=*,($attr.owner)",
+    "uid=($attr.employeeType),($dn)",
+];
+const MACRO_GROUPS: [&str; 5] = [
+    "cn=admins,ou=groups,[$dn]",
+    "cn=admins,ou=groups,($dn)",
+    "cn=admins,ou=groups,[$dn],dc=x",
+    "cn=($attr.cn),ou=groups,dc=x",
+    "($attr.owner)",
+];
+
+fn value_filters(dice: &mut Dice) -> ValueFilters {
+    let mut list = |most: usize| -> Vec<ValueFilter> {
+        let mut items = dice.some(
+            &[
+                ("mail", "(mail=*@x)"),
+                ("employeeType", "(employeeType=boss)"),
+                ("cn", "(!(cn=carol))"),
+                ("name", "(name=a*)"),
+            ],
+            most,
+        );
+        items.sort_unstable();
+        items.dedup();
+        items.into_iter().map(|(name, filter)| ValueFilter { attribute: name.into(), filter: filter.into() }).collect()
+    };
+    let filters = ValueFilters { add: list(2), delete: list(1) };
+    match dice.roll(4) {
+        0 => ValueFilters { delete: Vec::new(), ..filters },
+        1 => ValueFilters { add: Vec::new(), ..filters },
+        _ => filters,
+    }
+}
+
+fn oids(dice: &mut Dice) -> OidList {
+    OidList { negated: dice.one_in(4), oids: dice.some(&["1.1", "1.2", "1.3", "*"].map(String::from), 1) }
+}
+
+fn user(dice: &mut Dice, with_dn: bool) -> UserPattern {
+    match dice.roll(if with_dn { 16 } else { 9 }) {
+        8..=15 => UserPattern::Name(template(dice, &MACRO_USERS, with_dn)),
         0 => UserPattern::Anyone,
         1 => UserPattern::All,
         2 | 3 => UserPattern::SelfEntry,
@@ -97,14 +185,18 @@ fn comparison(dice: &mut Dice) -> Comparison {
     dice.pick(&[Equal, NotEqual, Less, LessOrEqual, Greater, GreaterOrEqual])
 }
 
-fn test(dice: &mut Dice) -> BindTest {
+fn test(dice: &mut Dice, with_dn: bool) -> BindTest {
     let negated = dice.one_in(4);
-    match dice.roll(14) {
-        0..=4 => BindTest::UserDn { negated, users: (0..=dice.roll(2)).map(|_| user(dice)).collect() },
+    match dice.roll(if with_dn { 18 } else { 15 }) {
+        0..=4 => BindTest::UserDn { negated, users: (0..=dice.roll(2)).map(|_| user(dice, with_dn)).collect() },
+        14..=17 => BindTest::GroupDn { negated, groups: vec![template(dice, &MACRO_GROUPS, with_dn)] },
         5 | 6 => BindTest::GroupDn {
             negated,
             groups: dice
-                .some(&["cn=admins,ou=groups,dc=x", "CN=all,ou=groups,dc=x", "cn=none,dc=x"].map(String::from), 2),
+                .some(&["cn=admins,ou=groups,dc=x", "CN=all,ou=groups,dc=x", "cn=none,dc=x"], 2)
+                .into_iter()
+                .map(|name| NamePattern::Dn(name.into()))
+                .collect(),
         },
         7 | 8 => {
             let mut levels = dice.some(&[0u8, 1, 2], 2);
@@ -141,12 +233,12 @@ fn test(dice: &mut Dice) -> BindTest {
     }
 }
 
-fn bind_rule(dice: &mut Dice, depth: usize) -> BindRule {
+fn bind_rule(dice: &mut Dice, depth: usize, with_dn: bool) -> BindRule {
     match dice.roll(if depth == 0 { 5 } else { 8 }) {
-        5 => BindRule::Not(Box::new(bind_rule(dice, depth - 1))),
-        6 => BindRule::And((0..2 + dice.roll(2)).map(|_| bind_rule(dice, depth - 1)).collect()),
-        7 => BindRule::Or((0..2 + dice.roll(2)).map(|_| bind_rule(dice, depth - 1)).collect()),
-        _ => BindRule::Test(test(dice)),
+        5 => BindRule::Not(Box::new(bind_rule(dice, depth - 1, with_dn))),
+        6 => BindRule::And((0..2 + dice.roll(2)).map(|_| bind_rule(dice, depth - 1, with_dn)).collect()),
+        7 => BindRule::Or((0..2 + dice.roll(2)).map(|_| bind_rule(dice, depth - 1, with_dn)).collect()),
+        _ => BindRule::Test(test(dice, with_dn)),
     }
 }
 
@@ -165,26 +257,34 @@ fn rule(dice: &mut Dice) -> Aci {
         AttributePattern::Wildcard("tele*".into()),
         AttributePattern::Wildcard("*NAME".into()),
     ];
+    let with_dn = dice.one_in(3);
     let permission = |dice: &mut Dice| {
         let effect = if dice.one_in(4) { Effect::Deny } else { Effect::Allow };
         let rights = if dice.one_in(3) { Rights::EVERY } else { dice.some(&Right::ALL, 4).into_iter().collect() };
-        Permission { effect, rights, bind_rule: bind_rule(dice, 2) }
+        Permission { effect, rights, bind_rule: bind_rule(dice, 2, with_dn) }
     };
     Aci {
         name: "generated".into(),
-        target: dice.one_in(3).then(|| Target { negated: dice.one_in(4), name: name(dice) }),
-        target_scope: dice.one_in(4).then(|| dice.pick(&SCOPES)),
-        target_filter: dice
-            .one_in(4)
-            .then(|| TargetFilter { negated: dice.one_in(3), filter: dice.pick(&FILTERS).into() }),
+        target: match with_dn {
+            true => Some(Target { negated: false, name: template(dice, &MACRO_TARGETS, true) }),
+            false => dice.one_in(3).then(|| Target { negated: dice.one_in(4), name: name(dice) }),
+        },
+        target_scope: (!with_dn && dice.one_in(4)).then(|| dice.pick(&SCOPES)),
+        target_filter: dice.one_in(4).then(|| TargetFilter {
+            negated: dice.one_in(3),
+            filter: dice.pick(if with_dn { &MACRO_FILTERS[..] } else { &FILTERS[..] }).into(),
+        }),
         target_attributes: (!dice.one_in(5))
             .then(|| TargetAttributes { negated: dice.one_in(4), names: dice.some(&names, 2) }),
+        value_filters: dice.one_in(4).then(|| value_filters(dice)),
+        controls: dice.one_in(10).then(|| oids(dice)),
+        extended_operations: dice.one_in(10).then(|| oids(dice)),
         permissions: (0..=dice.roll(1)).map(|_| permission(dice)).collect(),
     }
 }
 
 fn person(dice: &mut Dice) -> Person {
-    let mut person = Person::new(dice.pick(&["nobody", "ann", "ann", "bob", "bob", "carol", "admin"]));
+    let mut person = Person::new(dice.pick(&["nobody", "ann", "ann", "bob", "bob", "carol", "dora", "dora", "admin"]));
     let requester = &mut person.requester;
     requester.peer = dice.pick(&[None, Some("192.0.2.9".parse().unwrap()), Some("2001:db8::1".parse().unwrap())]);
     requester.ssf = dice.pick(&[0, 128, 256]);
@@ -210,17 +310,25 @@ fn compiled_and_naive_evaluation_agree_over_generated_rules() {
     let seed = setting("ENTENTE_ACCESS_SEED").unwrap_or(1);
     let mut dice = Dice(seed);
     let compiler = AccessCompiler::new(Arc::clone(&SCHEMA));
-    let indexes = OBJECTS.map(|object| match object {
-        Object::Attribute(name) => Some(SCHEMA.attribute_type(name).expect(name).index),
+    let index_of = |object| match object {
+        Object::Attribute(name) | Object::Value(name, _) => Some(SCHEMA.attribute_type(name).expect(name).index),
         _ => None,
-    });
+    };
     let (mut cases, mut allowed_count, mut same_for_all, mut sets) = (0usize, 0usize, 0usize, 0usize);
     while cases < wanted {
         sets += 1;
         let rules: Vec<(&'static str, Aci)> = (0..=dice.roll(4))
             .map(|_| {
                 (
-                    dice.pick(&["dc=x", "dc=x", "ou=people,dc=x", "uid=ann,ou=people,dc=x", "ou=groups,dc=x"]),
+                    dice.pick(&[
+                        "dc=x",
+                        "dc=x",
+                        "dc=x",
+                        "ou=people,dc=x",
+                        "uid=ann,ou=people,dc=x",
+                        "ou=groups,dc=x",
+                        "ou=west,dc=x",
+                    ]),
                     rule(&mut dice),
                 )
             })
@@ -246,10 +354,26 @@ fn compiled_and_naive_evaluation_agree_over_generated_rules() {
                 for right in Right::ALL {
                     let rights = decision.rights(right);
                     same_for_all += usize::from(access.same_for_all(right).is_some());
-                    for (object, index) in OBJECTS.into_iter().zip(indexes) {
+                    let special = match right {
+                        Right::Write => &VALUES[..],
+                        Right::Read => &PARTS[..],
+                        _ => &[],
+                    };
+                    for object in OBJECTS.iter().chain(special).copied() {
+                        let index = index_of(object);
+                        let with_entry = || {
+                            applicable
+                                .iter()
+                                .map(|rules| (&entry as &dyn EntryFacts, Arc::clone(rules)))
+                                .collect::<Vec<_>>()
+                        };
+                        let permits = |part| compiler.permits(&with_entry(), &person.context(), &person, part);
                         let case = Case { rules: &rules, person: &person, entry: dn, right, object };
                         let expected = case.is_allowed();
                         let given = match (object, index) {
+                            (Object::Control(oid), _) => permits(RequestPart::Control(oid)),
+                            (Object::Extension(oid), _) => permits(RequestPart::ExtendedOperation(oid)),
+                            (Object::Value(_, change), Some(index)) => decision.allows_value(index, change),
                             (_, Some(index)) => rights.for_attribute(index),
                             (Object::Unknown, None) => rights.for_unknown(),
                             (_, None) => rights.for_entry(),
@@ -264,7 +388,8 @@ fn compiled_and_naive_evaluation_agree_over_generated_rules() {
                             )
                         };
                         assert_eq!(given, expected, "{}", explain());
-                        if object != Object::Unknown && cases % 16 == 0 {
+                        let is_explained = matches!(object, Object::EntryAsWhole | Object::Attribute(_));
+                        if is_explained && cases % 16 == 0 {
                             let question = (right, index);
                             let told = compiler.explain(&applicable, &person.context(), &person, &entry, question);
                             assert_eq!(told.is_allowed(), expected, "{}", explain());

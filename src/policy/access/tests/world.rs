@@ -65,6 +65,26 @@ pub(super) const ENTRIES: &[(&str, &[(&str, &str)])] = &[
             ("seeAlso", "cn=admins,ou=groups,dc=x"),
         ],
     ),
+    ("ou=west,dc=x", &[("objectClass", "organizationalUnit"), ("ou", "west"), ("owner", "cn=admins,ou=groups,dc=x")]),
+    ("ou=people,ou=west,dc=x", &[("objectClass", "organizationalUnit"), ("ou", "people")]),
+    (
+        "uid=dora,ou=people,ou=west,dc=x",
+        &[
+            ("objectClass", "person"),
+            ("cn", "Dora"),
+            ("cn", "all"),
+            ("sn", "Dean"),
+            ("mail", "dora@west"),
+            ("mail", "dora@x"),
+            ("manager", "uid=bob,ou=people,dc=x"),
+            ("manager", "uid=carol,ou=people,dc=x"),
+        ],
+    ),
+    ("ou=groups,ou=west,dc=x", &[("objectClass", "organizationalUnit"), ("ou", "groups")]),
+    (
+        "cn=admins,ou=groups,ou=west,dc=x",
+        &[("objectClass", "groupOfNames"), ("cn", "admins"), ("member", "uid=dora,ou=people,ou=west,dc=x")],
+    ),
 ];
 
 pub(super) fn key(dn: &str) -> Vec<u8> {
@@ -132,6 +152,10 @@ impl EntryFacts for Entry {
         matches(self.0, filter)
     }
 
+    fn matches_once(&self, filter: &Filter<'_>) -> Option<bool> {
+        matches(self.0, filter)
+    }
+
     fn values(&self, level: u8, attribute: &AttributeType, see: &mut dyn FnMut(&[u8])) {
         let dn = (0..level).try_fold(self.0, |dn, _| superior(dn));
         for (name, value) in dn.map_or(&[][..], attributes) {
@@ -152,7 +176,8 @@ pub(super) struct Person {
 impl Person {
     pub(super) fn new(name: &str) -> Self {
         let anonymous = Requester::anonymous(Some("192.0.2.7".parse().unwrap()), 0, false);
-        let dn = format!("uid={name},ou=people,dc=x");
+        let named = ENTRIES.iter().find(|(dn, _)| dn.starts_with(&format!("uid={name},")));
+        let dn = named.map_or_else(|| format!("uid={name},ou=people,dc=x"), |(dn, _)| (*dn).to_owned());
         let requester = match (name, uuid(&dn)) {
             ("admin", _) => anonymous.with_identity(RequesterKind::Administrator { dn }, Authentication::Simple),
             (_, Some(uuid)) => {
