@@ -3,6 +3,7 @@
 //! One file a command, each with its arguments (their doc comments are the help text), and `run`. What a command needs
 //! of the directory it opens itself: offline commands the data directory, online ones a connection.
 
+pub mod access;
 pub mod app_password;
 pub mod archive;
 pub mod backup;
@@ -55,6 +56,8 @@ pub struct Cli {
 /// The commands.
 #[derive(clap::Subcommand, Clone, Debug)]
 pub enum Command {
+    /// Look at what access rules come to
+    Access(access::AccessArgs),
     /// Make, list and revoke app passwords, over LDAP
     AppPassword(app_password::AppPasswordArgs),
     /// Write a compressed copy of the data, also while serving
@@ -116,6 +119,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command, output: &Output) -> Result<ExitCode, CliError> {
     match command {
+        Command::Access(args) => access::run(args, output),
         Command::Backup(args) => backup::run(&args, output),
         Command::Check(args) => check::run(&args, output),
         Command::Compact(args) => compact::run(&args, output),

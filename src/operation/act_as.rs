@@ -57,7 +57,27 @@ impl Directory {
     /// # Errors
     /// As [`RequestControls::read`]; authorizationDenied.
     pub(super) fn asked(&self, session: &Session, controls: &Controls<'_>, kind: RequestKind) -> Outcome<Asked> {
-        let controls = RequestControls::read(controls, kind)?;
+        self.asked_as(session, RequestControls::read(controls, kind)?)
+    }
+
+    /// As [`Self::asked`], for a request about the entry `target`: controls that the rules keep from who made it are not
+    /// served.
+    ///
+    /// # Errors
+    /// As [`Self::asked`].
+    pub(super) fn asked_about(
+        &self,
+        session: &Session,
+        controls: &Controls<'_>,
+        kind: RequestKind,
+        target: &str,
+    ) -> Outcome<Asked> {
+        let oids = controls.iter().map(|control| control.oid);
+        let forbidden = self.forbidden_controls(session, oids, target)?;
+        self.asked_as(session, RequestControls::read_without(controls, kind, &forbidden)?)
+    }
+
+    fn asked_as(&self, session: &Session, controls: RequestControls) -> Outcome<Asked> {
         let acting = match &controls.proxied {
             None => None,
             Some(authorization_id) => {

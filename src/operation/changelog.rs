@@ -1,5 +1,10 @@
 //! cn=changelog: the log as entries, in the form of draft-good-ldap-changelog that 389 and OpenDJ serve (the "retro"
-//! changelog), for the administrator.
+//! changelog).
+//!
+//! A change is told to the administrator, and to whom the access rules let read `changeNumber` of the entry that was
+//! changed, where it stands now (of a deleted one: where it stood). A rule must name that attribute, as it must name
+//! passwords: whoever may read `*` does not read the changes by that. Of what was changed, those attributes are told that
+//! one may read of that entry.
 //!
 //! Nothing is kept for it: each entry is made of a log record when somebody asks. So it reaches back as far as the log
 //! does (`replication.log_records`), and its numbers are this node's own (`dit::arrivals`): a client that goes to another
@@ -8,6 +13,7 @@
 //! `targetDN` is the name at the time of the change, and `targetEntryUUID` the identity. Values of secret attributes are
 //! left out. Changes below cn=cluster are not told.
 
+use super::access::{Access, Granted};
 use super::outcome::{OperationError, Outcome};
 use super::virtual_entry::{VirtualEntry, Visit, attribute, one_of};
 use crate::dit::View;
@@ -15,6 +21,7 @@ use crate::model::ldif::{LdifBody, LdifChange, LdifRecord, LdifWriter};
 use crate::model::{
     Attribute, AttributeDescription, Dn, EntryUuid, Filter, Modification, ModificationKind, Rdn, ResultCode,
 };
+use crate::policy::rights::Right;
 use crate::schema::time::format_generalized_time;
 use crate::state::{AttributeId, CellValue, Delta, Stamp, Update, ValueKey};
 use std::sync::Arc;
@@ -44,12 +51,48 @@ pub(super) fn bounds(view: View<'_>) -> Outcome<Option<(u64, u64)>> {
     Ok(first.zip(Some(view.last_arrival()?)))
 }
 
+/// Whether some changes may be told to the requester: it may read `changeNumber` in some suffix.
+///
+/// # Errors
+/// Storage.
+pub(super) fn is_for(view: View<'_>, access: &Access<'_>) -> Outcome<bool> {
+    if access.is_administrator() {
+        return Ok(true);
+    }
+    for suffix in view.suffixes()? {
+        if let Some(entry) = view.entry(suffix)?
+            && tells_numbers(view, &access.granted(&entry, Right::Read))
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn tells_numbers(view: View<'_>, granted: &Granted) -> bool {
+    let number = view.catalog().schema().attribute_type(CHANGE_NUMBER).map(|found| found.index);
+    number.is_some() && granted.for_attribute(number)
+}
+
+/// What the requester may read of the entry that was changed; `None` when it is not told of the change.
+fn readable(view: View<'_>, access: &Access<'_>, update: &Update, target: &str) -> Outcome<Option<Granted>> {
+    let entry = view.by_uuid(update.uuid)?.map(|id| view.entry(id)).transpose()?.flatten();
+    let granted = match entry {
+        Some(entry) => access.granted(&entry, Right::Read),
+        None => {
+            let dn = Dn::parse(target)?;
+            access.granted_new(&dn, view.resolve(&dn)?.matched, &[], Right::Read)
+        }
+    };
+    Ok(tells_numbers(view, &granted).then_some(granted))
+}
+
 /// The entry of this RDN.
-pub(super) fn find(view: View<'_>, rdn: &Rdn) -> Outcome<Option<VirtualEntry>> {
+pub(super) fn find(view: View<'_>, access: &Access<'_>, rdn: &Rdn) -> Outcome<Option<VirtualEntry>> {
     let number = one_of(rdn, &[CHANGE_NUMBER, "2.16.840.1.113730.3.1.5"]).and_then(|text| text.parse::<u64>().ok());
     let Some(number) = number.filter(|number| *number > 0) else { return Ok(None) };
     match view.arrival_after(number - 1)? {
-        Some((found, update)) if found == number => told(view, number, &update),
+        Some((found, update)) if found == number => told(view, access, number, &update),
         _ => Ok(None),
     }
 }
@@ -59,7 +102,13 @@ pub(super) fn find(view: View<'_>, rdn: &Rdn) -> Outcome<Option<VirtualEntry>> {
 ///
 /// # Errors
 /// adminLimitExceeded when very many changes would have to be looked at.
-pub(super) fn visit(view: View<'_>, after: &[u8], filter: &Filter<'_>, visit: Visit<'_>) -> Outcome<()> {
+pub(super) fn visit(
+    view: View<'_>,
+    access: &Access<'_>,
+    after: &[u8],
+    filter: &Filter<'_>,
+    visit: Visit<'_>,
+) -> Outcome<()> {
     let (from, to) = range(filter);
     let mut last = after.try_into().map_or(0, u64::from_be_bytes).max(from.saturating_sub(1));
     for _ in 0..LOOKED_AT_MAX {
@@ -67,7 +116,7 @@ pub(super) fn visit(view: View<'_>, after: &[u8], filter: &Filter<'_>, visit: Vi
         if number > to {
             return Ok(());
         }
-        if let Some(entry) = told(view, number, &update)?
+        if let Some(entry) = told(view, access, number, &update)?
             && !visit(&number.to_be_bytes(), entry)?
         {
             return Ok(());
@@ -98,7 +147,7 @@ fn range(filter: &Filter<'_>) -> (u64, u64) {
 }
 
 /// The entry of a change; `None` for those that are not told.
-fn told(view: View<'_>, number: u64, update: &Update) -> Outcome<Option<VirtualEntry>> {
+fn told(view: View<'_>, access: &Access<'_>, number: u64, update: &Update) -> Outcome<Option<VirtualEntry>> {
     let has = |wanted: &dyn Fn(&Delta) -> bool| update.deltas.iter().any(wanted);
     let renamed = has(&|delta| matches!(delta, Delta::Rdn(_) | Delta::Parent(_)));
     let target = view.dn_at(update.uuid, update.birth, update.stamp.csn, !renamed)?;
@@ -108,17 +157,22 @@ fn told(view: View<'_>, number: u64, update: &Update) -> Outcome<Option<VirtualE
     if is_cluster {
         return Ok(None);
     }
+    let Some(granted) = readable(view, access, update, &target)? else { return Ok(None) };
+    let may_read = |attribute: AttributeId| {
+        view.catalog().attribute(attribute).is_some_and(|info| granted.for_attribute(info.attribute_type))
+    };
     let mut new_name: [Option<Attribute>; 3] = [None, None, None];
     let (kind, change) = if update.is_birth() {
-        ("add", Some(added(view, update)?))
+        ("add", Some(added(view, update, &may_read)?))
     } else if has(&|delta| matches!(delta, Delta::Dead)) {
         ("delete", None)
     } else if renamed {
         new_name = renaming(view, update)?;
         ("modrdn", None)
     } else {
-        ("modify", modified(view, update)?)
+        ("modify", modified(view, update, &may_read)?)
     };
+    let tells_author = may_read(view.catalog().well_known().modifiers_name);
     let dn = format!("{CHANGE_NUMBER}={number},{DN}");
     let time = format_generalized_time(i64::try_from(update.stamp.csn.ms()).unwrap_or(i64::MAX));
     let attributes = [
@@ -129,7 +183,7 @@ fn told(view: View<'_>, number: u64, update: &Update) -> Outcome<Option<VirtualE
         attribute("changes", change.map(body)),
         attribute("changeTime", [time]),
         attribute("targetEntryUUID", [update.uuid.to_string()]),
-        attribute("changeInitiatorsName", Some(&update.requester).filter(|name| !name.is_empty())),
+        attribute("changeInitiatorsName", Some(&update.requester).filter(|name| !name.is_empty() && tells_author)),
         attribute("entryDN", [&dn]),
         attribute("hasSubordinates", ["FALSE"]),
     ];
@@ -152,11 +206,11 @@ fn renaming(view: View<'_>, update: &Update) -> Outcome<[Option<Attribute>; 3]> 
 }
 
 /// What a client would have sent to add the entry.
-fn added(view: View<'_>, update: &Update) -> Outcome<LdifChange> {
+fn added(view: View<'_>, update: &Update, may_read: MayRead<'_>) -> Outcome<LdifChange> {
     let mut attributes: Vec<Attribute> = Vec::new();
     for delta in &update.deltas {
         let Delta::Cell { attribute, present: true, value, .. } = delta else { continue };
-        let Some(description) = shown(view, *attribute) else { continue };
+        let Some(description) = shown(view, *attribute, may_read) else { continue };
         let Some(value) = text(view, value)? else { continue };
         match attributes.iter_mut().find(|known| known.description == description) {
             Some(known) => known.values.push(value),
@@ -167,7 +221,7 @@ fn added(view: View<'_>, update: &Update) -> Outcome<LdifChange> {
 }
 
 /// The modifications that have this effect; `None` when nothing of it is told.
-fn modified(view: View<'_>, update: &Update) -> Outcome<Option<LdifChange>> {
+fn modified(view: View<'_>, update: &Update, may_read: MayRead<'_>) -> Outcome<Option<LdifChange>> {
     let mut modifications: Vec<Modification> = Vec::new();
     let cleared: Vec<AttributeId> = update
         .deltas
@@ -190,11 +244,11 @@ fn modified(view: View<'_>, update: &Update) -> Outcome<Option<LdifChange>> {
     for (at, delta) in update.deltas.iter().enumerate() {
         match delta {
             Delta::Clear(attribute) => {
-                let Some(description) = shown(view, *attribute) else { continue };
+                let Some(description) = shown(view, *attribute, may_read) else { continue };
                 push(ModificationKind::Replace, &description, None);
             }
             Delta::Cell { attribute, key, present, value, .. } => {
-                let Some(description) = shown(view, *attribute) else { continue };
+                let Some(description) = shown(view, *attribute, may_read) else { continue };
                 let kind = match (present, cleared.contains(attribute)) {
                     (true, true) => ModificationKind::Replace,
                     (true, false) => ModificationKind::Add,
@@ -212,7 +266,7 @@ fn modified(view: View<'_>, update: &Update) -> Outcome<Option<LdifChange>> {
             }
             Delta::Count { attribute, .. } => {
                 // By how much is not said alone: the number as it is.
-                let Some(description) = shown(view, *attribute) else { continue };
+                let Some(description) = shown(view, *attribute, may_read) else { continue };
                 let entry = view.by_uuid(update.uuid)?.map(|id| view.entry(id)).transpose()?.flatten();
                 let slice = entry.as_ref().and_then(|entry| Some((entry, entry.attribute(*attribute)?)));
                 if let Some((entry, slice)) = slice {
@@ -227,11 +281,14 @@ fn modified(view: View<'_>, update: &Update) -> Outcome<Option<LdifChange>> {
     Ok((!modifications.is_empty()).then_some(LdifChange::Modify(modifications)))
 }
 
+/// Whether the requester may read an attribute of the entry.
+type MayRead<'a> = &'a dyn Fn(AttributeId) -> bool;
+
 /// How an attribute is named; `None` for those that are not told.
-fn shown(view: View<'_>, attribute: AttributeId) -> Option<AttributeDescription> {
+fn shown(view: View<'_>, attribute: AttributeId, may_read: MayRead<'_>) -> Option<AttributeDescription> {
     let catalog = view.catalog();
     let info = catalog.attribute(attribute)?;
-    if info.secret || info.sealed || catalog.well_known().is_hidden(attribute) {
+    if info.secret || info.sealed || !may_read(attribute) || catalog.well_known().is_hidden(attribute) {
         return None;
     }
     AttributeDescription::parse(&info.name).ok()

@@ -44,7 +44,7 @@ impl Directory {
     }
 
     fn try_compare(&self, session: &Session, request: &CompareRequest<'_>, controls: &Controls<'_>) -> Outcome<bool> {
-        let asked = self.asked(session, controls, RequestKind::Compare)?;
+        let asked = self.asked_about(session, controls, RequestKind::Compare, request.dn)?;
         let (session, controls) = (asked.session(session), &asked.controls);
         if controls.dont_use_copy {
             self.check_gate()?;

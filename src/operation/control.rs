@@ -164,8 +164,28 @@ impl RequestControls {
     /// # Errors
     /// unavailableCriticalExtension; protocolError for a value that cannot be read.
     pub fn read(controls: &Controls<'_>, kind: RequestKind) -> Outcome<Self> {
+        Self::read_without(controls, kind, &[])
+    }
+
+    /// As [`Self::read`]; those in `forbidden` are not served to who asks.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_without(controls: &Controls<'_>, kind: RequestKind, forbidden: &[&str]) -> Outcome<Self> {
         let mut read = Self::default();
         for control in controls {
+            if forbidden.contains(&control.oid) {
+                if control.critical {
+                    return Err(OperationError::new(
+                        ResultCode::UNAVAILABLE_CRITICAL_EXTENSION,
+                        format!(
+                            "an access rule (targetcontrol) keeps the critical control {} from you here",
+                            printable(control.oid)
+                        ),
+                    ));
+                }
+                continue;
+            }
             if !read.take(&control, kind)? && control.critical {
                 return Err(OperationError::new(
                     ResultCode::UNAVAILABLE_CRITICAL_EXTENSION,

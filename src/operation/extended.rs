@@ -76,6 +76,13 @@ impl<'a> ExtendedCall<'a> {
 }
 
 impl Directory {
+    /// Refuses an extended operation that the access rules keep from the requester; says whether it did.
+    pub fn refuses_extended(&self, session: &Session, id: i32, oid: &str, out: &mut Vec<u8>) -> bool {
+        let Err(error) = self.check_extended(session, oid) else { return false };
+        response::extended(out, id, &error.as_result(), None, None, &[]);
+        true
+    }
+
     /// Takes a request that is answered later ([`ExtendedCall::is_later`]).
     pub fn extended_later(self: &Arc<Self>, call: ExtendedCall<'_>) -> UpdateStep {
         match call.request.name {

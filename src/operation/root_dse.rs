@@ -50,8 +50,9 @@ pub(super) fn entry(directory: &Directory, session: &Session, view: View<'_>) ->
         extensions.push(extended::CLUSTER_ORDER);
     }
     let administrator = session.requester.is_administrator();
-    let bounds = if administrator { changelog::bounds(view)? } else { None };
-    let monitor = session.requester.is_administrator().then_some(monitor::DN);
+    let tells_changes = changelog::is_for(view, &directory.access(&session.requester, view)?)?;
+    let bounds = if tells_changes { changelog::bounds(view)? } else { None };
+    let monitor = administrator.then_some(monitor::DN);
     let attributes = [
         attribute("objectClass", ["top"]),
         attribute("namingContexts", &contexts),
@@ -66,7 +67,7 @@ pub(super) fn entry(directory: &Directory, session: &Session, view: View<'_>) ->
         attribute("vendorName", ["Entente"]),
         attribute("vendorVersion", [concat!("Entente ", env!("CARGO_PKG_VERSION"))]),
         attribute("monitorContext", monitor),
-        attribute("changelog", administrator.then_some(changelog::DN)),
+        attribute("changelog", tells_changes.then_some(changelog::DN)),
         attribute("firstChangeNumber", bounds.map(|(first, _)| first.to_string())),
         attribute("lastChangeNumber", bounds.map(|(_, last)| last.to_string())),
         attribute("entryDN", [""]),

@@ -143,7 +143,7 @@ impl Directory {
         controls: &Controls<'_>,
     ) -> SearchTask {
         let prepared = self
-            .asked(session, controls, RequestKind::Search)
+            .asked_about(session, controls, RequestKind::Search, request.base)
             .and_then(|asked| self.prepare(asked.session(session), id, request, &asked.controls));
         let state = prepared.unwrap_or_else(|error| {
             let mut out = Vec::new();

@@ -2,7 +2,8 @@
 //! cn=deleted, cn=lost+found and cn=changelog. Searched and compared like others.
 //!
 //! They are outside the access rules: root DSE and subschema are for anybody, before any bind, because clients find out
-//! from them how to go on (RFC 4512 4.4, 5.1); the others are for the administrator alone, and absent for everybody else.
+//! from them how to go on (RFC 4512 4.4, 5.1); the others are for the administrator alone, and absent for everybody else,
+//! but for the changes, which are told to whom the rules tell them (`changelog`).
 
 use super::control::RequestControls;
 use super::outcome::{OperationError, Outcome};
@@ -109,7 +110,9 @@ pub(super) fn find(directory: &Directory, session: &Session, view: View<'_>, dn:
         Some(Place::Subschema) => return Ok(Some(subschema_entry::entry(directory, view))),
         Some(place) => place,
     };
-    if !session.requester.is_administrator() {
+    let access = directory.access(&session.requester, view)?;
+    let is_for = session.requester.is_administrator() || place == Place::Changelog && changelog::is_for(view, &access)?;
+    if !is_for {
         return Err(OperationError::no_such_object(""));
     }
     let found = match (dn.rdns(), place) {
@@ -117,7 +120,7 @@ pub(super) fn find(directory: &Directory, session: &Session, view: View<'_>, dn:
         ([_], Place::Deleted) => Some(deleted_entry::top()),
         ([_], Place::LostFound) => Some(lost_entry::top()),
         ([_], Place::Changelog) => Some(changelog::top()),
-        ([rdn, _], Place::Changelog) => changelog::find(view, rdn)?,
+        ([rdn, _], Place::Changelog) => changelog::find(view, &access, rdn)?,
         ([rdn, _], Place::Conflicts) => conflict_entry::find(view, rdn)?,
         ([rdn, _], Place::Deleted) => deleted_entry::find(view, rdn)?,
         ([rdn, _], Place::LostFound) => lost_entry::find(view, rdn)?,
@@ -138,13 +141,17 @@ pub(super) fn find(directory: &Directory, session: &Session, view: View<'_>, dn:
 fn visit_below(
     place: Option<Place>,
     directory: &Directory,
+    session: &Session,
     view: View<'_>,
     after: &[u8],
     filter: &Filter<'_>,
     visit: Visit<'_>,
 ) -> Outcome<()> {
     match place {
-        Some(Place::Changelog) => changelog::visit(view, after, filter, visit),
+        Some(Place::Changelog) => {
+            let access = directory.access(&session.requester, view)?;
+            changelog::visit(view, &access, after, filter, visit)
+        }
         Some(Place::Conflicts) => conflict_entry::visit(view, after, visit),
         Some(Place::Deleted) => deleted_entry::visit(view, after, visit),
         Some(Place::LostFound) => lost_entry::visit(view, after, visit),
@@ -222,7 +229,7 @@ pub(super) fn search(
     let goes_on = !with_base || send(&[BASE_POSITION], base)?;
     if goes_on && is_top && request.scope != Scope::Base {
         let after = if after == [BASE_POSITION] { &[][..] } else { &after };
-        visit_below(place_of(dn), directory, view, after, &request.filter, &mut send)?;
+        visit_below(place_of(dn), directory, session, view, after, &request.filter, &mut send)?;
     }
     let paged = paging.map(|_| paged::response(u64::from(sent), &cookie));
     response::result(&mut out, id, ResponseKind::SearchDone, &result, paged.as_slice());

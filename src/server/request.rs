@@ -179,6 +179,7 @@ impl Connection {
             Request::Extended(request) => {
                 self.door.metrics.extended_total.increment();
                 match request.name {
+                    oid if self.door.directory.refuses_extended(&self.session, id, oid, self.output.buffer()) => {}
                     extended::START_TLS => self.start_tls(message, request, has_more),
                     extended::CANCEL => self.cancel(message, request),
                     extended::PASSWORD_MODIFY | extended::APP_PASSWORD if !self.may_send_password(options) => {

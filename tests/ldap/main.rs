@@ -15,6 +15,7 @@
 mod support;
 
 mod access;
+mod access_cases;
 mod account_usability;
 mod app_password;
 mod approximate;

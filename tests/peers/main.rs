@@ -17,6 +17,7 @@ mod support;
 #[path = "../process/cluster/node.rs"]
 mod node;
 
+mod access_389;
 mod content_sync;
 mod dirsrv;
 mod ldap_utils;

@@ -8,6 +8,7 @@
 //! does not hide in both. Processes are ended by their own handle, temporary folders go with their owner, ports are
 //! the ones that the system hands out.
 
+pub(crate) mod access_cases;
 pub(crate) mod ber;
 pub(crate) mod client;
 pub(crate) mod filter;

@@ -195,15 +195,16 @@ impl Directory {
         controls: &Controls<'_>,
         reply: Reply,
     ) -> UpdateStep {
-        let (response, kind) = match request {
-            Request::Add(_) => (ResponseKind::Add, RequestKind::Add),
-            Request::Delete { .. } => (ResponseKind::Delete, RequestKind::Delete),
-            Request::ModifyDn(_) => (ResponseKind::ModifyDn, RequestKind::ModifyDn),
-            _ => (ResponseKind::Modify, RequestKind::Modify),
+        let (response, kind, dn) = match request {
+            Request::Add(add) => (ResponseKind::Add, RequestKind::Add, add.dn),
+            Request::Delete { dn } => (ResponseKind::Delete, RequestKind::Delete, *dn),
+            Request::ModifyDn(modify_dn) => (ResponseKind::ModifyDn, RequestKind::ModifyDn, modify_dn.dn),
+            Request::Modify(modify) => (ResponseKind::Modify, RequestKind::Modify, modify.dn),
+            _ => (ResponseKind::Modify, RequestKind::Modify, ""),
         };
         let mut answer = Answer::new(reply, id, response);
         answer.says_policy = controls.find(PASSWORD_POLICY).is_some();
-        let prepared = self.asked(session, controls, kind).and_then(|asked| {
+        let prepared = self.asked_about(session, controls, kind, dn).and_then(|asked| {
             let session = asked.session(session);
             self.check_gate()?;
             let ours = match resolve::read(&session.requester, request)? {

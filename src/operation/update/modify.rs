@@ -8,7 +8,7 @@ use super::sound::{self, Edits};
 use super::{Context, Done, Failure, held, intake, password_change, reads, target, unique};
 use crate::dit::{AttributeInfo, DitError, Entry, Target, ValueError, View, Writing};
 use crate::model::{Attribute, Dn, Modification, ModificationKind, ResultCode};
-use crate::operation::access::Access;
+use crate::operation::access::{Access, Written};
 use crate::operation::outcome::{OperationError, Outcome};
 use crate::state::{AttributeId, CellValue, Delta, EntryState, ValueKey};
 use crate::storage::EntryId;
@@ -60,10 +60,15 @@ fn check_access(access: &Access<'_>, view: View<'_>, entry: &Entry<'_>, modifica
             .attribute_type(attribute.description.name())
             .ok_or_else(|| DitError::UnknownAttribute(attribute.description.to_string()))?
             .index;
-        let by_value = matches!(kind, ModificationKind::Add | ModificationKind::Delete) && !attribute.values.is_empty();
-        let allowed = access.may_write(entry, index, None)
-            || (by_value && attribute.values.iter().all(|value| access.may_write(entry, index, Some(value))));
-        if !allowed {
+        let values = attribute.values.as_slice();
+        let written = match kind {
+            ModificationKind::Add => Written::Added(values),
+            ModificationKind::Delete if !values.is_empty() => Written::Deleted(values),
+            ModificationKind::Delete => Written::Replaced(&[]),
+            ModificationKind::Replace => Written::Replaced(values),
+            ModificationKind::Increment => Written::Every,
+        };
+        if !access.may_write(entry, index, written) {
             return Err(target::not_allowed(&attribute.description));
         }
     }

@@ -10,7 +10,7 @@ use super::{Context, Done, Failure, add, held, modify, reads, target, unique};
 use crate::dit::{Entry, Target, View, Writing, rdn_state};
 use crate::model::dn::RDN_COUNT_MAX;
 use crate::model::{Attribute, AttributeDescription, DerefAliases, Dn, Rdn, ResultCode};
-use crate::operation::access::Access;
+use crate::operation::access::{Access, Written};
 use crate::operation::outcome::{OperationError, Outcome};
 use crate::search::{Base, find_base};
 use crate::state::{AttributeId, Delta, EntryState, RdnState};
@@ -137,9 +137,12 @@ fn check_access(
             return refused("rename this entry");
         }
         let old = old_rdn.iter().flat_map(|rdn| rdn.avas()).filter(|_| renaming.delete_old_rdn);
-        for ava in renaming.new_rdn.avas().iter().chain(old) {
+        let new = renaming.new_rdn.avas().iter();
+        for (ava, is_new) in new.map(|ava| (ava, true)).chain(old.map(|ava| (ava, false))) {
             let known = schema.attribute_type(&ava.attribute).map(|found| found.index);
-            if !known.is_some_and(|index| access.may_write(entry, index, Some(&ava.value))) {
+            let value = std::slice::from_ref(&ava.value);
+            let written = if is_new { Written::Added(value) } else { Written::Deleted(value) };
+            if !known.is_some_and(|index| access.may_write(entry, index, written)) {
                 return refused(&format!("write {} of this entry", ava.attribute));
             }
         }

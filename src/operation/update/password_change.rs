@@ -13,6 +13,7 @@ use super::secret::is_password;
 use super::{Context, secret, target};
 use crate::dit::{Entry, View, Writing};
 use crate::model::{Attribute, AttributeDescription, Change, Dn, Modification, ModificationKind, ResultCode};
+use crate::operation::access::Written;
 use crate::operation::outcome::{OperationError, Outcome};
 use crate::operation::password_policy::{Account, cell, clear, poor, second_text};
 use crate::policy::password_hash::{self, Verdict};
@@ -73,7 +74,7 @@ pub(super) fn check_modify(context: &Context, dn: &Dn, clear: &[&[u8]], sends_ol
         // Why not, the transaction says.
         let Ok(entry) = target::entry(context, &access, view, dn) else { return Ok(()) };
         let index = view.catalog().schema().attribute_type("userPassword").map(|found| found.index);
-        if !index.is_some_and(|index| access.may_write(&entry, index, None)) {
+        if !index.is_some_and(|index| access.may_write(&entry, index, Written::Every)) {
             return Ok(());
         }
         let account = directory.account(view, &entry)?;

@@ -12,6 +12,7 @@
 
 use super::{Context, target};
 use crate::model::{Attribute, AttributeDescription, Change, Dn, Modification, ModificationKind, ResultCode};
+use crate::operation::access::Written;
 use crate::operation::outcome::{OperationError, Outcome};
 use crate::policy::password_hash::{self, Verdict};
 use crate::policy::requester::Requester;
@@ -166,7 +167,7 @@ pub(super) fn stored_passwords(
     let Some(attribute_type) = view.catalog().schema().attribute_type(description.name()) else {
         return Ok(Vec::new());
     };
-    if !access.may_write(&entry, attribute_type.index, None) {
+    if !access.may_write(&entry, attribute_type.index, Written::Every) {
         return Err(target::not_allowed(description));
     }
     let Some(slice) = view.catalog().find(description).and_then(|id| entry.attribute(id)) else {

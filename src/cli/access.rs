@@ -1,0 +1,183 @@
+//! `entente access`: who may what, and which rule says so.
+
+use super::data::DataArgs;
+use super::output::{CliError, Output};
+use crate::model::{Dn, escape_for_log};
+use crate::operation::access::{AccessQuestion, Explained, explain_access, requester_named};
+use crate::policy::access::{Explanation, LocalTime, Outcome};
+use crate::policy::aci::{Day, Effect};
+use crate::policy::requester::{Authentication, Requester};
+use crate::policy::rights::Right;
+use serde_json::json;
+use std::net::IpAddr;
+use std::process::ExitCode;
+
+/// Look at what access rules come to.
+#[derive(clap::Args, Clone, Debug)]
+pub struct AccessArgs {
+    #[command(subcommand)]
+    command: AccessCommand,
+}
+
+#[derive(clap::Subcommand, Clone, Debug)]
+enum AccessCommand {
+    /// Say which rule decides what somebody may do with an entry, and why the others do not
+    Explain(ExplainArgs),
+}
+
+/// Say which rule decides, and for every other rule which part of it does not fit.
+///
+/// Reads the data beside a serving node; nothing is changed. Without --right all rights are explained; without --attribute
+/// those on the entry as a whole (for write: renaming it; for read: seeing that it is there). An entry that is not there is
+/// explained as one about to be added. The connection is taken as a simple bind over a local socket unless said otherwise.
+///
+/// Exit status: 0 everything asked about is allowed, 1 something is denied.
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  \
+    entente access explain --data ./data --as uid=ann,ou=people,dc=example,dc=com --on uid=bob,ou=people,dc=example,dc=com --attribute mobile\n  \
+    entente access explain --data ./data --as '' --on dc=example,dc=com --right read --ip 192.0.2.7 --ssf 0")]
+struct ExplainArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    /// Who asks; empty for somebody who has not authenticated
+    #[arg(long = "as", value_name = "DN")]
+    subject: String,
+    /// The entry
+    #[arg(long, value_name = "DN")]
+    on: String,
+    /// The attribute; may be given more than once
+    #[arg(long = "attribute", value_name = "NAME")]
+    attributes: Vec<String>,
+    /// The right; may be given more than once
+    #[arg(long = "right", value_name = "RIGHT", value_parser = right)]
+    rights: Vec<Right>,
+    /// The address that the connection comes from
+    #[arg(long, value_name = "ADDRESS")]
+    ip: Option<IpAddr>,
+    /// The strength of the connection's protection in bits
+    #[arg(long, value_name = "BITS", default_value_t = 256)]
+    ssf: u32,
+    /// How the requester has authenticated: simple, ssl, or the name of a SASL mechanism
+    #[arg(long, value_name = "METHOD", default_value = "simple")]
+    authmethod: String,
+    /// The time of day (UTC) as HHMM; now if not said
+    #[arg(long, value_name = "HHMM", value_parser = minutes)]
+    time: Option<u16>,
+    /// The day (UTC): sun, mon, tue, wed, thu, fri or sat; today if not said
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    day: Option<Day>,
+}
+
+fn right(word: &str) -> Result<Right, String> {
+    let found = Right::ALL.into_iter().find(|right| right.word().eq_ignore_ascii_case(word));
+    found.ok_or_else(|| format!("one of {}", Right::ALL.map(Right::word).join(", ")))
+}
+
+fn minutes(text: &str) -> Result<u16, String> {
+    let digits = text.get(..2).zip(text.get(2..)).filter(|_| text.len() == 4);
+    let parsed = digits.and_then(|(hours, minutes)| Some((hours.parse::<u16>().ok()?, minutes.parse::<u16>().ok()?)));
+    match parsed {
+        Some((hours, minutes)) if hours < 24 && minutes < 60 => Ok(hours * 60 + minutes),
+        _ => Err("four digits, such as 1830".to_owned()),
+    }
+}
+
+fn day(word: &str) -> Result<Day, String> {
+    let found = Day::ALL.into_iter().find(|day| day.word().eq_ignore_ascii_case(word));
+    found.ok_or_else(|| format!("one of {}", Day::ALL.map(Day::word).join(", ")))
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The data cannot be read; requester, entry or attribute are not there.
+pub fn run(args: AccessArgs, output: &Output) -> Result<ExitCode, CliError> {
+    let AccessCommand::Explain(args) = args.command;
+    explain(&args, output)
+}
+
+fn parsed(dn: &str) -> Result<Dn, CliError> {
+    Dn::parse(dn).map_err(|error| CliError::new(format!("{} is no DN: {error}", escape_for_log(dn))))
+}
+
+fn explain(args: &ExplainArgs, output: &Output) -> Result<ExitCode, CliError> {
+    let opened = args.data.open_to_read()?;
+    let refused = |error: crate::operation::OperationError| CliError::new(error.diagnostic.to_string());
+    let authentication = match args.authmethod.to_ascii_lowercase().as_str() {
+        "simple" => Authentication::Simple,
+        "ssl" => Authentication::ClientCertificate,
+        _ => Authentication::Sasl(args.authmethod.to_ascii_uppercase()),
+    };
+    let mut connection = Requester::anonymous(args.ip, args.ssf, args.ip.is_none_or(|ip| ip.is_loopback()));
+    connection.authentication = authentication;
+    let requester = requester_named(&opened.dit, &parsed(&args.subject)?, &connection).map_err(refused)?;
+    let now = LocalTime::from_unix_ms(opened.dit.clock().wall_ms(), 0);
+    let time = LocalTime { minute_of_day: args.time.unwrap_or(now.minute_of_day), day: args.day.unwrap_or(now.day) };
+    let on = parsed(&args.on)?;
+    let rights = if args.rights.is_empty() { Right::ALL.to_vec() } else { args.rights.clone() };
+    let mut is_allowed = true;
+    let attributes: Vec<Option<&str>> = match args.attributes.as_slice() {
+        [] => vec![None],
+        names => names.iter().map(|name| Some(name.as_str())).collect(),
+    };
+    for attribute in attributes {
+        let asked = AccessQuestion { requester: requester.clone(), entry: &on, attribute, rights: &rights, time };
+        let explained = explain_access(&opened.dit, &asked).map_err(refused)?;
+        is_allowed &= explained.explanations.iter().all(Explanation::is_allowed);
+        tell(&requester, &args.on, attribute, &explained, output)?;
+    }
+    Ok(if is_allowed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn tell(
+    requester: &Requester,
+    on: &str,
+    attribute: Option<&str>,
+    explained: &Explained,
+    output: &Output,
+) -> Result<(), CliError> {
+    let what = attribute.map_or_else(|| on.to_owned(), |attribute| format!("{attribute} of {on}"));
+    let there = if explained.is_there { "" } else { " (which is not there, as if it were about to be added)" };
+    let who = requester.dn().unwrap_or("anonymous");
+    let value = json!({
+        "as": requester.dn().unwrap_or_default(),
+        "on": on,
+        "attribute": attribute,
+        "is_there": explained.is_there,
+        "rights": explained.explanations.iter().map(as_json).collect::<Vec<_>>(),
+    });
+    output.report(&value, || {
+        let mut text = format!("{who} and {what}{there}:\n");
+        for explanation in &explained.explanations {
+            text.push_str(&explanation.to_string());
+        }
+        // Names and rules come from the directory: no line of theirs may write on the terminal as it likes.
+        text.trim_end().lines().map(|line| escape_for_log(line).to_string()).collect::<Vec<_>>().join("\n")
+    })
+}
+
+fn as_json(explanation: &Explanation) -> serde_json::Value {
+    let (reason, index) = match explanation.outcome {
+        Outcome::Administrator => ("administrator", None),
+        Outcome::AllowedBy(index) => ("rule", Some(index)),
+        Outcome::DeniedBy(index) => ("rule", Some(index)),
+        Outcome::NothingAllows => ("nothing allows it", None),
+    };
+    let rules = explanation.rules.iter().map(|rule| {
+        json!({
+            "holder": rule.holder,
+            "name": rule.name,
+            "effect": if rule.effect == Effect::Allow { "allow" } else { "deny" },
+            "verdict": rule.verdict.text(),
+            "detail": rule.detail,
+            "rule": rule.text,
+        })
+    });
+    json!({
+        "right": explanation.right.word(),
+        "allowed": explanation.is_allowed(),
+        "decided_by": reason,
+        "deciding_rule": index,
+        "rules": rules.collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,311 @@
+//! What is remembered of decisions from one request to the next: the rules of the tree, compiled, and what they come to for
+//! each requester.
+//!
+//! Invariants
+//! - Nothing older than [`Dit::rules_generation`] is used, and what depends on the minute not beyond it.
+//! - A requester whose entry is gone has the rights of an anonymous one.
+
+use super::Access;
+use super::facts::OwnFacts;
+use crate::clock::Clock;
+use crate::dit::{Dit, View};
+use crate::model::Dn;
+use crate::operation::outcome::Outcome;
+use crate::policy::access::{AccessCompiler, AccessContext, CompiledAccess, CompiledRules, LocalTime};
+use crate::policy::requester::{Requester, RequesterKind};
+use crate::schema::Schema;
+use crate::search::listed_groups_of_nested;
+use crate::state::Csn;
+use crate::storage::{ENTRY_HAS_ACI, EntryId, IndexKind, Postings, Table, ViewRecord, index_key};
+use hashbrown::{HashMap, HashSet};
+use std::hash::{BuildHasher, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Requesters whose decisions are remembered; with more, all are decided again.
+const DECIDED_MAX: usize = 4_096;
+/// Entries that hold rules.
+pub(super) struct RuleBook {
+    generation: u64,
+    /// Which entries, in which version, under which name: equal lists mean equal rules.
+    holders: Arc<Vec<(EntryId, Csn, String)>>,
+    pub(super) rules: Arc<HashMap<EntryId, Arc<CompiledRules>>>,
+    /// For each holder the other holders above it, as of the same snapshot: decisions outlive the view they began in.
+    above: Arc<HashMap<EntryId, Vec<EntryId>>>,
+    pub(super) compiler: AccessCompiler,
+    /// Some rule is about controls or extended operations.
+    pub(super) has_request_rules: bool,
+    schema: Arc<Schema>,
+}
+
+/// What the rules come to for one requester.
+pub(super) struct Decided {
+    /// As it came.
+    asked: Requester,
+    /// As its entry is named now.
+    pub(super) requester: Requester,
+    pub(super) book: Arc<RuleBook>,
+    pub(super) time: LocalTime,
+    /// Names (as keys) of the groups that the requester is in.
+    pub(super) groups: HashSet<Vec<u8>>,
+    /// Rules by the nearest entry at or above that holds some.
+    scopes: Mutex<HashMap<EntryId, Arc<RuleScope>>>,
+    uses_time: AtomicBool,
+    /// Decided on what may change without a new generation: not to be used by later requests.
+    pub(super) is_momentary: AtomicBool,
+}
+
+/// The rules that apply below one holder of rules.
+pub struct RuleScope {
+    pub(super) access: CompiledAccess,
+    /// All rules of the tree are here: no entry below has others.
+    pub(super) is_whole: bool,
+}
+
+#[derive(Default)]
+struct Memory {
+    book: Option<Arc<RuleBook>>,
+    decided: HashMap<u64, Arc<Decided>>,
+}
+
+/// The rules of the tree for everybody who asks; one for each directory.
+pub(in crate::operation) struct AccessCache {
+    memory: Mutex<Memory>,
+    hasher: hashbrown::DefaultHashBuilder,
+}
+
+impl AccessCache {
+    pub(in crate::operation) fn new() -> Self {
+        Self { memory: Mutex::new(Memory::default()), hasher: hashbrown::DefaultHashBuilder::default() }
+    }
+
+    /// Decisions for `requester` in `view`. Cost: a look-up where the requester was seen since the rules changed.
+    pub(in crate::operation) fn access<'v>(
+        &self,
+        dit: &Dit,
+        requester: &Requester,
+        view: View<'v>,
+    ) -> Outcome<Access<'v>> {
+        if requester.is_administrator() {
+            return Ok(Access::new(view, None));
+        }
+        let generation = dit.rules_generation();
+        let schema = view.catalog().schema();
+        let key = self.key(requester);
+        let time = now(dit.clock());
+        let old = {
+            let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+            let book = memory.book.as_ref().filter(|book| Arc::ptr_eq(&book.schema, schema));
+            if let Some(book) = book
+                && book.generation == generation
+                && let Some(decided) = memory.decided.get(&key)
+                && decided.fits(requester, time)
+            {
+                return Ok(Access::new(view, Some(Arc::clone(decided))));
+            }
+            book.map(Arc::clone)
+        };
+        let book = match old {
+            Some(book) if book.generation == generation => book,
+            old => Arc::new(RuleBook::load(dit, generation, schema, old.as_deref())?),
+        };
+        let decided = Arc::new(Decided::new(dit, requester, Arc::clone(&book), time)?);
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = memory.book.as_ref().is_some_and(|known| known.generation == generation);
+        if !is_known || memory.decided.len() >= DECIDED_MAX {
+            memory.decided.clear();
+            memory.book = Some(book);
+        }
+        memory.decided.insert(key, Arc::clone(&decided));
+        drop(memory);
+        Ok(Access::new(view, Some(decided)))
+    }
+
+    /// The same requester in a later snapshot. Cost: next to nothing while the rules stand.
+    pub(in crate::operation) fn renew<'v>(&self, dit: &Dit, asker: &Asker, view: View<'v>) -> Outcome<Access<'v>> {
+        let Some(decided) = &asker.0 else { return Ok(Access::new(view, None)) };
+        if decided.book.generation == dit.rules_generation()
+            && Arc::ptr_eq(&decided.book.schema, view.catalog().schema())
+            && decided.fits(&decided.asked, now(dit.clock()))
+        {
+            return Ok(Access::new(view, Some(Arc::clone(decided))));
+        }
+        self.access(dit, &decided.asked, view)
+    }
+
+    fn key(&self, requester: &Requester) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_u128(requester.entry_uuid().map_or(0, |uuid| u128::from_be_bytes(uuid.0)));
+        hasher.write_u32(requester.ssf);
+        std::hash::Hash::hash(&requester.peer, &mut hasher);
+        hasher.finish()
+    }
+}
+
+fn now(clock: &Clock) -> LocalTime {
+    LocalTime::from_unix_ms(clock.wall_ms(), 0)
+}
+
+impl RuleBook {
+    pub(super) fn load(dit: &Dit, generation: u64, schema: &Arc<Schema>, old: Option<&Self>) -> Outcome<Self> {
+        let snapshot = dit.read()?;
+        let view = snapshot.view();
+        let mut holders = Vec::new();
+        for id in rule_holders(view)? {
+            let Some(entry) = view.entry(id)? else { continue };
+            holders.push((id, entry.record.csn(), view.dn_text(id)?.unwrap_or_default()));
+        }
+        if let Some(old) = old
+            && *old.holders == holders
+        {
+            return Ok(Self {
+                generation,
+                holders: Arc::clone(&old.holders),
+                rules: Arc::clone(&old.rules),
+                above: Arc::clone(&old.above),
+                compiler: old.compiler.clone(),
+                has_request_rules: old.has_request_rules,
+                schema: Arc::clone(schema),
+            });
+        }
+        let compiler = AccessCompiler::new(Arc::clone(schema));
+        let mut rules = HashMap::with_capacity(holders.len());
+        let mut above = HashMap::with_capacity(holders.len());
+        for (id, _, dn) in &holders {
+            let Some(entry) = view.entry(*id)? else { continue };
+            above.insert(*id, view.superiors(&entry)?);
+            let Some(slice) = entry.attribute(view.catalog().well_known().aci) else { continue };
+            let values = view.values(&entry, &slice)?;
+            let compiled = compiler.compile(dn, values.iter().map(Vec::as_slice));
+            for problem in compiled.problems() {
+                let text = crate::model::escape_for_log(&problem.rule);
+                tracing::warn!(holder = %dn, rule = %text, detail = %problem.detail, "an access rule is not what it seems");
+            }
+            rules.insert(*id, Arc::new(compiled));
+        }
+        above.values_mut().for_each(|superiors: &mut Vec<EntryId>| superiors.retain(|id| rules.contains_key(id)));
+        Ok(Self {
+            generation,
+            holders: Arc::new(holders),
+            has_request_rules: rules.values().any(|rules: &Arc<CompiledRules>| rules.has_request_rules()),
+            rules: Arc::new(rules),
+            above: Arc::new(above),
+            compiler,
+            schema: Arc::clone(schema),
+        })
+    }
+}
+
+/// The entries with `aci` values, in ascending order.
+fn rule_holders(view: View<'_>) -> Outcome<Vec<EntryId>> {
+    let aci = view.catalog().well_known().aci;
+    let mut found = Vec::new();
+    if view.catalog().attribute(aci).is_some_and(|info| info.indexed.presence) {
+        let mut key = Vec::with_capacity(16);
+        index_key(aci, IndexKind::Presence, &[], &mut key);
+        if let Some(mut postings) = Postings::open(view.reader(), &key)? {
+            while let Some(id) = postings.next()? {
+                found.push(id);
+            }
+        }
+        return Ok(found);
+    }
+    let mut cursor = view.reader().cursor(Table::Id2Entry)?;
+    let mut item = cursor.first()?;
+    while let Some((key, record)) = item {
+        let id = EntryId::from_key(key);
+        if ViewRecord::open(id, record)?.flags() & ENTRY_HAS_ACI != 0 {
+            found.push(id);
+        }
+        item = cursor.next()?;
+    }
+    Ok(found)
+}
+
+impl Decided {
+    pub(super) fn new(dit: &Dit, asked: &Requester, book: Arc<RuleBook>, time: LocalTime) -> Outcome<Self> {
+        let mut requester = asked.clone();
+        let mut groups = HashSet::new();
+        if let RequesterKind::Entry { uuid, dn, dn_key } = &mut requester.kind {
+            let snapshot = dit.read()?;
+            let view = snapshot.view();
+            let schema = view.catalog().schema();
+            let key_of = |id| -> Outcome<Option<(String, Vec<u8>)>> {
+                let Some(text) = view.dn_text(id)? else { return Ok(None) };
+                let key = schema.dn_key(&Dn::parse(&text)?);
+                Ok(Some((text, key)))
+            };
+            let own = match view.by_uuid(*uuid)? {
+                Some(id) => view.entry(id)?,
+                None => None,
+            };
+            match own {
+                Some(entry) => {
+                    if let Some((text, key)) = key_of(entry.id)? {
+                        (*dn, *dn_key) = (text, key);
+                    }
+                    for group in listed_groups_of_nested(view, &entry)? {
+                        groups.extend(key_of(group)?.map(|(_, key)| key));
+                    }
+                }
+                None => requester = asked.with_identity(RequesterKind::Anonymous, asked.authentication.clone()),
+            }
+        }
+        Ok(Self {
+            asked: asked.clone(),
+            requester,
+            book,
+            time,
+            groups,
+            scopes: Mutex::new(HashMap::new()),
+            uses_time: AtomicBool::new(false),
+            is_momentary: AtomicBool::new(false),
+        })
+    }
+
+    fn fits(&self, requester: &Requester, time: LocalTime) -> bool {
+        !self.is_momentary.load(Ordering::Relaxed)
+            && (self.time == time || !self.uses_time.load(Ordering::Relaxed))
+            && self.asked == *requester
+    }
+
+    /// The rules of `holder` and of the holders above it, in this order.
+    pub(super) fn rules_at(&self, holder: EntryId) -> Vec<Arc<CompiledRules>> {
+        let above = self.book.above.get(&holder).into_iter().flatten();
+        std::iter::once(&holder).chain(above).filter_map(|id| self.book.rules.get(id)).map(Arc::clone).collect()
+    }
+
+    /// The rules for entries whose nearest rule holder is `holder`.
+    pub(super) fn scope(&self, view: View<'_>, holder: EntryId) -> Outcome<Arc<RuleScope>> {
+        if let Some(scope) = self.scopes.lock().unwrap_or_else(PoisonError::into_inner).get(&holder) {
+            return Ok(Arc::clone(scope));
+        }
+        let rules = self.rules_at(holder);
+        let context = AccessContext { requester: &self.requester, time: self.time };
+        let access = self.book.compiler.for_requester(&rules, &context, &OwnFacts { decided: self, view });
+        if access.depends_on_time() {
+            self.uses_time.store(true, Ordering::Relaxed);
+        }
+        let scope = Arc::new(RuleScope { access, is_whole: rules.len() == self.book.rules.len() });
+        self.scopes.lock().unwrap_or_else(PoisonError::into_inner).insert(holder, Arc::clone(&scope));
+        Ok(scope)
+    }
+}
+
+/// Who asks, to be taken from one snapshot to the next. `None`: the administrator.
+#[derive(Clone)]
+pub(in crate::operation) struct Asker(pub(super) Option<Arc<Decided>>);
+
+impl Asker {
+    pub(in crate::operation) fn is_administrator(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether it is this requester.
+    pub(in crate::operation) fn is(&self, requester: &Requester) -> bool {
+        match &self.0 {
+            None => requester.is_administrator(),
+            Some(decided) => decided.asked == *requester,
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The cases of `tests/support/access_cases.rs`, which `tests/peers` plays to 389 Directory Server, too. Not in slapd, whose
+//! rules have another language.
+
+use crate::support::access_cases::play;
+use crate::support::server::{Server, Setup, Subject};
+
+/// T-16, T-20, T-23 of the hostile tests: what each part of a rule comes to.
+#[test]
+fn every_rule_comes_to_what_389_says() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = Server::start(Setup::default().with_access(&[], ""));
+    let (asked, wrong) = play(&mut server.admin(), &|| server.anonymous());
+    println!("{asked} questions");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
