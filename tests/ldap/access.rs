@@ -2,7 +2,7 @@
 //!
 //! An attribute that one may not read is Undefined in filters; an entry that one may not see answers like an absent one.
 
-use crate::support::request::{ADD, Control, REPLACE, Search};
+use crate::support::request::{self, ADD, Control, REPLACE, Search};
 use crate::support::server::{SUFFIX, Server, Setup, Subject};
 use crate::support::{code, oid};
 use crate::{ANN, BOB, GROUPS, PEOPLE};
@@ -233,6 +233,104 @@ fn malformed_rule_is_refused_when_written() {
         let outcome = server.admin().modify(SUFFIX, &[(ADD, "aci", &[rule])]);
         assert_ne!(outcome.code, code::SUCCESS, "{rule}: {outcome:?}");
         assert!(!outcome.diagnostic.is_empty());
+    }
+}
+
+/// `targetcontrol`: what a rule names is for those whom a rule allows; the rest is free.
+#[test]
+fn a_control_that_a_rule_names_is_for_those_whom_one_allows() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = with(
+        &[
+            USERS_READ,
+            r#"(targetcontrol = "1.2.840.113556.1.4.473")(version 3.0; acl "sort"; allow (read) userdn = "ldap:///uid=ann,ou=people,dc=example,dc=com";)"#,
+            r#"(target = "ldap:///ou=groups,dc=example,dc=com")(targetcontrol = "1.3.6.1.1.12")(version 3.0; acl "assert"; deny (read) userdn = "ldap:///all";)"#,
+        ],
+        "",
+    );
+    let sorted = Search::subtree(PEOPLE, "(uid=*)");
+    let mut ann = server.person("ann");
+    ann.with(Control::sort(&["uid"])).search(&sorted).expect(code::SUCCESS);
+    let mut bob = server.person("bob");
+    let refused = bob.with(Control::sort(&["uid"])).search(&sorted).expect(code::UNAVAILABLE_CRITICAL_EXTENSION);
+    assert!(refused.outcome.diagnostic.contains("targetcontrol"), "{:?}", refused.outcome);
+    // Not critical, it is passed over (RFC 4511 4.1.11).
+    assert!(!bob.with(Control::sort(&["uid"]).optional()).search(&sorted).expect(code::SUCCESS).entries.is_empty());
+    server.admin().with(Control::sort(&["uid"])).search(&sorted).expect(code::SUCCESS);
+    // A deny holds where its target is.
+    bob.with(Control::assertion("(ou=people)")).search(&Search::base(PEOPLE)).expect(code::SUCCESS);
+    bob.with(Control::assertion("(ou=groups)"))
+        .search(&Search::base(GROUPS))
+        .expect(code::UNAVAILABLE_CRITICAL_EXTENSION);
+}
+
+/// `extop`: the same for extended operations.
+#[test]
+fn an_extended_operation_that_a_rule_names_is_for_those_whom_one_allows() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = with(
+        &[
+            USERS_READ,
+            r#"(extop = "1.3.6.1.4.1.4203.1.11.3")(version 3.0; acl "who am I"; allow (read) userdn = "ldap:///all";)"#,
+            r#"(extop = "1.3.6.1.4.1.4203.1.11.1")(version 3.0; acl "passwords"; deny (read) userdn = "ldap:///uid=bob,ou=people,dc=example,dc=com";)"#,
+        ],
+        "",
+    );
+    let who = request::extended("1.3.6.1.4.1.4203.1.11.3", None);
+    server.anonymous().perform(&who).expect(code::INSUFFICIENT_ACCESS_RIGHTS);
+    server.person("bob").perform(&who).expect(code::SUCCESS);
+    server.admin().perform(&who).expect(code::SUCCESS);
+    let change = request::password_modify(None, Some("bob-secret"), Some("Another secret 7"));
+    let refused = server.person("bob").perform(&change).expect(code::INSUFFICIENT_ACCESS_RIGHTS);
+    assert!(refused.diagnostic.contains("extop"), "{refused:?}");
+}
+
+/// A rule of values alone makes an entry visible to who may write it, and the values are judged one by one.
+#[test]
+fn a_rule_that_lets_write_some_values_needs_no_other() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = with(
+        &[
+            r#"(targattrfilters = "add=title:(title=cook*), del=title:(title=*)")(version 3.0; acl "cooks"; allow (write) userdn = "ldap:///all";)"#,
+        ],
+        "",
+    );
+    let mut ann = server.person("ann");
+    ann.modify(BOB, &[(REPLACE, "title", &["Cook"])]).expect(code::SUCCESS);
+    ann.modify(BOB, &[(ADD, "title", &["Chief"])]).expect(code::INSUFFICIENT_ACCESS_RIGHTS);
+    server.anonymous().modify(BOB, &[(REPLACE, "title", &["Cook"])]).expect(code::NO_SUCH_OBJECT);
+}
+
+/// Macros put values in as values: who may write an attribute names nobody else by a comma or a star in it.
+#[test]
+fn a_value_in_a_macro_is_never_more_than_a_value() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = with(
+        &[
+            USERS_READ,
+            r#"(targetattr = "title")(version 3.0; acl "friends"; allow (write) userdn = "ldap:///uid=($attr.description),ou=people,dc=example,dc=com";)"#,
+        ],
+        "",
+    );
+    let mut admin = server.admin();
+    let mut ann = server.person("ann");
+    for (value, expected) in [
+        ("ann", code::SUCCESS),
+        ("*", code::INSUFFICIENT_ACCESS_RIGHTS),
+        ("a*", code::INSUFFICIENT_ACCESS_RIGHTS),
+        ("bob,ou=people,dc=example,dc=com||ldap:///uid=ann", code::INSUFFICIENT_ACCESS_RIGHTS),
+        ("x,uid=ann", code::INSUFFICIENT_ACCESS_RIGHTS),
+    ] {
+        admin.modify(BOB, &[(REPLACE, "description", &[value])]).expect(code::SUCCESS);
+        ann.modify(BOB, &[(REPLACE, "title", &["x"])]).expect(expected);
     }
 }
 

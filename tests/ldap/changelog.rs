@@ -5,7 +5,7 @@ use crate::add_person;
 use crate::support::client::{Client, Entry};
 use crate::support::code;
 use crate::support::request::{ADD, DELETE, ONE, REPLACE, Search};
-use crate::support::server::{Server, Subject};
+use crate::support::server::{Server, Setup, Subject};
 
 fn last(client: &mut Client) -> u64 {
     let root = client.search(&Search::base("").attributes(&["lastChangeNumber", "changelog"])).single();
@@ -82,6 +82,52 @@ fn every_change_is_an_entry_by_its_number() {
         assert_eq!(found.value("changeNumber"), number.to_string());
     }
     assert!(last(&mut client) >= number + 5);
+}
+
+/// T-24 of the hostile tests: the feed shows the changes of entries, and of them the attributes, that its reader may read.
+#[test]
+fn a_rule_by_name_lets_somebody_follow_the_changes_that_it_may_read() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let rules = [
+        r#"(targetattr = "* || +")(version 3.0; acl "bob reads all"; allow (read, search) userdn = "ldap:///uid=bob,ou=people,dc=example,dc=com";)"#,
+        r#"(target = "ldap:///ou=people,dc=example,dc=com")(targetattr = "uid || title || objectClass")(version 3.0; acl "ann reads some"; allow (read, search) userdn = "ldap:///uid=ann,ou=people,dc=example,dc=com";)"#,
+        r#"(targetattr = "changeNumber")(version 3.0; acl "ann follows"; allow (read) userdn = "ldap:///uid=ann,ou=people,dc=example,dc=com";)"#,
+        r#"(target = "ldap:///ou=groups,dc=example,dc=com")(targetattr = "changeNumber")(version 3.0; acl "not groups"; deny (read) userdn = "ldap:///all";)"#,
+    ];
+    let server = Server::start(Setup::default().with_access(&rules, ""));
+    let mut admin = server.admin();
+    let start = last(&mut admin);
+    let dn = add_person(&mut admin, "ou=people,dc=example,dc=com", "p");
+    admin.modify(&dn, &[(ADD, "title", &["Boss"]), (ADD, "mail", &["a@example.com"])]).expect(code::SUCCESS);
+    admin.modify("cn=staff,ou=groups,dc=example,dc=com", &[(ADD, "description", &["x"])]).expect(code::SUCCESS);
+    admin.delete(&dn).expect(code::SUCCESS);
+    assert_eq!(changes(&mut admin, "dc=com", start).len(), 4);
+
+    let mut ann = server.person("ann");
+    assert_eq!(last(&mut ann), last(&mut admin));
+    let found = changes(&mut ann, "dc=com", start);
+    let told: Vec<(String, String)> =
+        found.iter().map(|entry| (entry.value("changeType"), entry.value("targetDN"))).collect();
+    let expected = ["add", "modify", "delete"].map(|kind| (kind.to_owned(), dn.clone()));
+    assert_eq!(told, expected);
+    let body = |at: usize| String::from_utf8_lossy(&found[at].bytes("changes").concat()).into_owned();
+    assert!(body(0).contains("uid: p") && !body(0).contains("sn:") && !body(0).contains("cn:"), "{}", body(0));
+    assert!(body(1).contains("title: Boss") && !body(1).contains("example.com"), "{}", body(1));
+    assert!(found.iter().all(|entry| !entry.has("changeInitiatorsName")));
+    // What is not told is not there by its number, by a filter, or in a compare.
+    let hidden = changes(&mut admin, "ou=groups,dc=example,dc=com", start).remove(0);
+    let name = format!("changeNumber={},cn=changelog", hidden.value("changeNumber"));
+    ann.search(&Search::base(&name)).expect(code::NO_SUCH_OBJECT);
+    ann.compare(&name, "changeType", "modify").expect(code::NO_SUCH_OBJECT);
+    let guess = "(changes=*a@example.com*)";
+    assert!(ann.search(&Search::base("cn=changelog").scope(ONE).filter(guess)).entries.is_empty());
+
+    // Who may read everything, but not this by its name, follows nothing.
+    let mut bob = server.person("bob");
+    bob.search(&Search::base("cn=changelog")).expect(code::NO_SUCH_OBJECT);
+    assert!(!bob.search(&Search::base("").attributes(&["+", "*"])).single().has("lastChangeNumber"));
 }
 
 #[test]

@@ -277,10 +277,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "selfwrite: the own name and no other",
-        rules: &[
-            READ,
-            r#"(targetattr = "member")(version 3.0; acl "s"; allow (selfwrite) userdn = "ldap:///all";)"#,
-        ],
+        rules: &[READ, r#"(targetattr = "member")(version 3.0; acl "s"; allow (selfwrite) userdn = "ldap:///all";)"#],
         steps: &[
             (ANN, Modify("cn=admins,ou=groups", ADD, "member", &["uid=ann,ou=people,@"]), true),
             (ANN, Modify("cn=admins,ou=groups", ADD, "member", &["uid=carol,ou=people,@"]), false),
@@ -308,10 +305,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             READ,
             r#"(targetattr = "uid")(version 3.0; acl "a"; allow (write) userdn = "ldap:///uid=ann,ou=people,@";)"#,
         ],
-        steps: &[
-            (BOB, Rename(CAROL, "uid=caroline"), false),
-            (ANN, Rename(CAROL, "uid=caroline"), true),
-        ],
+        steps: &[(BOB, Rename(CAROL, "uid=caroline"), false), (ANN, Rename(CAROL, "uid=caroline"), true)],
     },
     Scenario {
         name: "T-23: moving needs moddn here and there",
@@ -523,7 +517,9 @@ fn prepare(admin: &mut Client, scenario: &Scenario) {
         let attributes: [(&str, &[&str]); 2] = [("objectClass", &["top", "groupOfNames"]), ("member", &[&member])];
         admin.add(&absolute(name), &attributes).expect(code::SUCCESS);
     }
-    admin.modify(&absolute("ou=people"), &[(ADD, "seeAlso", &[&absolute("cn=admins,ou=groups")])]).expect(code::SUCCESS);
+    admin
+        .modify(&absolute("ou=people"), &[(ADD, "seeAlso", &[&absolute("cn=admins,ou=groups")])])
+        .expect(code::SUCCESS);
     admin.modify(&absolute("ou=people,ou=west"), &[(ADD, "seeAlso", &[&absolute(CAROL)])]).expect(code::SUCCESS);
 }
 
