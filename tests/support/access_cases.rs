@@ -40,7 +40,7 @@ pub(crate) enum Act {
     /// Another superior.
     Move(&'static str, &'static str),
 }
-use Act::{Compare, Find, Modify, Move, Read, Rename};
+use Act::{Add, Compare, Delete, Find, Modify, Move, Read, Rename};
 
 const ANN: &str = "uid=ann,ou=people";
 const BOB: &str = "uid=bob,ou=people";
@@ -156,9 +156,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             r#"(target = "ldap:///uid=*,ou=people,ou=west,@")(version 3.0; acl "up"; allow (add) userattr = "parent[1].seeAlso#USERDN";)"#,
         ],
         steps: &[
-            (ANN, Act::Add(NEW, "manager", "uid=ann,ou=people,@"), false),
-            (CAROL, Act::Add("uid=new,ou=people,ou=west", "description", "x"), true),
-            (ANN, Act::Add("uid=newer,ou=people,ou=west", "description", "x"), false),
+            (ANN, Add(NEW, "manager", "uid=ann,ou=people,@"), false),
+            (CAROL, Add("uid=new,ou=people,ou=west", "description", "x"), true),
+            (ANN, Add("uid=newer,ou=people,ou=west", "description", "x"), false),
         ],
     },
     Scenario {
@@ -292,11 +292,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             r#"(target = "ldap:///uid=*,ou=people,@")(version 3.0; acl "a"; allow (add, delete) userdn = "ldap:///uid=ann,ou=people,@";)"#,
         ],
         steps: &[
-            (BOB, Act::Add(NEW, "description", "x"), false),
-            (ANN, Act::Add(NEW, "description", "x"), true),
-            (BOB, Act::Delete(NEW), false),
-            (ANN, Act::Delete(NEW), true),
-            (ANN, Act::Add("uid=new,ou=people,ou=west", "description", "x"), false),
+            (BOB, Add(NEW, "description", "x"), false),
+            (ANN, Add(NEW, "description", "x"), true),
+            (BOB, Delete(NEW), false),
+            (ANN, Delete(NEW), true),
+            (ANN, Add("uid=new,ou=people,ou=west", "description", "x"), false),
         ],
     },
     Scenario {
@@ -375,11 +375,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             r#"(target = "ldap:///uid=*,ou=people,@")(targattrfilters = "add=title:(title=cook), del=title:(!(title=boss))")(version 3.0; acl "e"; allow (add, delete) userdn = "ldap:///all";)"#,
         ],
         steps: &[
-            (ANN, Act::Add(NEW, "title", "boss"), false),
-            (ANN, Act::Add(NEW, "title", "cook"), true),
-            (ANN, Act::Delete(NEW), true),
-            (ANN, Act::Delete(BOB), false),
-            (ANN, Act::Delete(CAROL), true),
+            (ANN, Add(NEW, "title", "boss"), false),
+            (ANN, Add(NEW, "title", "cook"), true),
+            (ANN, Delete(NEW), true),
+            (ANN, Delete(BOB), false),
+            (ANN, Delete(CAROL), true),
         ],
     },
     Scenario {
@@ -531,23 +531,23 @@ fn add_unit(admin: &mut Client, name: &str) {
 fn is_allowed(client: &mut Client, act: &Act) -> bool {
     let done = |outcome: super::client::Outcome| outcome.code == code::SUCCESS;
     match act {
-        Act::Read(name, attribute) => {
+        Read(name, attribute) => {
             let search = Search::base(absolute(name)).attributes(&[attribute]);
             client.search(&search).entries.iter().any(|entry| entry.has(attribute))
         }
-        Act::Find(base, filter) => {
+        Find(base, filter) => {
             !client.search(&Search::base(absolute(base)).scope(ONE).filter(filter)).entries.is_empty()
         }
-        Act::Compare(name, attribute, value) => {
+        Compare(name, attribute, value) => {
             let compared = client.compare(&absolute(name), attribute, value).code;
             [code::COMPARE_TRUE, code::COMPARE_FALSE].contains(&compared)
         }
-        Act::Modify(name, kind, attribute, values) => {
+        Modify(name, kind, attribute, values) => {
             let values: Vec<String> = values.iter().map(|value| value.replace('@', TREE)).collect();
             let values: Vec<&str> = values.iter().map(String::as_str).collect();
             done(client.modify(&absolute(name), &[(*kind, attribute, &values)]))
         }
-        Act::Add(name, attribute, value) => {
+        Add(name, attribute, value) => {
             let value = value.replace('@', TREE);
             let attributes: [(&str, &[&str]); 4] = [
                 ("objectClass", &["top", "person", "organizationalPerson", "inetOrgPerson"]),
@@ -557,9 +557,9 @@ fn is_allowed(client: &mut Client, act: &Act) -> bool {
             ];
             done(client.add(&absolute(name), &attributes))
         }
-        Act::Delete(name) => done(client.delete(&absolute(name))),
-        Act::Rename(name, rdn) => done(client.modify_dn(&absolute(name), rdn, true, None)),
-        Act::Move(name, superior) => {
+        Delete(name) => done(client.delete(&absolute(name))),
+        Rename(name, rdn) => done(client.modify_dn(&absolute(name), rdn, true, None)),
+        Move(name, superior) => {
             let rdn = name.split(',').next().unwrap();
             done(client.modify_dn(&absolute(name), rdn, false, Some(&absolute(superior))))
         }
