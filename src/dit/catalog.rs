@@ -200,6 +200,8 @@ pub struct AttributeInfo {
     pub sealed: bool,
     /// Whether a change of it leaves `modifyTimestamp` as it was.
     pub volatile: bool,
+    /// Shown in all entries of a subtree (RFC 3671).
+    pub collective: bool,
     /// In which indexes.
     pub indexed: Indexed,
 }
@@ -299,6 +301,7 @@ pub struct Catalog {
     /// Attribute numbers with links that are indexed: where referrers of an entry are found.
     link_attributes: Vec<AttributeId>,
     has_hidden_referrers: bool,
+    has_collective: bool,
     well_known: WellKnown,
     /// Local number of each origin that stamps in records refer to.
     origins: Vec<OriginId>,
@@ -316,6 +319,7 @@ impl Catalog {
             by_type,
             link_attributes: Vec::new(),
             has_hidden_referrers: false,
+            has_collective: false,
             well_known: WellKnown::default(),
             origins: Vec::new(),
         }
@@ -464,6 +468,11 @@ impl Catalog {
         self.has_hidden_referrers
     }
 
+    /// Whether some entry ever had a collective attribute.
+    pub fn has_collective(&self) -> bool {
+        self.has_collective
+    }
+
     /// The number of a description, given now if it is new. The type must be in the schema.
     ///
     /// # Errors
@@ -553,6 +562,7 @@ impl Catalog {
             secret: found.is_some_and(AttributeType::is_secret),
             sealed: found.is_some_and(AttributeType::is_sealed),
             volatile: found.is_some_and(AttributeType::is_volatile),
+            collective: found.is_some_and(|found| found.collective),
             indexed: found.map_or_else(Indexed::default, |found| self.options.of(found)),
         };
         if info.links && base == id {
@@ -562,6 +572,7 @@ impl Catalog {
                 self.has_hidden_referrers = true;
             }
         }
+        self.has_collective |= info.collective;
         self.well_known.note(key, id);
         let mut ancestor = info.attribute_type;
         while let Some(index) = ancestor {

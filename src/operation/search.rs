@@ -509,7 +509,7 @@ impl Running {
     ) -> Outcome<Pause> {
         let snapshot = directory.dit.read()?;
         let view = snapshot.view();
-        self.form.renew(view.catalog());
+        self.form.renew(view)?;
         let access = directory.access.renew(&directory.dit, &self.asker, view)?;
         let base = view.entry(self.base)?.filter(|_| !self.options.deref_in_searching);
         let below = |right| base.as_ref().and_then(|base| access.granted_below(base, right));

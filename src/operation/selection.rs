@@ -18,11 +18,12 @@ use crate::model::attribute::{option_is_meant, split_options};
 use crate::model::{Attribute, AttributeDescription};
 use crate::policy::rights::Right;
 use crate::schema::{AttributeTypeIndex, Schema};
-use crate::search::Computed;
+use crate::search::{Collective, Computed};
 use crate::state::AttributeId;
 use crate::storage::{AttributeSlice, EntryId};
 use crate::wire::SearchEntry;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// One attribute description that was asked for.
 #[derive(Clone, Debug)]
@@ -62,6 +63,8 @@ pub(super) struct Selection {
     values: Option<ValuesFilter>,
     /// How many descriptions the catalog had when `stored` was made.
     catalog_length: usize,
+    /// Who shares collective attributes in the snapshot at hand.
+    collective: Option<Arc<Collective>>,
 }
 
 impl Selection {
@@ -81,6 +84,7 @@ impl Selection {
             passing_name: None,
             values: None,
             catalog_length: 0,
+            collective: None,
         };
         let mut is_empty = true;
         for name in names {
@@ -222,11 +226,45 @@ impl Selection {
         self.passing_name = value;
     }
 
-    /// Takes in what the catalog has learned since; to be called with every new snapshot.
-    pub(super) fn renew(&mut self, catalog: &Catalog) {
-        if catalog.len() != self.catalog_length {
-            self.resolve(catalog);
+    /// Takes in what the catalog has learned since, and who shares attributes; to be called with every new snapshot.
+    ///
+    /// # Errors
+    /// Storage.
+    pub(super) fn renew(&mut self, view: View<'_>) -> Outcome<()> {
+        if view.catalog().len() != self.catalog_length {
+            self.resolve(view.catalog());
         }
+        // A copy has the subentries themselves.
+        self.collective = match view.catalog().has_collective() && !self.is_copy {
+            true => Some(Arc::new(Collective::load(view)?)).filter(|found| !found.is_empty()),
+            false => None,
+        };
+        Ok(())
+    }
+
+    /// Writes what the entry shows of subentries (RFC 3671).
+    fn write_shared(
+        &self,
+        collective: &Collective,
+        view: View<'_>,
+        entry: &Entry<'_>,
+        granted: &Granted,
+        out: &mut SearchEntry<'_>,
+    ) -> Outcome<()> {
+        for (id, mut values) in collective.values_of(view, entry)? {
+            let chosen = self.stored.iter().find(|stored| stored.id == id);
+            let Some(info) = view.catalog().attribute(id) else { continue };
+            let is_wanted = chosen.is_some() || (self.all_user && !info.operational);
+            if !is_wanted || info.sealed || !granted.for_attribute(info.attribute_type) {
+                continue;
+            }
+            if let Some(filter) = self.values.as_ref().filter(|_| !self.types_only) {
+                filter.retain(view.catalog().schema(), &info.name, &mut values);
+            }
+            let spelled = chosen.and_then(|chosen| chosen.name.clone()).and_then(|range| self.text.get(range));
+            self.write_values(spelled.unwrap_or(info.name.as_bytes()), &values, out);
+        }
+        Ok(())
     }
 
     /// Writes the attributes of `entry` that were asked for and may be read (`granted`).
@@ -284,8 +322,14 @@ impl Selection {
         {
             self.write_values(b"cn", std::slice::from_ref(value), out);
         }
+        if let Some(collective) = &self.collective {
+            self.write_shared(collective, view, entry, granted, out)?;
+        }
         for (computed, index, name) in &self.computed {
             if !granted.for_attribute(Some(*index)) {
+                continue;
+            }
+            if *computed == Computed::CollectiveAttributeSubentries && self.collective.is_none() {
                 continue;
             }
             let mut values = match (&self.entry_csn, computed) {
@@ -400,7 +444,8 @@ pub fn read_entry_control<'t>(
     entry: &Entry<'t>,
     attributes: &[String],
 ) -> Outcome<Vec<u8>> {
-    let selection = Selection::new(view.catalog(), attributes.iter().map(String::as_str), false);
+    let mut selection = Selection::new(view.catalog(), attributes.iter().map(String::as_str), false);
+    selection.renew(view)?;
     let mut name = Vec::with_capacity(96);
     view.write_dn(entry, &mut name)?;
     let mut value = Vec::with_capacity(512);

@@ -145,6 +145,16 @@ pub fn check_entry<'s>(
             });
             continue;
         }
+        if attribute.collective {
+            // RFC 3671 2: such attributes stand in subentries of their class alone, and in others are shown only.
+            if !classes.iter().any(|class| class.oid == COLLECTIVE_ATTRIBUTE_SUBENTRY) {
+                violations.push(Violation::NotAllowedAttribute {
+                    attribute: attribute.name().to_owned(),
+                    classes: vec!["collectiveAttributeSubentry (to a subentry)".to_owned()],
+                });
+            }
+            continue;
+        }
         let allowed = anything_goes
             || classes.iter().any(|class| class.may.binary_search(&attribute.index).is_ok())
             || rule.is_some_and(|rule| {
@@ -177,6 +187,8 @@ pub fn check_entry<'s>(
     violations
 }
 
+/// RFC 3671 2.1.
+const COLLECTIVE_ATTRIBUTE_SUBENTRY: &str = "2.5.17.2";
 /// RFC 4512 4.3.
 const EXTENSIBLE_OBJECT: &str = "1.3.6.1.4.1.1466.101.120.111";
 

@@ -50,6 +50,7 @@ use std::sync::Arc;
 /// The definitions the program carries, in the order they are read.
 pub const BUILTIN: &[SchemaSource<'static>] = &[
     SchemaSource { name: "core.ldif", text: include_str!("../../schema/core.ldif") },
+    SchemaSource { name: "collective.ldif", text: include_str!("../../schema/collective.ldif") },
     SchemaSource { name: "cosine.ldif", text: include_str!("../../schema/cosine.ldif") },
     SchemaSource { name: "inetorgperson.ldif", text: include_str!("../../schema/inetorgperson.ldif") },
     SchemaSource { name: "rfc2307bis.ldif", text: include_str!("../../schema/rfc2307bis.ldif") },

@@ -12,6 +12,7 @@
 
 use super::SearchError;
 use super::assertion::{Order, Parts, Test};
+use super::collective::Collective;
 use super::compile::{Leaf, Node, OBJECT_CLASS, Subject};
 use super::computed::Computed;
 use super::evaluate::{Truth, bases, chain_of};
@@ -291,6 +292,18 @@ impl<'t> Planner<'t> {
                 plan => plans.push(plan),
             }
             count = count.zip(planned.count).map(|(sum, more)| sum.saturating_add(more));
+        }
+        let is_collective =
+            |base: &AttributeId| self.view.catalog().attribute(*base).is_some_and(|info| info.collective);
+        for base in bases(self.view, index).into_iter().filter(is_collective) {
+            // The index has the subentry alone.
+            let Some(ids) = Collective::load(self.view)?.candidates(leaf, base, self.view)? else {
+                return Ok(Planned::everything(true));
+            };
+            if !ids.is_empty() {
+                count = count.map(|sum| sum.saturating_add(ids.len() as u64));
+                plans.push(Plan::Ids(ids));
+            }
         }
         Ok(union(plans, count))
     }

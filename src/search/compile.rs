@@ -211,7 +211,7 @@ impl<'s> Compiler<'s> {
     fn present(&mut self, attribute: &str) -> Option<Leaf> {
         let (found, options) = self.attribute(attribute)?;
         let always = match Computed::of(found) {
-            Some(computed) => !computed.is_membership(),
+            Some(computed) => !computed.may_be_absent(),
             None => found.oid == OBJECT_CLASS,
         };
         let test = if always && options.is_empty() { Test::Always } else { Test::Present };

@@ -3,6 +3,7 @@
 //! Being computed they are never stale: memberOf is right after a bulk load, entryDN after a move of a superior.
 
 use super::SearchError;
+use super::collective::Collective;
 use super::membership::{groups_of, groups_of_nested};
 use super::uniqueness::unique_violations;
 use crate::dit::{Entry, View};
@@ -12,6 +13,8 @@ use crate::schema::{AttributeType, AttributeTypeIndex};
 /// An attribute that is computed. See the module.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Computed {
+    /// The subentries whose collective attributes the entry shows (RFC 3671 2.2).
+    CollectiveAttributeSubentries,
     /// When the entry was created (RFC 4512 3.4.2), to the second.
     CreateTimestamp,
     /// The newest stamp in the entry, in OpenLDAP's form.
@@ -48,6 +51,7 @@ pub(super) const SUBSCHEMA_DN: &str = "cn=subschema";
 impl Computed {
     /// All of them.
     pub const ALL: &[Self] = &[
+        Self::CollectiveAttributeSubentries,
         Self::CreateTimestamp,
         Self::EntryCsn,
         Self::EntryDn,
@@ -67,6 +71,7 @@ impl Computed {
     /// The usual name.
     pub fn name(self) -> &'static str {
         match self {
+            Self::CollectiveAttributeSubentries => "collectiveAttributeSubentries",
             Self::CreateTimestamp => "createTimestamp",
             Self::EntryCsn => "entryCSN",
             Self::EntryDn => "entryDN",
@@ -93,6 +98,11 @@ impl Computed {
         Self::ALL.iter().copied().find(|computed| named(computed.name()))
     }
 
+    /// Whether an entry may have no value of it.
+    pub fn may_be_absent(self) -> bool {
+        self.is_membership() || self == Self::CollectiveAttributeSubentries
+    }
+
     /// Whether it says which groups an entry is in; an entry may be in none.
     pub fn is_membership(self) -> bool {
         matches!(self, Self::IsMemberOf | Self::MemberOf)
@@ -107,6 +117,13 @@ impl Computed {
     pub fn values(self, view: View<'_>, entry: &Entry<'_>) -> Result<Vec<Vec<u8>>, SearchError> {
         let record = &entry.record;
         let value = match self {
+            Self::CollectiveAttributeSubentries => {
+                let mut names = Vec::new();
+                for subentry in Collective::load(view)?.subentries_of(view, entry)? {
+                    names.extend(view.dn_text(subentry)?.map(String::into_bytes));
+                }
+                return Ok(names);
+            }
             Self::CreateTimestamp => format_generalized_time(record.created_ms()).into_bytes(),
             Self::ModifyTimestamp => format_generalized_time(record.modified_ms()).into_bytes(),
             Self::EntryCsn => record.csn().openldap_text(0).into_bytes(),

@@ -6,6 +6,7 @@
 
 use super::SearchError;
 use super::assertion::Test;
+use super::collective::Collective;
 use super::compile::{CompiledFilter, Leaf, Node, Subject};
 use super::computed::Computed;
 use super::membership::{chain_to, is_in_a_group, is_member, is_nested_member, list_has};
@@ -166,6 +167,8 @@ fn decide<E>(node: &Node, judge: &mut impl FnMut(&Leaf) -> Result<Truth, E>) -> 
 pub(super) struct Judge {
     memos: Vec<Memo>,
     buffer: Vec<u8>,
+    /// Read when a filter first looks at a collective attribute.
+    collective: Option<Collective>,
 }
 
 /// What a leaf names.
@@ -191,7 +194,7 @@ impl Judge {
     pub(super) fn new(filter: &CompiledFilter) -> Self {
         let mut memos = Vec::new();
         memos.resize_with(filter.memos, Memo::default);
-        Self { memos, buffer: Vec::new() }
+        Self { memos, buffer: Vec::new(), collective: None }
     }
 
     pub(super) fn judge<'t>(
@@ -267,14 +270,33 @@ impl Judge {
             if always {
                 return Ok(Truth::True);
             }
-            let Some(slice) = entry.attribute(id) else { continue };
-            match self.values(leaf, info, &slice, view, entry)? {
+            let truth = match entry.attribute(id) {
+                Some(slice) => self.values(leaf, info, &slice, view, entry)?,
+                None if info.collective => self.shared(leaf, id, view, entry)?,
+                None => continue,
+            };
+            match truth {
                 Truth::True => return Ok(Truth::True),
                 Truth::Undefined => answer = Truth::Undefined,
                 Truth::False => {}
             }
         }
         Ok(answer)
+    }
+
+    /// The values of a collective attribute, which a subentry has for the entry.
+    fn shared(
+        &mut self,
+        leaf: &Leaf,
+        id: AttributeId,
+        view: View<'_>,
+        entry: &Entry<'_>,
+    ) -> Result<Truth, SearchError> {
+        if self.collective.is_none() {
+            self.collective = Some(Collective::load(view)?);
+        }
+        let Some(collective) = &self.collective else { return Ok(Truth::False) };
+        Ok(collective.judge(leaf, id, view, entry, &mut self.buffer)?.unwrap_or(Truth::False))
     }
 
     /// The stored values of one attribute.
@@ -445,6 +467,27 @@ impl Judge {
                 continue;
             }
             match self.values(leaf, info, &slice, view, entry)? {
+                Truth::True => return Ok(Truth::True),
+                Truth::Undefined => answer = Truth::Undefined,
+                Truth::False => {}
+            }
+        }
+        if catalog.has_collective() && self.collective.is_none() {
+            self.collective = Some(Collective::load(view)?);
+        }
+        let shown = match &self.collective {
+            Some(collective) => collective.values_of(view, entry)?,
+            None => Vec::new(),
+        };
+        for (id, values) in shown {
+            let own = catalog.attribute(id).and_then(|info| info.attribute_type);
+            let Some(own) = own.filter(|own| fits(rule, catalog.schema(), *own)) else { continue };
+            if gate.is_some_and(|gate| !gate.searchable(entry, own)) {
+                answer = Truth::Undefined;
+                continue;
+            }
+            let values = values.iter().map(Vec::as_slice);
+            match any_holds(&leaf.test, catalog.schema(), values, &mut self.buffer) {
                 Truth::True => return Ok(Truth::True),
                 Truth::Undefined => answer = Truth::Undefined,
                 Truth::False => {}

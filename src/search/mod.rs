@@ -17,6 +17,7 @@
 mod alias;
 mod assertion;
 mod candidates;
+mod collective;
 mod compile;
 mod computed;
 mod dynamic;
@@ -25,12 +26,14 @@ mod membership;
 mod run;
 mod scope;
 mod source;
+mod subtree;
 mod uniqueness;
 
 #[cfg(test)]
 mod tests;
 
 pub use alias::{Base, find_base, find_base_by};
+pub use collective::Collective;
 pub use compile::CompiledFilter;
 pub use computed::{Computed, computed_values};
 pub use evaluate::{AllSearchable, AttributeGate, Truth, evaluate, evaluate_attributes};

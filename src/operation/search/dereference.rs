@@ -63,8 +63,8 @@ impl Dereferencer {
         Ok((!items.is_empty()).then_some(Self { items }))
     }
 
-    pub(super) fn renew(&mut self, catalog: &Catalog) {
-        self.items.iter_mut().for_each(|item| item.selection.renew(catalog));
+    pub(super) fn renew(&mut self, view: View<'_>) -> Outcome<()> {
+        self.items.iter_mut().try_for_each(|item| item.selection.renew(view))
     }
 
     /// The response that goes with `entry`; `None` where it names nobody.

@@ -63,11 +63,15 @@ impl Form {
     }
 
     /// Takes in what the catalog has learned since; to be called with every new snapshot.
-    pub(in crate::operation) fn renew(&mut self, catalog: &Catalog) {
-        self.selection.renew(catalog);
+    ///
+    /// # Errors
+    /// Storage.
+    pub(in crate::operation) fn renew(&mut self, view: View<'_>) -> Outcome<()> {
+        self.selection.renew(view)?;
         if let Some(dereferencer) = self.extras.as_mut().and_then(|extras| extras.dereferencer.as_mut()) {
-            dereferencer.renew(catalog);
+            dereferencer.renew(view)?;
         }
+        Ok(())
     }
 
     /// Appends the entry as a message, `control` with it. `granted`: what of it may be read.

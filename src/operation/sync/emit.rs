@@ -181,7 +181,7 @@ impl Emission {
             self.late_way = InTheWay::of(&self.late, |uuid| superior_of(view, uuid))?;
         }
         let access = directory.access.renew(&directory.dit, asker, view)?;
-        teller.running.selection().renew(view.catalog());
+        teller.running.selection().renew(view)?;
         let start = out.len();
         let mut step = Step { emission: self, view, access: &access, teller, out };
         for _ in 0..STEP_MAX {

@@ -130,7 +130,7 @@ impl Following {
                 },
                 Stage::Telling { changes, left } => {
                     let access = directory.access.renew(&directory.dit, &self.asker, view)?;
-                    self.running.form().renew(view.catalog());
+                    self.running.form().renew(view)?;
                     let looking = Looking { directory, view, access: &access, id: self.id };
                     for _ in 0..STEP_MAX {
                         if out.len() - start >= bytes_max {
