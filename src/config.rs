@@ -213,6 +213,13 @@ sections! {
         certificate_map: Vec<String> = vec!["dn".to_owned()],
             "a list of \"dn\", \"fingerprint\", \"subject:TYPE=ATTRIBUTE\", \"san:mail=ATTRIBUTE\", \"san:dns=ATTRIBUTE\" or \"san:uri=ATTRIBUTE\"",
             reload;
+        /// The file with the Kerberos key of this service; empty: GSSAPI is not offered.
+        keytab: Option<PathBuf> = None, "a path, or \"\" for none", reload;
+        /// The Kerberos name of this service.
+        principal: String = String::new(), "SERVICE/HOST@REALM, as ldap/ldap.example.com@EXAMPLE.COM", reload;
+        /// How a Kerberos principal leads to an entry; the first rule that finds one decides.
+        principal_map: Vec<String> = vec!["user".to_owned()],
+            "a list of \"user\", \"realm:REALM=ATTRIBUTE\" or \"principal=ATTRIBUTE\"", reload;
         /// Whose tokens are taken (OAUTHBEARER), as they name themselves; empty: nobody's.
         token_issuer: String = String::new(), "the issuer as its tokens have it, or \"\" for none", reload;
         /// For whom a token must be.

@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::{Config, LogLevel, Sasl, TlsVersion};
-use crate::operation::sasl::CertificateRule;
+use crate::operation::sasl::{CertificateRule, Principal, PrincipalRule};
 use crate::policy::scram::ScramHash;
 use crate::replication::door::address_error;
 use crate::replication::invite::ADDRESSES_MAX;
@@ -112,12 +112,41 @@ fn check_authentication(config: &Config, found: &mut Findings) {
     for name in config.password.scram.iter().filter(|name| ScramHash::of(name).is_none()) {
         found.error("password.scram", format!("{name} is not served; write \"SCRAM-SHA-256\" or \"SCRAM-SHA-512\""));
     }
+    check_kerberos(sasl, found);
     if !sasl.token_issuer.is_empty() {
         check_tokens(sasl, found);
     }
     if sasl.plain && sasl.plain_without_tls {
         found.warning("sasl.plain_without_tls", "whoever is on the way to a client reads its password");
     }
+}
+
+fn check_kerberos(sasl: &Sasl, found: &mut Findings) {
+    for rule in sasl.principal_map.iter().filter(|rule| PrincipalRule::parse(rule).is_none()) {
+        let text =
+            format!("{rule} is no rule; write \"user\", \"realm:EXAMPLE.COM=uid\" or \"principal=krbPrincipalName\"");
+        found.error("sasl.principal_map", text);
+    }
+    let Some(keytab) = &sasl.keytab else { return };
+    if Principal::parse(&sasl.principal).is_none_or(|service| service.components.len() != 2) {
+        let text =
+            "names no service; write the name that clients have tickets for, as ldap/ldap.example.com@EXAMPLE.COM";
+        found.error("sasl.principal", text);
+        return;
+    }
+    if let Err(text) = kerberos_is_ready(keytab, &sasl.principal) {
+        found.error("sasl.keytab", text);
+    }
+}
+
+#[cfg(feature = "gssapi")]
+fn kerberos_is_ready(keytab: &Path, principal: &str) -> Result<(), String> {
+    crate::operation::sasl::kerberos_is_ready(keytab, principal)
+}
+
+#[cfg(not(feature = "gssapi"))]
+fn kerberos_is_ready(_: &Path, _: &str) -> Result<(), String> {
+    Err("this program was built without Kerberos; build it with: cargo build --release --features gssapi".to_owned())
 }
 
 fn check_tokens(sasl: &Sasl, found: &mut Findings) {

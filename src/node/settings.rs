@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::{Config, ConfigError, Durability, Limits, Sasl, TlsVersion};
 use crate::model::Dn;
 use crate::operation::assurance::DurabilityRequest;
-use crate::operation::sasl::{CertificateRule, KeySource, SaslOptions, TokenOptions};
+use crate::operation::sasl::{CertificateRule, KerberosOptions, KeySource, PrincipalRule, SaslOptions, TokenOptions};
 use crate::operation::{DefaultSearchBase, Options as DirectoryOptions};
 use crate::policy::limits::LimitsOptions;
 use crate::policy::scram::ScramHash;
@@ -118,6 +118,11 @@ fn sasl_options(sasl: &Sasl) -> SaslOptions {
         user_base: Dn::parse(&sasl.user_base).ok().filter(|dn| !dn.is_root()),
         simple_by_user: sasl.simple_by_user,
         certificate_map: sasl.certificate_map.iter().filter_map(|rule| CertificateRule::parse(rule)).collect(),
+        kerberos: sasl.keytab.as_ref().map(|keytab| KerberosOptions {
+            keytab: keytab.clone(),
+            principal: sasl.principal.clone(),
+            map: sasl.principal_map.iter().filter_map(|rule| PrincipalRule::parse(rule)).collect(),
+        }),
         token: token_options(sasl),
     }
 }

@@ -1,5 +1,5 @@
 //! Acting as somebody else: the one function that decides who may, for proxied authorization (RFC 4370) and for the
-//! authorisation identity of SASL PLAIN, SCRAM, OAUTHBEARER and EXTERNAL (RFC 4513 5.2.1.8; hostile.md T-17, T-19).
+//! authorisation identity of SASL PLAIN, SCRAM, OAUTHBEARER, GSSAPI and EXTERNAL (RFC 4513 5.2.1.8; hostile.md T-17, T-19).
 //!
 //! Whoever has the right `proxy` on an entry may act as it, and the administrator as any entry; from then on only the
 //! rights of that entry count. Acting as nobody (an empty identity) is open to all.

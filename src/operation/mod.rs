@@ -156,6 +156,8 @@ pub struct Directory {
     policies: password_policy::PolicyCache,
     marks: password_policy::Marks,
     token_keys: sasl::KeyCache,
+    #[cfg(feature = "gssapi")]
+    kerberos_pending: sasl::KerberosPending,
     started_ms: i64,
 }
 
@@ -179,6 +181,8 @@ impl Directory {
             policies: password_policy::PolicyCache::default(),
             marks: password_policy::Marks::default(),
             token_keys: sasl::KeyCache::default(),
+            #[cfg(feature = "gssapi")]
+            kerberos_pending: sasl::KerberosPending::default(),
             started_ms,
         })
     }

@@ -20,6 +20,8 @@ mod curl;
 mod dovecot;
 mod evolution;
 mod freeradius;
+#[cfg(feature = "gssapi")]
+mod kerberos;
 mod nslcd;
 mod postfix;
 mod site;

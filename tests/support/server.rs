@@ -77,6 +77,8 @@ pub(crate) struct Setup {
     pub(crate) slapd_access: String,
     /// Further settings for Entente, `section.key=value`.
     pub(crate) settings: Vec<String>,
+    /// Variables of Entente's environment.
+    pub(crate) environment: Vec<(String, String)>,
     /// Further lines of the database in slapd's configuration.
     pub(crate) slapd_lines: String,
 }
@@ -90,6 +92,7 @@ impl Default for Setup {
             aci: OPEN_ACI.map(str::to_owned).to_vec(),
             slapd_access: OPEN_ACCESS.to_owned(),
             settings: Vec::new(),
+            environment: Vec::new(),
             slapd_lines: String::new(),
         }
     }
@@ -121,6 +124,11 @@ impl Setup {
 
     pub(crate) fn with_setting(mut self, setting: &str) -> Self {
         self.settings.push(setting.to_owned());
+        self
+    }
+
+    pub(crate) fn with_environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -351,6 +359,7 @@ fn serve(data: &Path, setup: &Setup, certificate: Option<&Certificate>) -> (Prog
 
 fn serve_command(data: &Path, setup: &Setup, certificate: Option<&Certificate>) -> Command {
     let mut command = entente();
+    command.envs(setup.environment.iter().map(|(name, value)| (name, value)));
     command.arg("serve").arg("--data").arg(data).args(["--listen", "ldap://127.0.0.1:0"]);
     if let Some(certificate) = certificate {
         command.args(["--listen", "ldaps://127.0.0.1:0"]);

@@ -4,6 +4,7 @@
 //! external   the carrier of the connection vouches        plain   name and password (RFC 4616)
 //! certificate   from a client certificate to an entry     scram   proof of a password (RFC 5802, RFC 7677)
 //! token      OAUTHBEARER (RFC 7628)                       options   settings
+//! gssapi     Kerberos (RFC 4752), if built with it         principal   from a Kerberos principal to an entry
 //! ```
 //!
 //! Invariants
@@ -14,12 +15,20 @@
 
 mod certificate;
 mod external;
+#[cfg(feature = "gssapi")]
+mod gssapi;
 mod options;
 mod plain;
+mod principal;
 mod scram;
 mod token;
 
+#[cfg(feature = "gssapi")]
+pub(super) use gssapi::Pending as KerberosPending;
+#[cfg(feature = "gssapi")]
+pub use gssapi::kerberos_is_ready;
 pub use options::{CertificateRule, SaslOptions};
+pub use principal::{KerberosOptions, Principal, PrincipalRule};
 pub(super) use token::KeyCache;
 pub use token::{Fetch, KeySource, TokenOptions};
 
@@ -32,6 +41,9 @@ use std::sync::Arc;
 
 /// The mechanisms' names.
 pub const EXTERNAL: &str = "EXTERNAL";
+/// RFC 4752.
+#[cfg(feature = "gssapi")]
+pub const GSSAPI: &str = "GSSAPI";
 /// RFC 7628.
 pub const OAUTHBEARER: &str = "OAUTHBEARER";
 /// RFC 4616.
@@ -46,6 +58,8 @@ pub struct SaslExchange {
 
 #[derive(Debug)]
 enum ExchangeState {
+    #[cfg(feature = "gssapi")]
+    Gssapi(Box<gssapi::Negotiation>),
     Scram(Box<scram::Challenged>),
     /// The client was told that its token is not taken, and says that it has heard.
     TokenRefused,
@@ -59,6 +73,10 @@ impl Directory {
         let mut offered = Vec::with_capacity(8);
         if facts.unix_uid.is_some() || facts.tls.as_ref().is_some_and(|tls| tls.client.is_some()) {
             offered.push(EXTERNAL);
+        }
+        #[cfg(feature = "gssapi")]
+        if options.sasl.kerberos.is_some() {
+            offered.push(GSSAPI);
         }
         for hash in ScramHash::ALL.into_iter().rev().filter(|hash| options.scram.contains(hash)) {
             if has_binding(session) {
@@ -114,6 +132,8 @@ impl Directory {
         ask.authentication = Authentication::Sasl(mechanism.to_owned());
         match mechanism {
             EXTERNAL => self.external(session, ask, credentials),
+            #[cfg(feature = "gssapi")]
+            GSSAPI => self.gssapi(session, ask, credentials, exchange),
             PLAIN => self.plain(ask, credentials),
             OAUTHBEARER => self.token(ask, credentials, exchange.as_ref()),
             _ => self.scram(session, ask, mechanism, credentials, exchange),

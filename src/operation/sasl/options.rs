@@ -1,5 +1,6 @@
 //! Settings of SASL, as the operations want them.
 
+use super::principal::KerberosOptions;
 use super::token::TokenOptions;
 use crate::model::{AttributeDescription, Dn};
 
@@ -18,6 +19,8 @@ pub struct SaslOptions {
     pub simple_by_user: bool,
     /// How a certificate leads to an entry; the first rule that finds one decides.
     pub certificate_map: Vec<CertificateRule>,
+    /// Kerberos; of use only to a program that was built with it.
+    pub kerberos: Option<KerberosOptions>,
     /// Tokens of an issuer.
     pub token: Option<TokenOptions>,
 }
@@ -31,6 +34,7 @@ impl Default for SaslOptions {
             user_base: None,
             simple_by_user: false,
             certificate_map: vec![CertificateRule::Dn],
+            kerberos: None,
             token: None,
         }
     }
