@@ -20,10 +20,17 @@ mod curl;
 mod dovecot;
 mod evolution;
 mod freeradius;
+mod jndi;
 #[cfg(feature = "gssapi")]
 mod kerberos;
+mod ldapvi;
+mod net_ldap;
+mod net_ldap3;
+mod node;
 mod nslcd;
 mod postfix;
+mod script;
+mod shelldap;
 mod site;
 mod sssd;
 mod thunderbird;

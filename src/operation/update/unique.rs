@@ -154,7 +154,7 @@ fn check_coming(
                 let mut holder = rule.holder(view, own, &value, None)?;
                 for key in rule.keys(view, own, &value) {
                     let first = *coming.entry((number, key)).or_insert(entry.id);
-                    holder = holder.or((first != entry.id).then_some(first));
+                    holder = holder.or_else(|| (first != entry.id).then_some(first));
                 }
                 let Some(holder) = holder else { continue };
                 let access = context.directory.access(&context.requester, view)?;
