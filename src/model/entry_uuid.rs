@@ -39,6 +39,25 @@ impl EntryUuid {
         parse_hex(text, &[8, 17, 26]).ok_or_else(|| refused(text))
     }
 
+    /// The `nsUniqueId` that [`EntryUuid::from_ns_unique_id`] reads.
+    pub fn to_ns_unique_id(self) -> String {
+        let groups = self.0.chunks(4).map(|group| group.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        groups.collect::<Vec<_>>().join("-")
+    }
+
+    /// A GUID's bytes as Active Directory has them (MS-DTYP 2.3.4.2): the first three fields have their least byte first.
+    pub fn to_guid_bytes(self) -> [u8; 16] {
+        let [a, b, c, d, e, f, g, h, rest @ ..] = self.0;
+        let [i, j, k, l, m, n, o, p] = rest;
+        [d, c, b, a, f, e, h, g, i, j, k, l, m, n, o, p]
+    }
+
+    /// Reads what [`EntryUuid::to_guid_bytes`] writes; `None` unless there are sixteen bytes.
+    pub fn from_guid_bytes(bytes: &[u8]) -> Option<Self> {
+        // The exchange of the bytes is its own inverse.
+        Some(Self(Self(bytes.try_into().ok()?).to_guid_bytes()))
+    }
+
     /// The text as ASCII bytes: lower case, 8-4-4-4-12. No allocation.
     pub fn to_text(self) -> [u8; 36] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -113,6 +132,17 @@ mod tests {
         let uuid = EntryUuid::from_ns_unique_id("597ae2f6-16a61027-98f4d28b-5365dc14").unwrap();
         assert_eq!(uuid.to_string(), "597ae2f6-16a6-1027-98f4-d28b5365dc14");
         assert!(EntryUuid::from_ns_unique_id("597ae2f6-16a6-1027-98f4-d28b5365dc14").is_err());
+        assert_eq!(uuid.to_ns_unique_id(), "597ae2f6-16a61027-98f4d28b-5365dc14");
+    }
+
+    /// MS-DTYP 2.3.4.2: Data1, Data2 and Data3 are little-endian, Data4 stands as it is.
+    #[test]
+    fn guid_bytes_are_those_of_active_directory() {
+        let uuid: EntryUuid = "00112233-4455-6677-8899-aabbccddeeff".parse().unwrap();
+        let bytes = [0x33, 0x22, 0x11, 0, 0x55, 0x44, 0x77, 0x66, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff];
+        assert_eq!(uuid.to_guid_bytes(), bytes);
+        assert_eq!(EntryUuid::from_guid_bytes(&bytes), Some(uuid));
+        assert_eq!(EntryUuid::from_guid_bytes(&bytes[1..]), None);
     }
 
     #[test]

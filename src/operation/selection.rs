@@ -141,7 +141,7 @@ impl Selection {
             }
         }
         if self.all_operational {
-            for computed in Computed::ALL {
+            for computed in Computed::ALL.iter().filter(|computed| !computed.is_alias()) {
                 let Some(found) = schema.attribute_type(computed.name()) else { continue };
                 if !self.computed.iter().any(|(known, ..)| known == computed) {
                     self.computed.push((*computed, found.index, None));

@@ -229,7 +229,10 @@ impl<'t> Planner<'t> {
         let Node::Leaf(leaf) = node else { return if matches!(node, Node::Not(_)) { 9 } else { 5 } };
         match (&leaf.subject, &leaf.test) {
             (
-                Subject::Computed(_, Computed::EntryUuid | Computed::EntryDn),
+                Subject::Computed(
+                    _,
+                    Computed::EntryUuid | Computed::NsUniqueId | Computed::ObjectGuid | Computed::EntryDn,
+                ),
                 Test::Equal { .. } | Test::Names { .. },
             ) => 0,
             (Subject::Type(index), Test::Equal { .. }) => {
@@ -448,7 +451,10 @@ impl<'t> Planner<'t> {
         match (computed, &leaf.test) {
             (_, Test::Always) => Ok(Planned::everything(false)),
             (Computed::MemberOf | Computed::IsMemberOf, Test::Present) => unless_too_large(members_of_any(self.view)),
-            (Computed::EntryUuid, Test::Equal { rule: MatchingRule::UuidMatch, key, .. }) => {
+            (
+                Computed::EntryUuid | Computed::NsUniqueId | Computed::ObjectGuid,
+                Test::Equal { rule: MatchingRule::UuidMatch, key, .. },
+            ) => {
                 let uuid = key.as_slice().try_into().map(EntryUuid).unwrap_or(EntryUuid::NIL);
                 Ok(Planned::one(self.view.by_uuid(uuid)?))
             }

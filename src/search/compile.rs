@@ -220,7 +220,13 @@ impl<'s> Compiler<'s> {
 
     fn equality(&mut self, assertion: &Assertion<'_>) -> Option<Leaf> {
         let (found, options) = self.attribute(&assertion.attribute)?;
-        let test = self.equal_or_dialled(found.equality?, &assertion.value)?;
+        let test = match Computed::of(found).and_then(|computed| computed.alias_of_uuid(&assertion.value)) {
+            // Another form of the entryUUID is looked up by that.
+            Some(uuid) => {
+                Test::Equal { rule: MatchingRule::UuidMatch, key: uuid.0.to_vec(), raw: assertion.value.to_vec() }
+            }
+            None => self.equal_or_dialled(found.equality?, &assertion.value)?,
+        };
         Some(self.leaf(found, options, test))
     }
 
@@ -242,7 +248,8 @@ impl<'s> Compiler<'s> {
         let schema = self.schema;
         let (name, options) = split_options(&assertion.attribute);
         let found = schema.attribute_type(name).filter(|found| found.oid == OBJECT_CLASS && options.is_empty())?;
-        let class = schema.object_class(std::str::from_utf8(&assertion.value).ok()?)?;
+        // Blanks around a class are insignificant here as they are where its values are compared.
+        let class = schema.object_class(std::str::from_utf8(&assertion.value).ok()?.trim())?;
         let rule = found.equality?;
         let mut tests = vec![self.equal(rule, &assertion.value)?];
         for refining in schema.object_classes() {

@@ -7,6 +7,7 @@ use super::collective::Collective;
 use super::membership::{groups_of, groups_of_nested};
 use super::uniqueness::unique_violations;
 use crate::dit::{Entry, View};
+use crate::model::EntryUuid;
 use crate::schema::time::format_generalized_time;
 use crate::schema::{AttributeType, AttributeTypeIndex};
 
@@ -23,6 +24,10 @@ pub enum Computed {
     EntryDn,
     /// RFC 4530.
     EntryUuid,
+    /// The entryUUID as 389 Directory Server writes it: four groups of eight digits.
+    NsUniqueId,
+    /// The entryUUID as Active Directory writes it: sixteen bytes (MS-DTYP 2.3.4.2).
+    ObjectGuid,
     /// The newest stamp in the entry as hexadecimal text: differs whenever the entry does.
     EntryVersion,
     /// TRUE when entries are below.
@@ -61,7 +66,9 @@ impl Computed {
         Self::IsMemberOf,
         Self::MemberOf,
         Self::ModifyTimestamp,
+        Self::NsUniqueId,
         Self::NumSubordinates,
+        Self::ObjectGuid,
         Self::ReplSchemaViolation,
         Self::ReplUniqueViolation,
         Self::StructuralObjectClass,
@@ -81,7 +88,9 @@ impl Computed {
             Self::IsMemberOf => "isMemberOf",
             Self::MemberOf => "memberOf",
             Self::ModifyTimestamp => "modifyTimestamp",
+            Self::NsUniqueId => "nsUniqueId",
             Self::NumSubordinates => "numSubordinates",
+            Self::ObjectGuid => "objectGUID",
             Self::ReplSchemaViolation => "replSchemaViolation",
             Self::ReplUniqueViolation => "replUniqueViolation",
             Self::StructuralObjectClass => "structuralObjectClass",
@@ -106,6 +115,20 @@ impl Computed {
     /// Whether it says which groups an entry is in; an entry may be in none.
     pub fn is_membership(self) -> bool {
         matches!(self, Self::IsMemberOf | Self::MemberOf)
+    }
+
+    /// Whether it says what another attribute says, in a form that some clients know: not sent for `+`.
+    pub fn is_alias(self) -> bool {
+        matches!(self, Self::NsUniqueId | Self::ObjectGuid)
+    }
+
+    /// The entry that a value names, where the attribute is a form of the entryUUID and not that itself.
+    pub(super) fn alias_of_uuid(self, value: &[u8]) -> Option<EntryUuid> {
+        match self {
+            Self::NsUniqueId => EntryUuid::from_ns_unique_id(std::str::from_utf8(value).ok()?.trim()).ok(),
+            Self::ObjectGuid => EntryUuid::from_guid_bytes(value),
+            _ => None,
+        }
     }
 
     /// The values for an entry; none where it has none (memberOf of an entry in no group).
@@ -134,6 +157,8 @@ impl Computed {
                 out
             }
             Self::EntryUuid => record.uuid().to_text().to_vec(),
+            Self::NsUniqueId => record.uuid().to_ns_unique_id().into_bytes(),
+            Self::ObjectGuid => record.uuid().to_guid_bytes().to_vec(),
             Self::HasSubordinates => {
                 let any = view.subordinate_count(entry.id)? > 0;
                 if any { b"TRUE".to_vec() } else { b"FALSE".to_vec() }

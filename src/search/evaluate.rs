@@ -402,7 +402,10 @@ impl Judge {
     ) -> Result<Truth, SearchError> {
         match (computed, &leaf.test) {
             (_, Test::Always) => return Ok(Truth::True),
-            (Computed::EntryUuid, Test::Equal { key, rule: MatchingRule::UuidMatch, .. }) => {
+            (
+                Computed::EntryUuid | Computed::NsUniqueId | Computed::ObjectGuid,
+                Test::Equal { key, rule: MatchingRule::UuidMatch, .. },
+            ) => {
                 return Ok(Truth::from(entry.record.uuid().0 == key.as_slice()));
             }
             (Computed::EntryDn, Test::Names { dn, .. }) => {

@@ -22,6 +22,7 @@ mod approximate;
 mod assurance;
 mod changelog;
 mod client_filters;
+mod client_habits;
 mod conflicts_and_deleted;
 mod control_pairs;
 mod dereference;

@@ -43,6 +43,7 @@ const DROPPED: &[&str] = &[
     "nstombstonecsn",
     "nsuniqueid",
     "numsubordinates",
+    "objectguid",
     "parentid",
     "parentidcsn",
     "structuralobjectclass",

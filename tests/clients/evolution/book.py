@@ -33,6 +33,18 @@ def found(book, query):
     return sorted(shown(contact) for contact in contacts)
 
 
+def list_of(name, contacts):
+    """A contact list as Evolution's editor makes it: members are contacts of the same book."""
+    lines = ["BEGIN:VCARD", "VERSION:3.0", f"FN:{name}", f"X-EVOLUTION-FILE-AS:{name}", "X-EVOLUTION-LIST:TRUE"]
+    for contact in contacts:
+        name, mail = shown(contact)
+        lines.append(
+            f'EMAIL;X-EVOLUTION-DEST-CONTACT-UID="{contact.get_property("id")}";X-EVOLUTION-DEST-NAME="{name}";'
+            f"X-EVOLUTION-DEST-EMAIL-NUM=0:{mail}"
+        )
+    return EBookContacts.Contact.new_from_vcard("\r\n".join([*lines, "END:VCARD", ""]))
+
+
 def wait_until_connected(book):
     """The factory connects behind the scenes; a question before is refused."""
     deadline = time.monotonic() + PATIENCE
@@ -97,6 +109,13 @@ def main():
         birth=[birth.year, birth.month, birth.day],
     )
     tell("found", contacts=found(book, '(contains "full_name" "lovel")'))
+    _, members = book.get_contacts_sync('(or (is "email" "bob@example.com") (is "email" "carol@example.com"))', None)
+    done, list_uid = book.add_contact_sync(list_of("Builders", members), EBookContacts.BookOperationFlags.NONE, None)
+    done, members = book.get_contact_sync(list_uid, None)
+    mails = [attribute.get_value() for attribute in members.get_attributes(EBookContacts.ContactField.EMAIL)]
+    tell("list", name=members.get_property("full-name"), is_list=members.get_property("list"), mails=sorted(mails))
+    assert book.remove_contact_by_uid_sync(list_uid, EBookContacts.BookOperationFlags.NONE, None)
+
     tell("delete", done=book.remove_contact_by_uid_sync(uid, EBookContacts.BookOperationFlags.NONE, None))
     tell("gone", contacts=found(book, '(beginswith "full_name" "Ada")'))
 

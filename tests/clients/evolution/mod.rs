@@ -37,5 +37,11 @@ fn evolution_finds_makes_changes_and_deletes_contacts() {
     assert_eq!(step("read")["mobile"], json!("+44 7700 900123"));
     assert_eq!(step("read")["birth"], json!([1815, 12, 10]));
     assert_eq!(step("found")["contacts"], json!([ada]));
+    assert_eq!(step("list")["name"], json!("Builders"));
+    assert_eq!(step("list")["is_list"], json!(true));
+    assert_eq!(
+        step("list")["mails"],
+        json!(["\"Bob Builder\" <bob@example.com>", "\"Carol Smith\" <carol@example.com>"])
+    );
     assert_eq!(step("gone")["contacts"], json!([]));
 }
