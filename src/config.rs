@@ -256,7 +256,7 @@ sections! {
         /// Time that a transaction may be open.
         transaction_s: u32 = 60, "1 to 86400 seconds", reload, in (1..=86_400);
         /// Longest request before a bind.
-        pdu_bytes_before_bind: usize = 64 * 1024, "1024 to 16777216 bytes", reload, in (1_024..=16_777_216);
+        pdu_bytes_before_bind: usize = 56 * 1024, "1024 to 16777216 bytes", reload, in (1_024..=16_777_216);
         /// Longest request after a bind; photos must fit.
         pdu_bytes: usize = 4 * 1024 * 1024, "1024 to 268435456 bytes", reload, in (1_024..=268_435_456);
         /// Controls in one request.

@@ -220,6 +220,132 @@ fn documents_name_files_that_exist() {
     assert!(wrong.is_empty(), "documents name what is not there:\n{}", wrong.join("\n"));
 }
 
+/// Code of a source file that is no test: up to the module of tests at its end.
+fn without_tests(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests").next().unwrap_or("")
+}
+
+/// Sources that are no tests as a whole.
+fn product() -> Vec<(String, String)> {
+    let tests = ["dit/replica", "state/cluster_model", "state/testing"];
+    let is_test = |name: &str| {
+        name.contains("/tests") || name.ends_with("tests.rs") || tests.iter().any(|test| name.starts_with(test))
+    };
+    sources().into_iter().filter(|(name, _)| !is_test(name)).collect()
+}
+
+/// T-01 to T-47 and T-54 to T-56: attacks by clients. The others are about members and stand in their own tests.
+fn attacks() -> Vec<String> {
+    (1..=47).chain(54..=56).map(|number| format!("T-{number:02}")).collect()
+}
+
+/// `deploy/hostile.md` has a line for each attack, and each file that the line names has the number in it.
+#[test]
+fn every_attack_is_met_by_the_tests_that_the_table_names() {
+    let table = read(&root().join("deploy/hostile.md"));
+    let mut wrong = Vec::new();
+    for attack in attacks() {
+        let start = format!("| {attack} |");
+        let Some(line) = table.lines().find(|line| line.starts_with(&start)) else {
+            wrong.push(format!("{attack} has no line"));
+            continue;
+        };
+        let files: Vec<String> = named_paths(line).into_iter().filter(|path| path.ends_with(".rs")).collect();
+        if files.is_empty() {
+            wrong.push(format!("{attack} names no test"));
+        }
+        for file in files {
+            let path = root().join(&file);
+            if !path.exists() || !read(&path).contains(&attack) {
+                wrong.push(format!("{file} does not speak of {attack}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "deploy/hostile.md:\n{}", wrong.join("\n"));
+}
+
+/// T-07: before 0.8.1 the codec recursed as deep as a filter was nested (GHSA-qcxq-75wr-5cm8). It is the client side of our
+/// tools, and what a server sends is hostile input too.
+#[test]
+fn the_second_codec_is_of_a_version_that_bounds_recursion() {
+    for file in ["Cargo.lock"] {
+        let text = read(&root().join(file));
+        let version = text.split("name = \"ldap3_proto\"\nversion = \"").nth(1).and_then(|rest| rest.split('"').next());
+        let parts: Vec<u32> = version.unwrap_or("").split('.').flat_map(str::parse).collect();
+        assert!(parts.as_slice() >= [0, 8, 1].as_slice(), "{file}: ldap3_proto {version:?}");
+    }
+}
+
+/// T-08: what panics by itself is denied by lints; what says so in words is counted here. Each of these cannot fail, and says
+/// why beside it.
+#[test]
+fn nothing_in_the_product_panics_in_words() {
+    let lints = read(&root().join("Cargo.toml"));
+    for lint in ["unwrap_used = \"deny\"", "indexing_slicing = \"warn\"", "todo = \"deny\"", "unimplemented = \"deny\""]
+    {
+        assert!(lints.contains(lint), "Cargo.toml: {lint}");
+    }
+    assert!(read(&root().join("tests/all")).contains("-D warnings"), "warnings are errors where it counts");
+    let allowed = ["schema/mod.rs", "policy/password_hash.rs", "policy/password_hash/argon.rs"];
+    let mut wrong = Vec::new();
+    for (name, text) in product() {
+        for (number, line) in code_lines(without_tests(&text)) {
+            let expects = line.match_indices(".expect(\"").any(|(at, _)| {
+                let rest = line.get(at + ".expect(\"".len()..).unwrap_or("");
+                rest.find('"').is_some_and(|end| rest.get(end + 1..).unwrap_or("").starts_with(')') && end > 1)
+            });
+            let panics = ["panic!(", "unreachable!(", ".unwrap()"].iter().any(|word| line.contains(word));
+            if panics || (expects && !allowed.contains(&name.as_str())) {
+                wrong.push(format!("src/{name}:{number}: {}", line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "an error is returned, not thrown:\n{}", wrong.join("\n"));
+}
+
+/// T-27: what proves who somebody is is compared in the same time wherever it differs.
+#[test]
+fn secrets_are_compared_in_constant_time() {
+    for (file, what) in [
+        ("src/policy/password_hash.rs", "digests of passwords"),
+        ("src/policy/scram.rs", "proofs and channel bindings"),
+        ("src/replication/membership.rs", "invitations"),
+    ] {
+        assert!(read(&root().join(file)).contains(".ct_eq("), "{file}: {what}");
+    }
+}
+
+/// T-54: filters and names are built of values, never pasted together as text that is parsed again. Commands that an
+/// administrator types are their own danger.
+#[test]
+fn no_filter_and_no_name_is_pasted_together() {
+    let mut wrong = Vec::new();
+    for (name, text) in product().iter().filter(|(name, _)| !name.starts_with("cli/")) {
+        for (number, line) in code_lines(without_tests(text)) {
+            if ["Filter::parse(&format!", "Dn::parse(&format!", "LdapUrl::parse(&format!"]
+                .iter()
+                .any(|word| line.contains(word))
+            {
+                wrong.push(format!("src/{name}:{number}: {}", line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "build it of values:\n{}", wrong.join("\n"));
+}
+
+/// T-56: files that LDIF names are read by commands of an administrator, below one folder, and never by the server.
+#[test]
+fn only_commands_read_files_that_ldif_names() {
+    let wrong: Vec<_> = product()
+        .into_iter()
+        .filter(|(name, text)| {
+            !name.starts_with("cli/") && !name.starts_with("model/") && text.contains("UrlPolicy::Folder")
+        })
+        .map(|(name, _)| name)
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
 #[test]
 fn the_readers_of_this_test_read_right() {
     assert_eq!(imported("use crate::a::B; crate::{c::{D, e}, f, g::*}; my_crate::x"), ["a", "c", "f", "g"]);

@@ -282,6 +282,7 @@ fn what_was_committed_is_there_after_reopening() {
     tree.assert_sound();
 }
 
+/// T-47.
 #[test]
 fn a_flipped_bit_in_a_view_is_found_and_never_shown() {
     let tree = Tree::new();

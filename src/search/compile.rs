@@ -16,6 +16,9 @@ use crate::schema::sound::{is_spoken, near_keys, telephone_tail};
 use crate::schema::{AttributeType, AttributeTypeIndex, MatchingRule, RuleKind, Schema, SubstringPart, Syntax};
 use memchr::memmem::Finder;
 
+/// So many items of a filter cost about as much as getting the entry does.
+const ITEMS_PER_COST: usize = 8;
+
 /// A filter ready to judge entries of one schema. See the module.
 #[derive(Clone, Debug)]
 pub struct CompiledFilter {
@@ -23,6 +26,8 @@ pub struct CompiledFilter {
     /// How many leaves have a `memo` number.
     pub(super) memos: usize,
     types: Vec<AttributeTypeIndex>,
+    /// How many items there are to judge an entry by.
+    items: usize,
     /// The schema it is for; 0: any.
     schema: u64,
 }
@@ -37,6 +42,16 @@ pub(super) enum Node {
 }
 
 impl Node {
+    /// How many items there are.
+    fn items(&self) -> usize {
+        match self {
+            Self::Constant(_) => 0,
+            Self::And(nodes) | Self::Or(nodes) => nodes.iter().map(Self::items).sum(),
+            Self::Not(node) => node.items(),
+            Self::Leaf(_) => 1,
+        }
+    }
+
     /// Whether some item is so.
     pub(super) fn any_leaf(&self, is_so: &dyn Fn(&Leaf) -> bool) -> bool {
         match self {
@@ -77,7 +92,8 @@ impl CompiledFilter {
     pub fn compile(schema: &Schema, filter: &Filter<'_>) -> Self {
         let mut compiler = Compiler { schema, memos: 0, types: Vec::new() };
         let root = compiler.node(filter);
-        Self { root, memos: compiler.memos, types: compiler.types, schema: schema.identity() }
+        let items = root.items();
+        Self { root, memos: compiler.memos, types: compiler.types, items, schema: schema.identity() }
     }
 
     /// Whether it may be asked about entries that this schema explains.
@@ -87,7 +103,12 @@ impl CompiledFilter {
 
     /// The filter that is true of every entry, `(&)`.
     pub fn everything() -> Self {
-        Self { root: Node::Constant(Truth::True), memos: 0, types: Vec::new(), schema: 0 }
+        Self { root: Node::Constant(Truth::True), memos: 0, types: Vec::new(), items: 0, schema: 0 }
+    }
+
+    /// What judging one entry costs, in entries that are judged by a plain filter.
+    pub(super) fn cost(&self) -> usize {
+        1 + self.items / ITEMS_PER_COST
     }
 
     /// The attribute types that the filter looks at, each once: those that it names, and their subtypes.

@@ -326,6 +326,8 @@ impl<'t> Walk<'_, 't> {
                 return Ok(Step::LookthroughExceeded);
             }
             run.examined += 1;
+            // A thousand items are a thousand times the work, and others wait for this step to end.
+            self.work += run.filter.cost() - 1;
             if run.judge.judge(&run.filter, self.view, &entry, self.gate)?.is_true() {
                 return Ok(Step::Entry(entry));
             }
@@ -344,7 +346,8 @@ impl<'t> Walk<'_, 't> {
                     let (filled, steps) = sequence.fill(self.view, &mut self.open, run.batch, &mut run.queue)?;
                     run.queue.reverse();
                     run.batch = (run.batch * 2).min(BATCH_MAX);
-                    self.work += steps / 8;
+                    // A key may have to be looked through for what it contains, which is half of judging an entry.
+                    self.work += steps / 2;
                     match filled {
                         Filled::More if run.queue.is_empty() => return Ok(Candidate::None),
                         Filled::More => {}

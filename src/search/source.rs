@@ -12,7 +12,7 @@ use crate::storage::{EntryId, IndexCursor, Postings};
 use hashbrown::HashSet;
 
 /// Keys and ids read in one go, whatever they yield.
-const STEPS_MAX: usize = 4_096;
+const STEPS_MAX: usize = 2_048;
 /// Ids remembered so as not to be repeated.
 const SEEN_MAX: usize = 1_000_000;
 

@@ -358,13 +358,24 @@ impl Connection {
             if self.input.is_empty() {
                 // The usual case: requests are run from where they were read.
                 let taken = self.take_requests(bytes, options);
-                self.input.extend_from_slice(bytes.get(taken..).unwrap_or_default());
+                self.keep(bytes.get(taken..).unwrap_or_default(), options);
             } else {
-                self.input.extend_from_slice(bytes);
+                self.keep(bytes, options);
                 self.take_buffered(options);
             }
             Poll::Ready(Ok(bytes.len()))
         })
+    }
+
+    /// Adds to the input. Its buffer doubles, but never beyond the longest request: half of one holds no more memory than a
+    /// whole one would.
+    fn keep(&mut self, bytes: &[u8], options: &Options) {
+        let wanted = self.input.len() + bytes.len();
+        if wanted > self.input.capacity() {
+            let doubled = self.input.capacity().saturating_mul(2).min(self.pdu_bytes_max(options));
+            self.input.reserve_exact(doubled.max(wanted) - self.input.len());
+        }
+        self.input.extend_from_slice(bytes);
     }
 
     /// Runs complete requests from the front of `bytes`; returns how many bytes they were.

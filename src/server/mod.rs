@@ -35,6 +35,7 @@ use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::operation::Directory;
 use crate::transport::{Accepted, Admission, Drained, Listener, Shutdown, ShutdownGuard, Stream, Tls, TransportError};
+use crate::wire::PDU_BYTES_MAX_BEFORE_BIND;
 use connection::{Connection, Next};
 pub use hashing::HashingPool;
 use registry::Registry;
@@ -87,7 +88,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            pdu_bytes_before_bind: 64 * 1024,
+            pdu_bytes_before_bind: PDU_BYTES_MAX_BEFORE_BIND,
             pdu_bytes: 4 * 1024 * 1024,
             controls: 16,
             requests_in_flight: 64,

@@ -294,6 +294,26 @@ async fn at_shutdown_what_runs_is_finished_and_everybody_told() {
     assert_eq!(house.server.connections(), 0);
 }
 
+/// T-09: a defect of ours ends the connection that met it, and no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_ends_one_connection_and_no_other() {
+    let house = house().await;
+    house.server.0.directory.add_monitor(Box::new(|| panic!("on purpose")));
+    let mut other = Client::administrator(&house).await;
+    for _ in 0..3 {
+        let mut unlucky = Client::administrator(&house).await;
+        let LdapOp::SearchRequest(mut request) = dump() else { panic!("a dump is a search") };
+        request.base = "cn=monitor".to_owned();
+        unlucky.send([(1, LdapOp::SearchRequest(request))]).await;
+        assert!(unlucky.receive().await.is_none());
+        other.send([(7, who_am_i())]).await;
+        assert_eq!(other.outcomes().await, [(7, LdapResultCode::Success)]);
+    }
+    while house.server.connections() > 1 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// What thousands of idle clients cost: this, their sockets, and nothing else.
 #[test]
 fn an_idle_connection_is_small() {

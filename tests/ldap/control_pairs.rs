@@ -81,6 +81,7 @@ fn search(client: &mut Client, search: &Search, what: &str) {
     assert!([code::SUCCESS, code::NO_SUCH_OPERATION, code::TOO_LATE].contains(&canceled), "{what}: cancel {canceled}");
 }
 
+/// T-12.
 #[test]
 fn all_pairs_of_controls_are_answered() {
     if Subject::current().is_slapd() {

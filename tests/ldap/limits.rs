@@ -93,7 +93,7 @@ fn anonymous_size_limit_is_its_own() {
     assert_eq!(server.person("ann").names(PEOPLE, "(uid=*)"), EVERYBODY);
 }
 
-/// RFC 4513 6: a password in clear is refused; what needs no password works, and over TLS everything does.
+/// T-41: RFC 4513 6: a password in clear is refused; what needs no password works, and over TLS everything does.
 #[test]
 fn password_in_clear_is_confidentiality_required_when_told_so() {
     let mut setup = Setup::default().with_tls().with_setting("server.loopback_needs_no_tls=false");

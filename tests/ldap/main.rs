@@ -28,6 +28,7 @@ mod control_pairs;
 mod dereference;
 mod effective_rights;
 mod groups;
+mod hostile;
 mod ldap3_proto_agrees;
 mod limits;
 mod malformed_pdus;

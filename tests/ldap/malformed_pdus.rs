@@ -220,7 +220,7 @@ fn broken_operations_are_refused() {
     ]);
 }
 
-/// RFC 4511 4.1.11: controls that are none.
+/// T-14: RFC 4511 4.1.11: controls that are none.
 #[test]
 fn broken_controls_are_refused() {
     let with = |controls: Vec<u8>| sequence(&[integer(5), Search::base(ANN).encode(), controls]);

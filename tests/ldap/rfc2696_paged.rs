@@ -131,7 +131,7 @@ fn size_zero_with_a_cookie_abandons_the_paging() {
     assert_eq!(client.names(PEOPLE, "(uid=ann)"), ["ann"]);
 }
 
-/// A cookie is believed from nobody: another search's, another connection's text, nonsense. (slapd knows one cookie a
+/// T-15: A cookie is believed from nobody: another search's, another connection's text, nonsense. (slapd knows one cookie a
 /// connection, and an empty one starts anew.)
 #[test]
 fn forged_cookie_is_refused() {
@@ -154,6 +154,7 @@ fn forged_cookie_is_refused() {
     }
 }
 
+/// T-15.
 #[test]
 fn impossible_page_sizes_are_refused() {
     let server = Server::shared();

@@ -72,7 +72,7 @@ fn bind_of_an_entry_without_a_password_is_invalid_credentials() {
     server.anonymous().bind(branch, "anything").expect(code::INVALID_CREDENTIALS);
 }
 
-/// RFC 4513 5.1.2: a name with an empty password must not look like success.
+/// T-39: RFC 4513 5.1.2: a name with an empty password must not look like success.
 #[test]
 fn bind_with_a_name_and_an_empty_password_is_unwilling_to_perform() {
     let server = Server::shared();
@@ -210,7 +210,7 @@ fn imported_password_hashes_are_verified() {
     }
 }
 
-/// What is no hash lets nobody in, whatever is typed: the malformed value itself, `*`, the empty rest.
+/// T-28: What is no hash lets nobody in, whatever is typed: the malformed value itself, `*`, the empty rest.
 #[test]
 fn malformed_password_hashes_never_match() {
     let values = [

@@ -228,7 +228,7 @@ fn pipelined_requests_are_all_answered() {
     }
 }
 
-/// TCP keeps no message borders: a request may arrive in any pieces.
+/// T-04: TCP keeps no message borders: a request may arrive in any pieces.
 #[test]
 fn request_delivered_byte_by_byte_is_answered_the_same() {
     let mut client = Server::shared().admin();

@@ -87,7 +87,7 @@ fn alias_loop_as_the_base_is_an_alias_problem() {
     client.search(&Search::base(&base).deref(NEVER)).expect(code::SUCCESS);
 }
 
-/// RFC 4511 4.5.1.3: "servers MUST eliminate duplicates and end loops".
+/// T-06: RFC 4511 4.5.1.3: "servers MUST eliminate duplicates and end loops".
 #[test]
 fn alias_loop_below_the_base_does_not_keep_the_search_from_ending() {
     let mut client = Server::shared().admin();

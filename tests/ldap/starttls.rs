@@ -48,7 +48,7 @@ fn second_start_tls_is_an_operations_error() {
     assert_eq!(client.names(crate::PEOPLE, "(uid=bob)"), ["bob"]);
 }
 
-/// RFC 4511 4.14.1: not while others are outstanding. What is sent behind StartTLS in clear is never done: the bytes
+/// T-35: RFC 4511 4.14.1: not while others are outstanding. What is sent behind StartTLS in clear is never done: the bytes
 /// that came too early either break the handshake or close the connection. (slapd does requests side by side.)
 #[test]
 fn clear_text_sent_behind_start_tls_is_never_served() {
@@ -89,7 +89,7 @@ fn start_tls_without_a_certificate_is_refused() {
     assert_eq!(client.who_am_i(), "");
 }
 
-/// RFC 4513 4, 6.2: an identity from before TLS does not outlive the start of TLS.
+/// T-18: RFC 4513 4, 6.2: an identity from before TLS does not outlive the start of TLS.
 #[test]
 fn identity_from_before_tls_is_forgotten_or_start_tls_refused() {
     let server = server();

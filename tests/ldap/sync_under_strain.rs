@@ -37,7 +37,7 @@ fn read_until(client: &mut Client, id: i64, rdn: &str) {
     }
 }
 
-/// Nothing is queued for who does not read: 30 such clients, and 12 MB of changes that each of them would have to be sent.
+/// T-44: Nothing is queued for who does not read: 30 such clients, and 12 MB of changes that each of them would have to be sent.
 #[test]
 fn a_persisting_client_that_does_not_read_costs_no_memory() {
     if Subject::current().is_slapd() {

@@ -17,6 +17,7 @@ mod cluster;
 mod commands;
 mod demo;
 mod help;
+mod hostile;
 mod import_export;
 mod kill;
 mod notify;

@@ -18,6 +18,7 @@ pub(crate) mod request;
 pub(crate) mod scram;
 pub(crate) mod server;
 pub(crate) mod slapd;
+pub(crate) mod strain;
 pub(crate) mod tls;
 pub(crate) mod wait;
 pub(crate) mod workload;

@@ -125,6 +125,10 @@ impl Drop for Program {
             self.signal(Signal::KILL);
             let _ = self.child.wait();
         }
+        // T-09: whatever a test does to a server, none of it may be a defect that the server has to tell of.
+        let said = self.said();
+        let defect = said.lines().find(|line| line.contains("defect in the server"));
+        assert!(std::thread::panicking() || defect.is_none(), "{}: {defect:?}", self.name);
     }
 }
 

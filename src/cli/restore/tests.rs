@@ -133,6 +133,7 @@ fn a_backup_taken_while_writing_is_whole() {
     thread.join().unwrap();
 }
 
+/// T-47.
 #[test]
 fn a_damaged_backup_leaves_everything_as_it_was() {
     let (_directory, dit) = example();

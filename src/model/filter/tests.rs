@@ -117,6 +117,7 @@ fn malformed_filters_are_refused_where_they_break() {
     }
 }
 
+/// T-05.
 #[test]
 fn depth_and_size_are_limited() {
     let nested = |depth: usize| format!("{}(a=b){}", "(!".repeat(depth - 1), ")".repeat(depth - 1));

@@ -297,6 +297,7 @@ fn a_failing_file_ends_the_reading() {
     assert_eq!(results[1].as_ref().unwrap_err().line, 5);
 }
 
+/// T-56.
 #[test]
 fn file_values_are_read_below_the_folder_only() {
     let outer = tempfile::tempdir().unwrap();

@@ -236,6 +236,7 @@ fn root_dse_and_subschema_are_for_anybody() {
     assert_eq!((found.code, found.entries.len()), (ResultCode::SUCCESS, 0));
 }
 
+/// T-24.
 #[test]
 fn the_monitor_is_for_the_administrator_alone() {
     let house = House::new(&[ANYONE]);

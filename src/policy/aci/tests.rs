@@ -186,6 +186,7 @@ fn macros_need_a_target_that_says_what_they_stand_for() {
     assert!(rule("", r#"userdn = "ldap:///uid=($attr.ou),dc=x""#).is_ok());
 }
 
+/// T-05.
 #[test]
 fn nesting_length_and_number_of_tests_are_bounded() {
     let deep = format!("{}ssf = \"1\"{}", "(".repeat(100_000 / 8), ")".repeat(100_000 / 8));

@@ -76,6 +76,7 @@ fn truncated_values_never_match() {
     }
 }
 
+/// T-28.
 #[test]
 fn malformed_and_unknown_values_are_unusable() {
     let cases: &[&str] = &[
@@ -114,7 +115,7 @@ fn malformed_and_unknown_values_are_unusable() {
     assert_eq!(verify(&[b'a'; STORED_BYTES_MAX + 1], &[b'a'; STORED_BYTES_MAX + 1]), Verdict::Unusable);
 }
 
-/// 389-DS CVE-2026-11790: the cost inside a stored value is a number that somebody wrote.
+/// T-29: 389-DS CVE-2026-11790: the cost inside a stored value is a number that somebody wrote.
 #[test]
 fn costs_above_the_caps_are_refused_before_any_work() {
     let cases = [
@@ -141,6 +142,7 @@ fn long_passwords_do_not_make_sha_crypt_slow() {
     assert_eq!(verify(stored.as_bytes(), &vec![b'a'; 1 << 20]), Verdict::Mismatch);
 }
 
+/// T-27.
 #[test]
 fn clear_values_are_compared_whole() {
     assert_eq!(verify(b"secret", b"secret"), Verdict::Match);

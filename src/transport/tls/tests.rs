@@ -172,6 +172,7 @@ async fn a_certificate_of_a_strange_authority_is_refused() {
     assert!(client.is_err() && accepted.is_err());
 }
 
+/// T-38.
 #[tokio::test]
 async fn a_silent_client_is_given_up_in_time() {
     let server = new_server();

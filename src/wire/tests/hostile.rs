@@ -61,7 +61,7 @@ fn request_with_bytes_after_it_is_refused() {
     }
 }
 
-/// RFC 4511 4.1.1: the frame is the same however it arrives.
+/// T-04: RFC 4511 4.1.1: the frame is the same however it arrives.
 #[test]
 fn request_arriving_byte_by_byte_is_the_same_request() {
     let corpus = corpus();

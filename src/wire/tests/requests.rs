@@ -542,6 +542,16 @@ fn control_values_are_parsed_on_demand() {
     assert_eq!(absent.required_value().unwrap_err().code, ResultCode::PROTOCOL_ERROR);
 }
 
+/// RFC 4511 4: an extension of a control is passed over and its value stays; found by `tests/fuzz`, where `ldap3_proto` takes the
+/// extension for the value.
+#[test]
+fn extension_of_a_control_does_not_hide_its_value() {
+    let control = sequence(&[string("1.2.3"), boolean(true), string("value"), element(0x81, b"x")]);
+    let pdu = with_controls(&[control]);
+    let read = decode(&pdu).controls.find("1.2.3").unwrap();
+    assert_eq!((read.critical, read.value), (true, Some(&b"value"[..])));
+}
+
 /// Logs print requests with `Debug`.
 #[test]
 fn values_are_not_shown() {

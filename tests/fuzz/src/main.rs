@@ -1,4 +1,4 @@
-//! Runs one fuzz target on mutated seeds; plain stable Rust, no instrumentation.
+//! Runs one fuzz target on mutated seeds (T-01); plain stable Rust, no instrumentation.
 //!
 //! `entente-fuzz TARGET [--runs N] [--seed S]` mutates seeds, and mutants that were accepted, and stops at the first
 //! panic or broken property, with the input on standard error and the seed that repeats it. `entente-fuzz TARGET --file INPUT`

@@ -1,4 +1,4 @@
-//! Files that somebody else may have written: configuration and backups.
+//! Files that somebody else may have written: configuration and backups (T-47).
 
 use std::io::Cursor;
 use std::path::PathBuf;

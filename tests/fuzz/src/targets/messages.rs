@@ -3,6 +3,7 @@
 use bytes::BytesMut;
 use entente::operation::control::SUPPORTED_CONTROLS;
 use entente::operation::{RequestControls, RequestKind};
+use entente::wire::ber::{self, Reader};
 use entente::wire::control as oid;
 use entente::wire::{assurance, extended, sync, transaction};
 use ldap3_proto::LdapCodec;
@@ -43,9 +44,30 @@ pub(super) fn ber_message(input: &[u8]) -> bool {
     }
     let mut buffer = BytesMut::from(input);
     if let Ok(Some(theirs)) = LdapCodec::default().decode(&mut buffer) {
-        assert!(meaning::same(&message, &theirs), "{message:?}\n{theirs:?}");
+        // ldap3_proto takes the last part of a control for its value, whatever its tag (RFC 4511 4: it is an extension).
+        let is_same = meaning::same(&message, &theirs) || extends_a_control(input).unwrap_or(false);
+        assert!(is_same, "{message:?}\n{theirs:?}");
     }
     true
+}
+
+/// Whether some control of a message has a part behind its value.
+fn extends_a_control(input: &[u8]) -> Option<bool> {
+    let mut outer = Reader::new(input);
+    let mut message = outer.enter(ber::SEQUENCE).ok()?;
+    message.integer().ok()?;
+    message.element().ok()?;
+    let mut controls = Reader::new(message.optional(ber::context_constructed(0)).ok()??);
+    while !controls.is_empty() {
+        let mut control = controls.enter(ber::SEQUENCE).ok()?;
+        control.octets().ok()?;
+        control.optional(ber::BOOLEAN).ok()?;
+        control.optional(ber::OCTET_STRING).ok()?;
+        if !control.is_empty() {
+            return Some(true);
+        }
+    }
+    Some(false)
 }
 
 /// The control's place among those that are served, then its value.

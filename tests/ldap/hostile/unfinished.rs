@@ -1,0 +1,150 @@
+//! Requests that never end: claimed lengths, halves, single bytes, handshakes that do not come.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use super::{others_are_served, strain};
+use crate::ANN;
+use crate::support::client::Client;
+use crate::support::request::{self, Search};
+use crate::support::server::{Server, Setup, Subject};
+use crate::support::strain::Use;
+use crate::support::{code, oid};
+
+fn open_to_many(setup: Setup) -> Setup {
+    setup.with_setting("limits.connections_per_address=20000").with_setting("limits.connections=20000")
+}
+
+/// Writes and forgets whether it arrived: the server may have closed already, and rightly.
+fn pour(socket: &mut TcpStream, bytes: &[u8]) {
+    let _ = socket.write_all(bytes);
+}
+
+/// T-03: whatever length a header claims and however much of it comes, a connection that is nobody's holds less than 64 KiB.
+#[test]
+fn half_requests_before_bind_hold_less_than_64_kib_each() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = Server::start(open_to_many(Setup::default()));
+    let mut other = server.person("bob");
+    let count = 200 * strain();
+    for (what, header, body) in [
+        ("claims 4 GiB", &[0x30, 0x84, 0xFF, 0xFF, 0xFF, 0xFF][..], 60_000),
+        ("claims 2 GiB", &[0x30, 0x84, 0x7F, 0xFF, 0xFF, 0xFF], 60_000),
+        ("claims 1 MiB", &[0x30, 0x83, 0x10, 0x00, 0x00], 60_000),
+        ("claims the most, and sends all but a byte", &[0x30, 0x82, 0xDF, 0xFC], 0xDFFB),
+        ("claims the most, and sends little", &[0x30, 0x82, 0xDF, 0xFC], 10),
+        ("claims 64 KiB", &[0x30, 0x83, 0x00, 0xFF, 0xFF], 60_000),
+    ] {
+        let before = Use::of(&server);
+        let sockets: Vec<TcpStream> = (0..count)
+            .map(|_| {
+                let mut socket = Client::socket(server.address());
+                pour(&mut socket, header);
+                for piece in vec![0x04; body].chunks(8_000) {
+                    pour(&mut socket, piece);
+                }
+                socket
+            })
+            .collect();
+        let used = others_are_served(what, &server, &mut other, before);
+        let each = used.held_kib as f64 / count as f64;
+        println!("{what}: {each:.1} KiB each");
+        assert!(each < 64.0, "{what}: {each:.1} KiB a connection");
+        drop(sockets);
+    }
+}
+
+/// T-42: clients that send a byte now and then. They cost what idle ones cost, and end by the rule for idle ones.
+#[test]
+fn trickling_clients_hold_up_nobody() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = Server::start(open_to_many(Setup::default()).with_setting("limits.idle_before_bind_s=5"));
+    let mut other = server.person("bob");
+    let bytes = request::message(1, &Search::base(ANN).encode(), &[]);
+    let before = Use::of(&server);
+    let mut trickling: Vec<TcpStream> = (0..1_000 * strain()).map(|_| Client::socket(server.address())).collect();
+    for byte in &bytes[..5] {
+        for socket in &mut trickling {
+            pour(socket, &[*byte]);
+        }
+        others_are_served("1,000 clients that trickle", &server, &mut other, before);
+    }
+    // Bytes that trickle in are no reason to keep a connection.
+    for socket in &mut trickling {
+        let mut rest = Vec::new();
+        let _ = socket.read_to_end(&mut rest);
+    }
+    assert_eq!(other.who_am_i(), format!("dn:{}", crate::BOB));
+}
+
+/// T-04: a request is the same in whatever pieces it comes, and so is a flood of them.
+#[test]
+fn requests_in_odd_pieces_are_answered_the_same() {
+    let server = Server::shared();
+    let stream: Vec<u8> =
+        (1..=40).flat_map(|id| request::message(id, &Search::base(ANN).attributes(&["cn"]).encode(), &[])).collect();
+    for size in [1, 2, 3, 7, 64, 1_000] {
+        let mut client = server.anonymous();
+        for piece in stream.chunks(size) {
+            client.send_bytes(piece);
+        }
+        for id in 1..=40 {
+            assert_eq!(client.found_for(id).expect(code::SUCCESS).names(), ["ann"], "in pieces of {size}");
+        }
+    }
+}
+
+/// T-38: whoever opens a TLS connection and says nothing, or half a hello, is given up in time; others get in meanwhile.
+#[test]
+fn handshakes_that_do_not_come_are_given_up() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let setup = open_to_many(Setup::default().with_tls()).with_setting("limits.handshake_s=2");
+    let server = Server::start(setup);
+    let url = server.url_of("ldaps");
+    let address = url.trim_start_matches("ldaps://").trim_end_matches('/').parse().expect("an address");
+    let mut other = server.person("bob");
+    let before = Use::of(&server);
+    let mut silent: Vec<TcpStream> = (0..100 * strain())
+        .map(|number| {
+            let mut socket = Client::socket(address);
+            // A hello that is announced and cut short.
+            pour(&mut socket, &[0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00][..number % 8]);
+            socket
+        })
+        .collect();
+    others_are_served("100 handshakes that do not come", &server, &mut other, before);
+    let certificate = server.certificate.as_ref().expect("with TLS");
+    let mut secure = Client::over(certificate.connect(Client::socket(address)));
+    assert_eq!(secure.who_am_i(), "");
+    for socket in &mut silent {
+        let mut rest = Vec::new();
+        let _ = socket.read_to_end(&mut rest);
+    }
+}
+
+/// T-36: StartTLS while something is at work is an operationsError (RFC 4511 4.14.1), and no TLS begins.
+#[test]
+fn start_tls_while_something_is_at_work_is_refused() {
+    use crate::support::ber::{boolean, enumerated, integer, sequence};
+    use crate::support::request::Control;
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = Server::start(Setup::default().with_tls());
+    let mut client = server.admin();
+    let persists = Control::critical(oid::SYNC_REQUEST, Some(sequence(&[enumerated(3)])));
+    let search = client.with(persists).send(&Search::base(ANN).encode());
+    client.perform(&request::extended(oid::START_TLS, None)).expect(code::OPERATIONS_ERROR);
+    client.send(&request::abandon(search));
+    let listens =
+        Control::critical(oid::PERSISTENT_SEARCH, Some(sequence(&[integer(15), boolean(true), boolean(true)])));
+    client.with(listens).send(&Search::base(ANN).encode());
+    client.perform(&request::extended(oid::START_TLS, None)).expect(code::OPERATIONS_ERROR);
+    assert_eq!(client.who_am_i(), "dn:cn=admin,dc=example,dc=com", "the connection goes on in clear");
+}

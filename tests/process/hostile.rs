@@ -1,0 +1,201 @@
+//! What happens to the program when the world around it is hostile: a full disk for its log, a data file that somebody has
+//! tampered with, somebody who looks for a way in that should not be there.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::client::Client;
+use crate::support::code;
+use crate::support::program::{Program, entente, run};
+use crate::support::request::REPLACE;
+use crate::support::server::{ADMIN, ADMIN_PASSWORD, DATA, SUFFIX, Server, Setup, import, init, ready_urls};
+use crate::support::tls::restrict;
+use crate::support::wait::{PATIENCE, wait_for_within};
+
+const ANN: &str = "uid=ann,ou=people,dc=example,dc=com";
+
+/// Reads and writes as if nothing were wrong.
+#[track_caller]
+fn serves(client: &mut Client) {
+    for number in 0..50 {
+        client.modify(ANN, &[(REPLACE, "title", &[&format!("number {number}")])]).expect(code::SUCCESS);
+        assert_eq!(client.names(SUFFIX, &format!("(title=number {number})")), ["ann"]);
+        client.compare("cn=nobody", "cn", "x").expect(code::NO_SUCH_OBJECT);
+    }
+}
+
+/// T-34: every line that is written to the log fails with "no space left on device"; everybody is served.
+#[test]
+fn a_full_disk_for_the_log_stops_nothing() {
+    let full = ["log.file=/dev/full", "log.level=trace", "log.operations=true"];
+    let setup = full.iter().fold(Setup::default(), |setup, setting| setup.with_setting(setting));
+    let mut server = Server::start(setup);
+    serves(&mut server.admin());
+    assert!(server.stop().success());
+    // The same where the log is standard error.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().join("data");
+    init(&data, folder.path());
+    import(&data, DATA, folder.path());
+    let program = entente();
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"exec "$0" "$@" 2>/dev/full"#]).arg(program.get_program());
+    command.arg("serve").arg("--data").arg(&data).args(["--listen", "ldap://127.0.0.1:0"]);
+    command.args(["--set", "log.level=trace", "--set", "log.operations=true"]);
+    let mut program = Program::start(&mut command);
+    let urls = ready_urls(&program.wait_for_line("ready"));
+    let address = urls.iter().find_map(|url| url.strip_prefix("ldap://")?.trim_end_matches('/').parse().ok());
+    let mut client = Client::connect(address.expect("an address"));
+    client.bind(ADMIN, ADMIN_PASSWORD).expect(code::SUCCESS);
+    serves(&mut client);
+    assert!(program.terminate().success());
+}
+
+/// TCP and UDP ports that a process listens on, of either family.
+fn ports_of(process: u32) -> BTreeSet<u16> {
+    let sockets: BTreeSet<String> = std::fs::read_dir(format!("/proc/{process}/fd"))
+        .expect("it runs")
+        .flatten()
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.trim_end_matches(']').to_owned()))
+        .collect();
+    let mut ports = BTreeSet::new();
+    for (table, state) in [("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")] {
+        let Ok(text) = std::fs::read_to_string(format!("/proc/{process}/net/{table}")) else { continue };
+        for line in text.lines().skip(1) {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            if fields.len() > 9 && fields[3] == state && sockets.contains(fields[9]) {
+                let port = fields[1].rsplit(':').next().expect("an address and a port");
+                ports.insert(u16::from_str_radix(port, 16).expect("hexadecimal"));
+            }
+        }
+    }
+    ports
+}
+
+/// T-55: a node is managed over LDAP and over the socket in its data folder, and there is no other door.
+#[test]
+fn a_node_listens_where_it_was_told_and_nowhere_else() {
+    let server = Server::start(Setup::default().with_tls());
+    server.admin().read(ANN);
+    let told: BTreeSet<u16> = [server.url(), server.url_of("ldaps")]
+        .iter()
+        .map(|url| url.trim_end_matches('/').rsplit(':').next().expect("a port").parse().expect("a number"))
+        .collect();
+    assert_eq!(ports_of(server.process_id().expect("it runs")), told);
+    let sockets: Vec<_> = std::fs::read_dir(server.data())
+        .expect("the data folder")
+        .flatten()
+        .filter(|entry| {
+            use std::os::unix::fs::FileTypeExt;
+            entry.file_type().is_ok_and(|kind| kind.is_socket())
+        })
+        .map(|entry| entry.file_name())
+        .collect();
+    assert_eq!(sockets, ["ldapi"]);
+}
+
+/// T-37: our own client believes a server by its chain and its name, or by the one fingerprint that it was told; nothing else
+/// lets it go on, and the password is not sent.
+#[test]
+fn the_client_believes_no_certificate_that_it_was_not_told_of() {
+    let server = Server::start(Setup::default().with_tls());
+    let certificate = server.certificate.as_ref().expect("with TLS");
+    let password = server.folder().join("password");
+    std::fs::write(&password, ADMIN_PASSWORD).expect("the folder is writable");
+    restrict(&password);
+    let who_am_i = |url: &str, how: &[&str]| {
+        let mut command = entente();
+        command.args(["whoami", "--url", url, "--bind-dn", ADMIN, "--password-file"]).arg(&password).args(how);
+        run(&mut command)
+    };
+    let (secure, clear) = (server.url_of("ldaps"), server.url());
+    let authority = certificate.certificate_file.to_str().expect("a plain path");
+    let fingerprint: String = certificate.sha256().iter().map(|byte| format!("{byte:02x}")).collect();
+    let wrong = fingerprint.chars().map(|c| if c == 'a' { 'b' } else { c }).rev().collect::<String>();
+    for (url, starttls) in [(&secure, &[][..]), (&clear, &["--starttls"][..])] {
+        let with = |more: &[&str]| who_am_i(url, &[starttls, more].concat());
+        assert!(!with(&[]).status.success(), "{url}: an authority that nobody knows");
+        assert!(!with(&["--insecure-pin", &wrong]).status.success(), "{url}: another fingerprint");
+        with(&["--insecure-pin", &fingerprint]).expect_success();
+        with(&["--ca", authority]).expect_success();
+    }
+}
+
+/// xorshift: the same damage every time.
+struct Damage(u64);
+
+impl Damage {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound as u64) as usize
+    }
+}
+
+/// How a check of a data file ended.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    Clean,
+    Told,
+    Killed,
+}
+
+/// `entente check` in a process of its own, which must end.
+#[track_caller]
+fn check_of(data: &Path) -> End {
+    let mut program = Program::start(entente().arg("check").arg("--data").arg(data));
+    let ended = wait_for_within(PATIENCE, "the end of the check", || program.has_ended().then(|| program.wait()));
+    match ended.code() {
+        Some(0) => End::Clean,
+        Some(_) => {
+            // The outputs are read by threads of their own.
+            wait_for_within(PATIENCE, "what the check says", || (!program.said().trim().is_empty()).then_some(()));
+            End::Told
+        }
+        None => End::Killed,
+    }
+}
+
+/// T-47: pages of the data file are cut off, overwritten, exchanged and sprinkled with other bits. The check ends, with a
+/// finding or with its own death; what it finds clean is served.
+#[test]
+fn a_tampered_data_file_ends_the_check_and_harms_nobody_else() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().join("data");
+    init(&data, folder.path());
+    import(&data, DATA, folder.path());
+    let file = data.join("data.mdb");
+    let sound = std::fs::read(&file).expect("the data file");
+    assert_eq!(check_of(&data), End::Clean);
+    let mut damage = Damage(0x5eed);
+    let pages = sound.len() / 4096;
+    let mut ends = std::collections::BTreeMap::new();
+    for round in 0..24 {
+        let mut bytes = sound.clone();
+        let page = damage.below(pages);
+        let range = page * 4096..(page + 1) * 4096;
+        match round % 6 {
+            0 => bytes.truncate(page * 4096 + damage.below(4096)),
+            1 => bytes[range].fill(damage.below(256) as u8),
+            // The head of a page: its number, kind and free space.
+            2 => (0..4).for_each(|_| bytes[page * 4096 + damage.below(16)] = damage.below(256) as u8),
+            3 => (0..64).for_each(|_| bytes[damage.below(sound.len())] ^= 1 << damage.below(8)),
+            4 => {
+                let other = damage.below(pages);
+                bytes.copy_within(other * 4096..(other + 1) * 4096, page * 4096);
+            }
+            // The two pages that say where everything is.
+            _ => (0..4).for_each(|_| bytes[damage.below(2 * 4096)] ^= 1 << damage.below(8)),
+        }
+        std::fs::write(&file, &bytes).expect("the folder is writable");
+        *ends.entry(check_of(&data)).or_insert(0) += 1;
+    }
+    println!("a tampered data file: {ends:?}");
+    assert!(ends.get(&End::Told).copied().unwrap_or(0) >= 6, "{ends:?}");
+    std::fs::write(&file, &sound).expect("the folder is writable");
+    assert_eq!(check_of(&data), End::Clean);
+    run(entente().arg("export").arg("--data").arg(&data)).expect_success();
+}
