@@ -16,44 +16,37 @@ mod dereference;
 mod effective_rights;
 mod form;
 mod ordered;
+mod running;
 mod sort;
 mod values;
+mod window;
 
-use super::access::{Access, Asker, Granted};
+use super::access::Access;
 use super::control::{RequestControls, RequestKind};
 use super::outcome::{OperationError, Outcome};
-use super::paged::{self, PagedStore};
+use super::paged;
 use super::root_dse::default_search_base;
 use super::selection::Selection;
-use super::sync::{Following, SendAs, Standing, SyncSearch, shows};
-use super::{DefaultSearchBase, Directory, Session, deleted_entry, referral, virtual_entry};
+use super::sync::{Following, Standing, SyncSearch};
+use super::{DefaultSearchBase, Directory, Session, referral, virtual_entry};
 use crate::dit::{Entry, View};
 use crate::model::{Dn, Filter, ResultCode, Scope};
 use crate::policy::limits::SearchLimits;
-use crate::policy::rights::Right;
-use crate::schema::AttributeTypeIndex;
-use crate::search::{
-    AttributeGate, Base, CompiledFilter, Estimate, RunOptions, SearchRun, Step, Subentries, evaluate,
-    evaluate_attributes, find_base_by,
-};
+use crate::search::{Base, CompiledFilter, Estimate, RunOptions, SearchRun, evaluate, find_base_by};
 use crate::storage::EntryId;
 use crate::wire::assurance::SESSION_TOKEN;
-use crate::wire::sync::{SyncState, state_control};
-use crate::wire::{Controls, LdapResult, ResponseControl, ResponseKind, SearchEntry, SearchRequest, response};
+use crate::wire::{Controls, LdapResult, ResponseControl, ResponseKind, SearchRequest, response};
 use form::Form;
 pub(super) use form::Looking;
-use ordered::{Order, Ordered, Sending};
-use smallvec::SmallVec;
-use sort::Gathered;
+use ordered::Order;
+use running::Page;
+pub(super) use running::Running;
 pub(super) use sort::SortMemory;
 use std::sync::Arc;
-use std::time::Duration;
 pub(super) use values::ValuesFilter;
 
 /// Candidates up to which a search is run at once instead of as a task of its own.
 const CHEAP_CANDIDATES_MAX: u64 = 2_048;
-/// Steps of the walk between two looks at the clock.
-const CLOCK_EVERY: u32 = 128;
 /// A search with more candidates is not kept between pages, but planned anew: memory is bounded by the page.
 const KEPT_CANDIDATES_MAX: u64 = 16_384;
 
@@ -82,43 +75,6 @@ enum State {
     Running(Box<Running>),
     InStep(Box<SyncSearch>),
     Following(Box<Following>),
-}
-
-/// See the module.
-pub(super) struct Running {
-    asker: Asker,
-    filter: Arc<CompiledFilter>,
-    /// The types that the filter looks at; `None` when it may look at others too.
-    filter_types: Option<Vec<AttributeTypeIndex>>,
-    base: EntryId,
-    options: RunOptions,
-    /// `None` between pages when it is too large to be kept.
-    run: Option<SearchRun>,
-    estimate: Estimate,
-    form: Form,
-    /// The order that entries are to come in.
-    order: Option<Box<Ordered>>,
-    /// What goes with the result besides.
-    response_controls: Vec<ResponseControl>,
-    /// Entries sent, over all pages.
-    sent: u64,
-    sent_max: Option<u64>,
-    deadline: Option<Duration>,
-    page: Option<Page>,
-    /// The entry that was found when the last page was full already.
-    pending: Option<EntryId>,
-    last: EntryId,
-    /// Entries go with a sync state.
-    send_as: Option<SendAs>,
-    /// Deleted entries are to be sent too, after all others.
-    show_deleted: bool,
-}
-
-struct Page {
-    store: PagedStore,
-    fingerprint: u128,
-    /// Entries that this page may still have.
-    left: u64,
 }
 
 /// Why a step ended.
@@ -423,286 +379,3 @@ fn stand(standing: Outcome<Standing>, id: i32, out: &mut Vec<u8>) -> Progress {
         }
     }
 }
-
-/// Which attributes may be used in the filter; one look at a bit where the rules are the same for all entries.
-struct SearchGate<'a, 'v> {
-    access: &'a Access<'v>,
-    everywhere: Option<Granted>,
-    is_open: bool,
-}
-
-impl AttributeGate for SearchGate<'_, '_> {
-    fn searchable(&self, entry: &Entry<'_>, attribute: AttributeTypeIndex) -> bool {
-        match &self.everywhere {
-            Some(granted) => granted.for_attribute(Some(attribute)),
-            None => self.access.may_search(entry, attribute),
-        }
-    }
-
-    fn unrestricted(&self) -> bool {
-        self.is_open
-    }
-}
-
-/// What a search that is kept in step (`sync`) takes of a plain one.
-impl Running {
-    pub(super) fn asker(&self) -> &Asker {
-        &self.asker
-    }
-
-    pub(super) fn base(&self) -> EntryId {
-        self.base
-    }
-
-    pub(super) fn filter(&self) -> &CompiledFilter {
-        &self.filter
-    }
-
-    pub(super) fn options(&self) -> &RunOptions {
-        &self.options
-    }
-
-    pub(super) fn form(&mut self) -> &mut Form {
-        &mut self.form
-    }
-
-    pub(super) fn selection(&mut self) -> &mut Selection {
-        &mut self.form.selection
-    }
-
-    pub(super) fn send_as(&mut self, send_as: Option<SendAs>) {
-        self.send_as = send_as;
-    }
-
-    /// Entries in the order of their creation, whatever time it takes; of a whole copy subentries are a part.
-    fn keep_in_step(&mut self) {
-        self.options.ordered = true;
-        self.deadline = None;
-        self.form.selection.leave_out_what_is_local();
-        if self.options.manage_dsa_it && self.options.subentries == Subentries::Hidden {
-            self.options.subentries = Subentries::Included;
-        }
-    }
-
-    /// Begins from the beginning.
-    pub(super) fn plan(&mut self, view: View<'_>) -> Outcome<()> {
-        let run = SearchRun::new(view, self.base, Arc::clone(&self.filter), self.options.clone())?;
-        self.estimate = run.estimate();
-        self.run = Some(run);
-        self.sent = 0;
-        Ok(())
-    }
-
-    /// Frees what only a walk needs.
-    pub(super) fn forget_plan(&mut self) {
-        self.run = None;
-    }
-}
-
-impl Running {
-    pub(super) fn step(
-        &mut self,
-        directory: &Directory,
-        id: i32,
-        out: &mut Vec<u8>,
-        bytes_max: usize,
-    ) -> Outcome<Pause> {
-        let snapshot = directory.dit.read()?;
-        let view = snapshot.view();
-        self.form.renew(view)?;
-        let access = directory.access.renew(&directory.dit, &self.asker, view)?;
-        let base = view.entry(self.base)?.filter(|_| !self.options.deref_in_searching);
-        let below = |right| base.as_ref().and_then(|base| access.granted_below(base, right));
-        let (search, read) = (below(Right::Search), below(Right::Read));
-        let is_open = search.as_ref().is_some_and(|granted| match &self.filter_types {
-            Some(types) => types.iter().all(|index| granted.for_attribute(Some(*index))),
-            None => granted.for_every_attribute(),
-        });
-        let gate = SearchGate { access: &access, everywhere: search, is_open };
-        let clock = directory.dit.clock();
-        let is_late = |deadline: Option<Duration>| deadline.is_some_and(|deadline| clock.monotonic() > deadline);
-        if is_late(self.deadline) {
-            return Ok(Pause::End(ResultCode::TIME_LIMIT_EXCEEDED, TIME_LIMIT));
-        }
-        let granted = |entry: &Entry<'_>| match &read {
-            Some(granted) => granted.clone(),
-            None => access.granted(entry, Right::Read),
-        };
-        let looking = Looking { directory, view, access: &access, id };
-        let sending = Sending { at: &looking, gate: &gate, granted: &granted };
-        if self.order.as_ref().is_some_and(|order| !order.is_gathering()) {
-            return self.send_in_order(&sending, out, bytes_max);
-        }
-        let Self { run, form, order, sent, sent_max, deadline, page, pending, last, filter, options, send_as, .. } =
-            self;
-        let base_id = &self.base;
-        if let Some(send_as) = send_as {
-            send_as.told.renew();
-        }
-        let start = out.len();
-        let mut until_clock = CLOCK_EVERY;
-        let mut first = match pending.take() {
-            Some(id) => view.entry(id)?,
-            None => None,
-        };
-        let Some(run) = run else { return Ok(Pause::End(ResultCode::SUCCESS, "")) };
-        let mut walk = run.walk(view, &gate)?;
-        loop {
-            let step = match first.take() {
-                Some(entry) if evaluate(filter, view, &entry, &gate)?.is_true() => Step::Entry(entry),
-                _ => walk.next()?,
-            };
-            match step {
-                Step::Entry(entry) => {
-                    let granted = granted(&entry);
-                    if !granted.for_anything() {
-                        continue;
-                    }
-                    if let Some(order) = order {
-                        match order.gather(view, &entry, &granted)? {
-                            Gathered::Yes => {}
-                            why => {
-                                drop(walk);
-                                return self.give_up_order(view, why);
-                            }
-                        }
-                        until_clock -= 1;
-                        if until_clock == 0 {
-                            until_clock = CLOCK_EVERY;
-                            if is_late(*deadline) {
-                                return Ok(Pause::End(ResultCode::TIME_LIMIT_EXCEEDED, TIME_LIMIT));
-                            }
-                        }
-                        continue;
-                    }
-                    if sent_max.is_some_and(|most| *sent >= most) {
-                        return Ok(Pause::End(ResultCode::SIZE_LIMIT_EXCEEDED, SIZE_LIMIT));
-                    }
-                    if let Some(page) = page {
-                        if page.left == 0 {
-                            *pending = Some(entry.id);
-                            return Ok(Pause::PageFull);
-                        }
-                        page.left -= 1;
-                    }
-                    *last = entry.id;
-                    let mut line = SmallVec::<[_; 1]>::new();
-                    if let Some(send_as) = send_as {
-                        for superior in send_as.told.missing(view, &entry, *base_id)? {
-                            let granted = access.granted(&superior, Right::Read);
-                            let is_in_scope = match options.scope {
-                                Scope::Subtree => true,
-                                Scope::Subordinate => superior.id != *base_id,
-                                Scope::Base | Scope::OneLevel => false,
-                            };
-                            if is_in_scope
-                                && shows(&superior, options, *base_id)
-                                && granted.for_anything()
-                                && evaluate(filter, view, &superior, &gate)?.is_true()
-                            {
-                                line.push((superior, granted));
-                            }
-                        }
-                        if send_as.told.is_due(view, &entry)? {
-                            line.push((entry, granted));
-                        }
-                    } else {
-                        line.push((entry, granted));
-                    }
-                    for (entry, granted) in &line {
-                        if sent_max.is_some_and(|most| *sent >= most) {
-                            return Ok(Pause::End(ResultCode::SIZE_LIMIT_EXCEEDED, SIZE_LIMIT));
-                        }
-                        if let Some(send_as) = send_as
-                            && send_as.is_taken_out(view, entry)?
-                        {
-                            let name = view.dn_text(*base_id)?.unwrap_or_default();
-                            let pdu = SearchEntry::begin(out, id, name.as_bytes());
-                            pdu.finish(&[state_control(SyncState::Delete, &entry.record.uuid().0)]);
-                        }
-                        let state = send_as.as_ref().map(|send_as| {
-                            form.selection.show_entry_csn(Some(send_as.entry_csn(entry.record.csn())));
-                            state_control(SyncState::Add, &entry.record.uuid().0)
-                        });
-                        form.send(&looking, entry, granted, state, out)?;
-                        *sent += 1;
-                        directory.metrics.entries_sent_total.increment();
-                    }
-                }
-                Step::Reference(entry) => {
-                    if send_as.is_none() && access.is_visible(&entry) {
-                        let urls = referral::continuation(view, &entry, options.scope)?;
-                        if !urls.is_empty() {
-                            response::search_reference(out, id, &urls, &[]);
-                            directory.metrics.references_sent_total.increment();
-                        }
-                    }
-                }
-                Step::Yield => return Ok(Pause::Budget),
-                Step::LookthroughExceeded => {
-                    return Ok(Pause::End(ResultCode::ADMIN_LIMIT_EXCEEDED, LOOK_THROUGH));
-                }
-                Step::Done => {
-                    drop(walk);
-                    if order.is_some() {
-                        return match self.put_in_order(view) {
-                            Some(pause) => Ok(pause),
-                            None => self.send_in_order(&sending, out, bytes_max),
-                        };
-                    }
-                    return if self.show_deleted { self.send_deleted(directory, view, id, out) } else { END };
-                }
-            }
-            if out.len() - start >= bytes_max {
-                return Ok(Pause::Budget);
-            }
-            until_clock -= 1;
-            if until_clock == 0 {
-                until_clock = CLOCK_EVERY;
-                if is_late(*deadline) {
-                    return Ok(Pause::End(ResultCode::TIME_LIMIT_EXCEEDED, TIME_LIMIT));
-                }
-            }
-        }
-    }
-
-    /// Sends what was deleted below the base, all at once.
-    fn send_deleted(&mut self, directory: &Directory, view: View<'_>, id: i32, out: &mut Vec<u8>) -> Outcome<Pause> {
-        let schema = view.catalog().schema();
-        let base = view.dn_text(self.base)?.unwrap_or_default();
-        let Self { filter, form, sent, sent_max, .. } = self;
-        let mut is_over = false;
-        deleted_entry::visit_former(view, &base, self.options.scope, &mut |entry| {
-            if !evaluate_attributes(filter, schema, &entry.attributes).is_true() {
-                return Ok(true);
-            }
-            is_over = sent_max.is_some_and(|most| *sent >= most);
-            if is_over {
-                return Ok(false);
-            }
-            let mut pdu = SearchEntry::begin(out, id, entry.dn.as_bytes());
-            form.selection.write_attributes(schema, &entry.attributes, &mut pdu);
-            pdu.finish(&[]);
-            *sent += 1;
-            directory.metrics.entries_sent_total.increment();
-            Ok(true)
-        })?;
-        if is_over { Ok(Pause::End(ResultCode::SIZE_LIMIT_EXCEEDED, SIZE_LIMIT)) } else { END }
-    }
-
-    /// Puts the search behind a new cookie.
-    fn keep(mut self: Box<Self>) -> Outcome<Vec<u8>> {
-        let Some(page) = &self.page else { return Ok(Vec::new()) };
-        let (store, fingerprint) = (page.store.clone(), page.fingerprint);
-        if self.order.is_none() && self.estimate.candidates > KEPT_CANDIDATES_MAX && self.last != EntryId::NONE {
-            self.run = None;
-        }
-        store.put(self, fingerprint)
-    }
-}
-
-const END: Outcome<Pause> = Ok(Pause::End(ResultCode::SUCCESS, ""));
-const TIME_LIMIT: &str = "the time allowed is over; what was found so far was sent";
-const SIZE_LIMIT: &str = "more entries match than are allowed in one answer; the first were sent";
-const LOOK_THROUGH: &str =
-    "no index serves this filter, and too many entries would have to be looked at; name an indexed attribute";

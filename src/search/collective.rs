@@ -29,12 +29,15 @@ const SUBENTRIES_MAX: usize = 1_000;
 /// Entries of an area that are gathered as candidates.
 const AREA_MAX: usize = 100_000;
 
+/// Values by attribute.
+type Values = Vec<(AttributeId, Vec<Vec<u8>>)>;
+
 /// A subentry that shares values.
 #[derive(Clone, Debug)]
 struct Source {
     id: EntryId,
     area: Area,
-    values: Vec<(AttributeId, Vec<Vec<u8>>)>,
+    values: Values,
 }
 
 /// The sharing subentries of one snapshot. See the module.
@@ -109,12 +112,8 @@ impl Collective {
     ///
     /// # Errors
     /// [`SearchError::Dit`].
-    pub fn values_of(
-        &self,
-        view: View<'_>,
-        entry: &Entry<'_>,
-    ) -> Result<Vec<(AttributeId, Vec<Vec<u8>>)>, SearchError> {
-        let mut shown: Vec<(AttributeId, Vec<Vec<u8>>)> = Vec::new();
+    pub fn values_of(&self, view: View<'_>, entry: &Entry<'_>) -> Result<Values, SearchError> {
+        let mut shown = Values::new();
         let sources = self.sources_of(view, entry)?;
         if sources.is_empty() {
             return Ok(shown);

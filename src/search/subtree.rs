@@ -75,7 +75,7 @@ impl SubtreeSpecification {
     pub(super) fn resolve(&self, view: View<'_>, point: EntryId) -> Result<Option<Area>, SearchError> {
         let Some(point) = view.dn_text(point)?.and_then(|text| Dn::parse(&text).ok()) else { return Ok(None) };
         let below = |above: &Dn, local: &Dn| Dn::from_rdns(local.rdns().iter().chain(above.rdns()).cloned().collect());
-        let base = self.base.as_ref().map_or(point.clone(), |local| below(&point, local));
+        let base = self.base.as_ref().map_or_else(|| point.clone(), |local| below(&point, local));
         let Some(id) = view.resolve(&base)?.entry else { return Ok(None) };
         let ids = |names: &[Dn]| -> Result<Vec<EntryId>, SearchError> {
             let mut ids = Vec::with_capacity(names.len());

@@ -4,7 +4,7 @@ use crate::rfc2891_sort::{in_order, people, sorted};
 use crate::support::ber::{Element, integer, octets, sequence, tlv};
 use crate::support::client::{Client, Found};
 use crate::support::request::{Control, Search};
-use crate::support::server::{Server, Subject};
+use crate::support::server::{Server, Setup, Subject};
 use crate::support::{code, oid};
 use crate::{PEOPLE, add_person};
 
@@ -184,4 +184,52 @@ fn a_broken_view_is_a_protocol_error() {
             assert_ne!(message.operation.tag, 0x64, "an entry for a broken view");
         }
     }
+}
+
+/// Bytes that the process has for itself, not those of the data file.
+fn own_bytes(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.process_id().expect("it runs")));
+    let status = status.expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("its own memory");
+    line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number") * 1024
+}
+
+/// T-45 (hostile.md): of a list of 50,000 a part is sent without the list being gathered; what one sort may take would
+/// hold a tenth of it.
+#[test]
+fn a_part_of_a_long_list_takes_no_memory_for_the_rest() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    const COUNT: u64 = 50_000;
+    let name = |place: u64| format!("n{:05}", place - 1);
+    let mut entries = String::with_capacity(6 << 20);
+    for index in 0..COUNT {
+        // In no order.
+        let sn = name(index * 7_919 % COUNT + 1);
+        entries +=
+            &format!("dn: uid=u{index},{PEOPLE}\nobjectClass: inetOrgPerson\nuid: u{index}\ncn: {sn}\nsn: {sn}\n\n");
+    }
+    let setup = Setup::default().with_entries(&entries).with_setting("limits.sort_bytes=262144");
+    let server = Server::start(setup);
+    let mut client = server.admin();
+    let search = Search::subtree(PEOPLE, "(uid=u*)").attributes(&["sn"]);
+    let names = |found: &Found| found.entries.iter().map(|entry| entry.value("sn")).collect::<Vec<_>>();
+    // Whole it cannot be sorted.
+    let whole = client.with(Control::sort(&[BY_SURNAME])).search(&search.clone().size_limit(1));
+    assert_ne!(sorted(&whole).0, 0);
+    let before = own_bytes(&server);
+    for (window, place) in [((0, 9), 1), ((2, 2), 25_000), ((5, 5), COUNT as i64)] {
+        let view_at = Control::view_at(window.0, window.1, place, 0);
+        let found = client.with(Control::sort(&[BY_SURNAME])).with(view_at).search(&search).expect(code::SUCCESS);
+        assert_eq!(view(&found), (place, COUNT as i64, 0));
+        let places = (place - window.0).max(1)..=(place + window.1).min(COUNT as i64);
+        assert_eq!(names(&found), places.map(|place| name(place as u64)).collect::<Vec<_>>());
+    }
+    let view_of = Control::view_of(1, 1, "N43210");
+    let found = client.with(Control::sort(&[BY_SURNAME])).with(view_of).search(&search).expect(code::SUCCESS);
+    assert_eq!((names(&found), view(&found)), (vec![name(43_210), name(43_211), name(43_212)], (43_211, 50_000, 0)));
+    let grown = own_bytes(&server).saturating_sub(before);
+    println!("{grown} bytes more after four views");
+    assert!(grown < 8 << 20, "{grown} bytes");
 }

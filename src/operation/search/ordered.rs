@@ -2,7 +2,8 @@
 //! (draft-ietf-ldapext-ldapv3-vlv-09).
 //!
 //! All entries found are gathered as sort keys and numbers; then they are sent in order, each looked at again, as
-//! other steps than the one that found it may send it. No index has to be set up for a list view. What cannot be sorted
+//! other steps than the one that found it may send it. No index has to be set up for a list view; of a long list only the
+//! part that is wanted is kept ([`super::window`]). What cannot be sorted
 //! is, as RFC 2891 2 has it, refused where the client insists (the control was critical) and else sent unsorted, with
 //! the reason in the sort response.
 //!
@@ -10,6 +11,7 @@
 //! - A place in a list and the length of a list count entries that the requester may see, and no others.
 
 use super::sort::{Gathered, Reservation, Sorter, Sorting, Unsortable};
+use super::window::{self, Found, Window};
 use super::{Looking, Pause, Running, State};
 use crate::dit::{Entry, View};
 use crate::model::ResultCode;
@@ -22,12 +24,16 @@ use crate::storage::EntryId;
 use crate::wire::control::{ListTarget, ListView, ListViewResult, SORT_REQUEST, sort_response};
 use crate::wire::{LdapResult, ResponseControl, ResponseKind, SearchRequest, response};
 
+/// Entries of a list that are gathered; of a longer one the part is looked for.
+const GATHERED_MAX: usize = 16_384;
 /// Bytes of a list view's context id.
 const CONTEXT_BYTES: usize = 16;
 
 enum Stage {
     /// Entries are gathered.
     Gathering(Sorter),
+    /// The list is walked again and again for the part that is wanted.
+    Narrowing { window: Box<Window>, key: Vec<u8>, reserved: Reservation },
     /// They are sent, from place `at` on.
     Sending { ids: Vec<EntryId>, at: usize, _reserved: Reservation },
 }
@@ -111,6 +117,7 @@ const OTHER_LIST: &str = "the context id is of another list; begin without one";
 const OUTSIDE: &str = "the offset is outside the list: places are counted from 1 to the length given beside it";
 const NO_SUCH_VALUE: &str = "the value asked for breaks the ordering rule of the first sort key";
 const TOO_MUCH: &str = "more entries match than may be sorted (limits.sort_bytes); ask a narrower question";
+const CHANGES: &str = "the list changes faster than it can be walked; try again";
 const BUSY: &str = "other searches are sorting all that memory allows; try again";
 
 /// A list view that came to nothing.
@@ -120,13 +127,81 @@ fn failed(code: ResultCode) -> ResponseControl {
 
 impl Ordered {
     pub(super) fn is_gathering(&self) -> bool {
-        matches!(self.stage, Stage::Gathering(_))
+        matches!(self.stage, Stage::Gathering(_) | Stage::Narrowing { .. })
     }
 
     /// Takes an entry that was found.
     pub(super) fn gather(&mut self, view: View<'_>, entry: &Entry<'_>, granted: &Granted) -> Outcome<Gathered> {
-        let Stage::Gathering(sorter) = &mut self.stage else { return Ok(Gathered::Yes) };
-        sorter.take(entry.id, |keys| self.sorting.append(view, entry, granted, keys))
+        let sorter = match &mut self.stage {
+            Stage::Gathering(sorter) => sorter,
+            Stage::Narrowing { window, key, .. } => {
+                key.clear();
+                self.sorting.append(view, entry, granted, key)?;
+                window.take(key, entry.id);
+                return Ok(Gathered::Yes);
+            }
+            Stage::Sending { .. } => return Ok(Gathered::Yes),
+        };
+        let may_narrow = self.list.as_ref().is_some_and(Window::fits);
+        if may_narrow && sorter.len() >= GATHERED_MAX {
+            return Ok(Gathered::Narrow);
+        }
+        match sorter.take(entry.id, |keys| self.sorting.append(view, entry, granted, keys))? {
+            Gathered::Yes => Ok(Gathered::Yes),
+            _ if may_narrow => Ok(Gathered::Narrow),
+            why => Ok(why),
+        }
+    }
+
+    /// Gives up gathering for looking for the part that is wanted; false when there is no memory for that.
+    fn narrow(&mut self, view: View<'_>) -> Result<bool, Refusal> {
+        let Some(list) = self.list.clone() else { return Ok(false) };
+        let value = match &list.target {
+            ListTarget::Offset { .. } => None,
+            ListTarget::Value(value) => Some(self.beginning(view, value)?),
+        };
+        let Stage::Gathering(sorter) = &mut self.stage else { return Ok(false) };
+        let sorter = std::mem::replace(sorter, Sorter::new(&Default::default(), 0));
+        let Some((reserved, bytes)) = sorter.into_reserved(window::BYTES) else { return Ok(false) };
+        let window = Box::new(Window::new(list, value, bytes));
+        self.stage = Stage::Narrowing { window, key: Vec::new(), reserved };
+        Ok(true)
+    }
+
+    /// What the sort keys begin with of entries that have the value of a list view's target.
+    fn beginning(&self, view: View<'_>, value: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let beginning = self.sorting.beginning(view.catalog().schema(), value);
+        beginning.ok_or_else(|| refused(ResultCode::INAPPROPRIATE_MATCHING, NO_SUCH_VALUE))
+    }
+
+    /// The list was walked to its end for a part of it. Returns the response controls; `None`: it is to be walked again.
+    fn end_walk(&mut self) -> Result<Option<Vec<ResponseControl>>, Refusal> {
+        let Stage::Narrowing { window, .. } = &mut self.stage else { return Ok(None) };
+        let (ids, place, count) = match window.end() {
+            Found::Again => return Ok(None),
+            Found::Outside => return Err(refused(ResultCode::OFFSET_RANGE_ERROR, OUTSIDE)),
+            Found::Lost => return Err(refused(ResultCode::ADMIN_LIMIT_EXCEEDED, CHANGES)),
+            Found::Part { ids, place, count } => (ids, place, count),
+        };
+        let result = self.list_result(place, count);
+        let sending = Stage::Sending { ids, at: 0, _reserved: Reservation::default() };
+        if let Stage::Narrowing { mut reserved, .. } = std::mem::replace(&mut self.stage, sending)
+            && let Stage::Sending { ids, _reserved, .. } = &mut self.stage
+        {
+            reserved.shrink(ids.len() * size_of::<EntryId>());
+            *_reserved = reserved;
+        }
+        Ok(Some(vec![sort_response(ResultCode::SUCCESS, None), result]))
+    }
+
+    fn list_result(&self, place: usize, count: usize) -> ResponseControl {
+        let result = ListViewResult {
+            position: u32::try_from(place).unwrap_or(u32::MAX),
+            count: u32::try_from(count).unwrap_or(u32::MAX),
+            code: ResultCode::SUCCESS,
+            context: Some(self.context.to_vec()),
+        };
+        result.control()
     }
 
     /// All is gathered. `most`: entries that will be sent at most. Returns the response controls; an error where the
@@ -136,13 +211,13 @@ impl Ordered {
         let Stage::Gathering(sorter) = &mut self.stage else { return Ok(vec![sorted]) };
         sorter.sort();
         let count = sorter.len();
-        let (range, controls) = match &self.list {
+        let mut places = None;
+        let (range, mut controls) = match &self.list {
             None => {
                 let most = most.map_or(count, |most| usize::try_from(most).unwrap_or(usize::MAX).saturating_add(1));
                 (0..count.min(most), vec![sorted])
             }
             Some(list) => {
-                let refused = |code, text| (LIST_ERROR, text, vec![sorted.clone(), failed(code)]);
                 let place = match &list.target {
                     ListTarget::Offset { offset, count: believed } => place_of(*offset, *believed, count)
                         .ok_or_else(|| refused(ResultCode::OFFSET_RANGE_ERROR, OUTSIDE))?,
@@ -156,18 +231,14 @@ impl Ordered {
                 let at = place.saturating_sub(1);
                 let range =
                     at.saturating_sub(list.before as usize)..count.min(at.saturating_add(list.after as usize + 1));
-                let result = ListViewResult {
-                    position: u32::try_from(place).unwrap_or(u32::MAX),
-                    count: u32::try_from(count).unwrap_or(u32::MAX),
-                    code: ResultCode::SUCCESS,
-                    context: Some(self.context.to_vec()),
-                };
-                (range, vec![sorted.clone(), result.control()])
+                places = Some((place, count));
+                (range, vec![sorted])
             }
         };
         let sorter = std::mem::replace(sorter, Sorter::new(&Default::default(), 0));
         let (ids, reserved) = sorter.into_entries(range);
         self.stage = Stage::Sending { ids, at: 0, _reserved: reserved };
+        controls.extend(places.map(|(place, count)| self.list_result(place, count)));
         Ok(controls)
     }
 }
@@ -175,8 +246,13 @@ impl Ordered {
 /// Code, text and controls of a search that ends without entries.
 type Refusal = (ResultCode, &'static str, Vec<ResponseControl>);
 
+/// A list view that cannot be had.
+fn refused(code: ResultCode, text: &'static str) -> Refusal {
+    (LIST_ERROR, text, vec![sort_response(ResultCode::SUCCESS, None), failed(code)])
+}
+
 /// The place that a client means which believes the list to be `believed` long (VLV draft 6.1), from 1; 0 in an empty list.
-fn place_of(offset: u32, believed: u32, count: usize) -> Option<usize> {
+pub(super) fn place_of(offset: u32, believed: u32, count: usize) -> Option<usize> {
     if offset == 0 || (believed != 0 && offset > believed) {
         return None;
     }
@@ -219,18 +295,43 @@ impl Running {
         Ok(Pause::Budget)
     }
 
-    /// All entries are gathered: they are put in order.
-    pub(super) fn put_in_order(&mut self, view: View<'_>) -> Option<Pause> {
-        let order = self.order.as_mut()?;
-        match order.finish(view, self.sent_max.filter(|_| self.page.is_none())) {
-            Ok(controls) => {
+    /// The list is long: it is walked from its beginning for the part that is wanted.
+    pub(super) fn narrow(&mut self, view: View<'_>) -> Outcome<Pause> {
+        let Some(order) = self.order.as_mut() else { return Ok(Pause::Budget) };
+        match order.narrow(view) {
+            Ok(true) => {
+                self.plan(view)?;
+                Ok(Pause::Budget)
+            }
+            Ok(false) => self.give_up_order(view, Gathered::Busy),
+            Err((code, text, controls)) => {
+                self.response_controls = controls;
+                Ok(Pause::End(code, text))
+            }
+        }
+    }
+
+    /// All entries were found: they are put in order, or walked again. `None`: they can be sent.
+    pub(super) fn put_in_order(&mut self, view: View<'_>) -> Outcome<Option<Pause>> {
+        let most = self.sent_max.filter(|_| self.page.is_none());
+        let Some(order) = self.order.as_mut() else { return Ok(None) };
+        let ended = match order.stage {
+            Stage::Narrowing { .. } => order.end_walk(),
+            _ => order.finish(view, most).map(Some),
+        };
+        match ended {
+            Ok(Some(controls)) => {
                 self.response_controls = controls;
                 self.run = None;
-                None
+                Ok(None)
+            }
+            Ok(None) => {
+                self.plan(view)?;
+                Ok(Some(Pause::Budget))
             }
             Err((code, text, controls)) => {
                 self.response_controls = controls;
-                Some(Pause::End(code, text))
+                Ok(Some(Pause::End(code, text)))
             }
         }
     }
@@ -274,7 +375,7 @@ impl Running {
                 continue;
             }
             if sent_max.is_some_and(|most| *sent >= most) {
-                return Ok(Pause::End(ResultCode::SIZE_LIMIT_EXCEEDED, super::SIZE_LIMIT));
+                return Ok(Pause::End(ResultCode::SIZE_LIMIT_EXCEEDED, super::running::SIZE_LIMIT));
             }
             if let Some(page) = page {
                 if page.left == 0 {

@@ -181,7 +181,7 @@ impl Key {
 pub(in crate::operation) struct SortMemory(Arc<AtomicUsize>);
 
 /// A part of [`SortMemory`], given back when dropped.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Reservation {
     memory: SortMemory,
     bytes: usize,
@@ -199,7 +199,7 @@ impl Reservation {
     }
 
     /// Gives back what is beyond `bytes`.
-    fn shrink(&mut self, bytes: usize) {
+    pub(super) fn shrink(&mut self, bytes: usize) {
         let beyond = self.bytes.saturating_sub(bytes);
         self.memory.0.fetch_sub(beyond, Ordering::Relaxed);
         self.bytes -= beyond;
@@ -236,6 +236,8 @@ pub(super) enum Gathered {
     TooMuch,
     /// All searches together may not gather more.
     Busy,
+    /// It was not: the list is long, and only the part that is wanted is to be looked for (`window`).
+    Narrow,
 }
 
 impl Sorter {
@@ -261,6 +263,16 @@ impl Sorter {
         let length = (self.keys.len() - start) as u32;
         self.rows.push(Row { at: start as u32, length, id });
         Ok(Gathered::Yes)
+    }
+
+    /// Gives up what was gathered and reserves so many bytes, or what one search may have, for another way; with the
+    /// number of bytes. `None`: other searches have the memory.
+    pub(super) fn into_reserved(mut self, bytes: usize) -> Option<(Reservation, usize)> {
+        let bytes = bytes.min(self.bytes_max);
+        self.reserved.shrink(bytes);
+        let missing = bytes - self.reserved.bytes;
+        let is_there = self.reserved.grow(missing, self.bytes_max.saturating_mul(FULL_SORTS_MAX));
+        is_there.then_some((self.reserved, bytes))
     }
 
     /// Sorts; entries with equal keys by their numbers.
