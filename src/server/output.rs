@@ -2,6 +2,9 @@
 //!
 //! A connection that waits for its client owns no buffer; one whose client reads slowly keeps the bytes it still has to
 //! send, and nothing else.
+//!
+//! Invariant: over TLS no record holds parts of two messages. A client that waits for its socket, not knowing that its TLS
+//! library has read further (curl does), would wait for ever for the second one; slapd and 389 write so too.
 
 use std::cell::Cell;
 use std::io;
@@ -11,6 +14,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 
 use crate::transport::Stream;
+use crate::wire::frame_length;
 
 /// Most bytes read in one go.
 pub(super) const READ_BYTES_MAX: usize = 64 * 1024;
@@ -36,6 +40,8 @@ pub(super) fn with_input<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
 pub(super) struct Output {
     bytes: Vec<u8>,
     sent: usize,
+    /// Bytes that are left of the message that was sent in part, over TLS.
+    message_left: usize,
     unflushed: bool,
 }
 
@@ -69,7 +75,27 @@ impl Output {
         sent: &mut usize,
     ) -> Poll<io::Result<()>> {
         while let Some(rest) = self.bytes.get(self.sent..).filter(|rest| !rest.is_empty()) {
-            let count = ready!(Pin::new(&mut *stream).poll_write(context, rest))?;
+            if self.message_left == 0 {
+                let length = frame_length(rest, usize::MAX).ok().flatten();
+                self.message_left = length.unwrap_or(rest.len()).min(rest.len());
+            }
+            let message = rest.get(..self.message_left).unwrap_or(rest);
+            let count = match stream.take_record(message).transpose()? {
+                Some(0) => {
+                    // What was taken before goes out first.
+                    ready!(Pin::new(&mut *stream).poll_flush(context))?;
+                    self.unflushed = false;
+                    continue;
+                }
+                Some(count) => {
+                    self.message_left -= count;
+                    count
+                }
+                None => {
+                    self.message_left = 0;
+                    ready!(Pin::new(&mut *stream).poll_write(context, rest))?
+                }
+            };
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -87,6 +113,7 @@ impl Output {
 
     fn release(&mut self) {
         self.sent = 0;
+        self.message_left = 0;
         let mut bytes = std::mem::take(&mut self.bytes);
         if bytes.capacity() > 0 && bytes.capacity() <= KEPT_BYTES_MAX {
             bytes.clear();

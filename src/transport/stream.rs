@@ -1,6 +1,6 @@
 //! One connection, whatever carries it, with what is known about the peer.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -131,6 +131,14 @@ impl Stream {
     /// What is known about the peer.
     pub fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// Takes bytes as TLS records of their own, which the next flush sends; how many had room. `None`: this is not TLS.
+    pub fn take_record(&mut self, bytes: &[u8]) -> Option<io::Result<usize>> {
+        match &mut self.carrier {
+            Carrier::Tls(stream) => Some(stream.get_mut().1.writer().write(bytes)),
+            Carrier::Tcp(_) | Carrier::Unix(_) => None,
+        }
     }
 
     /// True where StartTLS makes sense: plain TCP, not yet TLS.

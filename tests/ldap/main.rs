@@ -80,6 +80,7 @@ mod session_tracking;
 mod shutdown_notice;
 mod starttls;
 mod sync_under_strain;
+mod tls_records;
 mod tree_delete;
 mod uniqueness;
 mod virtual_list_view;
