@@ -98,6 +98,7 @@ pub struct Node {
     replicating: tokio::task::JoinHandle<()>,
     writer: Writer,
     writer_thread: std::thread::JoinHandle<()>,
+    dit: Arc<Dit>,
     background: tokio::task::JoinHandle<()>,
     signals: Signals,
     _lock: DataLock,
@@ -202,7 +203,7 @@ impl Node {
             server.listen(listener);
         }
         let background = tokio::spawn(background::run(background::Parts {
-            dit,
+            dit: Arc::clone(&dit),
             writer: writer.clone(),
             admission: admission.clone(),
             metrics,
@@ -222,6 +223,7 @@ impl Node {
             replicating,
             writer,
             writer_thread,
+            dit,
             background,
             signals,
             _lock: lock,
@@ -306,7 +308,11 @@ impl Node {
         let joined = tokio::task::spawn_blocking(move || {
             self.directory.write_marks(true);
             writer.stop();
-            thread.join().is_ok()
+            let is_in_order = thread.join().is_ok();
+            if is_in_order && let Err(error) = self.dit.leave_handover() {
+                tracing::warn!(%error, "what the next start is to go on from cannot be left behind");
+            }
+            is_in_order
         });
         if !joined.await.unwrap_or(false) {
             tracing::error!("the writer ended by a defect; what it had not answered is not stored");

@@ -19,18 +19,21 @@
 use super::DitError;
 use super::apply::Gone;
 use super::digest_table::stored_digest;
-use super::log::Held;
+use super::log::{Held, open_record};
 use super::mutant::Mutant;
 use super::shape::Edges;
 use super::spill::{self, Touched};
 use super::view::View;
 use super::writing::{Writing, read_state, state_error};
 use crate::model::EntryUuid;
+use crate::state::encoding::update::decode_update;
 use crate::state::portable::{Portable, PortableMove, PortableSpan, decode_portable, encode_portable};
 use crate::state::{
-    AttributeId, AttributeState, Cell, Csn, Dot, EntryState, PortableEntry, Stamp, StateError, UpdateVector, ValueKey,
+    AttributeId, AttributeState, Cell, Csn, Delta, Dot, EntryState, PortableEntry, Stamp, StateError, UpdateVector,
+    ValueKey,
 };
 use crate::storage::{EntryId, Table, uuid2id_key};
+use std::collections::BTreeSet;
 
 /// Bytes that a cell takes in a part besides its key and value, at most.
 const CELL_BYTES: usize = 24;
@@ -278,7 +281,16 @@ impl Writing<'_> {
     /// # Errors
     /// [`DitError::Storage`], [`DitError::State`]: the transaction is then to be dropped.
     pub fn merge_entry(&mut self, entry: &PortableEntry) -> Result<Merged, DitError> {
-        self.join_portable(entry, None)
+        self.join_portable(entry, None, false)
+    }
+
+    /// [`Writing::merge_entry`] to bring back what a fault lost: an entry unknown here whose birth is held was deleted only
+    /// if the log still tells of it.
+    ///
+    /// # Errors
+    /// As [`Writing::merge_entry`].
+    pub fn revive_entry(&mut self, entry: &PortableEntry) -> Result<Merged, DitError> {
+        self.join_portable(entry, None, true)
     }
 
     /// [`Writing::merge_entry`] of what a node sent that holds `theirs` (when it read the entry), for a node that may
@@ -288,10 +300,15 @@ impl Writing<'_> {
     /// # Errors
     /// As [`Writing::merge_entry`].
     pub fn take_entry(&mut self, entry: &PortableEntry, theirs: &UpdateVector) -> Result<Merged, DitError> {
-        self.join_portable(entry, Some(theirs))
+        self.join_portable(entry, Some(theirs), false)
     }
 
-    fn join_portable(&mut self, entry: &PortableEntry, theirs: Option<&UpdateVector>) -> Result<Merged, DitError> {
+    fn join_portable(
+        &mut self,
+        entry: &PortableEntry,
+        theirs: Option<&UpdateVector>,
+        revives: bool,
+    ) -> Result<Merged, DitError> {
         let mut failure = None;
         let decoded = decode_portable(entry, |key| match self.intern_received(key) {
             Ok(attribute) => Some(attribute),
@@ -309,7 +326,11 @@ impl Writing<'_> {
         };
         let (id, state) = match self.id_of(other.uuid, other.birth)? {
             Some(id) => (id, self.state(id)?),
-            None if self.shows_deleted(other.birth)? => return Ok(Merged::Deleted),
+            None if self.shows_deleted(other.birth)?
+                && !(revives && !self.tells_of_deletion(other.uuid, other.birth.dot())?) =>
+            {
+                return Ok(Merged::Deleted);
+            }
             None => (self.number(other.uuid, other.birth)?, None),
         };
         other.stamps().try_for_each(|stamp| self.intern_origin(stamp))?;
@@ -348,6 +369,30 @@ impl Writing<'_> {
             self.note_repair(id)?;
         }
         Ok(if changed { Merged::Changed } else { Merged::Unchanged })
+    }
+
+    /// Whether the log, as far as it is kept, has the deletion of an incarnation. Cost: reads all of it once in a
+    /// transaction.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`].
+    pub fn tells_of_deletion(&mut self, uuid: EntryUuid, birth: Dot) -> Result<bool, DitError> {
+        if self.deletions.is_none() {
+            let mut deletions = BTreeSet::new();
+            let mut cursor = self.txn.reader().cursor(Table::Log)?;
+            let mut item = cursor.first()?;
+            while let Some((key, value)) = item {
+                let record = open_record(key, value)?;
+                if let Ok(update) = decode_update(&record.bytes, |key| self.catalog.find_key(key))
+                    && update.deltas.contains(&Delta::Dead)
+                {
+                    deletions.insert((update.uuid, update.birth.dot()));
+                }
+                item = cursor.next()?;
+            }
+            self.deletions = Some(deletions);
+        }
+        Ok(self.deletions.as_ref().is_some_and(|deletions| deletions.contains(&(uuid, birth))))
     }
 
     /// Whether all changes that the state tells of are held here: then joining it can bring nothing but what a fault lost.

@@ -18,6 +18,7 @@ mod digest_table;
 mod exchange;
 mod feed;
 mod fill;
+mod handover;
 mod index_keys;
 mod links;
 mod log;

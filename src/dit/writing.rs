@@ -23,10 +23,11 @@ use crate::model::{AttributeDescription, EntryUuid};
 use crate::schema::Schema;
 use crate::state::encoding::update::encode_update;
 use crate::state::{
-    AttributeId, Cell, Csn, Delta, EntryDigest, EntryState, HybridClock, OriginId, Stamp, StateError, Update, ValueKey,
+    AttributeId, Cell, Csn, Delta, Dot, EntryDigest, EntryState, HybridClock, OriginId, Stamp, StateError, Update,
+    ValueKey,
 };
 use crate::storage::{EntryId, Environment, FORMAT_VERSION, MetaName, Reader, Table, WriteTransaction, unseal_id};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -56,6 +57,8 @@ pub struct Writing<'d> {
     /// How far other origins are held, once somebody asked; forgotten when it changes.
     pub(super) known: Option<Vec<(OriginId, u64)>>,
     pub(super) digest_changes: DigestChanges,
+    /// The deletions that the log tells of, once somebody asked.
+    pub(super) deletions: Option<BTreeSet<(EntryUuid, Dot)>>,
     pub(super) last_id: u64,
     pub(super) naming_stamp: u64,
     pub(super) adoption: Arc<Adoption>,
@@ -122,6 +125,7 @@ impl<'d> Writing<'d> {
             others: BTreeMap::new(),
             known: None,
             digest_changes: DigestChanges::default(),
+            deletions: None,
             last_id,
             naming_stamp,
             adoption,
@@ -159,8 +163,8 @@ impl<'d> Writing<'d> {
     }
 
     /// The last change of this node so far, this transaction's among them.
-    pub fn last_dot(&self) -> crate::state::Dot {
-        crate::state::Dot { origin: self.origin(), sequence: self.own.position.sequence }
+    pub fn last_dot(&self) -> Dot {
+        Dot { origin: self.origin(), sequence: self.own.position.sequence }
     }
 
     /// Unix milliseconds.

@@ -104,12 +104,15 @@ fn entries(view: &View<'_>, wanted: &[(EntryUuid, Dot)], bytes_max: usize) -> Re
 pub fn write(writing: &mut Writing<'_>, request: &WriteRequest) -> Result<Answer, DitError> {
     match request {
         WriteRequest::Apply(records) => return apply(writing, records).map(Answer::Applied),
-        WriteRequest::DropDeleted { entries, theirs } => {
+        WriteRequest::DropDeleted { entries, theirs, proven } => {
             for (uuid, birth) in entries {
+                if *proven && !writing.tells_of_deletion(*uuid, birth.dot())? {
+                    continue;
+                }
                 writing.drop_if_deleted_at(*uuid, *birth, theirs)?;
             }
         }
-        WriteRequest::Merge { entries, theirs, clock, fill } => {
+        WriteRequest::Merge { entries, theirs, clock, fill, revive } => {
             writing.follow_clock(*clock);
             if *fill {
                 writing.begin_fill()?;
@@ -117,6 +120,7 @@ pub fn write(writing: &mut Writing<'_>, request: &WriteRequest) -> Result<Answer
             for entry in entries {
                 let merged = match theirs {
                     Some(theirs) => writing.take_entry(entry, theirs)?,
+                    None if *revive => writing.revive_entry(entry)?,
                     None => writing.merge_entry(entry)?,
                 };
                 if let Merged::Undecodable(error) = merged {

@@ -158,7 +158,7 @@ impl Cluster {
     }
 
     pub(crate) fn tell(&mut self, event: String) {
-        if self.events.len() == EVENTS_MAX {
+        if self.events.len() == EVENTS_MAX && std::env::var_os("SIM_TOLD").is_none() {
             self.events.pop_front();
         }
         self.events.push_back(format!("{:>4} {event}", self.tick));

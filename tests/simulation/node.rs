@@ -148,6 +148,9 @@ impl Node {
         let seed = Random::new(Random::new(seed ^ name << 20).next() ^ self.boots).next();
         let dit =
             Dit::open(options(&self.folder, seed, self.rules), schema(), self.clock.clone()).expect("the tree opens");
+        if !dit.take_handover().expect("the folder is read") {
+            dit.change_offline(|writing| writing.rotate_origin()).expect("a new origin");
+        }
         self.disk = store::holding(&dit).expect("the tree is read");
         let members = members(&dit).expect("members are read");
         let origins_before =

@@ -283,3 +283,27 @@ fn vector_that_knows_more_of_the_own_origin_makes_a_new_one() {
     assert_eq!(two.values(1, "o"), ["x"]);
     copy.reopen().assert_sound();
 }
+
+#[test]
+fn entry_that_a_fault_lost_comes_back_unless_the_log_tells_of_its_deletion() {
+    let (one, two) = pair();
+    one.person(3, "Ann");
+    one.person(4, "Bob");
+    let (ann, bob) = {
+        let snapshot = one.dit.read().unwrap();
+        let (entries, _) = snapshot.view().portable_entries(None, usize::MAX).unwrap();
+        let of = |uuid: u8| entries.iter().find(|entry| entry.uuid == EntryUuid([uuid; 16])).unwrap().clone();
+        two.write(|writing| writing.merge_entry(&of(1)).unwrap());
+        (of(3), of(4))
+    };
+    // All of it is said to be held, and two entries are not there.
+    let vector = one.dit.read().unwrap().view().update_vector().unwrap();
+    two.write(|writing| writing.take_vector(&vector).unwrap());
+    assert_eq!(two.write(|writing| writing.merge_entry(&ann).unwrap()), Merged::Deleted);
+    assert_eq!(two.write(|writing| writing.revive_entry(&ann).unwrap()), Merged::Changed);
+    assert_eq!(two.values(3, "sn"), ["surname"]);
+    one.change(4, |_| vec![Delta::Dead]);
+    two.follow(&one);
+    assert_eq!(two.write(|writing| writing.revive_entry(&bob).unwrap()), Merged::Deleted);
+    two.assert_sound();
+}

@@ -367,6 +367,11 @@ fn model_options(folder: &tempfile::TempDir) -> Options {
     Options { recycle_retention_ms: 3, log_records_min: 2, ..options(folder) }
 }
 
+/// Which runs a test makes: more with `ENTENTE_MODEL_SEEDS=1000 cargo test --lib trees_`.
+pub(super) fn seeds() -> std::ops::Range<u64> {
+    0..std::env::var("ENTENTE_MODEL_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(12)
+}
+
 fn member(number: u64) -> String {
     format!("cn=m{number},o=elsewhere")
 }
@@ -409,7 +414,7 @@ pub(super) fn shown(replica: &Replica) -> BTreeMap<EntryUuid, Shown> {
 #[test]
 fn trees_that_exchanged_everything_show_the_same() {
     let schema = Arc::new(Schema::builtin());
-    for seed in 0..12 {
+    for seed in seeds() {
         Cluster::new(seed, &schema, true).run(120).assert_equal();
     }
 }

@@ -191,3 +191,28 @@ fn entry_of_a_forked_tail_is_written_again_with_what_changed_it_since() {
     }
     assert_eq!(digest(&one), digest(&two));
 }
+
+#[test]
+fn only_the_run_after_an_orderly_end_goes_on_under_the_same_origin() {
+    let one = Replica::new(1, &Arc::new(Schema::builtin()));
+    assert!(one.dit.take_handover().unwrap(), "nothing was ever written here");
+    one.suffix();
+    assert!(!one.dit.take_handover().unwrap(), "the run before did not end");
+    one.dit.leave_handover().unwrap();
+    assert!(one.dit.take_handover().unwrap());
+    assert!(!one.dit.take_handover().unwrap(), "the proof is used up");
+    one.dit.leave_handover().unwrap();
+    one.set(1, "o", "written since", true);
+    assert!(!one.dit.take_handover().unwrap(), "somebody wrote since");
+}
+
+#[test]
+fn copy_of_a_folder_that_was_closed_in_order_does_not_go_on_under_its_origin() {
+    let one = Replica::new(1, &Arc::new(Schema::builtin()));
+    one.suffix();
+    one.dit.leave_handover().unwrap();
+    let copy = one.copied();
+    std::fs::copy(one.folder.path().join("handover"), copy.folder.path().join("handover")).unwrap();
+    assert!(!copy.dit.take_handover().unwrap());
+    assert!(one.dit.take_handover().unwrap());
+}

@@ -42,19 +42,21 @@ pub(super) async fn prepare(parts: &Parts) -> Result<Identity, ServiceError> {
 }
 
 /// Notices that the data file is another one than last time: a copy of the folder, beside which the first may be running.
-/// A copy of a member begins a new origin at once, before it could give numbers away that the first one gives too.
-/// Returns whether it did.
+/// A copy of a member begins a new origin at once, before it could give numbers away that the first one gives too; so does
+/// a member whose last run did not end in order, since it may be an old copy. Returns whether it is a copy.
 pub(super) async fn notice_copy(parts: &Parts, has_peers: bool) -> Result<bool, ServiceError> {
     let file = parts.dit.environment().directory().join("data.mdb");
     // Where the system does not tell, members notice.
     let Ok(number) = std::fs::metadata(file).map(|metadata| metadata.ino()) else { return Ok(false) };
     let known = parts.dit.read()?.view().reader().meta_u64(MetaName::FileNumber).map_err(DitError::from)?;
-    if known == number {
+    let goes_on = parts.dit.take_handover()?;
+    if known == number && (goes_on || !has_peers) {
         return Ok(false);
     }
-    let is_copy = known != 0 && has_peers;
+    let is_copy = known != 0 && known != number && has_peers;
+    let begins = is_copy || (has_peers && !goes_on);
     joining::change(&parts.writer, move |writing| {
-        if is_copy {
+        if begins {
             writing.rotate_origin()?;
         }
         Ok(writing.put_meta(MetaName::FileNumber, &number.to_be_bytes())?)

@@ -209,9 +209,14 @@ impl Replicator {
         out.push(Output::Send { session, message: Message::Request { origin, first, last } });
     }
 
+    /// Whether a batch is under way to the store.
+    pub(super) fn is_applying(&self) -> bool {
+        self.consumer.applying.is_some()
+    }
+
     /// Hands what waits to the store; one batch at a time.
     pub(super) fn apply_next(&mut self, out: &mut Vec<Output>) {
-        if self.consumer.applying.is_some() || self.consumer.queue.is_empty() {
+        if self.is_applying() || self.consumer.queue.is_empty() || self.holds_log_back() {
             return;
         }
         let mut count = self.consumer.queue.len().min(self.options.apply_records_max);
@@ -235,6 +240,7 @@ impl Replicator {
     /// The store took a batch, or some of it.
     pub(super) fn applied(&mut self, answer: Answer, out: &mut Vec<Output>) {
         let from = self.consumer.applying.take().unwrap_or_default();
+        self.exchange_begins(out);
         let Answer::Applied(applied) = answer else {
             // Nothing of the batch was stored: all of it is asked for again.
             self.consumer.queue.clear();

@@ -7,6 +7,9 @@
 //! changed later comes by the log. Only at the end is the other side's vector taken over, as it was before the first
 //! question; until then an exchange that breaks off has merely brought something early.
 //!
+//! While states are taken to take over a vector, changes that come by the log wait: one that brought an entry after
+//! that was compared would have it here, and the change that deleted it since would be jumped over with the vector.
+//!
 //! What must not be forgotten: what is joined here may be newer than this node's vector, so no digest is told until
 //! the vector covers it (`Repairs::is_covered`).
 
@@ -26,6 +29,8 @@ const HEADS_ASKED: u64 = 20_000;
 const ENTRIES_ASKED: usize = 1_000;
 /// Answers that wait for the store while the next is asked for: so both sides work at the same time.
 const WRITES_AHEAD: u32 = 2;
+/// Times a question is asked again before the exchange is given up: changes wait for it.
+const ASKED_AGAIN_MAX: u32 = 20;
 /// A node that joins with at most so many entries takes everything in order, and looks at its own afterwards.
 const FEW_ENTRIES: u64 = 100;
 
@@ -65,6 +70,8 @@ pub(super) struct Exchange {
     /// Whether the vector is being taken over.
     is_closing: bool,
     asked_ms: u64,
+    /// How often the question at hand was asked again.
+    asked_again: u32,
     entries: u64,
     entries_total: Option<u64>,
     /// Entries that were different.
@@ -73,6 +80,8 @@ pub(super) struct Exchange {
 
 #[derive(Debug)]
 enum Stage {
+    /// Changes that came by the log are still under way to the store.
+    Waiting,
     /// Asked for sums.
     Buckets,
     /// Have theirs, reading ours.
@@ -106,19 +115,13 @@ impl Replicator {
             self.consumer.exchanged();
             return;
         }
-        let stage = match self.holding.digest.count {
-            0 if cause != Cause::Repair => Stage::Snapshot(Vec::new()),
-            1..=FEW_ENTRIES if cause == Cause::Join && self.is_filling() => Stage::OurFew,
-            _ => Stage::Buckets,
-        };
-        let reads_few = matches!(stage, Stage::OurFew);
         self.exchange_last += 1;
         self.exchange = Some(Exchange {
             id: self.exchange_last,
             session,
             peer,
             cause,
-            stage,
+            stage: Stage::Waiting,
             start: None,
             buckets: VecDeque::new(),
             wanted: VecDeque::new(),
@@ -127,15 +130,38 @@ impl Replicator {
             is_asked: false,
             is_closing: false,
             asked_ms: 0,
+            asked_again: 0,
             entries: 0,
             entries_total: None,
             differing: BTreeSet::new(),
         });
-        if reads_few {
+        self.exchange_begins(out);
+    }
+
+    /// Chooses the first question, once nothing of the log is under way to the store.
+    pub(super) fn exchange_begins(&mut self, out: &mut Vec<Output>) {
+        let is_filling = self.is_filling();
+        let is_applying = self.is_applying();
+        let count = self.holding.digest.count;
+        let Some(exchange) = self.exchange.as_mut().filter(|exchange| matches!(exchange.stage, Stage::Waiting)) else {
+            return;
+        };
+        if is_applying {
+            return;
+        }
+        let takes_in_order = count == 0 || (count <= FEW_ENTRIES && exchange.cause == Cause::Join && is_filling);
+        exchange.stage = if takes_in_order && exchange.cause != Cause::Repair { Stage::OurFew } else { Stage::Buckets };
+        if matches!(exchange.stage, Stage::OurFew) {
+            let purpose = Purpose::Exchange(exchange.id);
             let buckets = (0..BUCKETS as u16).collect();
-            self.read(ReadRequest::Heads { buckets }, Purpose::Exchange(self.exchange_last), out);
+            self.read(ReadRequest::Heads { buckets }, purpose, out);
         }
         self.ask(out);
+    }
+
+    /// Whether changes that come by the log wait for the exchange under way.
+    pub(super) fn holds_log_back(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| exchange.cause != Cause::Repair)
     }
 
     /// Sends the question of the stage (again).
@@ -147,7 +173,12 @@ impl Replicator {
             Stage::Heads(buckets) => Message::HeadsRequest { exchange: id, buckets: buckets.clone() },
             Stage::Entries(wanted) => Message::EntriesRequest { exchange: id, wanted: wanted.clone() },
             Stage::Snapshot(after) => Message::SnapshotRequest { exchange: id, after: after.clone() },
-            Stage::OurBuckets(_) | Stage::OurHeads(..) | Stage::OurFew | Stage::Between | Stage::Closing => return,
+            Stage::Waiting
+            | Stage::OurBuckets(_)
+            | Stage::OurHeads(..)
+            | Stage::OurFew
+            | Stage::Between
+            | Stage::Closing => return,
         };
         exchange.is_asked = true;
         exchange.asked_ms = self.now.monotonic_ms;
@@ -157,11 +188,15 @@ impl Replicator {
     /// Asks again what was not answered.
     pub(super) fn exchange_tick(&mut self, out: &mut Vec<Output>) {
         let retry_ms = self.options.exchange_retry_ms;
-        if let Some(exchange) = &self.exchange
+        if let Some(exchange) = &mut self.exchange
             && exchange.is_asked
             && exchange.writing == 0
             && self.now.monotonic_ms >= exchange.asked_ms + retry_ms
         {
+            exchange.asked_again += 1;
+            if exchange.asked_again > ASKED_AGAIN_MAX {
+                return self.exchange_interrupted();
+            }
             self.ask(out);
         }
     }
@@ -175,6 +210,7 @@ impl Replicator {
     /// An answer came.
     pub(super) fn exchange_received(&mut self, session: SessionId, message: Message, out: &mut Vec<Output>) {
         let Some(exchange) = self.exchange.as_mut().filter(|exchange| exchange.session == session) else { return };
+        exchange.asked_again = 0;
         // Answers to questions that were answered already are dropped by the stage.
         match (message, &mut exchange.stage) {
             (Message::Buckets(answer), Stage::Buckets) if answer.exchange == exchange.id => {
@@ -267,7 +303,8 @@ impl Replicator {
         let removes = matches!(exchange.cause, Cause::Join | Cause::Trimmed);
         let theirs = removes.then_some(held.vector);
         let fill = exchange.cause == Cause::Join && is_filling;
-        self.write(WriteRequest::Merge { entries, theirs, clock: held.clock, fill }, purpose, out);
+        let revive = exchange.cause == Cause::Repair;
+        self.write(WriteRequest::Merge { entries, theirs, clock: held.clock, fill, revive }, purpose, out);
     }
 
     /// Goes on when nothing is under way.
@@ -334,8 +371,7 @@ impl Replicator {
                 self.next_question(out);
             }
             Answer::Heads { heads: ours, .. } if matches!(exchange.stage, Stage::OurFew) => {
-                let live = ours.into_iter().filter(|head| head.digest.is_some());
-                exchange.few = live.map(|head| ((head.uuid, head.birth.dot()), head.birth)).collect();
+                exchange.few = ours.into_iter().map(|head| ((head.uuid, head.birth.dot()), head.birth)).collect();
                 exchange.stage = Stage::Snapshot(Vec::new());
                 self.ask(out);
             }
@@ -367,15 +403,19 @@ impl Replicator {
     ) {
         let Some(exchange) = &mut self.exchange else { return };
         let key = |head: &EntryHead| (head.uuid, head.birth.dot());
+        let is_repair = exchange.cause == Cause::Repair;
         let ours: BTreeMap<_, &EntryHead> = ours.iter().map(|head| (key(head), head)).collect();
         let mut theirs_seen = BTreeSet::new();
         for head in theirs {
             theirs_seen.insert(key(head));
             let wanted = match ours.get(&key(head)) {
                 Some(our) => our.digest != head.digest || our.newest != head.newest,
-                // Known to be deleted and forgotten here, if the number of its birth means the same here.
+                // Known to be deleted and forgotten here, if the number of its birth means the same here; or lost by a
+                // fault, which a repair looks into.
                 None => {
-                    !our_vector.covers(head.birth.dot()) || self.incarnation.forked.contains(&head.birth.csn.origin())
+                    !our_vector.covers(head.birth.dot())
+                        || is_repair
+                        || self.incarnation.forked.contains(&head.birth.csn.origin())
                 }
             };
             if wanted {
@@ -387,15 +427,17 @@ impl Replicator {
         }
         let gone: Vec<_> = ours
             .values()
-            .filter(|head| head.digest.is_some() && !theirs_seen.contains(&key(head)))
-            .filter(|head| their_vector.covers(head.birth.dot()))
-            .map(|head| (head.uuid, head.birth))
+            .filter(|head| !theirs_seen.contains(&key(head)) && their_vector.covers(head.birth.dot()))
+            .map(|head| {
+                exchange.differing.extend(head.digest.map(|_| head.uuid));
+                (head.uuid, head.birth)
+            })
             .collect();
-        exchange.differing.extend(gone.iter().map(|(uuid, _)| *uuid));
         if !gone.is_empty() {
             exchange.writing += 1;
             let purpose = Purpose::Exchange(exchange.id);
-            self.write(WriteRequest::DropDeleted { entries: gone, theirs: their_vector }, purpose, out);
+            let entries = gone;
+            self.write(WriteRequest::DropDeleted { entries, theirs: their_vector, proven: is_repair }, purpose, out);
         }
     }
 
@@ -408,7 +450,7 @@ impl Replicator {
         if !entries.is_empty() {
             exchange.writing += 1;
             let purpose = Purpose::Exchange(exchange.id);
-            self.write(WriteRequest::DropDeleted { entries, theirs }, purpose, out);
+            self.write(WriteRequest::DropDeleted { entries, theirs, proven: false }, purpose, out);
         }
     }
 

@@ -85,11 +85,6 @@ impl Stability {
         self.rows.get(&node).map(|row| &row.latest)
     }
 
-    /// The incarnation that a member spoke as last.
-    pub(super) fn origin_of(&self, node: NodeId) -> Option<OriginId> {
-        self.rows.get(&node).map(|row| row.origin)
-    }
-
     pub(super) fn heard_ms(&self, node: NodeId) -> Option<u64> {
         self.rows.get(&node).map(|row| row.heard_ms)
     }

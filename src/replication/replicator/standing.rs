@@ -49,12 +49,11 @@ impl Replicator {
             return;
         }
         let now_ms = self.now.monotonic_ms;
-        // An origin left behind may have been set back, and what is beyond an agreed end is nobody's.
-        let left = self.stability.origin_of(node).filter(|origin| *origin != hello.origin);
+        // What is beyond an agreed end is nobody's.
         let fell_back = self.stability.latest(node).cloned().filter(|latest| {
             latest.iter().any(|(origin, sequence)| {
                 let end = self.finals.get(origin).copied().unwrap_or(u64::MAX);
-                Some(*origin) != left && hello.vector.sequence(*origin) < (*sequence).min(end)
+                hello.vector.sequence(*origin) < (*sequence).min(end)
             })
         });
         let Some(peer) = self.peers.get_mut(&session) else { return };

@@ -55,7 +55,15 @@ impl Cluster {
                     self.tell(format!("n{place} is backed up"));
                 }
                 if self.random.permille(weather.crashes) {
-                    self.tell(format!("n{place} crashes"));
+                    if self.random.permille(300) {
+                        self.tell(format!("n{place} ends in order"));
+                        self.count("orderly end");
+                        let running = self.nodes[place].running.as_ref().expect("it runs");
+                        running.dit.leave_handover().expect("the folder is written");
+                    } else {
+                        self.tell(format!("n{place} crashes"));
+                        self.count("crash");
+                    }
                     self.stop(place);
                 }
                 if self.random.permille(weather.clock_jumps) {
@@ -68,6 +76,8 @@ impl Cluster {
                     && let Some(backup) = self.nodes[place].backup.take()
                 {
                     copy_data(&backup.folder, &self.nodes[place].folder);
+                    // Times of files are too coarse in a run that takes a hundredth of a second.
+                    let _ = std::fs::remove_file(self.nodes[place].folder.join("handover"));
                     (self.nodes[place].node, self.nodes[place].joined) = (backup.node, backup.joined);
                     self.tell(format!("n{place} is restored"));
                     self.restored(place);

@@ -1,6 +1,7 @@
 //! What nodes ask for, carried out: messages sent, the store read and written, and what follows from a commit.
 
 use std::collections::VecDeque;
+use std::sync::LazyLock;
 
 use entente::dit::{DitError, LogRange};
 use entente::replication::{Answer, Input, LocalWrites, Member, Output, WriteRequest, store};
@@ -59,6 +60,11 @@ impl Cluster {
                 inputs.push_back(Input::Answered { request, answer: store::read(&running.dit, &read) });
             }
             Output::Send { session, message } => {
+                if told_in_full() {
+                    let to = self.nodes[place].sessions.get(&session).copied().unwrap_or_default();
+                    let text = format!("{message:?}");
+                    self.tell(format!("n{place} to {to}: {}", text.chars().take(600).collect::<String>()));
+                }
                 self.network.send(self.tick, place, session, message, &mut self.random);
             }
             Output::SetMember { node, state, finals } => {
@@ -94,6 +100,9 @@ impl Cluster {
                     WriteRequest::DropDeleted { .. } => "drop",
                     _ => "write",
                 });
+                if told_in_full() {
+                    self.tell(format!("n{place} holds {:?}; {}", self.nodes[place].disk.vector, told_write(&write)));
+                }
                 let before = self.nodes[place].disk.vector.clone();
                 let running = self.nodes[place].running.as_ref().expect("it runs");
                 let done = running.dit.change_offline(|writing| {
@@ -191,5 +200,25 @@ impl Cluster {
         }
         self.committed(place, &before, false, inputs);
         true
+    }
+}
+
+/// Whether every message and every write is told (`SIM_TOLD=all`).
+fn told_in_full() -> bool {
+    static ALL: LazyLock<bool> = LazyLock::new(|| std::env::var_os("SIM_TOLD").is_some());
+    *ALL
+}
+
+fn told_write(write: &WriteRequest) -> String {
+    match write {
+        WriteRequest::Apply(records) => {
+            let places = records.iter().map(|record| format!(" {}:{}", record.origin, record.sequence));
+            format!("Apply{}", places.collect::<String>())
+        }
+        WriteRequest::Merge { entries, theirs, fill, .. } => {
+            let entries: String = entries.iter().map(|entry| format!(" {}", entry.uuid)).collect();
+            format!("Merge fill {fill} theirs {theirs:?}{entries}")
+        }
+        other => format!("{other:?}"),
     }
 }

@@ -63,6 +63,8 @@ pub enum WriteRequest {
         entries: Vec<(EntryUuid, Stamp)>,
         /// What the other side holds.
         theirs: UpdateVector,
+        /// Only those whose deletion the log here tells: the other side may have lost the others by a fault.
+        proven: bool,
     },
     /// Join whole states.
     Merge {
@@ -74,6 +76,8 @@ pub enum WriteRequest {
         clock: Csn,
         /// Whether nobody reads here until [`WriteRequest::TakeVector`], so that the index can be written then.
         fill: bool,
+        /// Whether what is not here though it is held was lost by a fault, unless the log tells of its deletion.
+        revive: bool,
     },
     /// Write an origin's changes after `after` again, under this node's origin, and forget them under the old one.
     ReissueTail {
