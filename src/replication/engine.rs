@@ -519,6 +519,7 @@ fn local(dit: &Dit, members: &[Member], joined: bool) -> Result<Local, ServiceEr
         cluster: membership::cluster_id(view)?,
         node,
         origins_before: view.origins_before()?,
+        catch_up: store::catch_up(dit)?,
         boot,
         format_level: FORMAT_VERSION,
         joined,

@@ -75,6 +75,7 @@ enum Purpose {
     Background,
     Chains { session: SessionId, origin: OriginId },
     Exchange(u64),
+    Noted,
     OwnChains { session: SessionId, origin: OriginId, theirs: Vec<(u64, [u8; 16])> },
     Reissue,
     Rotate,
@@ -92,7 +93,7 @@ impl Replicator {
             format_level: local.format_level,
             options,
             now: Now::default(),
-            incarnation: Incarnation::new(local.joined, &local.origins_before, &local.holding),
+            incarnation: Incarnation::new(&local),
             holding: local.holding,
             members: BTreeMap::new(),
             spoken: BTreeSet::new(),
@@ -175,6 +176,7 @@ impl Replicator {
         match purpose {
             Purpose::Apply => self.applied(answer, out),
             Purpose::Background => self.stability.background_done(&answer),
+            Purpose::Noted => {}
             Purpose::Chains { session, origin } => {
                 if let Answer::Chains(chains) = answer {
                     out.push(Output::Send { session, message: Message::Chains { origin, chains } });

@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::replicator::{Answer, Applied, Holding, ReadRequest, WriteRequest};
 use crate::dit::{Dit, DitError, EntryMark, LogRange, Merged, Receipt, View, Writing};
 use crate::model::EntryUuid;
+use crate::state::encoding::update::is_joined;
 use crate::state::{Csn, Dot, LogRecord, OriginId, StableCut};
-use crate::storage::MetaName;
+use crate::storage::{MetaName, log_key};
 
 /// Entries looked at in one settling, at most.
 const SETTLE_WORK: usize = 2_000;
@@ -23,6 +24,21 @@ const TRIM_WORK: usize = 10_000;
 /// [`DitError::Storage`].
 pub fn holding(dit: &Dit) -> Result<Holding, DitError> {
     holding_of(&dit.read()?.view())
+}
+
+/// What this data directory must hold before changes of clients are taken, as a run before found.
+///
+/// # Errors
+/// [`DitError::Storage`].
+pub fn catch_up(dit: &Dit) -> Result<BTreeMap<OriginId, u64>, DitError> {
+    let snapshot = dit.read()?;
+    let places = snapshot.view().reader().meta(MetaName::CatchUp)?.unwrap_or_default();
+    let number = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_be_bytes);
+    let place = |place: &[u8; 16]| {
+        let (origin, sequence) = place.split_at(8);
+        (OriginId(number(origin)), number(sequence))
+    };
+    Ok(places.as_chunks::<16>().0.iter().map(place).collect())
 }
 
 fn holding_of(view: &View<'_>) -> Result<Holding, DitError> {
@@ -64,7 +80,9 @@ fn read_of(view: &View<'_>, request: &ReadRequest) -> Result<Answer, DitError> {
         }
         ReadRequest::Log { origin, first, last, bytes_max } => match view.log_range(*origin, *first, *bytes_max)? {
             LogRange::Records(mut records) => {
-                records.retain(|record| record.sequence <= *last);
+                // What was made together is not cut apart.
+                let end = records.iter().position(|record| record.sequence > *last && !is_joined(&record.bytes));
+                records.truncate(end.unwrap_or(records.len()));
                 Answer::Log(records)
             }
             LogRange::Trimmed { first_kept } => Answer::LogTrimmed { first_kept },
@@ -127,6 +145,10 @@ pub fn write(writing: &mut Writing<'_>, request: &WriteRequest) -> Result<Answer
                     return Ok(Answer::Failed(format!("state of entry {}: {error}", entry.uuid)));
                 }
             }
+        }
+        WriteRequest::NoteCatchUp(target) => {
+            let places = target.iter().flat_map(|(origin, sequence)| log_key(*origin, *sequence));
+            writing.put_meta(MetaName::CatchUp, &places.collect::<Vec<u8>>())?;
         }
         WriteRequest::ReissueTail { origin, after, clock } => {
             writing.follow_clock(*clock);

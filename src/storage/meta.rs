@@ -20,6 +20,8 @@ pub enum MetaName {
     Origin,
     /// The origins under which this data directory wrote before, u64 each.
     OriginsBefore,
+    /// What must be held before changes of clients are taken, after an old copy was put back: origin u64, sequence u64 each.
+    CatchUp,
     /// Last sequence number that this origin used, u64.
     Sequence,
     /// Last time stamp of the hybrid clock (a CSN), 16 bytes.
@@ -51,6 +53,7 @@ impl MetaName {
             Self::Node => b"node",
             Self::Origin => b"origin",
             Self::OriginsBefore => b"origins-before",
+            Self::CatchUp => b"catch-up",
             Self::Sequence => b"sequence",
             Self::Clock => b"clock",
             Self::LastEntryId => b"last-entry-id",

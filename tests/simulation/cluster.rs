@@ -24,7 +24,7 @@ use crate::oracle::Oracle;
 use crate::random::Random;
 use crate::workload::{SUFFIX, add, operate};
 pub(crate) use weather::Storm;
-use weather::Weather;
+use weather::{Net, Weather};
 
 /// Events kept for the report.
 const EVENTS_MAX: usize = 400;
@@ -148,6 +148,12 @@ impl Cluster {
             cluster.nodes.push(node);
         }
         cluster.node_last = cluster.weather.nodes;
+        cluster.count(match cluster.weather.net {
+            Net::Mesh => "meshes",
+            Net::Chain => "chains",
+            Net::Ring => "rings",
+            Net::Star => "stars",
+        });
         let founder = cluster.nodes[0].running.as_ref().expect("it runs");
         let records = founder.dit.read().expect("a snapshot");
         if let LogRange::Records(records) = records.view().log_range(OriginId(1), 1, usize::MAX).expect("the log") {
@@ -244,6 +250,7 @@ impl Cluster {
                     || cut(dialler, other)
                     || cut(other, dialler)
                     || self.network.connected(dialler, other)
+                    || !self.are_neighbours(dialler, other)
                     || !self.random.permille(if self.calm { 500 } else { 150 })
                 {
                     continue;
@@ -259,6 +266,19 @@ impl Cluster {
         }
     }
 
+    /// Whether there is a way between two nodes in the net that this run has.
+    fn are_neighbours(&self, one: usize, other: usize) -> bool {
+        let here: Vec<usize> = (0..self.nodes.len()).filter(|place| !self.nodes[*place].gone).collect();
+        let at = |place: usize| here.iter().position(|here| *here == place).unwrap_or(0);
+        let (one, other) = (at(one).min(at(other)), at(one).max(at(other)));
+        match self.weather.net {
+            Net::Mesh => true,
+            Net::Chain => other == one + 1,
+            Net::Ring => other == one + 1 || (one == 0 && other + 1 == here.len()),
+            Net::Star => one == 0,
+        }
+    }
+
     /// A client does something, if the node takes changes.
     pub(crate) fn operate(&mut self, place: usize) {
         if self.nodes[place].local_writes() != Some(LocalWrites::Open) {
@@ -270,13 +290,21 @@ impl Cluster {
         let uuids: Vec<EntryUuid> =
             self.oracle.uuids().into_iter().filter(|uuid| [b'o', b'p'].contains(&uuid.0[0])).collect();
         let mut random = Random::new(self.random.next());
+        let has_many_values = self.weather.many_values;
         let mut told = None;
         let mut inputs = VecDeque::new();
         let lives = self.write_locally(place, &mut inputs, |writing| {
-            told = operate(writing, &mut random, &uuids, EntryUuid(fresh))?;
+            told = operate(writing, &mut random, &uuids, EntryUuid(fresh), has_many_values)?;
             Ok(())
         });
         if let Some(told) = told {
+            for (prefix, what) in
+                [("delete tree", "tree deletes"), ("undelete", "undeletes"), ("add many", "spills"), ("move", "moves")]
+            {
+                if told.starts_with(prefix) {
+                    self.count(what);
+                }
+            }
             self.tell(format!("n{place} {told}"));
         }
         if lives {

@@ -87,11 +87,15 @@ fn masters_agree_after_any_storm() {
     let failures = Mutex::new(Vec::new());
     let told: Mutex<BTreeMap<&'static str, u64>> = Mutex::new(BTreeMap::new());
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let began = std::time::Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed > first && (seed - first).is_multiple_of(1000) {
+                        println!("{} seeds from {first} in {} s", seed - first, began.elapsed().as_secs());
+                    }
                     if seed >= first + seeds || failures.lock().expect("no panic").len() >= failures_max {
                         return;
                     }

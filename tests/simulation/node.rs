@@ -155,13 +155,14 @@ impl Node {
         let members = members(&dit).expect("members are read");
         let origins_before =
             dit.read().and_then(|snapshot| snapshot.view().origins_before()).expect("the tree is read");
-        let replicator = self.replicator(seed, members.clone(), origins_before, replication);
+        let replicator = self.replicator(&dit, seed, members.clone(), origins_before, replication);
         self.running = Some(Running { dit, replicator, members });
         self.sessions.clear();
     }
 
     fn replicator(
         &self,
+        dit: &Dit,
         boot: u64,
         members: Vec<Member>,
         origins_before: Vec<OriginId>,
@@ -171,6 +172,7 @@ impl Node {
             cluster: CLUSTER,
             node: self.node,
             origins_before,
+            catch_up: store::catch_up(dit).expect("the tree is read"),
             boot,
             format_level: 1,
             joined: self.joined,

@@ -63,12 +63,80 @@ struct Known {
     is_container: bool,
 }
 
+/// Values by which an attribute comes to live in a table of its own.
+const MANY: u64 = 70;
+
+/// Entries of a subtree, those below before what they are below.
+fn subtree(writing: &Writing<'_>, top: EntryId) -> Result<Vec<EntryId>, DitError> {
+    let mut found = vec![top];
+    let mut at = 0;
+    while let Some(id) = found.get(at).copied() {
+        for child in writing.view().children(id)? {
+            found.push(child?);
+        }
+        at += 1;
+    }
+    found.reverse();
+    Ok(found)
+}
+
+/// Deletes an entry with all below it, together.
+fn delete_tree(writing: &mut Writing<'_>, top: &Known) -> Result<Option<String>, DitError> {
+    let entries = subtree(writing, top.id)?;
+    if entries.len() < 2 || entries.len() > 8 {
+        return Ok(None);
+    }
+    let count = entries.len();
+    writing.together(|writing| {
+        entries
+            .iter()
+            .try_for_each(|id| writing.change(Target::Existing(*id), "cn=client", vec![Delta::Dead]).map(|_| ()))
+    })?;
+    Ok(Some(format!("delete tree {} of {count}", top.uuid)))
+}
+
+/// Brings back what is in the recycle bin.
+fn undelete(writing: &mut Writing<'_>, uuid: EntryUuid) -> Result<Option<String>, DitError> {
+    let Some(deleted) = writing.view().deleted(uuid)? else { return Ok(None) };
+    let parent = deleted.state.parent.1;
+    let Some(superior) = writing.view().by_uuid(parent)? else { return Ok(None) };
+    let Some(superior) = writing.view().dn_text(superior)? else { return Ok(None) };
+    let rdn = deleted.state.rdn.1.clone();
+    let Some(name) = rdn.avas.first().map(|ava| String::from_utf8_lossy(&ava.value).into_owned()) else {
+        return Ok(None);
+    };
+    let kind = if uuid.0[0] == b'o' { "ou" } else { "cn" };
+    if name_taken(writing, &format!("{kind}={name},{superior}"))? {
+        return Ok(None);
+    }
+    let author = cell(writing, "description", "back", true)?;
+    let deltas = writing.undelete_deltas(&deleted, rdn, parent, author)?;
+    writing.change(Target::New(uuid), "cn=client", deltas)?;
+    Ok(Some(format!("undelete {uuid}")))
+}
+
+/// Adds very many values to an entry, or takes some of them away.
+fn change_many(writing: &mut Writing<'_>, random: &mut Random, entry: &Known) -> Result<Option<String>, DitError> {
+    let Some(state) = writing.state(entry.id)? else { return Ok(None) };
+    let attribute = attribute(writing, "member")?;
+    let spilled = state.attribute(attribute).is_some_and(|held| held.spilled.is_some());
+    let present = !spilled || random.permille(300);
+    let first = random.below(20);
+    let count = if present && !spilled { MANY } else { 1 + random.below(30) };
+    let deltas = (first..first + count)
+        .map(|number| cell(writing, "member", &format!("cn=m{number},o=elsewhere"), present))
+        .collect::<Result<Vec<_>, _>>()?;
+    writing.change(Target::Existing(entry.id), "cn=client", deltas)?;
+    Ok(Some(format!("{} many: {count} of {}", if present { "add" } else { "delete" }, entry.uuid)))
+}
+
 /// One operation of a client; says what it did, or nothing if it was refused.
 pub(crate) fn operate(
     writing: &mut Writing<'_>,
     random: &mut Random,
     uuids: &[EntryUuid],
     fresh: EntryUuid,
+    has_many_values: bool,
 ) -> Result<Option<String>, DitError> {
     let mut known = Vec::new();
     for uuid in uuids {
@@ -82,6 +150,22 @@ pub(crate) fn operate(
     }
     let containers: Vec<&Known> = known.iter().filter(|known| known.is_container).collect();
     let kind = random.below(100);
+    match random.below(100) {
+        0..4 => {
+            let Some(top) = random.pick(&containers) else { return Ok(None) };
+            return delete_tree(writing, top);
+        }
+        4..9 => {
+            let Some(uuid) = random.pick(uuids) else { return Ok(None) };
+            return if writing.view().by_uuid(*uuid)?.is_none() { undelete(writing, *uuid) } else { Ok(None) };
+        }
+        9..13 if has_many_values => {
+            // Always the same few, so that they meet.
+            let Some(entry) = known.iter().take(3).nth(random.below(3) as usize) else { return Ok(None) };
+            return change_many(writing, random, entry);
+        }
+        _ => {}
+    }
     if known.len() < 4 || (kind < 22 && known.len() < ENTRIES_MAX) {
         let parent = match random.pick(&containers) {
             Some(parent) if random.permille(800) => writing.view().dn_text(parent.id)?,

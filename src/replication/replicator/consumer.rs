@@ -146,8 +146,9 @@ impl Replicator {
         {
             return self.refuse(session, PeerError::Flooding, "", out);
         }
-        if peer.held_before.as_ref().is_some_and(|before| origin == greeting.origin && before.contains_key(&origin)) {
-            // It does not know yet that it is an old copy: these numbers were given before.
+        if peer.held_before.is_some() && origin == greeting.origin {
+            // It does not know yet that it is an old copy. What it wrote may be older than what others have forgotten, and
+            // may stand under numbers that were given before: it writes that again once it has caught up.
             return;
         }
         if !self.may_send(node, origin) {

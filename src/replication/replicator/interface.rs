@@ -85,6 +85,8 @@ pub struct Local {
     pub node: NodeId,
     /// Origins that this data directory wrote under before.
     pub origins_before: Vec<OriginId>,
+    /// What it must hold before changes of clients are taken, as a run before found; empty: nothing.
+    pub catch_up: BTreeMap<OriginId, u64>,
     /// Minted at this start.
     pub boot: u64,
     /// Version of the data's format.

@@ -8,14 +8,18 @@
 //! hold, and a node never holds less than it once said.
 //!
 //! Changes of clients wait for that: after the start for a peer's word or a few seconds, and after an old copy was found
-//! until it has caught up, since its clock and its cells may be older than what others have forgotten.
+//! until it has caught up, since its clock and its cells may be older than what others have forgotten. That it has to catch
+//! up is written down: a run that ends before it did does not make the copy a newer one.
+//!
+//! Both faults are rare: a run goes on under an origin only after one that ended in order, in the same file, with nothing in
+//! between (`dit::handover`). What is left for this file is what brings the disk itself back.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::exchange::Cause;
-use super::interface::{Alarm, Answer, CloseReason, Holding, LocalWrites, Output, ReadRequest, WriteRequest};
+use super::interface::{Alarm, Answer, CloseReason, Local, LocalWrites, Output, ReadRequest, WriteRequest};
 use super::{Purpose, Replicator};
-use crate::replication::member::{MemberState, SessionId};
+use crate::replication::member::{Member, MemberState, SessionId};
 use crate::replication::message::Message;
 use crate::state::{Csn, OriginId};
 
@@ -41,8 +45,12 @@ pub(super) struct Incarnation {
     pub(super) forked: BTreeSet<OriginId>,
     /// Those of this directory among them whose tail was not written again yet.
     unresolved: BTreeSet<OriginId>,
-    /// What must be held before changes of clients are taken again.
+    /// Those of this directory that were written again in this run, wholly or from a number on.
+    pub(super) set_back: BTreeSet<OriginId>,
+    /// What must be held before changes of clients are taken again; kept over the end of the run.
     catch_up: Option<BTreeMap<OriginId, u64>>,
+    /// As it was last written down.
+    catch_up_noted: BTreeMap<OriginId, u64>,
     /// The running origin's end was agreed while this node was away.
     rejoining: Option<(OriginId, u64)>,
     rotating: bool,
@@ -68,10 +76,18 @@ struct Search {
 }
 
 impl Incarnation {
-    pub(super) fn new(joined: bool, own: &[OriginId], holding: &Holding) -> Self {
+    pub(super) fn new(local: &Local) -> Self {
+        let (own, holding) = (&local.origins_before, &local.holding);
         let all = own.iter().copied().chain([holding.origin]);
         let begun = all.map(|origin| (origin, holding.vector.sequence(origin))).collect();
-        Self { joined, own: own.iter().copied().collect(), begun, ..Self::default() }
+        Self {
+            joined: local.joined,
+            own: own.iter().copied().collect(),
+            begun,
+            catch_up: (!local.catch_up.is_empty()).then(|| local.catch_up.clone()),
+            catch_up_noted: local.catch_up.clone(),
+            ..Self::default()
+        }
     }
 
     /// The last number of an own origin that was given before this run.
@@ -410,6 +426,7 @@ impl Replicator {
                 self.incarnation.reissuing = true;
                 let clock = self.peers.values().map(|peer| peer.clock).max().unwrap_or(Csn::NONE);
                 self.consumer.drop_queued(old);
+                self.incarnation.set_back.insert(old);
                 self.write(WriteRequest::ReissueTail { origin: old, after, clock }, Purpose::Reissue, out);
             } else {
                 // The histories part before that: contents are joined.
@@ -431,6 +448,11 @@ impl Replicator {
         {
             self.incarnation.catch_up = None;
         }
+        let target = self.incarnation.catch_up.clone().unwrap_or_default();
+        if target != self.incarnation.catch_up_noted {
+            self.incarnation.catch_up_noted.clone_from(&target);
+            self.write(WriteRequest::NoteCatchUp(target), Purpose::Noted, out);
+        }
         let state = self.local_writes();
         if self.incarnation.told != Some(state) {
             self.incarnation.told = Some(state);
@@ -444,8 +466,18 @@ impl Replicator {
         let end = self.finals.get(&origin).copied().unwrap_or(u64::MAX);
         // What this directory wrote under an old origin and wrote again under another is nowhere under the old one; what
         // was on disks that all went back is nowhere, as far as every supplier can say.
+        // A supplier that others speak for, with what it said in this run, counts as one that is here.
+        let started_ms = self.incarnation.started_ms.unwrap_or(0);
+        let speaks = |member: &Member| {
+            self.open_peers().any(|peer| peer.node == member.node)
+                || self.stability.heard_ms(member.node).is_some_and(|at_ms| at_ms > started_ms)
+                    && self
+                        .stability
+                        .latest(member.node)
+                        .is_some_and(|row| row.get(&origin).copied().unwrap_or(0) <= held)
+        };
         let mut suppliers = self.members.values().filter(|member| member.holds_cut() && member.node != self.node);
-        let all_here = suppliers.all(|member| self.open_peers().any(|peer| peer.node == member.node));
+        let all_here = suppliers.all(speaks);
         let own = self.incarnation.own.contains(&origin) && self.open_peers().any(|peer| peer.held_before.is_none());
         let nowhere = (own || all_here) && self.open_peers().all(|peer| peer.vector.sequence(origin) <= held);
         held >= sequence.min(end) || nowhere

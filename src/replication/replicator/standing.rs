@@ -184,7 +184,10 @@ impl Replicator {
             return self.twin_found(twin, out);
         }
         self.finals.extend(standing.finals.iter().copied());
-        let lacks = |(origin, sequence): &(OriginId, u64)| self.holding.vector.sequence(*origin) < *sequence;
+        // What was written again under another origin in this run is not lacking under the old one.
+        let lacks = |(origin, sequence): &(OriginId, u64)| {
+            self.holding.vector.sequence(*origin) < *sequence && !self.incarnation.set_back.contains(origin)
+        };
         if standing.held_before.iter().any(lacks) {
             let mut held: BTreeMap<OriginId, u64> = standing.held_before.iter().copied().collect();
             held.entry(self.holding.origin).or_insert(0);

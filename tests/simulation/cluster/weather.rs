@@ -23,6 +23,23 @@ pub(crate) struct Weather {
     pub(crate) withdrawals: u64,
     pub(crate) trims: bool,
     pub(crate) settles: bool,
+    /// Some attributes have very many values.
+    pub(crate) many_values: bool,
+    pub(crate) net: Net,
+}
+
+/// Who has a way to whom.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Net {
+    /// All to all.
+    #[default]
+    Mesh,
+    /// Each to the next.
+    Chain,
+    /// Each to the next, the last to the first.
+    Ring,
+    /// All to the first.
+    Star,
 }
 
 impl Weather {
@@ -47,6 +64,8 @@ impl Weather {
             withdrawals: sometimes(200, 10),
             trims: sometimes(400, 1) == 1,
             settles: sometimes(800, 1) == 1,
+            many_values: sometimes(150, 1) == 1,
+            net: [Net::Mesh, Net::Mesh, Net::Mesh, Net::Chain, Net::Ring, Net::Star][random.below(6) as usize],
             nodes: random.between(2, 4),
             ticks: random.between(30, 90),
             operations: random.between(200, 1500),
@@ -94,6 +113,8 @@ impl Weather {
                 "cuts" => self.cuts = 0,
                 "faults" => self.faults = Faults::default(),
                 "joins" => self.joins = 0,
+                "many_values" => self.many_values = false,
+                "net" => self.net = Net::Mesh,
                 "link_ends" => self.link_ends = 0,
                 "restores" => self.restores = 0,
                 "settles" => self.settles = false,

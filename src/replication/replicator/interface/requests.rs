@@ -79,6 +79,8 @@ pub enum WriteRequest {
         /// Whether what is not here though it is held was lost by a fault, unless the log tells of its deletion.
         revive: bool,
     },
+    /// Remember what must be held before changes of clients are taken, also in later runs; empty: nothing.
+    NoteCatchUp(BTreeMap<OriginId, u64>),
     /// Write an origin's changes after `after` again, under this node's origin, and forget them under the old one.
     ReissueTail {
         /// The old origin.
