@@ -3,7 +3,10 @@
 //! ```text
 //! cargo test --test simulation                         40 seeds
 //! SIM_SEED=17 cargo test --test simulation             one seed, told in full
-//! SIM_SEEDS=100000 SIM_FIRST=1 cargo test --release --test simulation      a campaign, on all cores
+//! SIM_TOLD=all SIM_SEED=17 ...                         every message and write besides
+//! SIM_FIRST=1 SIM_SEEDS=100000 SIM_FAILURES=1000 cargo test --release --test simulation masters -- --nocapture
+//!                                                      a campaign, on all cores (`taskset -c 1 nice` for one): tells each
+//!                                                      seed that fails, goes on, and says at the end what happened how often
 //! ```
 //!
 //! A failure prints the seed, the tick, the broken invariant, the last events, and the command that repeats it. Seeds

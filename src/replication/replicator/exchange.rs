@@ -230,6 +230,10 @@ impl Replicator {
                 self.read(ReadRequest::Heads { buckets: answer.buckets }, purpose, out);
             }
             (Message::Entries(answer), Stage::Entries(asked)) if answer.exchange == exchange.id => {
+                // Forgotten there since it was compared: its deletion was known there.
+                let stamp = |birth: &Dot| Stamp { csn: Csn::new(0, 0, birth.origin), sequence: birth.sequence };
+                let absent = answer.absent.iter().map(|(uuid, birth)| (*uuid, stamp(birth))).collect();
+                let theirs = answer.held.vector.clone();
                 let mut got: BTreeSet<(EntryUuid, Dot)> =
                     answer.entries.iter().map(|entry| (entry.uuid, entry.birth)).chain(answer.absent).collect();
                 if answer.more
@@ -246,6 +250,7 @@ impl Replicator {
                     exchange.stage = Stage::Between;
                 }
                 self.take_states(answer.entries, answer.held, out);
+                self.drop_absent(absent, theirs, out);
                 self.next_question(out);
             }
             (Message::Snapshot(answer), Stage::Snapshot(after))
@@ -433,12 +438,16 @@ impl Replicator {
                 (head.uuid, head.birth)
             })
             .collect();
-        if !gone.is_empty() {
-            exchange.writing += 1;
-            let purpose = Purpose::Exchange(exchange.id);
-            let entries = gone;
-            self.write(WriteRequest::DropDeleted { entries, theirs: their_vector, proven: is_repair }, purpose, out);
-        }
+        self.drop_absent(gone, their_vector, out);
+    }
+
+    /// What is here and not there, though its birth is known there, was deleted there; or lost by a fault, which a repair
+    /// looks into.
+    fn drop_absent(&mut self, entries: Vec<(EntryUuid, Stamp)>, theirs: UpdateVector, out: &mut Vec<Output>) {
+        let Some(exchange) = self.exchange.as_mut().filter(|_| !entries.is_empty()) else { return };
+        exchange.writing += 1;
+        let (purpose, proven) = (Purpose::Exchange(exchange.id), exchange.cause == Cause::Repair);
+        self.write(WriteRequest::DropDeleted { entries, theirs, proven }, purpose, out);
     }
 
     /// Entries that were here and are not there, though their births are known there, were deleted there.
@@ -447,11 +456,7 @@ impl Replicator {
         let few = std::mem::take(&mut exchange.few).into_iter();
         let entries: Vec<_> =
             few.filter(|((_, birth), _)| theirs.covers(*birth)).map(|((uuid, _), birth)| (uuid, birth)).collect();
-        if !entries.is_empty() {
-            exchange.writing += 1;
-            let purpose = Purpose::Exchange(exchange.id);
-            self.write(WriteRequest::DropDeleted { entries, theirs, proven: false }, purpose, out);
-        }
+        self.drop_absent(entries, theirs, out);
     }
 
     fn exchange_done(&mut self, out: &mut Vec<Output>) {

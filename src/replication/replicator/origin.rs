@@ -51,8 +51,14 @@ pub(super) struct Incarnation {
     catch_up: Option<BTreeMap<OriginId, u64>>,
     /// As it was last written down.
     catch_up_noted: BTreeMap<OriginId, u64>,
-    /// The running origin's end was agreed while this node was away.
+    /// The end of an origin of this directory was agreed while this node was away.
     rejoining: Option<(OriginId, u64)>,
+    /// Of which that is over, in this run.
+    rejoined: BTreeSet<OriginId>,
+    /// The origins before, oldest first.
+    own_in_order: Vec<OriginId>,
+    /// Those of this directory of which the content said at the start that their end was agreed.
+    ends_known: BTreeSet<OriginId>,
     rotating: bool,
     /// A member said that this node was retired, which its own content does not say.
     pub(super) dismissed: bool,
@@ -80,9 +86,12 @@ impl Incarnation {
         let (own, holding) = (&local.origins_before, &local.holding);
         let all = own.iter().copied().chain([holding.origin]);
         let begun = all.map(|origin| (origin, holding.vector.sequence(origin))).collect();
+        let member = local.members.iter().find(|member| member.node == local.node);
         Self {
+            ends_known: member.into_iter().flat_map(|member| member.finals.keys().copied()).collect(),
             joined: local.joined,
             own: own.iter().copied().collect(),
+            own_in_order: own.clone(),
             begun,
             catch_up: (!local.catch_up.is_empty()).then(|| local.catch_up.clone()),
             catch_up_noted: local.catch_up.clone(),
@@ -379,12 +388,12 @@ impl Replicator {
         let now_ms = self.now.monotonic_ms;
         self.incarnation.started_ms.get_or_insert(now_ms);
         let origin = self.holding.origin;
-        if let Some(end) = self.finals.get(&origin).copied()
-            && self.incarnation.rejoining.is_none()
+        if self.incarnation.rejoining.is_none()
             && !self.incarnation.rotating
+            && let Some(suspended) = self.suspended_as()
         {
             // This node was suspended: its content is made complete before it goes on.
-            self.incarnation.rejoining = Some((origin, end));
+            self.incarnation.rejoining = Some(suspended);
             self.incarnation.joined = false;
         }
         if !self.incarnation.joined && self.exchange.is_none() && now_ms >= self.incarnation.join_at_ms {
@@ -407,6 +416,7 @@ impl Replicator {
                 self.rotate(out);
             } else {
                 self.incarnation.rejoining = None;
+                self.incarnation.rejoined.insert(old);
             }
         }
         if self.incarnation.joined && self.incarnation.reissues.is_empty() && !self.incarnation.reissuing {
@@ -458,6 +468,19 @@ impl Replicator {
             self.incarnation.told = Some(state);
             out.push(Output::LocalWrites(state));
         }
+    }
+
+    /// An origin of which the end was agreed, and since which this node wrote nothing: the running one, or the last one
+    /// before it under which anything was written; or any of which that was first heard in this run.
+    fn suspended_as(&self) -> Option<(OriginId, u64)> {
+        let incarnation = &self.incarnation;
+        let vector = &self.holding.vector;
+        let is_new = |origin: &OriginId| !incarnation.rejoined.contains(origin);
+        let of = |origin: OriginId| self.finals.get(&origin).map(|end| (origin, *end));
+        let before = incarnation.own_in_order.iter().rev().copied().filter(|origin| *origin != self.holding.origin);
+        let last = [self.holding.origin].into_iter().chain(before).find(|origin| vector.sequence(*origin) > 0);
+        let heard = incarnation.own_in_order.iter().copied().filter(|origin| !incarnation.ends_known.contains(origin));
+        of(self.holding.origin).or_else(|| last.into_iter().chain(heard).filter(is_new).find_map(of))
     }
 
     /// Whether what was said to be held once is held again, as far as it still is anywhere.
