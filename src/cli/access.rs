@@ -2,6 +2,7 @@
 
 use super::data::DataArgs;
 use super::output::{CliError, Output};
+use crate::model::log_text::is_unprintable;
 use crate::model::{Dn, escape_for_log};
 use crate::operation::access::{AccessQuestion, Explained, explain_access, requester_named};
 use crate::policy::access::{Explanation, LocalTime, Outcome};
@@ -147,13 +148,27 @@ fn tell(
         "rights": explained.explanations.iter().map(as_json).collect::<Vec<_>>(),
     });
     output.report(&value, || {
-        let mut text = format!("{who} and {what}{there}:\n");
+        let mut text = format!("{} and {}{there}:\n", printable(who), printable(&what));
         for explanation in &explained.explanations {
+            let mut explanation = explanation.clone();
+            for rule in &mut explanation.rules {
+                for part in [&mut rule.holder, &mut rule.name, &mut rule.detail] {
+                    *part = printable(part);
+                }
+            }
             text.push_str(&explanation.to_string());
         }
-        // Names and rules come from the directory: no line of theirs may write on the terminal as it likes.
-        text.trim_end().lines().map(|line| escape_for_log(line).to_string()).collect::<Vec<_>>().join("\n")
+        text.trim_end().to_owned()
     })
+}
+
+/// Names and rules come from the directory: none of them begins a line of its own or acts on the terminal.
+fn printable(text: &str) -> String {
+    let shown = |character: char| match is_unprintable(character) {
+        true => format!("\\u{:04x}", u32::from(character)),
+        false => character.to_string(),
+    };
+    text.chars().map(shown).collect()
 }
 
 fn as_json(explanation: &Explanation) -> serde_json::Value {

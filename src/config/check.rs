@@ -81,6 +81,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     check_limits(config, &mut found);
     check_replication(config, &mut found);
     check_authentication(config, &mut found);
+    check_index(config, &mut found);
     for path in &config.schema.files {
         if let Err(error) = std::fs::File::open(path) {
             found.error("schema.files", format!("cannot read {}: {error}", path.display()));
@@ -96,6 +97,23 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
         found.warning("log.operations", "operations are logged at level info, which log.level = \"error\" leaves out");
     }
     found.0
+}
+
+/// Who is in a group, access rules with `groupdn` find by these indexes alone.
+fn check_index(config: &Config, found: &mut Findings) {
+    let index = &config.index;
+    for names in [["member", "2.5.4.31"], ["uniqueMember", "2.5.4.50"]] {
+        for (setting, selection) in [("index.equality", &index.equality), ("index.presence", &index.presence)] {
+            if !selection.selects(&names) {
+                let text = format!(
+                    "without {0} nobody is in a group by it: access rules with groupdn, or userattr with #GROUPDN, give \
+                     its members nothing and deny them nothing; add \"{0}\"",
+                    names[0]
+                );
+                found.warning(setting, text);
+            }
+        }
+    }
 }
 
 fn check_authentication(config: &Config, found: &mut Findings) {

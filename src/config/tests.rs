@@ -253,6 +253,21 @@ fn check_finds_what_will_not_start() {
     assert!(config.check().iter().all(|finding| finding.severity < Severity::Error), "{:?}", config.check());
 }
 
+/// Rules with groupdn would silently mean nobody.
+#[test]
+fn check_says_that_rules_about_groups_need_the_index_of_members() {
+    let told = |sets: &[&str]| {
+        let findings = with(sets).unwrap().check().into_iter();
+        let about =
+            findings.filter(|finding| finding.setting.starts_with("index.") && finding.text.contains("groupdn"));
+        about.map(|finding| finding.setting).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&[]), [""; 0]);
+    assert_eq!(told(&["index.equality=[\"*\", \"!member\"]"]), ["index.equality"]);
+    assert_eq!(told(&["index.presence=[\"cn\", \"MEMBER\"]"]), ["index.presence"]);
+    assert_eq!(told(&["index.equality=[]", "index.presence=[]"]).len(), 4);
+}
+
 #[test]
 fn defaults_pass_hardening_but_for_what_a_person_must_decide() {
     let weak: Vec<&str> = Config::default()

@@ -2,7 +2,7 @@
 //!
 //! An attribute that one may not read is Undefined in filters; an entry that one may not see answers like an absent one.
 
-use crate::support::request::{self, ADD, Control, REPLACE, Search};
+use crate::support::request::{self, ADD, Control, ONE, REPLACE, Search};
 use crate::support::server::{SUFFIX, Server, Setup, Subject};
 use crate::support::{code, oid};
 use crate::{ANN, BOB, GROUPS, PEOPLE};
@@ -203,6 +203,79 @@ fn read_entry_controls_show_only_what_may_be_read() {
     assert!(text.contains("Queen") && !text.contains("555") && !text.contains("SSHA"), "{text}");
 }
 
+/// T-16, T-21: neither the values that are asked for, nor the place in a list, nor other people's rights tell what may not
+/// be read.
+#[test]
+fn what_shapes_an_answer_tells_nothing_that_may_not_be_read() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = with(
+        &[
+            r#"(targetattr != "userPassword || mobile")(version 3.0; acl "read"; allow (read, search, compare) userdn = "ldap:///anyone";)"#,
+        ],
+        "",
+    );
+    let mut client = server.person("bob");
+    let asked = Search::base(ANN).attributes(&["mobile", "userPassword", "mail"]);
+    for guess in ["(mobile=*)", "(mobile=+15550200)", "(mobile=+1*)", "(userPassword=*)"] {
+        let entry = client.with(Control::matched_values(&[guess])).search(&asked).single();
+        assert!(!entry.has("mobile") && !entry.has("userPassword"), "{guess}: {entry:?}");
+    }
+    // Where an entry would stand by what may not be read, is not told: all stand alike, and the second key decides.
+    let everybody = Search::subtree(PEOPLE, "(uid=*)").attributes(&["uid"]);
+    let mut list = |keys: &[&str]| {
+        let found = client.with(Control::sort(keys)).with(Control::view_at(0, 2, 1, 0)).search(&everybody);
+        found.expect(code::SUCCESS).dns()
+    };
+    assert_eq!(list(&["mobile", "uid"]), list(&["uid"]));
+    assert_eq!(list(&["-mobile", "uid"]), list(&["uid"]));
+    // An assertion is judged as a filter is.
+    client
+        .with(Control::assertion("(mobile=*)"))
+        .modify(ANN, &[(REPLACE, "title", &["x"])])
+        .expect_one_of(&[code::ASSERTION_FAILED, code::INSUFFICIENT_ACCESS_RIGHTS]);
+    let subject = Control::critical(oid::EFFECTIVE_RIGHTS, Some(format!("dn:{ANN}").into_bytes()));
+    client.with(subject).search(&Search::base(ANN)).expect(code::INSUFFICIENT_ACCESS_RIGHTS);
+}
+
+/// T-22: every operation answers alike about what is not there and what may not be seen, to the byte.
+#[test]
+fn every_operation_answers_alike_about_the_invisible_and_the_absent() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = with(
+        &[
+            r#"(target = "ldap:///ou=groups,dc=example,dc=com")(targetattr = "*")(version 3.0; acl "groups"; allow (read, search, compare, write, add, delete) userdn = "ldap:///all";)"#,
+        ],
+        "",
+    );
+    let mut client = server.person("carol");
+    // As long as the name that is there.
+    let absent = "uid=nun,ou=people,dc=example,dc=com";
+    let mut answers = |dn: &str| {
+        let requests = [
+            Search::base(dn).encode(),
+            Search::base(dn).scope(ONE).encode(),
+            request::compare(dn, "sn", b"x"),
+            request::modify(dn, &[(REPLACE, "title", &["x"])]),
+            request::delete(dn),
+            request::modify_dn(dn, "uid=other", true, None),
+            request::modify_dn(dn, "uid=other", true, Some(GROUPS)),
+            request::add(&format!("cn=x,{dn}"), &[("objectClass", &["device"]), ("cn", &["x"])]),
+            request::modify_dn(&format!("cn=staff,{GROUPS}"), "cn=staff", false, Some(dn)),
+        ];
+        requests.map(|operation| {
+            let outcome = client.perform(&operation);
+            (outcome.code, outcome.matched_dn, outcome.diagnostic)
+        })
+    };
+    let (hidden, missing) = (answers(BOB), answers(absent));
+    assert_eq!(hidden, missing);
+    assert!(hidden.iter().all(|(code, matched, _)| *code == code::NO_SUCH_OBJECT && matched.is_empty()), "{hidden:?}");
+}
+
 /// Rules live in the tree: changed over LDAP they hold from the next request on.
 #[test]
 fn changed_rule_holds_from_the_next_request_on() {
@@ -233,6 +306,17 @@ fn malformed_rule_is_refused_when_written() {
         let outcome = server.admin().modify(SUFFIX, &[(ADD, "aci", &[rule])]);
         assert_ne!(outcome.code, code::SUCCESS, "{rule}: {outcome:?}");
         assert!(!outcome.diagnostic.is_empty());
+    }
+    // What is known and not served is refused with what to write instead.
+    for (subject, advice) in [
+        (r#"roledn = "ldap:///cn=r,dc=x""#, "use groupdn"),
+        (r#"userattr = "manager#ROLEDN""#, "use #GROUPDN"),
+        (r#"dns = "*.example.com""#, "Use ip"),
+    ] {
+        let rule = format!(r#"(targetattr = "*")(version 3.0; acl "x"; allow (read) {subject};)"#);
+        let outcome = server.admin().modify(SUFFIX, &[(ADD, "aci", &[&rule])]);
+        outcome.clone().expect_one_of(&[code::INVALID_ATTRIBUTE_SYNTAX, code::UNWILLING_TO_PERFORM]);
+        assert!(outcome.diagnostic.contains(advice), "{outcome:?}");
     }
 }
 

@@ -69,7 +69,7 @@ fn nothing_named_is_no_response() {
     assert!(found.control_of(0, oid::DEREFERENCE).is_none());
 }
 
-/// No more is told of an entry than a search would tell.
+/// T-16, T-21 of the hostile tests: no more is told of an entry than a search would tell.
 #[test]
 fn what_may_not_be_read_does_not_come_along() {
     if Subject::current().is_slapd() {

@@ -18,11 +18,16 @@ fn administrator_reads_the_monitor() {
     }
 }
 
+/// T-24 of the hostile tests: whatever rules say, by search, by compare, and in the root DSE.
 #[test]
 fn monitor_is_not_for_everybody() {
     if Subject::current().is_slapd() {
         return;
     }
-    let found = Server::shared().anonymous().search(&Search::base("cn=monitor").scope(SUB));
-    assert!(found.entries.is_empty(), "{found:?}");
+    for mut client in [Server::shared().anonymous(), Server::shared().person("ann")] {
+        let found = client.search(&Search::base("cn=monitor").scope(SUB));
+        assert!(found.entries.is_empty(), "{found:?}");
+        client.compare("cn=monitor", "cn", "monitor").expect(code::NO_SUCH_OBJECT);
+        assert!(!client.search(&Search::base("").attributes(&["*", "+"])).single().has("monitorContext"));
+    }
 }

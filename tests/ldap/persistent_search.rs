@@ -90,7 +90,7 @@ fn only_what_was_asked_for_is_told() {
     assert_eq!(leaf(&next(&mut client, id).0), "uid=here");
 }
 
-/// Deletions are told by the rights that the requester had on the entry.
+/// T-24 of the hostile tests: deletions are told by the rights that the requester had on the entry.
 #[test]
 fn deletions_of_what_one_could_not_see_are_not_told() {
     if Subject::current().is_slapd() {

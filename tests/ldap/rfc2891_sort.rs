@@ -202,7 +202,7 @@ fn size_limit_keeps_the_first_of_the_order() {
     assert_eq!(in_order(&found), ["p2", "p5"]);
 }
 
-/// What may not be read does not show in the order.
+/// T-16, T-21 of the hostile tests: what may not be read does not show in the order.
 #[test]
 fn order_does_not_reveal_what_may_not_be_read() {
     if Subject::current().is_slapd() {

@@ -233,6 +233,7 @@ fn renamed_entry_can_be_modified_and_deleted() {
     client.delete(&format!("ou=a,{branch}")).expect(code::SUCCESS);
 }
 
+/// T-23 of the hostile tests; the rights on the RDN's attributes and both superiors: `access_cases.rs`.
 #[test]
 fn rename_without_the_right_is_refused() {
     let mut client = Server::shared().person("bob");

@@ -89,7 +89,7 @@ fn assertion_on_add_is_never_silently_ignored_when_false() {
     outcome.expect_one_of(expected);
 }
 
-/// The right to assert is the right to search: no probing of what one may not read.
+/// T-21 of the hostile tests: the right to assert is the right to search: no probing of what one may not read.
 #[test]
 fn assertion_does_not_reveal_what_may_not_be_read() {
     let mut client = Server::shared().person("bob");

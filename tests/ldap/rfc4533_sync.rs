@@ -483,7 +483,7 @@ fn requests_that_cannot_be_kept_in_step_are_refused() {
     assert_eq!(outcome(&everything("cn=nowhere"), sync_control(ONLY, None, false)), code::NO_SUCH_OBJECT);
 }
 
-/// T-24: Access rules hold, and their change begins everything anew.
+/// T-24 of the hostile tests: access rules hold, and their change begins everything anew.
 #[test]
 fn only_what_may_be_read_is_sent() {
     if is_slapd() {

@@ -4,6 +4,8 @@ use crate::dirsrv::Dirsrv;
 use crate::support::access_cases::play;
 use crate::support::client::Client;
 use crate::support::code;
+use crate::support::request::REPLACE;
+use crate::support::server::SUFFIX;
 
 #[test]
 fn rules_come_to_the_same_on_389() {
@@ -12,7 +14,8 @@ fn rules_come_to_the_same_on_389() {
     let mut program = dirsrv.start();
     let mut manager = dirsrv.manager();
     let suffix: [(&str, &[&str]); 2] = [("objectClass", &["top", "domain"]), ("dc", &["example"])];
-    manager.add("dc=example,dc=com", &suffix).expect(code::SUCCESS);
+    manager.add(SUFFIX, &suffix).expect_one_of(&[code::SUCCESS, code::ENTRY_ALREADY_EXISTS]);
+    manager.modify(SUFFIX, &[(REPLACE, "aci", &[])]).expect(code::SUCCESS);
     let (asked, wrong) = play(&mut manager, &|| Client::connect(dirsrv.address));
     program.terminate();
     println!("{asked} questions");

@@ -193,7 +193,11 @@ fn check_values(
             rule.key(schema, value, &mut Vec::new()).map_err(|error| invalid(&error))?;
         }
         if attribute_type.oid == ACI_OID {
-            Aci::parse_bytes(value).map_err(|error| invalid(&error))?;
+            let rule = Aci::parse_bytes(value).map_err(|error| invalid(&error))?;
+            // One that came by an import stands, and is warned of; nobody should write a new one and count on it.
+            if let Some(warning) = rule.warnings().first() {
+                return Err(OperationError::new(ResultCode::UNWILLING_TO_PERFORM, warning.as_str()));
+            }
         }
     }
     if secret::is_password(description) {

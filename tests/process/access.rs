@@ -1,0 +1,99 @@
+//! `entente access explain`: beside a node that serves, with the same answers as get effective rights.
+
+use std::process::Command;
+
+use crate::support::code;
+use crate::support::program::{entente, run};
+use crate::support::request::{Control, Search};
+use crate::support::server::{Server, Setup};
+use crate::support::{ber, oid};
+
+const ANN: &str = "uid=ann,ou=people,dc=example,dc=com";
+const BOB: &str = "uid=bob,ou=people,dc=example,dc=com";
+const STAFF: &str = "cn=staff,ou=groups,dc=example,dc=com";
+
+const RULES: [&str; 7] = [
+    r#"(targetattr != "userPassword || mobile")(version 3.0; acl "read"; allow (read, search) userdn = "ldap:///all";)"#,
+    r#"(targetattr = "title || mobile")(version 3.0; acl "own"; allow (write) userdn = "ldap:///self";)"#,
+    r#"(target = "ldap:///ou=people,dc=example,dc=com")(targetfilter = "(objectClass=posixAccount)")(targetattr = "*")(version 3.0; acl "unix"; allow (all) groupdn = "ldap:///cn=staff,ou=groups,dc=example,dc=com";)"#,
+    r#"(targetattr = "title")(version 3.0; acl "no titles"; deny (write) userdn = "ldap:///uid=bob,ou=people,dc=example,dc=com" and ip != "192.0.2.*";)"#,
+    r#"(targattrfilters = "add=employeeType:(employeeType=guest)")(version 3.0; acl "guests"; allow (write) userdn = "ldap:///all";)"#,
+    r#"(target = "ldap:///ou=people,($dn),dc=com")(targetattr = "description")(version 3.0; acl "macro"; allow (write) groupdn = "ldap:///cn=staff,ou=groups,[$dn],dc=com";)"#,
+    r#"(targetattr = "member")(version 3.0; acl "join"; allow (selfwrite) userdn = "ldap:///all";)"#,
+];
+
+fn explain(server: &Server, subject: &str, on: &str, more: &[&str]) -> Command {
+    let mut command = entente();
+    command.args(["access", "explain", "--data"]).arg(server.data()).args(["--as", subject, "--on", on]).args(more);
+    command
+}
+
+/// T-20 of the hostile tests: what a rule comes to is told alike by both who tell it.
+#[test]
+fn explanations_say_what_effective_rights_say() {
+    let server = Server::start(Setup::default().with_access(&RULES, ""));
+    let mut admin = server.admin();
+    let names = ["cn", "description", "employeeType", "member", "mobile", "title", "userPassword"];
+    let mut compared = 0;
+    for subject in [ANN, BOB, "uid=carol,ou=people,dc=example,dc=com", ""] {
+        for on in [ANN, BOB, STAFF] {
+            let value = ber::sequence(&[ber::octets(format!("dn:{subject}")), ber::sequence(&names.map(ber::octets))]);
+            let control = Control::critical(oid::EFFECTIVE_RIGHTS, Some(value));
+            let entry = admin.with(control).search(&Search::base(on).attributes(&["1.1"])).single();
+            let told = entry.value("attributeLevelRights");
+            let mut command = explain(&server, subject, on, &["--json", "--ssf", "0", "--ip", "127.0.0.1"]);
+            let rights = ["read", "search", "compare", "write", "selfwrite"];
+            command.args(rights.iter().flat_map(|right| ["--right", right]));
+            command.args(names.iter().flat_map(|name| ["--attribute", name]));
+            let printed = run(&mut command).stdout;
+            for (name, line) in names.iter().zip(printed.lines()) {
+                let value: serde_json::Value = serde_json::from_str(line).unwrap();
+                let list = value["rights"].as_array().unwrap();
+                let letters = ["r", "s", "c", "wo", "WO"];
+                let held: String = list
+                    .iter()
+                    .zip(letters)
+                    .filter(|(right, _)| right["allowed"] == serde_json::Value::Bool(true))
+                    .map(|(_, letters)| letters)
+                    .collect();
+                let held = if held.is_empty() { "none".to_owned() } else { held };
+                assert!(
+                    told.split(", ").any(|part| part == format!("{name}:{held}")),
+                    "{subject} on {on}: {held} {told}"
+                );
+                assert_eq!(list.len(), rights.len());
+                compared += list.len();
+            }
+        }
+    }
+    assert_eq!(compared, 4 * 3 * names.len() * 5);
+}
+
+#[test]
+fn an_explanation_names_the_rule_and_the_part_that_does_not_fit() {
+    let server = Server::start(Setup::default().with_access(&RULES, ""));
+    let on_title = ["--attribute", "title", "--right", "write"];
+    let denied = run(&mut explain(&server, BOB, BOB, &on_title)).expect_status(1).stdout;
+    assert!(denied.contains("write: denied by \"no titles\""), "{denied}");
+    assert!(denied.contains("allow \"own\" of dc=example,dc=com applies"), "{denied}");
+    let from_there = [&on_title[..], &["--ip", "192.0.2.7"]].concat();
+    let allowed = run(&mut explain(&server, BOB, BOB, &from_there)).expect_success();
+    assert!(allowed.contains("write: allowed by \"own\""), "{allowed}");
+    assert!(allowed.contains("ip != \"192.0.2.0/24\", but the connection comes from 192.0.2.7"), "{allowed}");
+    let other = run(&mut explain(&server, BOB, ANN, &["--attribute", "mobile"])).expect_status(1).stdout;
+    assert!(other.contains("read: denied, nothing allows it"), "{other}");
+    assert!(other.contains("targetattr != \"userPassword || mobile\""), "{other}");
+    assert!(other.contains("userdn = \"ldap:///self\", but the requester is uid=bob"), "{other}");
+    let some = run(&mut explain(&server, ANN, STAFF, &["--attribute", "employeeType", "--right", "write"])).stdout;
+    assert!(some.contains("some values of the attribute only (targattrfilters)"), "{some}");
+    let nobody = run(&mut explain(&server, "", ANN, &["--attribute", "cn", "--right", "read"])).expect_status(1).stdout;
+    assert!(nobody.contains("has not authenticated"), "{nobody}");
+    let admin = run(&mut explain(&server, "cn=admin,dc=example,dc=com", ANN, &[])).expect_success();
+    assert!(admin.contains("the administrator is not judged"), "{admin}");
+    let new = run(&mut explain(&server, ANN, "uid=new,ou=people,dc=example,dc=com", &["--right", "add"]));
+    assert!(new.stdout.contains("as if it were about to be added"), "{}", new.stdout);
+    let nowhere = run(&mut explain(&server, ANN, "uid=x,ou=y,dc=example,dc=com", &[])).expect_failure();
+    assert!(nowhere.contains("there is no entry"), "{nowhere}");
+    run(&mut explain(&server, ANN, ANN, &["--attribute", "nonsense"])).expect_failure();
+    server.admin().search(&Search::base(ANN)).expect(code::SUCCESS);
+}
