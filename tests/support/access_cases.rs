@@ -53,6 +53,13 @@ const NEW: &str = "uid=new,ou=people";
 const READ: &str =
     r#"(targetattr != "userPassword")(version 3.0; acl "read"; allow (read, search, compare) userdn = "ldap:///all";)"#;
 
+/// What 389 2.3.1 answers otherwise: it takes `!=` of userattr for `=`, and IPv4 networks by their prefix fit nobody there.
+pub(crate) const OTHERWISE_ON_389: [&str; 3] = [
+    "userattr: not: step 1 by 'uid=ann,ou=people' is true",
+    "userattr: not: step 2 by 'uid=carol,ou=people' is false",
+    "ip: a network by its prefix: step 1 by '' is false",
+];
+
 /// See the module.
 pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -483,12 +490,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         ],
     },
     Scenario {
-        name: "userattr: the old words, not, and further up",
+        name: "userattr: the old words, and further up",
         rules: &[
             READ,
             r#"(targetattr = "title")(version 3.0; acl "g"; allow (write) groupdnattr = "seeAlso";)"#,
             r#"(targetattr = "mobile")(version 3.0; acl "u"; allow (write) userdnattr = "manager";)"#,
-            r#"(targetattr = "employeeType")(version 3.0; acl "n"; allow (write) userattr != "manager#USERDN";)"#,
             r#"(targetattr = "description")(version 3.0; acl "2"; allow (write) userattr = "parent[0,1,2].seeAlso#USERDN";)"#,
         ],
         steps: &[
@@ -496,12 +502,28 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             (ANN, Modify(CAROL, REPLACE, "title", &["x"]), false),
             (ANN, Modify(BOB, REPLACE, "mobile", &["1"]), true),
             (BOB, Modify(BOB, REPLACE, "mobile", &["1"]), false),
-            (ANN, Modify(BOB, REPLACE, "employeeType", &["x"]), false),
-            (BOB, Modify(BOB, REPLACE, "employeeType", &["x"]), true),
             (CAROL, Modify(DORA, REPLACE, "description", &["x"]), true),
             (CAROL, Modify("ou=people,ou=west", REPLACE, "description", &["x"]), true),
             (BOB, Modify(DORA, REPLACE, "description", &["x"]), false),
         ],
+    },
+    Scenario {
+        name: "userattr: not",
+        rules: &[
+            READ,
+            r#"(targetattr = "employeeType")(version 3.0; acl "n"; allow (write) userattr != "manager#USERDN";)"#,
+        ],
+        steps: &[
+            (ANN, Modify(BOB, REPLACE, "employeeType", &["x"]), false),
+            (CAROL, Modify(BOB, REPLACE, "employeeType", &["x"]), true),
+        ],
+    },
+    Scenario {
+        name: "ip: a network by its prefix",
+        rules: &[
+            r#"(targetattr = "objectClass || cn")(version 3.0; acl "a"; allow (read, search) ip = "127.0.0.0/8";)"#,
+        ],
+        steps: &[("", Read(BOB, "cn"), true)],
     },
     Scenario {
         name: "one rule may allow and deny; filters may be turned round",
