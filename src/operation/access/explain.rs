@@ -84,7 +84,7 @@ pub fn explain_access(dit: &Dit, question: &AccessQuestion<'_>) -> Outcome<Expla
     let decided = Arc::new(Decided::new(dit, &question.requester, book, question.time)?);
     let access = Access::new(view, Some(Arc::clone(&decided)));
     let found = view.resolve(question.entry)?;
-    let Some(at) = found.entry.or(found.matched.filter(|_| found.missing == 1)) else {
+    let Some(at) = found.entry.or_else(|| found.matched.filter(|_| found.missing == 1)) else {
         return Err(absent(question.entry));
     };
     let entry = view.entry(at)?.ok_or_else(|| absent(question.entry))?;
