@@ -194,7 +194,8 @@ impl Writing<'_> {
         if !is_new && !renamed && !effect.born && !effect.dead && is_alone {
             // Only values: view and state are written as one.
             self.holds_back = true;
-            let shown = self.put_state(id, &state).and_then(|()| self.refresh(id, &state, &touched));
+            let shown =
+                self.put_state(id, &state).and_then(|()| self.refresh_values(id, &state, &touched, &effect.attributes));
             self.holds_back = false;
             shown?;
             self.put_held_back()?;
@@ -235,7 +236,7 @@ impl Writing<'_> {
         self.digest_changes.note(state.uuid, old, digest);
         let record = sealed_id(id, record);
         if self.filling {
-            self.filled.insert(id);
+            self.filled.entry(id).or_default();
         }
         if self.holds_back {
             self.held_back = Some((id, record));

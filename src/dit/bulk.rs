@@ -6,6 +6,7 @@
 
 use super::DitError;
 use super::catalog::Catalog;
+use super::fill::Gathered;
 use super::index_keys::KeySet;
 use super::sorter::Sorter;
 use super::spill::Touched;
@@ -147,8 +148,8 @@ pub fn reindex(dit: &Dit, progress: &mut dyn FnMut(u64, u64)) -> Result<(), DitE
 /// Threads that gather keys at most.
 const GATHERERS_MAX: usize = 4;
 
-/// The keys of the views of the last commit, in sorters for ascending parts of the entries, but for those in `changed`.
-fn gather(dit: &Dit, catalog: &Catalog, changed: &HashSet<EntryId>) -> Result<Vec<Sorter>, DitError> {
+/// The keys of the views of the last commit, in sorters for ascending parts of the entries, but for those that `skips`.
+fn gather(dit: &Dit, catalog: &Catalog, skips: &(impl Fn(EntryId) -> bool + Sync)) -> Result<Vec<Sorter>, DitError> {
     let last = {
         let snapshot = dit.read()?;
         let mut cursor = snapshot.view().reader().cursor(Table::Id2Entry)?;
@@ -170,7 +171,7 @@ fn gather(dit: &Dit, catalog: &Catalog, changed: &HashSet<EntryId>) -> Result<Ve
             if id.0 >= end {
                 break;
             }
-            if !changed.contains(&id) {
+            if !skips(id) {
                 keys.clear();
                 all_view_keys(reader, catalog, id, &ViewRecord::open(id, bytes)?, &mut keys)?;
                 keys.iter().try_for_each(|key| sorter.push(key, id))?;
@@ -222,10 +223,16 @@ impl Writing<'_> {
     }
 
     /// [`Writing::reindex`] by several threads, of the last commit and of the entries in `changed`, which are all that this
-    /// transaction changed.
-    pub(super) fn reindex_by_threads(&mut self, changed: &HashSet<EntryId>) -> Result<(), DitError> {
-        let mut sorters = gather(self.dit, &self.catalog, changed)?;
-        let mut rest = Sorter::one_of(self.dit.environment().directory().to_path_buf(), sorters.len());
+    /// transaction changed but for what `rest` has the keys of. What was `gathered` before is taken as it is.
+    pub(super) fn reindex_by_threads(
+        &mut self,
+        changed: &HashSet<EntryId>,
+        gathered: Gathered,
+        mut rest: Sorter,
+    ) -> Result<(), DitError> {
+        let Gathered { sorter: mut before, entries: known, stale } = gathered;
+        let mut sorters = gather(self.dit, &self.catalog, &|id| known.contains(&id) || changed.contains(&id))?;
+        let changed: HashSet<EntryId> = changed.union(&stale).copied().collect();
         let mut ids: Vec<EntryId> = changed.iter().copied().collect();
         ids.sort_unstable();
         let mut keys = KeySet::default();
@@ -236,7 +243,8 @@ impl Writing<'_> {
                 keys.iter().try_for_each(|key| rest.push(key, id))?;
             }
         }
-        sorters.push(rest);
+        before.leave_out(changed);
+        sorters.extend([before, rest]);
         self.txn.clear_index()?;
         Sorter::finish_all(sorters, &mut self.txn)?;
         let fingerprint = self.catalog.index_options().fingerprint(self.catalog.schema());

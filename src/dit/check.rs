@@ -184,7 +184,7 @@ fn entry(
             None => None,
         };
         let derived = match live {
-            true => derive(&then, state, parent, winner)?,
+            true => derive(&then, state, parent, winner, None)?,
             false => derive_phantom(&then, state, parent, winner),
         };
         if sealed_id(id, derived) != stored {

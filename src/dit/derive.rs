@@ -12,18 +12,45 @@ use crate::schema::time::parse_generalized_time;
 use crate::state::view::ViewContent;
 use crate::state::{AttributeId, CellValue, EntryState, RdnState};
 use crate::storage::{
-    ENTRY_ALIAS, ENTRY_HAS_ACI, ENTRY_HAS_LINKS, ENTRY_LOSER, ENTRY_PHANTOM, ENTRY_POLICY, ENTRY_REFERRAL,
-    ENTRY_SUBENTRY, EntryId, VALUE_DANGLING, VALUE_LINKS, VALUE_OPERATIONAL, VALUE_SECRET, VALUE_SPILLED, ViewHeader,
-    ViewRecordBuilder,
+    AttributeSlice, ENTRY_ALIAS, ENTRY_HAS_ACI, ENTRY_HAS_LINKS, ENTRY_LOSER, ENTRY_PHANTOM, ENTRY_POLICY,
+    ENTRY_REFERRAL, ENTRY_SUBENTRY, EntryId, VALUE_DANGLING, VALUE_LINKS, VALUE_OPERATIONAL, VALUE_SECRET,
+    VALUE_SPILLED, ViewHeader, ViewRecord, ViewRecordBuilder,
 };
 use std::collections::BTreeMap;
 
-/// The view record of a live entry, checksum still open. `winner`: another entry that has the name.
+/// The view that an entry had before some of its attributes changed, and nothing else: what may be copied from it.
+#[derive(Clone, Copy)]
+pub(super) struct Earlier<'v> {
+    /// The record.
+    pub(super) record: &'v ViewRecord<'v>,
+    /// Attributes whose state changed since.
+    pub(super) changed: &'v [AttributeId],
+}
+
+/// What objectClass says in the flags of an entry.
+const CLASS_FLAGS: u16 = ENTRY_ALIAS | ENTRY_POLICY | ENTRY_REFERRAL | ENTRY_SUBENTRY;
+
+impl<'v> Earlier<'v> {
+    /// An attribute that is as it was: same values, same meaning by the schema, names of links as they are now.
+    fn kept(&self, attribute: AttributeId, flags: u8, links: bool, naming_stamp: u64) -> Option<AttributeSlice<'v>> {
+        if self.changed.contains(&attribute) {
+            return None;
+        }
+        let slice = self.record.any_attribute(attribute)?;
+        let is_named = !links || self.record.naming_stamp() == naming_stamp;
+        let expected = flags | if links { VALUE_LINKS } else { 0 };
+        (is_named && slice.flags & !VALUE_DANGLING == expected).then_some(slice)
+    }
+}
+
+/// The view record of a live entry, checksum still open. `winner`: another entry that has the name. With `earlier` only
+/// what changed since is made anew.
 pub(super) fn derive(
     view: &View<'_>,
     state: &EntryState,
     parent: EntryId,
     winner: Option<EntryUuid>,
+    earlier: Option<Earlier<'_>>,
 ) -> Result<Vec<u8>, DitError> {
     let catalog = view.catalog();
     let known = catalog.well_known();
@@ -56,6 +83,16 @@ pub(super) fn derive(
         let mut flags = if info.operational { VALUE_OPERATIONAL } else { 0 };
         if info.secret {
             flags |= VALUE_SECRET;
+        }
+        if let Some(earlier) = &earlier
+            && let Some(slice) = earlier.kept(attribute, flags, info.links, view.naming_stamp())
+        {
+            builder.copy(&slice);
+            let of_class = if attribute == known.object_class { CLASS_FLAGS } else { 0 };
+            let of_aci = if attribute == known.aci { ENTRY_HAS_ACI } else { 0 };
+            let of_links = if info.links { ENTRY_HAS_LINKS } else { 0 };
+            builder.flags(earlier.record.flags() & (of_class | of_aci | of_links));
+            continue;
         }
         if state.attribute(attribute).is_some_and(|held| held.spilled.is_some()) {
             builder.attribute(attribute, flags | VALUE_SPILLED, &[], &[]);
@@ -162,6 +199,44 @@ fn has_content_of(catalog: &Catalog, one: &EntryState, other: &EntryState) -> bo
     };
     let one = shown(one);
     one.is_some() && one == shown(other)
+}
+
+/// The record with the names that its links have now. `None` if that cannot be told from the record alone.
+pub(super) fn relinked(view: &View<'_>, record: &ViewRecord<'_>) -> Result<Option<Vec<u8>>, DitError> {
+    let mut builder = ViewRecordBuilder::like(record, view.naming_stamp());
+    for slice in record.all_attributes() {
+        if slice.flags & VALUE_LINKS == 0 {
+            builder.copy(&slice);
+            continue;
+        }
+        let (all, _) = slice.targets.as_chunks::<16>();
+        let shown: Vec<&[u8]> = slice.values().collect();
+        // What is shown and what comes now stand in an order that only the state knows; a text may name an entry by now.
+        let is_mixed = !shown.is_empty() && all.len() != shown.len();
+        let has_texts = slice.flags & VALUE_OPERATIONAL == 0 && all.contains(&[0; 16]);
+        if slice.flags & VALUE_SPILLED != 0 || is_mixed || has_texts {
+            return Ok(None);
+        }
+        let (mut texts, mut targets, mut dangling) = (Vec::with_capacity(all.len()), Vec::new(), Vec::new());
+        for (place, target) in all.iter().enumerate() {
+            let text = match EntryUuid(*target) {
+                EntryUuid::NIL => shown.get(place).map(|text| text.to_vec()),
+                target => dn_of(view, target)?,
+            };
+            match text {
+                Some(text) => {
+                    texts.push(text);
+                    targets.extend_from_slice(target);
+                }
+                None => dangling.extend_from_slice(target),
+            }
+        }
+        targets.extend_from_slice(&dangling);
+        let slices: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
+        let hidden = if texts.is_empty() { VALUE_DANGLING } else { 0 };
+        builder.attribute(slice.id, slice.flags & !VALUE_DANGLING | hidden, &slices, &targets);
+    }
+    Ok(Some(builder.finish()))
 }
 
 /// Adds an attribute of links. A text that names a live entry is shown as a link to it, and an entry only once; links to

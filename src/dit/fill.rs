@@ -1,7 +1,7 @@
 //! Taking a whole directory from another node into a folder that nobody reads yet.
 //!
 //! Every state is joined as always, but index and texts of links are left until the end, when the index is written in the
-//! order of its keys as after an import. That it is not kept stands in the file (`meta/index-configuration`): whoever
+//! order of its keys as after an import. Most keys are gathered before, by a thread beside (`gatherer`), while entries come. That it is not kept stands in the file (`meta/index-configuration`): whoever
 //! opens a folder where this was interrupted finishes it first.
 //!
 //! An entry that comes whole, is new and has its superior here takes a short way: nothing waits for it, nothing of its name
@@ -11,18 +11,40 @@
 //! - index-equals-recomputed holds again after [`Writing::end_fill`], and not before [`Writing::begin_fill`]'s end.
 //! - What the short way leaves out is what would have changed nothing.
 
+mod gatherer;
+
+pub(super) use gatherer::{Gathered, Gatherer};
+
 use super::DitError;
+use super::catalog::Catalog;
+use super::derive::relinked;
+use super::index_keys::KeySet;
+use super::sorter::Sorter;
 use super::spill::{self, Touched};
 use super::tree::Dit;
+use super::view_keys::keys_by_links;
 use super::writing::Writing;
 use crate::state::EntryState;
 use crate::storage::{
-    ENTRY_HAS_LINKS, EntryId, MetaName, Table, VALUE_LINKS, VALUE_OPERATIONAL, VALUE_SPILLED, ViewRecord,
+    ENTRY_HAS_LINKS, EntryId, MetaName, PutMode, Table, VALUE_LINKS, VALUE_OPERATIONAL, VALUE_SPILLED, ViewRecord,
+    sealed_id,
 };
+use hashbrown::HashSet;
 use std::sync::Arc;
 
 /// Stands for the fingerprint of the index while it is not kept.
 pub(super) const UNDER_WAY: &[u8] = b"filling";
+
+fn push_link_keys(
+    catalog: &Catalog,
+    id: EntryId,
+    record: &ViewRecord<'_>,
+    sorter: &mut Sorter,
+) -> Result<(), DitError> {
+    let mut keys = KeySet::default();
+    keys_by_links(catalog, record, true, &mut keys);
+    keys.iter().try_for_each(|key| sorter.push(key, id))
+}
 
 /// Finishes what was interrupted.
 ///
@@ -59,16 +81,37 @@ impl Writing<'_> {
         if !self.filling {
             return Ok(());
         }
-        for (id, is_spilled) in self.with_open_links()? {
+        let gathering = self.dit.take_gatherer().map(Gatherer::end);
+        let mut rest = Sorter::one_of(self.dit.environment().directory().to_path_buf(), 2);
+        let mut renamed = Vec::new();
+        for (id, is_spilled) in self.with_open_links(&mut rest)? {
             if is_spilled {
                 self.render_spilled(id)?;
+            } else if self.relink(id, &mut rest)? {
+                renamed.push(id);
+                continue;
             }
             self.rewrite_view(id)?;
         }
-        let changed = std::mem::take(&mut self.filled);
-        self.reindex_by_threads(&changed)?;
+        let mut changed: HashSet<EntryId> = std::mem::take(&mut self.filled).into_keys().collect();
+        let gathered = gathering.and_then(|gathering| gathering.gathered(self.catalog.schema()));
+        let gathered = gathered.unwrap_or_else(|| Gathered::none(self.dit.environment().directory()));
+        // The last commit has them without the names.
+        changed.extend(renamed.into_iter().filter(|id| !gathered.entries.contains(id)));
+        self.reindex_by_threads(&changed, gathered, rest)?;
         self.filling = false;
         Ok(())
+    }
+
+    /// Gives the links of an entry their names, if its record tells all that takes; their keys go to `keys`.
+    fn relink(&mut self, id: EntryId, keys: &mut Sorter) -> Result<bool, DitError> {
+        let view = self.view();
+        let Some(entry) = view.entry(id)? else { return Ok(false) };
+        let Some(bytes) = relinked(&view, &entry.record)? else { return Ok(false) };
+        let bytes = sealed_id(id, bytes);
+        push_link_keys(&self.catalog, id, &ViewRecord::open(id, &bytes)?, keys)?;
+        self.txn.put(Table::Id2Entry, &id.to_key(), &bytes, PutMode::Upsert)?;
+        Ok(true)
     }
 
     /// Takes in a state that is whole, of an entry that was not here, if nothing else is concerned; gives it back if
@@ -104,8 +147,9 @@ impl Writing<'_> {
         settled.map(|()| None)
     }
 
-    /// Entries with links of which the text may be another one by now, and whether some are spilled.
-    fn with_open_links(&self) -> Result<Vec<(EntryId, bool)>, DitError> {
+    /// Entries with links of which the text may be another one by now, and whether some are spilled. The keys of the links of
+    /// others go to `keys`.
+    fn with_open_links(&self, keys: &mut Sorter) -> Result<Vec<(EntryId, bool)>, DitError> {
         let mut found = Vec::new();
         let mut cursor = self.txn.reader().cursor(Table::Id2Entry)?;
         let mut item = cursor.first()?;
@@ -124,6 +168,8 @@ impl Writing<'_> {
                 }
                 if is_open || is_spilled {
                     found.push((id, is_spilled));
+                } else {
+                    push_link_keys(&self.catalog, id, &record, keys)?;
                 }
             }
             item = cursor.next()?;

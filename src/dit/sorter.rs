@@ -6,9 +6,11 @@
 
 use super::DitError;
 use crate::storage::{EntryId, StorageError, WriteTransaction};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use smallvec::SmallVec;
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, Write};
 use std::path::PathBuf;
@@ -23,7 +25,7 @@ type Key = SmallVec<[u8; 24]>;
 #[derive(Default)]
 struct List {
     last: u64,
-    differences: SmallVec<[u8; 16]>,
+    differences: Differences,
 }
 
 /// See the module.
@@ -35,6 +37,8 @@ pub(super) struct Sorter {
     /// What was in memory, once nothing more comes.
     sorted: Vec<(Key, List)>,
     runs: Vec<File>,
+    /// Ids that are not written after all.
+    without: HashSet<EntryId>,
 }
 
 impl Sorter {
@@ -46,7 +50,15 @@ impl Sorter {
     /// One of several that share the memory.
     pub(super) fn one_of(folder: PathBuf, count: usize) -> Self {
         let budget = BUDGET_BYTES / count.max(1);
-        Self { folder, budget, used: 0, lists: HashMap::new(), sorted: Vec::new(), runs: Vec::new() }
+        Self {
+            folder,
+            budget,
+            used: 0,
+            lists: HashMap::new(),
+            sorted: Vec::new(),
+            runs: Vec::new(),
+            without: HashSet::new(),
+        }
     }
 
     /// Adds an id to a key's list; ids of a key come in ascending order.
@@ -81,24 +93,32 @@ impl Sorter {
         self.sorted = sorted(std::mem::take(&mut self.lists));
     }
 
+    /// Leaves out what was added of these.
+    pub(super) fn leave_out(&mut self, ids: HashSet<EntryId>) {
+        self.without = ids;
+    }
+
     /// Writes the index of an empty table.
     pub(super) fn finish(self, txn: &mut WriteTransaction<'_>) -> Result<(), DitError> {
         Self::finish_all(vec![self], txn)
     }
 
-    /// Writes the index of an empty table from several sorters; no id was given to two of them.
+    /// Writes the index of an empty table from several sorters. What several have is written once.
     pub(super) fn finish_all(mut sorters: Vec<Self>, txn: &mut WriteTransaction<'_>) -> Result<(), DitError> {
         let mut sources: Vec<Source<'_>> = Vec::new();
         for sorter in &mut sorters {
             if sorter.sorted.is_empty() {
                 sorter.sort();
             }
+            let without = &sorter.without;
             for file in &mut sorter.runs {
                 file.rewind().map_err(StorageError::Io)?;
-                sources.push(Box::new(Run { reader: BufReader::with_capacity(1 << 18, file) }));
+                let run = Run { reader: BufReader::with_capacity(1 << 18, file) };
+                sources.push(Source { pieces: Box::new(run), without });
             }
             let memory = std::mem::take(&mut sorter.sorted).into_iter();
-            sources.push(Box::new(memory.map(|(key, list)| Ok((key, list.differences.to_vec())))));
+            let pieces = Box::new(memory.map(|(key, list)| Ok((key, list.differences))));
+            sources.push(Source { pieces, without });
         }
         merge(sources, |key, ids| Ok(txn.append_postings(key, ids)?))
     }
@@ -136,8 +156,14 @@ fn temporary(folder: &std::path::Path) -> std::io::Result<File> {
     Ok(file)
 }
 
-type Piece = (Key, Vec<u8>);
-type Source<'s> = Box<dyn Iterator<Item = Result<Piece, DitError>> + 's>;
+type Differences = SmallVec<[u8; 16]>;
+type Piece = (Key, Differences);
+
+/// Pieces in the order of their keys.
+struct Source<'s> {
+    pieces: Box<dyn Iterator<Item = Result<Piece, DitError>> + 's>,
+    without: &'s HashSet<EntryId>,
+}
 
 struct Run<'f> {
     reader: BufReader<&'f mut File>,
@@ -157,47 +183,49 @@ impl Iterator for Run<'_> {
         let mut key = vec![0; (lengths >> 48) as usize];
         let mut list = vec![0; (lengths & 0xffff_ffff_ffff) as usize];
         let read = self.reader.read_exact(&mut key).and_then(|()| self.reader.read_exact(&mut list));
-        Some(read.map(|()| (Key::from_vec(key), list)).map_err(|error| StorageError::Io(error).into()))
+        Some(
+            read.map(|()| (Key::from_vec(key), Differences::from_vec(list)))
+                .map_err(|error| StorageError::Io(error).into()),
+        )
     }
 }
 
-/// Gives each key once, in order, with the lists of its sources joined in the order of the sources.
+/// Gives each key once, in order, with the lists of its sources joined, each id once.
 fn merge(
-    sources: Vec<Source<'_>>,
+    mut sources: Vec<Source<'_>>,
     mut write: impl FnMut(&[u8], &[EntryId]) -> Result<(), DitError>,
 ) -> Result<(), DitError> {
-    let count = sources.len();
-    let mut sources: Vec<Option<Source<'_>>> = sources.into_iter().map(Some).collect();
-    let mut heads: BTreeMap<(Key, usize), Vec<u8>> = BTreeMap::new();
-    let mut pull = |number: usize, heads: &mut BTreeMap<(Key, usize), Vec<u8>>| -> Result<(), DitError> {
-        if let Some(slot) = sources.get_mut(number) {
-            match slot.as_mut().and_then(Iterator::next) {
+    let mut heads: BinaryHeap<Reverse<(Key, usize, Differences)>> = BinaryHeap::with_capacity(sources.len());
+    for (number, source) in sources.iter_mut().enumerate() {
+        if let Some(piece) = source.pieces.next() {
+            let (key, list) = piece?;
+            heads.push(Reverse((key, number, list)));
+        }
+    }
+    let mut ids: Vec<EntryId> = Vec::new();
+    while let Some(Reverse((key, ..))) = heads.peek() {
+        let key = key.clone();
+        ids.clear();
+        while let Some(mut head) = heads.peek_mut().filter(|head| head.0.0 == key) {
+            let (begun, number) = (ids.len(), head.0.1);
+            decode(&head.0.2, &mut ids);
+            let Some(source) = sources.get_mut(number) else { break };
+            if !source.without.is_empty() {
+                let kept: Vec<EntryId> = ids.drain(begun..).filter(|id| !source.without.contains(id)).collect();
+                ids.extend(kept);
+            }
+            match source.pieces.next() {
                 Some(piece) => {
                     let (key, list) = piece?;
-                    heads.insert((key, number), list);
+                    *head = Reverse((key, number, list));
                 }
-                None => *slot = None,
-            }
-        }
-        Ok(())
-    };
-    for number in 0..count {
-        pull(number, &mut heads)?;
-    }
-    let mut ids = Vec::new();
-    while let Some(((key, number), list)) = heads.pop_first() {
-        ids.clear();
-        decode(&list, &mut ids);
-        pull(number, &mut heads)?;
-        while heads.first_key_value().is_some_and(|((next, _), _)| *next == key) {
-            if let Some(((_, number), list)) = heads.pop_first() {
-                decode(&list, &mut ids);
-                pull(number, &mut heads)?;
+                None => _ = PeekMut::pop(head),
             }
         }
         if !ids.is_sorted() {
             ids.sort_unstable();
         }
+        ids.dedup();
         write(&key, &ids)?;
     }
     Ok(())
@@ -219,6 +247,7 @@ fn decode(list: &[u8], ids: &mut Vec<EntryId>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn keys_come_out_in_order_with_the_ids_of_every_run_and_every_sorter() {

@@ -3,12 +3,14 @@
 use super::DitError;
 use super::catalog::{Catalog, IndexOptions};
 use super::feed::Feed;
+use super::fill::Gatherer;
 use super::shape::Adoption;
 use super::view::View;
 use crate::clock::Clock;
 use crate::schema::Schema;
-use crate::storage::{Environment, MetaName, ReadTransaction, check_format};
+use crate::storage::{EntryId, Environment, MetaName, ReadTransaction, check_format};
 use arc_swap::ArcSwap;
+use hashbrown::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -86,6 +88,8 @@ pub struct Dit {
     rules_generation: AtomicU64,
     /// See `fill`.
     filling: AtomicBool,
+    /// Index keys of what was taken in so far, while filling.
+    gatherer: std::sync::Mutex<Option<Gatherer>>,
 }
 
 /// A read snapshot with the catalog of its time. Never hold one across an `.await`.
@@ -172,6 +176,7 @@ impl Dit {
             mutant: options.mutant,
             rules_generation: AtomicU64::new(1),
             filling: AtomicBool::new(false),
+            gatherer: std::sync::Mutex::default(),
         };
         let wanted = index.fingerprint(dit.catalog().schema());
         if !as_recorded && recorded.as_deref() == Some(super::fill::UNDER_WAY) {
@@ -266,6 +271,20 @@ impl Dit {
 
     pub(super) fn set_filling(&self, filling: bool) {
         self.filling.store(filling, Ordering::Release);
+    }
+
+    /// Has the index keys of views that were committed while filling gathered beside.
+    pub(super) fn gather_keys(&self, catalog: &Arc<Catalog>, views: HashMap<EntryId, Vec<u8>>) {
+        if views.is_empty() {
+            return;
+        }
+        let mut gatherer = self.gatherer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let gatherer = gatherer.get_or_insert_with(|| Gatherer::start(self.environment.directory().to_path_buf()));
+        gatherer.hand_over(catalog, views);
+    }
+
+    pub(super) fn take_gatherer(&self) -> Option<Gatherer> {
+        self.gatherer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
     }
 
     pub(super) fn batch_max(&self) -> usize {

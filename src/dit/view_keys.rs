@@ -25,6 +25,18 @@ pub(super) fn view_keys(catalog: &Catalog, record: &ViewRecord<'_>, other: Optio
     time_keys(catalog, record, other, out);
 }
 
+/// Index keys of the attributes that are links, or of all others; of a record without spilled values.
+pub(super) fn keys_by_links(catalog: &Catalog, record: &ViewRecord<'_>, links: bool, out: &mut KeySet) {
+    for slice in record.all_attributes() {
+        if let Some(info) = catalog.attribute(slice.id).filter(|info| info.links == links) {
+            keys_of_attribute(catalog.schema(), info, slice.values(), slice.targets, out);
+        }
+    }
+    if !links {
+        time_keys(catalog, record, None, out);
+    }
+}
+
 /// Keys of the times, which stand in the head of a view, as far as they differ.
 fn time_keys(catalog: &Catalog, record: &ViewRecord<'_>, other: Option<&ViewRecord<'_>>, out: &mut KeySet) {
     let (schema, known) = (catalog.schema(), catalog.well_known());

@@ -21,7 +21,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Work in one commit at most, unless a single change takes longer.
-const GROUP_WORK: Duration = Duration::from_millis(5);
+const GROUP_WORK: Duration = Duration::from_millis(10);
+/// The same while a directory is taken in and nobody waits for an answer.
+const FILL_WORK: Duration = Duration::from_millis(200);
 
 /// Whether the commit succeeded; the text of the failure is for the log, not for clients.
 pub type Committed<'c> = Result<(), &'c DitError>;
@@ -190,7 +192,7 @@ fn group(
         if is_alone
             || failure.is_some()
             || completions.len() >= dit.batch_max()
-            || dit.clock().monotonic() - started > GROUP_WORK
+            || dit.clock().monotonic() - started > if writing.filling { FILL_WORK } else { GROUP_WORK }
         {
             break;
         }

@@ -92,8 +92,8 @@ pub struct Writing<'d> {
     /// The state at hand is written with its view, and until then is `held_back`.
     pub(super) holds_back: bool,
     pub(super) held_back: Option<(EntryId, Vec<u8>)>,
-    /// While filling: what this transaction changed.
-    pub(super) filled: hashbrown::HashSet<EntryId>,
+    /// While filling: what this transaction changed, with the view as it is now (empty: none, or as it was).
+    pub(super) filled: hashbrown::HashMap<EntryId, Vec<u8>>,
     /// While filling: superiors by entryUUID, as they are shown.
     pub(super) superiors: hashbrown::HashMap<EntryUuid, EntryId>,
     pub(super) old_keys: KeySet,
@@ -145,7 +145,7 @@ impl<'d> Writing<'d> {
             fills_new: false,
             holds_back: false,
             held_back: None,
-            filled: hashbrown::HashSet::new(),
+            filled: hashbrown::HashMap::new(),
             superiors: hashbrown::HashMap::new(),
             old_keys: KeySet::default(),
             new_keys: KeySet::default(),
@@ -400,6 +400,9 @@ impl<'d> Writing<'d> {
         }
         self.txn.commit()?;
         self.dit.set_filling(self.filling);
+        if self.filling {
+            self.dit.gather_keys(&self.catalog, self.filled);
+        }
         let catalog = self.catalog_changed.then_some(self.catalog);
         let adoption = (self.dit.adoption().stamp() != naming.1).then_some(self.adoption);
         self.dit.publish(catalog, adoption, self.rules_changed);

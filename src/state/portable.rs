@@ -17,7 +17,7 @@ use crate::state::error::StateError;
 use crate::state::update::AttributeId;
 use crate::state::value_key::ValueKey;
 
-const FORMAT_VERSION: u8 = 3;
+const FORMAT_VERSION: u8 = 4;
 
 /// The state of one incarnation of an entry, or a part of it.
 #[derive(Clone, PartialEq, Eq, Debug)]

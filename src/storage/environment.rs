@@ -7,7 +7,9 @@
 
 use super::StorageError;
 use super::index::Published;
-use super::transaction::{ReadTransaction, Table, WriteTransaction, lmdb_error};
+use super::table::Table;
+use super::transaction::{ReadTransaction, WriteTransaction};
+use super::value::lmdb_error;
 use arc_swap::ArcSwap;
 use lmdb::{DatabaseFlags, EnvironmentFlags, InactiveTransaction};
 use std::path::{Path, PathBuf};

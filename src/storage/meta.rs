@@ -1,11 +1,11 @@
 //! The `meta` table: names and bytes, and the format version that is looked at before anything else.
 
 use super::StorageError;
-use super::transaction::{PutMode, Reader, Table, WriteTransaction};
+use super::{PutMode, Reader, Table, WriteTransaction};
 
 /// The format that this program writes. Raise it with every change of a key or a record, and say in CHANGELOG.md
 /// how an older one is upgraded.
-pub const FORMAT_VERSION: u32 = 4;
+pub const FORMAT_VERSION: u32 = 5;
 
 /// What `meta` holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -10,16 +10,21 @@
 //! - durable-commit: a commit returns after LMDB's own two flushes; no flag weakens them but in offline bulk load
 //!   of a new file.
 
+mod cursor;
 mod entry_record;
 mod environment;
 mod index;
 mod key;
 mod lock;
 mod meta;
+mod reader;
 mod record;
+mod table;
 mod transaction;
+mod value;
 mod view_record;
 
+pub use cursor::Cursor;
 pub use environment::{Environment, Options, Stats, TableStats};
 pub use index::{IndexCursor, Postings};
 pub use key::{
@@ -28,8 +33,10 @@ pub use key::{
 };
 pub use lock::{DataLock, Holder, LockError, LockUse};
 pub use meta::{FORMAT_VERSION, MetaName, check_format};
+pub use reader::Reader;
 pub use record::{seal, sealed_id, unseal, unseal_id};
-pub use transaction::{Cursor, PutMode, ReadTransaction, Reader, Table, WriteTransaction};
+pub use table::Table;
+pub use transaction::{PutMode, ReadTransaction, WriteTransaction};
 pub use view_record::{
     AttributeSlice, ENTRY_ALIAS, ENTRY_HAS_ACI, ENTRY_HAS_LINKS, ENTRY_LOSER, ENTRY_PHANTOM, ENTRY_POLICY,
     ENTRY_REFERRAL, ENTRY_SUBENTRY, VALUE_DANGLING, VALUE_LINKS, VALUE_OPERATIONAL, VALUE_SECRET, VALUE_SPILLED,

@@ -1,154 +1,21 @@
-//! Transactions and cursors: the only code that hands LMDB pointers around.
+//! Transactions: snapshots for reading, and the one that writes.
 //!
-//! lmdb-rkv opens, begins, commits and aborts; look-ups and cursors go to the functions below it, because its own
-//! cursors lack typed seeks and its iterators outlive what they borrow. A [`Reader`] is a copyable look into
-//! either kind of transaction; what it returns lives in the memory map until that transaction ends, which the
-//! lifetimes say.
+//! lmdb-rkv opens, begins, commits and aborts; look-ups (`reader`) and cursors (`cursor`) go to the functions below it,
+//! because its own cursors lack typed seeks and its iterators outlive what they borrow.
 #![expect(unsafe_code, reason = "LMDB is C; this file wraps it in lifetimes and says why each call is sound")]
 
 use super::entry_record::Part;
 use super::environment::{Pool, Tables};
 use super::index::{OpenSet, Overlay, Published, Version};
+use super::reader::Reader;
+use super::table::Table;
+use super::value::{lmdb_error, val};
 use super::{EntryId, StorageError};
 use arc_swap::ArcSwap;
 use lmdb::{RoTransaction, RwTransaction, Transaction, WriteFlags};
 use std::ffi::c_void;
-use std::marker::PhantomData;
 use std::ptr;
 use std::sync::Arc;
-
-/// The tables; see ARCHITECTURE.md for keys and records.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[repr(usize)]
-pub enum Table {
-    /// name -> bytes
-    Meta,
-    /// origin -> update vector element
-    Vector,
-    /// attribute number -> attribute key text
-    Attributes,
-    /// origin number -> origin
-    Origins,
-    /// entry -> view record
-    Id2Entry,
-    /// entry -> state record
-    Id2State,
-    /// entryUUID ‖ birth -> entry
-    Uuid2Id,
-    /// parent ‖ normalised RDN -> entries
-    Dn2Id,
-    /// entry -> how many entries are directly below it
-    Subordinates,
-    /// attribute ‖ kind ‖ key -> entries
-    Index,
-    /// number -> run of index changes that wait; the two tables take turns
-    PendingEven,
-    /// As `PendingEven`.
-    PendingOdd,
-    /// entry ‖ attribute ‖ value key -> cell
-    BigValues,
-    /// origin ‖ sequence -> update
-    Log,
-    /// chunk of buckets -> their sums
-    Digest,
-    /// commit -> what it changed of the sums, until that is summed up
-    DigestJournal,
-    /// CSN of the winner ‖ CSN of the loser ‖ place -> both sides
-    Conflicts,
-    /// entry that was found to break the schema after a merge -> nothing
-    Suspects,
-    /// origin ‖ sequence ‖ entry, with attribute ‖ value key for a spilled cell -> CSN: absence to be forgotten that the
-    /// log does not tell
-    Unsettled,
-    /// CSN of the deletion ‖ entry -> nothing
-    Deleted,
-    /// moves that some member may not hold yet, by time and by entry
-    Moves,
-    /// entryUUID that is not here ‖ entry -> nothing; and back
-    Waiting,
-    /// entry whose name another one has -> that one
-    Adopted,
-    /// origin ‖ sequence of a deletion -> the entries that linked to what was deleted; kept as long as the log's record
-    LostLinks,
-    /// number of a change at this node -> origin ‖ sequence: where the row of arrivals goes over to another origin
-    Arrivals,
-}
-
-impl Table {
-    /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 25] = [
-        Self::Meta,
-        Self::Vector,
-        Self::Attributes,
-        Self::Origins,
-        Self::Id2Entry,
-        Self::Id2State,
-        Self::Uuid2Id,
-        Self::Dn2Id,
-        Self::Subordinates,
-        Self::Index,
-        Self::PendingEven,
-        Self::PendingOdd,
-        Self::BigValues,
-        Self::Log,
-        Self::Digest,
-        Self::DigestJournal,
-        Self::Conflicts,
-        Self::Suspects,
-        Self::Unsettled,
-        Self::Deleted,
-        Self::Moves,
-        Self::Waiting,
-        Self::Adopted,
-        Self::LostLinks,
-        Self::Arrivals,
-    ];
-
-    /// The name in the file; two tables share one there.
-    pub(super) fn name_in_file(self) -> &'static str {
-        if self.part().is_some() { "entries" } else { self.name() }
-    }
-
-    /// Which part of the shared record the table is.
-    fn part(self) -> Option<Part> {
-        match self {
-            Self::Id2Entry => Some(Part::View),
-            Self::Id2State => Some(Part::State),
-            _ => None,
-        }
-    }
-
-    /// The name in messages.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Meta => "meta",
-            Self::Vector => "vector",
-            Self::Attributes => "attributes",
-            Self::Origins => "origins",
-            Self::Id2Entry => "id2entry",
-            Self::Id2State => "id2state",
-            Self::Uuid2Id => "uuid2id",
-            Self::Dn2Id => "dn2id",
-            Self::Subordinates => "subordinates",
-            Self::Index => "index",
-            Self::PendingEven => "pending-even",
-            Self::PendingOdd => "pending-odd",
-            Self::BigValues => "bigvalues",
-            Self::Log => "log",
-            Self::Digest => "digest",
-            Self::Conflicts => "conflicts",
-            Self::Suspects => "suspects",
-            Self::DigestJournal => "digest-journal",
-            Self::Unsettled => "unsettled",
-            Self::Deleted => "deleted",
-            Self::Moves => "moves",
-            Self::Waiting => "waiting",
-            Self::Adopted => "adopted",
-            Self::LostLinks => "lost-links",
-            Self::Arrivals => "arrivals",
-        }
-    }
-}
 
 /// A snapshot for reading, taken from a pool and given back when dropped. Never hold one across an `.await`.
 pub struct ReadTransaction<'e> {
@@ -190,12 +57,7 @@ impl<'e> ReadTransaction<'e> {
     /// The look into this snapshot.
     pub fn reader(&self) -> Reader<'_> {
         let txn = self.transaction.as_ref().map_or(ptr::null_mut(), Transaction::txn);
-        Reader {
-            txn,
-            tables: self.tables,
-            overlay: Overlay { version: &self.version, open: None },
-            lifetime: PhantomData,
-        }
+        Reader::new(txn, self.tables, Overlay { version: &self.version, open: None })
     }
 }
 
@@ -256,7 +118,7 @@ impl<'e> WriteTransaction<'e> {
             None => {
                 let none = Version::default();
                 let overlay = Overlay { version: &none, open: None };
-                let reader = Reader { txn: transaction.txn(), tables, overlay, lifetime: PhantomData };
+                let reader = Reader::new(transaction.txn(), tables, overlay);
                 Arc::new(Version::load(reader, before)?)
             }
         };
@@ -281,7 +143,7 @@ impl<'e> WriteTransaction<'e> {
     /// The look into this transaction; what it returns is valid until the next put or delete.
     pub fn reader(&self) -> Reader<'_> {
         let overlay = Overlay { version: &self.base, open: Some(&self.open) };
-        Reader { txn: self.transaction.txn(), tables: self.tables, overlay, lifetime: PhantomData }
+        Reader::new(self.transaction.txn(), self.tables, overlay)
     }
 
     /// Says whether `id` stands under `key` in the index.
@@ -388,16 +250,18 @@ impl<'e> WriteTransaction<'e> {
     /// # Errors
     /// As [`WriteTransaction::put`]; a key out of order is LMDB's `KeyExist`.
     pub fn append_postings(&mut self, key: &[u8], ids: &[EntryId]) -> Result<(), StorageError> {
-        let Some((first, rest)) = ids.split_first() else { return Ok(()) };
-        self.put(Table::Index, key, &first.to_key(), PutMode::Append)?;
-        if rest.is_empty() {
+        if let [only] = ids {
+            return self.put(Table::Index, key, &only.to_key(), PutMode::Append);
+        }
+        if ids.is_empty() {
             return Ok(());
         }
-        let bytes: Vec<u8> = rest.iter().flat_map(|id| id.to_key()).collect();
+        let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_key()).collect();
+        let flags = lmdb_sys::MDB_APPEND | lmdb_sys::MDB_APPENDDUP | lmdb_sys::MDB_MULTIPLE;
         let mut key_val = val(key);
         let mut data = [
             lmdb_sys::MDB_val { mv_size: 8, mv_data: bytes.as_ptr().cast_mut().cast::<c_void>() },
-            lmdb_sys::MDB_val { mv_size: rest.len(), mv_data: ptr::null_mut() },
+            lmdb_sys::MDB_val { mv_size: ids.len(), mv_data: ptr::null_mut() },
         ];
         let mut cursor = ptr::null_mut();
         // SAFETY: the transaction is open and exclusively ours; the cursor is closed below, before it ends. With
@@ -406,7 +270,7 @@ impl<'e> WriteTransaction<'e> {
             let handle = self.tables.handle(Table::Index);
             let opened = lmdb_sys::mdb_cursor_open(self.transaction.txn(), handle, &mut cursor);
             if opened == 0 {
-                let put = lmdb_sys::mdb_cursor_put(cursor, &mut key_val, data.as_mut_ptr(), lmdb_sys::MDB_MULTIPLE);
+                let put = lmdb_sys::mdb_cursor_put(cursor, &mut key_val, data.as_mut_ptr(), flags);
                 lmdb_sys::mdb_cursor_close(cursor);
                 put
             } else {
@@ -468,255 +332,4 @@ impl<'e> WriteTransaction<'e> {
 fn number_of(txn: *mut lmdb_sys::MDB_txn) -> u64 {
     // SAFETY: the caller has the transaction open; only its number is read.
     unsafe { lmdb_sys::mdb_txn_id(txn) as u64 }
-}
-
-/// A look into a transaction: cheap to copy.
-#[derive(Clone, Copy)]
-pub struct Reader<'t> {
-    txn: *mut lmdb_sys::MDB_txn,
-    tables: &'t Tables,
-    overlay: Overlay<'t>,
-    lifetime: PhantomData<&'t ()>,
-}
-
-impl<'t> Reader<'t> {
-    /// The index changes before the table.
-    pub(super) fn overlay(&self) -> Overlay<'t> {
-        self.overlay
-    }
-
-    /// The record at `key` (the first duplicate where the table has them).
-    ///
-    /// # Errors
-    /// LMDB's own; absence is `None`.
-    pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<&'t [u8]>, StorageError> {
-        let whole = self.get_whole(table, key)?;
-        Ok(match table.part() {
-            Some(part) => whole.and_then(|record| part.of(key, record)),
-            None => whole,
-        })
-    }
-
-    fn get_whole(&self, table: Table, key: &[u8]) -> Result<Option<&'t [u8]>, StorageError> {
-        let mut key_val = val(key);
-        let mut data = val(&[]);
-        // SAFETY: the transaction lives for 't, the database handle belongs to its environment, and LMDB only
-        // reads the key. The data it points to stays mapped and unchanged for 't.
-        let code = unsafe { lmdb_sys::mdb_get(self.txn, self.tables.handle(table), &mut key_val, &mut data) };
-        match code {
-            0 => Ok(Some(unsafe { bytes(&data) })),
-            lmdb_sys::MDB_NOTFOUND => Ok(None),
-            code => Err(lmdb_error(lmdb::Error::from_err_code(code), table)),
-        }
-    }
-
-    /// A cursor over `table`.
-    ///
-    /// # Errors
-    /// LMDB's own.
-    pub fn cursor(&self, table: Table) -> Result<Cursor<'t>, StorageError> {
-        let mut cursor = ptr::null_mut();
-        // SAFETY: as in `get`; the cursor is closed when dropped, before or after a read transaction ends alike.
-        let code = unsafe { lmdb_sys::mdb_cursor_open(self.txn, self.tables.handle(table), &mut cursor) };
-        if code != 0 {
-            return Err(lmdb_error(lmdb::Error::from_err_code(code), table));
-        }
-        Ok(Cursor { cursor, table, lifetime: PhantomData })
-    }
-
-    /// How many records (duplicates counted) the table has; views and states are counted as one, with or without the
-    /// other. Cost: none.
-    ///
-    /// # Errors
-    /// LMDB's own.
-    pub fn count(&self, table: Table) -> Result<u64, StorageError> {
-        // SAFETY: plain out parameter of the right type; zero is a valid value for each field.
-        let mut stat: lmdb_sys::MDB_stat = unsafe { std::mem::zeroed() };
-        let code = unsafe { lmdb_sys::mdb_stat(self.txn, self.tables.handle(table), &mut stat) };
-        if code != 0 {
-            return Err(lmdb_error(lmdb::Error::from_err_code(code), table));
-        }
-        Ok(stat.ms_entries as u64)
-    }
-}
-
-/// A key and its record.
-type Item<'t> = (&'t [u8], &'t [u8]);
-
-/// A position in a table.
-pub struct Cursor<'t> {
-    cursor: *mut lmdb_sys::MDB_cursor,
-    table: Table,
-    lifetime: PhantomData<&'t ()>,
-}
-
-impl<'t> Cursor<'t> {
-    fn step(
-        &mut self,
-        key: &[u8],
-        data: &[u8],
-        operation: lmdb_sys::MDB_cursor_op,
-    ) -> Result<Option<Item<'t>>, StorageError> {
-        let Some(part) = self.table.part() else { return self.step_whole(key, data, operation) };
-        // Records without this part are passed over.
-        let on = match operation {
-            lmdb_sys::MDB_LAST | lmdb_sys::MDB_PREV => lmdb_sys::MDB_PREV,
-            _ => lmdb_sys::MDB_NEXT,
-        };
-        let mut item = self.step_whole(key, data, operation)?;
-        while let Some((key, record)) = item {
-            if let Some(record) = part.of(key, record) {
-                return Ok(Some((key, record)));
-            }
-            item = self.step_whole(&[], &[], on)?;
-        }
-        Ok(None)
-    }
-
-    fn step_whole(
-        &mut self,
-        key: &[u8],
-        data: &[u8],
-        operation: lmdb_sys::MDB_cursor_op,
-    ) -> Result<Option<Item<'t>>, StorageError> {
-        let mut key_val = val(key);
-        let mut data_val = val(data);
-        // SAFETY: the cursor is open and its transaction lives for 't; LMDB reads the given key and data and
-        // points both at mapped memory that stays for 't.
-        let code = unsafe { lmdb_sys::mdb_cursor_get(self.cursor, &mut key_val, &mut data_val, operation) };
-        match code {
-            0 => Ok(Some(unsafe { (bytes(&key_val), bytes(&data_val)) })),
-            lmdb_sys::MDB_NOTFOUND => Ok(None),
-            code => Err(lmdb_error(lmdb::Error::from_err_code(code), self.table)),
-        }
-    }
-
-    /// The first record.
-    ///
-    /// # Errors
-    /// LMDB's own, here and below.
-    pub fn first(&mut self) -> Result<Option<Item<'t>>, StorageError> {
-        self.step(&[], &[], lmdb_sys::MDB_FIRST)
-    }
-
-    /// The last record.
-    ///
-    /// # Errors
-    /// LMDB's own.
-    pub fn last(&mut self) -> Result<Option<Item<'t>>, StorageError> {
-        self.step(&[], &[], lmdb_sys::MDB_LAST)
-    }
-
-    /// The next record, duplicates included.
-    ///
-    /// # Errors
-    /// LMDB's own.
-    #[expect(clippy::should_implement_trait, reason = "fallible, and the word of LMDB")]
-    pub fn next(&mut self) -> Result<Option<Item<'t>>, StorageError> {
-        self.step(&[], &[], lmdb_sys::MDB_NEXT)
-    }
-
-    /// The record before this one.
-    ///
-    /// # Errors
-    /// LMDB's own.
-    pub fn previous(&mut self) -> Result<Option<Item<'t>>, StorageError> {
-        self.step(&[], &[], lmdb_sys::MDB_PREV)
-    }
-
-    /// The next duplicate of this key.
-    ///
-    /// # Errors
-    /// LMDB's own.
-    pub fn next_duplicate(&mut self) -> Result<Option<Item<'t>>, StorageError> {
-        self.step(&[], &[], lmdb_sys::MDB_NEXT_DUP)
-    }
-
-    /// The first record of the next key.
-    ///
-    /// # Errors
-    /// LMDB's own.
-    pub fn next_key(&mut self) -> Result<Option<Item<'t>>, StorageError> {
-        self.step(&[], &[], lmdb_sys::MDB_NEXT_NODUP)
-    }
-
-    /// The first record with a key at or after `key`.
-    ///
-    /// # Errors
-    /// LMDB's own.
-    pub fn seek(&mut self, key: &[u8]) -> Result<Option<Item<'t>>, StorageError> {
-        if key.is_empty() { self.first() } else { self.step(key, &[], lmdb_sys::MDB_SET_RANGE) }
-    }
-
-    /// The first record of exactly `key`.
-    ///
-    /// # Errors
-    /// LMDB's own.
-    pub fn seek_exact(&mut self, key: &[u8]) -> Result<Option<Item<'t>>, StorageError> {
-        if key.is_empty() { Ok(None) } else { self.step(key, &[], lmdb_sys::MDB_SET_KEY) }
-    }
-
-    /// The first duplicate of exactly `key` at or after `data`; the returned key is `key` as given.
-    ///
-    /// # Errors
-    /// LMDB's own.
-    pub fn seek_duplicate(&mut self, key: &[u8], data: &[u8]) -> Result<Option<&'t [u8]>, StorageError> {
-        Ok(self.step(key, data, lmdb_sys::MDB_GET_BOTH_RANGE)?.map(|(_, data)| data))
-    }
-
-    /// A page full of fixed-size duplicates from here on; `None` when the key has no more.
-    ///
-    /// # Errors
-    /// LMDB's own.
-    pub fn page(&mut self, first: bool) -> Result<Option<&'t [u8]>, StorageError> {
-        let operation = if first { lmdb_sys::MDB_GET_MULTIPLE } else { lmdb_sys::MDB_NEXT_MULTIPLE };
-        Ok(self.step(&[], &[], operation)?.map(|(_, data)| data))
-    }
-
-    /// How many duplicates this key has.
-    ///
-    /// # Errors
-    /// LMDB's own.
-    pub fn duplicate_count(&mut self) -> Result<u64, StorageError> {
-        let mut count: lmdb_sys::mdb_size_t = 0;
-        // SAFETY: the cursor is open and stands on a record.
-        let code = unsafe { lmdb_sys::mdb_cursor_count(self.cursor, &mut count) };
-        if code != 0 {
-            return Err(lmdb_error(lmdb::Error::from_err_code(code), self.table));
-        }
-        Ok(count as u64)
-    }
-}
-
-impl Drop for Cursor<'_> {
-    fn drop(&mut self) {
-        // SAFETY: opened by `Reader::cursor`, closed once; the borrow keeps its transaction alive until here.
-        unsafe { lmdb_sys::mdb_cursor_close(self.cursor) }
-    }
-}
-
-fn val(slice: &[u8]) -> lmdb_sys::MDB_val {
-    lmdb_sys::MDB_val { mv_size: slice.len(), mv_data: slice.as_ptr().cast_mut().cast::<c_void>() }
-}
-
-/// # Safety
-/// `val` points to memory that stays valid and unchanged for `'t`.
-unsafe fn bytes<'t>(val: &lmdb_sys::MDB_val) -> &'t [u8] {
-    if val.mv_size == 0 {
-        return &[];
-    }
-    // SAFETY: as the function demands.
-    unsafe { std::slice::from_raw_parts(val.mv_data.cast::<u8>(), val.mv_size) }
-}
-
-pub(super) fn lmdb_error(error: lmdb::Error, table: Table) -> StorageError {
-    match error {
-        lmdb::Error::MapFull => StorageError::Full("the map is used up: raise storage.map_bytes".to_owned()),
-        lmdb::Error::Other(28) => StorageError::Full("the disk is full".to_owned()),
-        lmdb::Error::Other(code) => StorageError::Io(std::io::Error::from_raw_os_error(code)),
-        lmdb::Error::Corrupted | lmdb::Error::PageNotFound => {
-            StorageError::Corrupted { table: table.name(), detail: error.to_string() }
-        }
-        error => StorageError::Lmdb(format!("{error} (table {})", table.name())),
-    }
 }

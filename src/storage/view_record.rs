@@ -89,6 +89,28 @@ impl ViewRecordBuilder {
         Self { header, rdn: rdn.as_bytes().to_vec(), slots: Vec::with_capacity(24), sets: Vec::with_capacity(1024) }
     }
 
+    /// A record with the head and the name of another, of which the texts of links are as of `naming_stamp`.
+    pub fn like(record: &ViewRecord<'_>, naming_stamp: u64) -> Self {
+        let header = ViewHeader {
+            parent: record.parent(),
+            naming_stamp,
+            uuid: record.uuid(),
+            csn: record.csn(),
+            created_ms: record.created_ms(),
+            modified_ms: record.modified_ms(),
+            flags: record.flags(),
+        };
+        Self { header, rdn: record.rdn.to_vec(), slots: Vec::with_capacity(24), sets: Vec::with_capacity(1024) }
+    }
+
+    /// Adds an attribute as another record has it.
+    pub fn copy(&mut self, slice: &AttributeSlice<'_>) {
+        debug_assert!(self.slots.last().is_none_or(|(last, _)| last & ID_MASK < slice.id.0), "attributes ascend");
+        self.slots.push(((u32::from(slice.flags) << 24) | (slice.id.0 & ID_MASK), self.sets.len() as u32));
+        self.sets.extend_from_slice(slice.set);
+        self.sets.extend_from_slice(slice.targets);
+    }
+
     /// Changes the entry's flags.
     pub fn flags(&mut self, flags: u16) {
         self.header.flags |= flags;

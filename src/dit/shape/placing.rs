@@ -8,13 +8,13 @@
 
 use super::moves::Edge;
 use super::waiting;
-use crate::dit::derive::{derive, derive_phantom, name_key, rdn_text};
+use crate::dit::derive::{Earlier, derive, derive_phantom, name_key, rdn_text};
 use crate::dit::spill::Touched;
 use crate::dit::{DitError, Writing};
 use crate::model::EntryUuid;
-use crate::state::EntryState;
+use crate::state::{AttributeId, EntryState};
 use crate::storage::{
-    ENTRY_HAS_ACI, ENTRY_PHANTOM, ENTRY_POLICY, EntryId, PutMode, Table, ViewRecord, dn2id_key, sealed_id,
+    ENTRY_HAS_ACI, ENTRY_LOSER, ENTRY_PHANTOM, ENTRY_POLICY, EntryId, PutMode, Table, ViewRecord, dn2id_key, sealed_id,
 };
 use std::collections::VecDeque;
 
@@ -62,6 +62,32 @@ impl Writing<'_> {
     ) -> Result<(), DitError> {
         let place = self.place_of(id, state)?;
         self.show(id, state, touched, place)
+    }
+
+    /// [`Writing::refresh`] after a change of nothing but the values of `changed`: an entry that is shown stays where it is,
+    /// and the rest of its view as well.
+    pub(in crate::dit) fn refresh_values(
+        &mut self,
+        id: EntryId,
+        state: &EntryState,
+        touched: &Touched,
+        changed: &[AttributeId],
+    ) -> Result<(), DitError> {
+        // The name of a suffix is a value.
+        let is_named = changed.contains(&self.catalog.well_known().context_name);
+        let bytes = self.txn.reader().get(Table::Id2Entry, &id.to_key())?.map(<[u8]>::to_vec);
+        if let Some(bytes) = bytes
+            && state.is_live()
+            && !is_named
+            && self.adoption.is_empty()
+        {
+            let old = ViewRecord::open(id, &bytes)?;
+            if old.flags() & (ENTRY_PHANTOM | ENTRY_LOSER) == 0 {
+                let place = Place { parent: old.parent(), live: true };
+                return self.show_in_place(id, state, touched, place, (&old, Some(changed)));
+            }
+        }
+        self.refresh(id, state, touched)
     }
 
     /// Looks again at whatever the change at hand concerns besides its own entry.
@@ -237,15 +263,12 @@ impl Writing<'_> {
             Some(bytes) => Some(ViewRecord::open(id, bytes)?),
             None => None,
         };
-        if self.filling {
-            self.filled.insert(id);
-        }
         if let (Some(old), Some(place)) = (&old, place)
             && old.parent() == place.parent
             && self.adoption.is_empty()
             && old.rdn() == rdn_text(&self.catalog, state).as_bytes()
         {
-            return self.show_in_place(id, state, touched, place, old);
+            return self.show_in_place(id, state, touched, place, (old, None));
         }
         if old.is_some() {
             self.forget_names();
@@ -263,7 +286,7 @@ impl Writing<'_> {
             self.leave(id, *parent, name)?;
         }
         let new_bytes = match place {
-            Some(place) => Some(sealed_id(id, self.view_of(id, state, place)?)),
+            Some(place) => Some(sealed_id(id, self.view_of(id, state, place, None)?)),
             None => None,
         };
         let new = match &new_bytes {
@@ -300,6 +323,9 @@ impl Writing<'_> {
                 && self.view().incarnations(state.uuid)?.len() == 1;
             self.follow.refer(state.uuid, fresh);
         }
+        if self.filling {
+            self.filled.insert(id, new_bytes.unwrap_or_default());
+        }
         Ok(())
     }
 
@@ -310,9 +336,10 @@ impl Writing<'_> {
         state: &EntryState,
         touched: &Touched,
         place: Place,
-        old: &ViewRecord<'_>,
+        (old, changed): (&ViewRecord<'_>, Option<&[AttributeId]>),
     ) -> Result<(), DitError> {
-        let bytes = sealed_id(id, self.view_of(id, state, place)?);
+        let earlier = changed.map(|changed| Earlier { record: old, changed });
+        let bytes = sealed_id(id, self.view_of(id, state, place, earlier)?);
         let new = ViewRecord::open(id, &bytes)?;
         self.rules_changed |= (old.flags() | new.flags()) & (ENTRY_HAS_ACI | ENTRY_POLICY) != 0;
         self.index(id, Some(old), Some(&new), touched)?;
@@ -320,20 +347,30 @@ impl Writing<'_> {
             Some((_, state)) => self.txn.put_entry(id, &bytes, &state)?,
             None => self.txn.put(Table::Id2Entry, &id.to_key(), &bytes, PutMode::Upsert)?,
         }
-        if !self.is_bulk && (old.flags() ^ new.flags()) & ENTRY_PHANTOM != 0 {
+        let is_switched = (old.flags() ^ new.flags()) & ENTRY_PHANTOM != 0;
+        if self.filling {
+            self.filled.insert(id, bytes);
+        }
+        if !self.is_bulk && is_switched {
             self.follow.refer(state.uuid, false);
         }
         Ok(())
     }
 
-    fn view_of(&self, id: EntryId, state: &EntryState, place: Place) -> Result<Vec<u8>, DitError> {
+    fn view_of(
+        &self,
+        id: EntryId,
+        state: &EntryState,
+        place: Place,
+        earlier: Option<Earlier<'_>>,
+    ) -> Result<Vec<u8>, DitError> {
         let view = self.view();
         let winner = match self.adoption.get(id) {
             Some(adopted) => view.entry(adopted.winner)?.map(|entry| entry.record.uuid()),
             None => None,
         };
         if place.live {
-            derive(&view, state, place.parent, winner)
+            derive(&view, state, place.parent, winner, earlier)
         } else {
             Ok(derive_phantom(&view, state, place.parent, winner))
         }

@@ -28,7 +28,7 @@ const HEADS_ASKED: u64 = 20_000;
 /// States asked for in one question.
 const ENTRIES_ASKED: usize = 1_000;
 /// Answers that wait for the store while the next is asked for: so both sides work at the same time.
-const WRITES_AHEAD: u32 = 2;
+const WRITES_AHEAD: u32 = 4;
 /// Times a question is asked again before the exchange is given up: changes wait for it.
 const ASKED_AGAIN_MAX: u32 = 20;
 /// A node that joins with at most so many entries takes everything in order, and looks at its own afterwards.

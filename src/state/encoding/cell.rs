@@ -6,11 +6,11 @@
 use crate::model::entry_uuid::EntryUuid;
 use crate::state::cells::{Cell, CellValue};
 use crate::state::csn::{Csn, MS_MAX, OriginId, Stamp};
-use crate::state::encoding::bytes::{Reader, put_bytes, put_varint};
+use crate::state::encoding::bytes::{Reader, put_bytes, put_signed, put_varint};
 use crate::state::error::StateError;
 use crate::state::value_key::ValueKey;
 
-const FORMAT_VERSION: u8 = 1;
+const FORMAT_VERSION: u8 = 2;
 
 /// How key and value stand to each other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -115,25 +115,51 @@ pub(in crate::state) fn read_key(reader: &mut Reader<'_>) -> Result<ValueKey, St
     ValueKey::from_bytes(reader.bytes()?).ok_or(StateError::Malformed { what: "key of a value" })
 }
 
-/// Writes a stamp whole: the origin by its local number, then time, counter and sequence.
+/// Writes a stamp whole: the origin by its local number (times two, plus one if an epoch follows), then time, counter
+/// and sequence.
 pub(in crate::state) fn put_stamp(out: &mut Vec<u8>, stamp: Stamp, origin: u16) {
-    put_varint(out, u64::from(origin));
-    put_varint(out, u64::from(stamp.csn.epoch()));
+    put_origin(out, stamp, origin);
     out.extend(stamp.csn.ms().to_be_bytes().into_iter().skip(2));
     put_varint(out, u64::from(stamp.csn.counter()));
     put_varint(out, stamp.sequence);
 }
 
+/// As [`put_stamp`], with the time as the difference to that of `before`, a stamp that the reader knows.
+pub(in crate::state) fn put_stamp_after(out: &mut Vec<u8>, stamp: Stamp, origin: u16, before: Stamp) {
+    put_origin(out, stamp, origin);
+    put_signed(out, stamp.csn.ms() as i64 - before.csn.ms() as i64);
+    put_varint(out, u64::from(stamp.csn.counter()));
+    put_varint(out, stamp.sequence);
+}
+
+fn put_origin(out: &mut Vec<u8>, stamp: Stamp, origin: u16) {
+    let epoch = stamp.csn.epoch();
+    put_varint(out, u64::from(origin) << 1 | u64::from(epoch != 0));
+    if epoch != 0 {
+        put_varint(out, u64::from(epoch));
+    }
+}
+
+/// The inverse of [`put_stamp`]; with `before`, of [`put_stamp_after`].
 pub(in crate::state) fn read_stamp(
     reader: &mut Reader<'_>,
     resolve: &impl Fn(u16) -> Option<OriginId>,
+    before: Option<Stamp>,
 ) -> Result<Stamp, StateError> {
-    let index = read_u16(reader)?;
+    let number = reader.varint()?;
+    let index = u16::try_from(number >> 1).map_err(|_| StateError::Malformed { what: "number over 16 bits" })?;
     let origin = resolve(index).ok_or(StateError::UnknownOrigin { index })?;
-    let epoch = read_u16(reader)?;
-    let [a, b, c, d, e, f] = reader.array()?;
-    let ms = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
-    debug_assert!(ms <= MS_MAX);
+    let epoch = if number & 1 == 0 { 0 } else { read_u16(reader)? };
+    let ms = match before {
+        None => {
+            let [a, b, c, d, e, f] = reader.array()?;
+            u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+        }
+        Some(before) => {
+            let ms = before.csn.ms().checked_add_signed(reader.signed()?).filter(|ms| *ms <= MS_MAX);
+            ms.ok_or(StateError::Malformed { what: "time of a stamp" })?
+        }
+    };
     let counter = read_u16(reader)?;
     Ok(Stamp { csn: Csn::with_epoch(epoch, ms, counter, origin), sequence: reader.varint()? })
 }
@@ -188,7 +214,7 @@ pub fn decode_cell(
         return Err(StateError::Malformed { what: "head of a cell" });
     }
     let form = KeyForm::from_bits(head & 7)?;
-    let stamp = read_stamp(&mut reader, &resolve)?;
+    let stamp = read_stamp(&mut reader, &resolve, None)?;
     let order = reader.varint_u32()?;
     let wrong = StateError::Malformed { what: "form of a cell" };
     let value = match form {

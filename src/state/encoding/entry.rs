@@ -1,10 +1,11 @@
-//! The state record of an entry, version 1.
+//! The state record of an entry, version 2.
 //!
 //! ```text
-//! version 1, entryUUID 16
-//! stamps: count, then each: origin number, epoch, ms (6 bytes), counter, sequence      (rising)
-//! flags: 1 born, 2 dead, 4 parent is not NIL, 8 newest change of which nothing is left
-//! birth, [dead], rdn stamp, parent stamp, [newest change]      each as a reference: 0 none, n the stamp n-1
+//! version 2, entryUUID 16
+//! stamps, rising: count, then each: origin number * 2 (plus 1 if [epoch] follows), ms, counter, sequence
+//!   ms: 6 bytes; from the second on the difference to the one before
+//! flags: 1 born, 2 dead, 4 parent is not NIL, 8 newest change of which nothing is left, 16 name and superior of the birth
+//! birth, [dead], [rdn stamp, parent stamp], [newest change]      each as a reference: 0 none, n the stamp n-1
 //! [parent 16]
 //! RDN: count of AVAs, then each: attribute, type text, key form, key and value
 //! attributes: count, then each (rising):
@@ -29,17 +30,19 @@ use crate::state::cells::{Cell, CellValue, Cells};
 use crate::state::counter::{Counter, CounterBase, CounterPart};
 use crate::state::csn::{OriginId, Stamp};
 use crate::state::encoding::bytes::{Reader, put_bytes, put_signed, put_varint};
-use crate::state::encoding::cell::{KeyForm, put_stamp, put_value, read_stamp, read_value};
+use crate::state::encoding::cell::{KeyForm, put_stamp, put_stamp_after, put_value, read_stamp, read_value};
 use crate::state::entry_state::{EntryState, RdnAva, RdnState};
 use crate::state::error::StateError;
 use crate::state::update::AttributeId;
 
-const FORMAT_VERSION: u8 = 1;
+const FORMAT_VERSION: u8 = 2;
 
 const BORN: u8 = 1;
 const DEAD: u8 = 2;
 const BELOW: u8 = 4;
 const FORGOTTEN: u8 = 8;
+/// RDN and superior have the stamp of the birth.
+const AS_BORN: u8 = 16;
 
 const CLEAR: u8 = 1;
 const COUNTER: u8 = 2;
@@ -62,21 +65,29 @@ impl EntryState {
         out.push(FORMAT_VERSION);
         out.extend_from_slice(&self.uuid.0);
         put_varint(out, stamps.0.len() as u64);
+        let mut before = None;
         for stamp in &stamps.0 {
             let origin = stamp.csn.origin();
-            put_stamp(out, *stamp, intern(origin).ok_or(StateError::OriginTableFull(origin))?);
+            let number = intern(origin).ok_or(StateError::OriginTableFull(origin))?;
+            match before.replace(*stamp) {
+                None => put_stamp(out, *stamp, number),
+                Some(before) => put_stamp_after(out, *stamp, number, before),
+            }
         }
         let flag = |flag: u8, set: bool| if set { flag } else { 0 };
         let below = self.parent.1 != EntryUuid::NIL;
         let forgotten = self.forgotten != Stamp::NONE;
         let (born, dead) = (flag(BORN, self.born), flag(DEAD, self.dead.is_some()));
-        out.push(born | dead | flag(BELOW, below) | flag(FORGOTTEN, forgotten));
+        let as_born = (self.rdn.0, self.parent.0) == (self.birth, self.birth);
+        out.push(born | dead | flag(BELOW, below) | flag(FORGOTTEN, forgotten) | flag(AS_BORN, as_born));
         stamps.put(out, self.birth);
         if let Some(dead) = self.dead {
             stamps.put(out, dead);
         }
-        stamps.put(out, self.rdn.0);
-        stamps.put(out, self.parent.0);
+        if !as_born {
+            stamps.put(out, self.rdn.0);
+            stamps.put(out, self.parent.0);
+        }
         if forgotten {
             stamps.put(out, self.forgotten);
         }
@@ -114,13 +125,15 @@ impl EntryState {
         let uuid = EntryUuid(reader.array()?);
         let stamps = StampTable::read(&mut reader, &resolve)?;
         let flags = reader.byte()?;
-        if flags & !(BORN | DEAD | BELOW | FORGOTTEN) != 0 {
+        if flags & !(BORN | DEAD | BELOW | FORGOTTEN | AS_BORN) != 0 {
             return Err(StateError::Malformed { what: "flags of an entry" });
         }
         let birth = stamps.read_reference(&mut reader)?;
         let dead = if flags & DEAD != 0 { Some(stamps.read_reference(&mut reader)?) } else { None };
-        let rdn_stamp = stamps.read_reference(&mut reader)?;
-        let parent_stamp = stamps.read_reference(&mut reader)?;
+        let (rdn_stamp, parent_stamp) = match flags & AS_BORN {
+            0 => (stamps.read_reference(&mut reader)?, stamps.read_reference(&mut reader)?),
+            _ => (birth, birth),
+        };
         let forgotten = if flags & FORGOTTEN != 0 { stamps.read_reference(&mut reader)? } else { Stamp::NONE };
         let parent = if flags & BELOW != 0 { EntryUuid(reader.array()?) } else { EntryUuid::NIL };
         let rdn = read_rdn(&mut reader)?;
@@ -247,10 +260,10 @@ impl StampTable {
     }
 
     fn read(reader: &mut Reader<'_>, resolve: &impl Fn(u16) -> Option<OriginId>) -> Result<Self, StateError> {
-        let count = reader.count(10)?;
-        let mut stamps = SmallVec::with_capacity(count);
+        let count = reader.count(4)?;
+        let mut stamps: SmallVec<[Stamp; 8]> = SmallVec::with_capacity(count);
         for _ in 0..count {
-            stamps.push(read_stamp(reader, resolve)?);
+            stamps.push(read_stamp(reader, resolve, stamps.last().copied())?);
         }
         if !stamps.is_sorted_by(|a: &Stamp, b: &Stamp| a < b) {
             return Err(StateError::Malformed { what: "order of stamps" });

@@ -1,6 +1,6 @@
 //! The index in order: keys rise, and the ids under a key.
 
-use super::super::transaction::{Cursor, Reader, Table};
+use super::super::{Cursor, Reader, Table};
 use super::super::{EntryId, StorageError};
 use super::overlay::Walk;
 use std::cmp::Ordering;

@@ -3,7 +3,7 @@
 //! Read a page of ids at a time (LMDB hands out whole pages of fixed-size duplicates), and able to leap: an
 //! intersection of a short list with a long one touches little of the long one.
 
-use super::super::transaction::{Cursor, Reader, Table};
+use super::super::{Cursor, Reader, Table};
 use super::super::{EntryId, StorageError};
 use super::run::Mark;
 use std::borrow::Cow;

@@ -1,8 +1,8 @@
 //! The index with what waits before it against a plain set of (key, id): the same list, order and membership in the open
 //! transaction, in snapshots old and new, after merges, failed commits and a new start.
 
-use super::super::transaction::{Reader, Table};
 use super::super::{EntryId, Environment, Options};
+use super::super::{Reader, Table};
 use super::{IndexCursor, Postings};
 use proptest::prelude::*;
 use std::collections::BTreeSet;

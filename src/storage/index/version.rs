@@ -1,8 +1,8 @@
 //! The runs that belong to one LMDB transaction, and how a commit makes the next version of them.
 
 use super::super::record::hex;
-use super::super::transaction::{PutMode, Reader, Table, WriteTransaction};
 use super::super::{EntryId, StorageError};
+use super::super::{PutMode, Reader, Table, WriteTransaction};
 use super::overlay::OpenSet;
 use super::run::Run;
 use std::sync::Arc;
