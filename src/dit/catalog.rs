@@ -9,15 +9,20 @@
 //! - An [`AttributeId`] once given never changes its meaning; numbers are dense from 0.
 //! - A description with options is numbered after its bare type, which names the index keys of both.
 
+mod index_options;
+mod well_known;
+
+pub use index_options::{IndexOptions, Indexed};
+pub use well_known::WellKnown;
+
 use super::DitError;
 use crate::model::AttributeDescription;
-use crate::schema::online::DefinitionKind;
-use crate::schema::sound::is_spoken;
-use crate::schema::{AttributeType, AttributeTypeIndex, MatchingRule, Schema};
+use crate::schema::{AttributeType, AttributeTypeIndex, Schema};
 use crate::state::{AttributeId, OriginId};
 use crate::storage::{PutMode, Reader, Table, WriteTransaction};
 use hashbrown::HashMap;
 use std::sync::Arc;
+use well_known::WELL_KNOWN_NAMES;
 
 /// How many attribute descriptions a node can number; more would be an attack, not a directory.
 const ATTRIBUTES_MAX: usize = 65_536;
@@ -29,149 +34,6 @@ const ATTRIBUTES_RECEIVED_MAX: usize = 1 << 24;
 /// A number is never taken back and a search looks at all of a type, so that who may write a telephone number must not
 /// be able to use up all numbers, nor to make searches slow, by inventing options.
 const OPTIONS_MAX: usize = 256;
-
-/// Numbered first, so that entries come out in an order that a person would write.
-const WELL_KNOWN_NAMES: [&str; 33] = [
-    "objectClass",
-    "cn",
-    "sn",
-    "givenName",
-    "displayName",
-    "initials",
-    "uid",
-    "mail",
-    "telephoneNumber",
-    "mobile",
-    "title",
-    "o",
-    "ou",
-    "dc",
-    "l",
-    "st",
-    "street",
-    "postalCode",
-    "c",
-    "description",
-    "employeeNumber",
-    "manager",
-    "member",
-    "userPassword",
-    "aci",
-    "createTimestamp",
-    "modifyTimestamp",
-    "creatorsName",
-    "modifiersName",
-    "contextName",
-    "replConflict",
-    "replState",
-    "replDeleteCSN",
-];
-
-/// Which indexes the values of an attribute are kept in.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct Indexed {
-    /// Normal forms, in order.
-    pub equality: bool,
-    /// That the attribute is there.
-    pub presence: bool,
-    /// Three-character pieces.
-    pub substring: bool,
-    /// What values sound like; of telephone numbers, the last digits.
-    pub approx: bool,
-}
-
-/// Which attributes to index; names as in the schema.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct IndexOptions {
-    /// Names, `*` for every attribute with an equality rule, `!name` for an exception.
-    pub equality: Vec<String>,
-    /// As `equality`.
-    pub presence: Vec<String>,
-    /// Names of attributes with substring rule.
-    pub substring: Vec<String>,
-    /// Names of attributes whose values `~=` compares word by word. Telephone numbers are always found by their last
-    /// digits where they are in the equality index.
-    pub approx: Vec<String>,
-}
-
-impl Default for IndexOptions {
-    fn default() -> Self {
-        let list = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        let bulky = [
-            "*",
-            "!userPassword",
-            "!jpegPhoto",
-            "!photo",
-            "!audio",
-            "!thumbnailPhoto",
-            "!userCertificate",
-            "!userSMIMECertificate",
-            "!userPKCS12",
-        ];
-        let names = ["cn", "mail", "mozillaNickname", "mozillaSecondEmail", "fileAs"];
-        let spoken = ["cn", "sn", "givenName", "displayName", "mozillaNickname", "fileAs", "o", "ou", "l"];
-        Self { equality: list(&bulky), presence: list(&bulky), substring: list(&names), approx: list(&spoken) }
-    }
-}
-
-impl IndexOptions {
-    fn selects(list: &[String], attribute_type: &AttributeType) -> bool {
-        let named = |name: &str| {
-            attribute_type.oid == name || attribute_type.names.iter().any(|known| known.eq_ignore_ascii_case(name))
-        };
-        let excepted = list.iter().filter_map(|name| name.strip_prefix('!')).any(named);
-        !excepted && list.iter().any(|name| name == "*" || named(name))
-    }
-
-    fn of(&self, attribute_type: &AttributeType) -> Indexed {
-        let equality = attribute_type.equality.is_some_and(|rule| rule.is_key_rule());
-        let equality = equality && !attribute_type.is_secret() && Self::selects(&self.equality, attribute_type);
-        let approx = match attribute_type.equality {
-            Some(MatchingRule::TelephoneNumberMatch) => equality,
-            Some(rule) if is_spoken(rule) && !attribute_type.is_secret() => Self::selects(&self.approx, attribute_type),
-            _ => false,
-        };
-        Indexed {
-            equality,
-            presence: Self::selects(&self.presence, attribute_type),
-            substring: attribute_type.substring.is_some() && Self::selects(&self.substring, attribute_type),
-            approx,
-        }
-    }
-
-    /// A text that changes whenever the index would hold other keys, by other settings or by another schema: kept beside
-    /// the index and compared at open.
-    pub fn fingerprint(&self, schema: &Schema) -> String {
-        let lists = [&self.equality, &self.presence, &self.substring, &self.approx].map(|list| list.join(","));
-        format!("2|{}|{:032x}", lists.join("|"), rules_digest(schema))
-    }
-
-    /// The settings behind a fingerprint; `None` when another version of the program wrote it.
-    pub fn from_fingerprint(fingerprint: &str) -> Option<Self> {
-        let lists = fingerprint.strip_prefix("2|")?;
-        let mut lists = lists
-            .split('|')
-            .map(|list| list.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<String>>());
-        let (equality, presence, substring) = (lists.next()?, lists.next()?, lists.next()?);
-        let (approx, _schema) = (lists.next()?, lists.next()?);
-        lists.next().is_none().then_some(Self { equality, presence, substring, approx })
-    }
-}
-
-/// What index keys depend on in a schema: which types there are, how they are named and compared.
-fn rules_digest(schema: &Schema) -> u128 {
-    let mut lines: Vec<String> = schema
-        .attribute_types()
-        .map(|found| {
-            let rule = |rule: Option<MatchingRule>| rule.map_or("", |rule| rule.oid());
-            let (equality, substring) = (rule(found.equality), rule(found.substring));
-            let (dn, secret) = (found.is_dn_valued(), found.is_secret());
-            format!("{} {} {equality} {substring} {dn} {secret}\n", found.oid, found.names.join(" "))
-        })
-        .collect();
-    lines.sort_unstable();
-    xxhash_rust::xxh3::xxh3_128(lines.concat().as_bytes())
-}
 
 /// One numbered attribute description.
 #[derive(Clone, Debug)]
@@ -205,89 +67,6 @@ pub struct AttributeInfo {
     /// In which indexes.
     pub indexed: Indexed,
 }
-
-/// Numbers of the attributes that the tree itself looks at.
-#[derive(Clone, Copy, Debug)]
-pub struct WellKnown {
-    /// objectClass
-    pub object_class: AttributeId,
-    /// aci
-    pub aci: AttributeId,
-    /// createTimestamp
-    pub create_timestamp: AttributeId,
-    /// modifyTimestamp
-    pub modify_timestamp: AttributeId,
-    /// creatorsName
-    pub creators_name: AttributeId,
-    /// modifiersName
-    pub modifiers_name: AttributeId,
-    /// contextName: the whole DN of a suffix entry
-    pub context_name: AttributeId,
-    /// replConflict: what the entry lost
-    pub repl_conflict: AttributeId,
-    /// replState: that the entry is a phantom
-    pub repl_state: AttributeId,
-    /// replDeleteCSN: by which change the phantom was deleted
-    pub repl_delete_csn: AttributeId,
-    /// Attributes whose values are schema definitions
-    pub definitions: [AttributeId; 4],
-}
-
-/// No attribute has this number.
-const NOT_NUMBERED: AttributeId = AttributeId(u32::MAX);
-
-impl Default for WellKnown {
-    fn default() -> Self {
-        Self {
-            object_class: NOT_NUMBERED,
-            aci: NOT_NUMBERED,
-            create_timestamp: NOT_NUMBERED,
-            modify_timestamp: NOT_NUMBERED,
-            creators_name: NOT_NUMBERED,
-            modifiers_name: NOT_NUMBERED,
-            context_name: NOT_NUMBERED,
-            repl_conflict: NOT_NUMBERED,
-            repl_state: NOT_NUMBERED,
-            repl_delete_csn: NOT_NUMBERED,
-            definitions: [NOT_NUMBERED; 4],
-        }
-    }
-}
-
-impl WellKnown {
-    /// Attributes of the state that the view shows in another way.
-    pub fn is_hidden(&self, id: AttributeId) -> bool {
-        id == self.create_timestamp || id == self.modify_timestamp || id == self.context_name
-    }
-
-    fn note(&mut self, oid: &str, id: AttributeId) {
-        match oid {
-            "2.5.4.0" => self.object_class = id,
-            "2.16.840.1.113730.3.1.55" => self.aci = id,
-            "2.5.18.1" => self.create_timestamp = id,
-            "2.5.18.2" => self.modify_timestamp = id,
-            "2.5.18.3" => self.creators_name = id,
-            "2.5.18.4" => self.modifiers_name = id,
-            CONTEXT_NAME_OID => self.context_name = id,
-            REPL_CONFLICT_OID => self.repl_conflict = id,
-            REPL_STATE_OID => self.repl_state = id,
-            REPL_DELETE_CSN_OID => self.repl_delete_csn = id,
-            _ => {
-                let places = self.definitions.iter_mut().zip(DefinitionKind::ALL);
-                for (place, _) in places.filter(|(_, kind)| kind.oid() == oid) {
-                    *place = id;
-                }
-            }
-        }
-    }
-}
-
-/// The attribute that keeps the whole DN of a suffix entry (schema/entente.ldif).
-const CONTEXT_NAME_OID: &str = "2.25.226734431000227364254570923804739913085.1.4";
-/// What the view says of conflicts (schema/entente.ldif).
-const REPL_CONFLICT_OID: &str = "2.25.226734431000227364254570923804739913085.1.3";
-const REPL_STATE_OID: &str = "2.25.226734431000227364254570923804739913085.1.60";
-const REPL_DELETE_CSN_OID: &str = "2.25.226734431000227364254570923804739913085.1.61";
 
 /// See the module.
 #[derive(Clone)]

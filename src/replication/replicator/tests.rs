@@ -19,6 +19,23 @@ fn vector(held: &[(OriginId, u64)]) -> UpdateVector {
     UpdateVector::from_positions(held.iter().map(|(origin, sequence)| (*origin, position(*sequence))))
 }
 
+/// Node 1 of a cluster of these members, with their origins.
+fn local(held: &[(OriginId, u64)], members: &[(u8, OriginId)]) -> Local {
+    let member =
+        |(number, origin): &(u8, OriginId)| Member { node: node(*number), origins: vec![*origin], ..Member::default() };
+    Local {
+        cluster: [9; 16],
+        node: node(1),
+        origins_before: Vec::new(),
+        catch_up: BTreeMap::new(),
+        boot: 1,
+        format_level: 1,
+        joined: true,
+        holding: Holding { origin: OURS, vector: vector(held), ..Holding::default() },
+        members: members.iter().map(member).collect(),
+    }
+}
+
 /// A node whose only peer has greeted it.
 struct Fed {
     replicator: Replicator,
@@ -28,18 +45,7 @@ struct Fed {
 
 impl Fed {
     fn new(held: &[(OriginId, u64)], greeted: &[(OriginId, u64)]) -> Self {
-        let member = |number, origin| Member { node: node(number), origins: vec![origin], ..Member::default() };
-        let local = Local {
-            cluster: [9; 16],
-            node: node(1),
-            origins_before: Vec::new(),
-            catch_up: BTreeMap::new(),
-            boot: 1,
-            format_level: 1,
-            joined: true,
-            holding: Holding { origin: OURS, vector: vector(held), ..Holding::default() },
-            members: vec![member(1, OURS), member(2, THEIRS)],
-        };
+        let local = local(held, &[(1, OURS), (2, THEIRS)]);
         let mut fed = Self { replicator: Replicator::new(local, Options::default()), at_ms: 1_000, out: Vec::new() };
         fed.feed(Input::Connected { session: SESSION, peer: node(2), dialled: true });
         fed.hear(Message::Hello(Box::new(Hello {
@@ -187,18 +193,7 @@ fn old_copy_that_wrote_nothing_has_nothing_to_write_again() {
 
 #[test]
 fn node_that_is_its_clusters_only_member_holds_all_that_its_members_hold() {
-    let member = Member { node: node(1), origins: vec![OURS], ..Member::default() };
-    let local = Local {
-        cluster: [9; 16],
-        node: node(1),
-        origins_before: Vec::new(),
-        catch_up: BTreeMap::new(),
-        boot: 1,
-        format_level: 1,
-        joined: true,
-        holding: Holding { origin: OURS, vector: vector(&[(OURS, 4)]), ..Holding::default() },
-        members: vec![member],
-    };
+    let local = local(&[(OURS, 4)], &[(1, OURS)]);
     let mut replicator = Replicator::new(local, Options::default());
     let mut out = Vec::new();
     replicator.handle(Now { wall_ms: 1_000_000, monotonic_ms: 1_000_000 }, Input::Tick, &mut out);

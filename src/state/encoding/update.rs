@@ -157,20 +157,22 @@ pub fn decode_update(bytes: &[u8], mut intern: impl FnMut(&str) -> Option<Attrib
     Ok(update)
 }
 
+/// The fields of a record, of which nobody looks at what stands before.
+fn fields_of(bytes: &[u8]) -> Result<Reader<'_>, StateError> {
+    let mut reader = Reader::new(bytes);
+    reader.version(FORMAT_VERSION)?;
+    read_whole_stamp(&mut reader)?;
+    reader.take(16)?;
+    if reader.byte()? == 1 {
+        read_whole_stamp(&mut reader)?;
+    }
+    Ok(reader)
+}
+
 /// Whether a record was made together with the one before it of its origin. Cost: none to speak of. A record that cannot
 /// be read says no.
 pub fn is_joined(bytes: &[u8]) -> bool {
-    let first_field = || -> Result<u64, StateError> {
-        let mut reader = Reader::new(bytes);
-        reader.version(FORMAT_VERSION)?;
-        read_whole_stamp(&mut reader)?;
-        reader.take(16)?;
-        if reader.byte()? == 1 {
-            read_whole_stamp(&mut reader)?;
-        }
-        reader.varint()
-    };
-    first_field().is_ok_and(|tag| tag == JOINED)
+    fields_of(bytes).and_then(|mut fields| fields.varint()).is_ok_and(|tag| tag == JOINED)
 }
 
 /// Whether a record leaves absence behind that is worth forgetting once every member knows of it: a value that is gone, or
@@ -179,13 +181,7 @@ pub fn is_joined(bytes: &[u8]) -> bool {
 /// read says no.
 pub fn leaves_absence(bytes: &[u8]) -> bool {
     let says_gone = || -> Result<bool, StateError> {
-        let mut reader = Reader::new(bytes);
-        reader.version(FORMAT_VERSION)?;
-        read_whole_stamp(&mut reader)?;
-        reader.take(16)?;
-        if reader.byte()? == 1 {
-            read_whole_stamp(&mut reader)?;
-        }
+        let mut reader = fields_of(bytes)?;
         let (mut cleared, mut present) = (SmallVec::<[u64; 8]>::new(), SmallVec::<[u64; 8]>::new());
         while reader.remaining() > 0 {
             let tag = reader.varint()?;
