@@ -14,11 +14,12 @@ mod identity_change;
 mod leaving;
 mod operator;
 mod reporting;
+mod storing;
 
 pub(super) use operator::name_of;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -36,9 +37,9 @@ use super::session::{Budget, Session, SessionEvent};
 use super::trust::Trust;
 use super::{
     Alarm, Answer, CloseReason, Input, Local, LocalWrites, Member, MemberState, Message, NodeId, Now, Output,
-    ReadRequest, Replicator, RequestId, SessionId, Ticket, WriteRequest, store,
+    Replicator, RequestId, SessionId, Ticket, WriteRequest, store,
 };
-use crate::dit::{Completion, Dit, Job, View};
+use crate::dit::{Dit, View};
 use crate::storage::{FORMAT_VERSION, MetaName, Table};
 
 /// Events of sessions that wait.
@@ -49,8 +50,6 @@ const TICK: Duration = Duration::from_millis(100);
 const TICKS_SLOW: u64 = 10;
 /// A full writer's queue is tried again after this.
 const WRITE_RETRY: Duration = Duration::from_millis(5);
-/// Log records of which so few are asked for are read at once.
-const READ_AT_ONCE: u64 = 64;
 /// Round trip from which compressing pays.
 const COMPRESS_ROUND_TRIP_MS: u64 = 5;
 /// Round trips that must have been that long before a link is called slow: one may have met a busy machine.
@@ -292,40 +291,6 @@ impl Engine {
         }
     }
 
-    fn read(&self, request: RequestId, read: ReadRequest) {
-        if let ReadRequest::Log { first, last, .. } = &read
-            && last.saturating_sub(*first) < READ_AT_ONCE
-        {
-            // What was written just now is in memory: quicker than another thread is awake.
-            let answer = store::read(&self.parts.dit, &read);
-            let _ = self.answered.send((request, answer));
-            return;
-        }
-        let (dit, answered) = (Arc::clone(&self.parts.dit), self.answered.clone());
-        tokio::task::spawn_blocking(move || {
-            let answer = store::read(&dit, &read);
-            // The engine has ended.
-            let _ = answered.send((request, answer));
-        });
-    }
-
-    /// Hands on as many writes as the writer takes.
-    fn submit_writes(&mut self) {
-        while let Some((request, write)) = self.pending_writes.pop_front() {
-            let place = Arc::new(Mutex::new(Some(write)));
-            let job = write_job(request, Arc::clone(&place), self.answered.clone());
-            if let Err(error) = self.parts.writer.submit(job) {
-                let back = place.lock().unwrap_or_else(PoisonError::into_inner).take();
-                if self.parts.writer.is_poisoned() {
-                    let _ = self.answered.send((request, Answer::Failed(error.to_string())));
-                } else if let Some(write) = back {
-                    self.pending_writes.push_front((request, write));
-                    return;
-                }
-            }
-        }
-    }
-
     fn tell_commit(&mut self) {
         self.commits.mark_unchanged();
         self.members_stale = true;
@@ -455,37 +420,6 @@ impl Engine {
     fn name_of(&self, node: NodeId) -> String {
         name_of(node, &self.members)
     }
-}
-
-fn write_job(
-    request: RequestId,
-    place: Arc<Mutex<Option<WriteRequest>>>,
-    answered: mpsc::UnboundedSender<(RequestId, Answer)>,
-) -> Job {
-    Box::new(move |writing| {
-        let write = place.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let outcome = match write {
-            Some(write) => store::write(writing, &write),
-            None => Ok(Answer::Failed("taken back".to_owned())),
-        };
-        match outcome {
-            Ok(answer) => {
-                let completion: Completion = Box::new(move |committed| {
-                    let answer = committed.map_or_else(|error| Answer::Failed(error.to_string()), |()| answer);
-                    // The engine has ended.
-                    let _ = answered.send((request, answer));
-                });
-                Ok(completion)
-            }
-            Err(error) => {
-                let text = error.to_string();
-                let completion: Completion = Box::new(move |_| {
-                    let _ = answered.send((request, Answer::Failed(text)));
-                });
-                Err((error, completion))
-            }
-        }
-    })
 }
 
 /// Members as an invitation told them; empty once the content is complete.
