@@ -327,7 +327,7 @@ impl Writing<'_> {
         let (id, state) = match self.id_of(other.uuid, other.birth)? {
             Some(id) => (id, self.state(id)?),
             None if self.shows_deleted(other.birth)?
-                && !(revives && !self.tells_of_deletion(other.uuid, other.birth.dot())?) =>
+                && (!revives || self.tells_of_deletion(other.uuid, other.birth.dot())?) =>
             {
                 return Ok(Merged::Deleted);
             }
