@@ -112,9 +112,10 @@ impl Fed {
             .collect()
     }
 
-    /// Answers the last write with success.
+    /// Answers the last write with success, but for notes.
     fn write_done(&mut self, holding: Holding) {
         let request = self.out.iter().rev().find_map(|output| match output {
+            Output::Write { write: WriteRequest::NoteCatchUp(_), .. } => None,
             Output::Write { request, .. } => Some(*request),
             _ => None,
         });
