@@ -10,14 +10,15 @@ use entente::dit::{Completion, Dit, Options as DitOptions, Target, Writer, Writi
 use entente::metrics::Metrics;
 use entente::model::{Dn, EntryUuid};
 use entente::operation::sasl::{KeySource, SaslOptions, TokenOptions};
-use entente::operation::{BindStep, ConnectionFacts, Directory, Options, Progress, Reply, Session, UpdateStep};
+use entente::operation::{
+    BindStep, ConnectionFacts, Directory, ExtendedCall, Options, Progress, Reply, Session, UpdateStep,
+};
 use entente::policy::requester::{Authentication, Requester, RequesterKind};
 use entente::policy::scram::ScramHash;
 use entente::policy::token::TokenRules;
 use entente::schema::Schema;
 use entente::storage::EntryId;
-use entente::wire::transaction::END_TRANSACTION;
-use entente::wire::{Controls, Message, Request, extended, frame_length};
+use entente::wire::{Controls, Message, Request, frame_length};
 
 use crate::model::ldif::{LdifBody, LdifReader, UrlPolicy};
 
@@ -206,14 +207,9 @@ impl House {
                     BindStep::Hash(_) => {}
                 }
             }
-            Request::Extended(request) if request.name == extended::PASSWORD_MODIFY => {
+            Request::Extended(request) if ExtendedCall::is_later(request.name) => {
                 let (reply, answers) = reply();
-                let step = self.directory.password_modify(session, id, request.value, controls, reply);
-                self.answered(step, &answers, hashes, &mut out);
-            }
-            Request::Extended(request) if request.name == END_TRANSACTION => {
-                let (reply, answers) = reply();
-                let step = self.directory.end_transaction(session, id, request.value, controls, reply);
+                let step = self.directory.extended_later(ExtendedCall { session, id, request, controls, reply });
                 self.answered(step, &answers, hashes, &mut out);
             }
             Request::Extended(request) => self.directory.extended(session, id, request, controls, &mut out),
