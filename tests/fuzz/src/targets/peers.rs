@@ -44,7 +44,7 @@ pub(super) fn peer_seeds() -> Vec<Vec<u8>> {
             sent_ms: 2,
             echo: Some(Echo { sent_ms: 3, held_ms: 4 }),
             reply: true,
-            rows: vec![Row { node, origin, age_ms: 1, held: vec![(origin, 8)] }],
+            rows: vec![Row { node, origin, age_ms: 1, held: vec![(origin, 8)], digest: None }],
             silent: vec![node],
         })),
         PeerMessage::Interest(Interest { all_but: true, origins: vec![origin], held: vec![(origin, 4)] }),
