@@ -72,12 +72,8 @@ impl Oracle {
     /// A state in lines, to compare.
     pub(crate) fn lines(&self, state: &EntryState) -> Vec<String> {
         let mut lines = vec![
-            format!("born {} dead {:?}", state.born, state.dead),
-            format!(
-                "rdn {:?} {}",
-                state.rdn.0,
-                state.rdn.1.avas.iter().map(|ava| format!("{:?}", ava.key)).collect::<String>()
-            ),
+            format!("birth {:?} born {} dead {:?}", state.birth, state.born, state.dead),
+            format!("rdn {:?} {:?}", state.rdn.0, state.rdn.1.avas),
             format!("parent {:?} {}", state.parent.0, state.parent.1),
         ];
         for (attribute, held) in &state.attributes {

@@ -159,6 +159,17 @@ impl Writing<'_> {
         Ok(None)
     }
 
+    /// The superior of an entry of which another incarnation, unborn here, came first and told it.
+    fn told_edge(&self, uuid: EntryUuid) -> Result<Option<Edge>, DitError> {
+        let kept = kept_of(self.txn.reader(), uuid)?;
+        let made = kept.iter().rev().find(|kept| kept.outcome == Outcome::Made);
+        let edge = match made {
+            Some(made) => (made.of.stamp, made.of.parent),
+            None => self.view().edges_of(uuid)?.base,
+        };
+        Ok((edge.0 != Stamp::NONE).then_some(edge))
+    }
+
     /// What a birth means for superiors. `held` is the superior that another incarnation of the entry has. Returns the
     /// entries whose superior is another one now, those nearer to the top first; the born one is always among them.
     pub(in crate::dit) fn born_below(
@@ -393,9 +404,14 @@ impl Writing<'_> {
         } else {
             self.replay(&new, None)?
         };
-        let own = changed.iter().find(|(changed, _)| *changed == uuid).map(|(_, edge)| *edge);
-        if let Some(edge) = own.or(if state.parent.0 == Stamp::NONE { self.stored_edge(uuid)? } else { None }) {
-            state.parent = edge;
+        match changed.iter().find(|(changed, _)| *changed == uuid) {
+            Some((_, edge)) => state.parent = *edge,
+            None if state.parent.0 == Stamp::NONE => {
+                let known = self.stored_edge(uuid)?;
+                let told = if state.born && known.is_none() { self.told_edge(uuid)? } else { None };
+                state.parent = known.or(told).unwrap_or(state.parent);
+            }
+            None => {}
         }
         Ok(changed)
     }
