@@ -102,7 +102,7 @@ fn a_join_that_was_killed_half_way_goes_on_where_it_was() {
     let file = b.data().join("data.mdb");
     wait_until("a part of the content on disk", || {
         assert!(!first.has_ended(), "it ended before it was killed: {}", first.said());
-        std::fs::metadata(&file).is_ok_and(|file| file.len() > 4 << 20)
+        std::fs::metadata(&file).is_ok_and(|file| file.len() > 12 << 20)
     });
     first.kill();
     // Nobody else may use the token now, and the folder is not served half full.
