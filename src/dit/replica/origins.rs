@@ -192,6 +192,26 @@ fn entry_of_a_forked_tail_is_written_again_with_what_changed_it_since() {
     assert_eq!(digest(&one), digest(&two));
 }
 
+/// Who never heard of the first incarnation holds of it the deletion alone, and passes on with it where the entry stands.
+#[test]
+fn entry_written_again_stands_below_its_superior_where_the_end_of_its_first_incarnation_comes_before_it() {
+    let schema = Arc::new(Schema::builtin());
+    let [one, two, three] = [1, 2, 3].map(|origin| Replica::new(origin, &schema));
+    one.suffix();
+    two.take_all(&one);
+    three.take_all(&one);
+    let same = one.sequence(OriginId(1));
+    one.person(4, "Bob");
+    one.write(|writing| writing.rotate_origin().unwrap());
+    one.write(|writing| writing.reissue_tail(OriginId(1), same).unwrap());
+    two.take_all(&one);
+    three.initialise(&two, 1 << 20);
+    for node in [&two, &three] {
+        assert_eq!(node.values(4, "cn"), ["Bob"]);
+        assert_eq!(digest(node), digest(&one));
+    }
+}
+
 #[test]
 fn only_the_run_after_an_orderly_end_goes_on_under_the_same_origin() {
     let one = Replica::new(1, &Arc::new(Schema::builtin()));
