@@ -15,7 +15,7 @@ fn every_rule_comes_to_what_389_says() {
     let server = Server::start(Setup::default());
     let mut admin = server.admin();
     admin.modify(SUFFIX, &[(REPLACE, "aci", &[])]).expect(code::SUCCESS);
-    let (asked, wrong) = play(&mut admin, &|| server.anonymous());
+    let (asked, wrong) = play(&mut admin, &|| server.anonymous(), 1);
     println!("{asked} questions");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -16,7 +16,7 @@ fn rules_come_to_the_same_on_389() {
     let suffix: [(&str, &[&str]); 2] = [("objectClass", &["top", "domain"]), ("dc", &["example"])];
     manager.add(SUFFIX, &suffix).expect_one_of(&[code::SUCCESS, code::ENTRY_ALREADY_EXISTS]);
     manager.modify(SUFFIX, &[(REPLACE, "aci", &[])]).expect(code::SUCCESS);
-    let (asked, wrong) = play(&mut manager, &|| Client::connect(dirsrv.address));
+    let (asked, wrong) = play(&mut manager, &|| Client::connect(dirsrv.address), 4);
     program.terminate();
     println!("{asked} questions");
     assert_eq!(wrong, OTHERWISE_ON_389);
