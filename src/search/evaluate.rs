@@ -4,6 +4,8 @@
 //! by the entryUUID that they hold, so that a rename of the target needs no rendering here. What a filter names (the
 //! target of a DN assertion, a chain of links) is looked up once and remembered in the [`Judge`] of a search.
 
+mod truth;
+
 use super::SearchError;
 use super::assertion::Test;
 use super::collective::Collective;
@@ -18,63 +20,7 @@ use crate::state::AttributeId;
 use crate::storage::{AttributeSlice, EntryId, IndexKind, VALUE_LINKS, VALUE_SPILLED, index_key};
 use hashbrown::HashSet;
 
-/// What a filter says of an entry.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Truth {
-    /// It does not match.
-    False,
-    /// It cannot be said, and neither can its opposite.
-    Undefined,
-    /// It matches.
-    True,
-}
-
-impl Truth {
-    /// Whether the entry is a result.
-    pub fn is_true(self) -> bool {
-        self == Self::True
-    }
-
-    pub(super) fn negated(self) -> Self {
-        match self {
-            Self::False => Self::True,
-            Self::Undefined => Self::Undefined,
-            Self::True => Self::False,
-        }
-    }
-}
-
-impl From<bool> for Truth {
-    fn from(answer: bool) -> Self {
-        if answer { Self::True } else { Self::False }
-    }
-}
-
-/// Which attributes of an entry its asker may use in a filter. The others are Undefined for them, whether the entry
-/// has them or not.
-pub trait AttributeGate {
-    /// Whether `attribute` of `entry` may be searched by.
-    fn searchable(&self, entry: &Entry<'_>, attribute: AttributeTypeIndex) -> bool;
-
-    /// True when everything may be; [`AttributeGate::searchable`] is then never asked.
-    fn unrestricted(&self) -> bool {
-        false
-    }
-}
-
-/// The gate of those who may use every attribute.
-#[derive(Clone, Copy, Debug)]
-pub struct AllSearchable;
-
-impl AttributeGate for AllSearchable {
-    fn searchable(&self, _: &Entry<'_>, _: AttributeTypeIndex) -> bool {
-        true
-    }
-
-    fn unrestricted(&self) -> bool {
-        true
-    }
-}
+pub use truth::{AllSearchable, AttributeGate, Truth};
 
 /// Judges one entry. For many, a [`super::SearchRun`] keeps buffers and what the filter names.
 ///
