@@ -4,8 +4,9 @@
 //! others hold already, and a copy that runs beside would give them twice. Both are found by comparing what peers hold
 //! of this node's origin with what this node holds: more there, or another chain at the same number. The node then
 //! goes on under a new origin, takes its own old changes back like anybody's, and writes what only it holds again under
-//! the new origin. An old copy is also found when no number of its own is missing: peers remember what it said to
-//! hold, and a node never holds less than it once said.
+//! the new origin. The same is asked about its origins before, since a run after a crash begins a new one at once. An old
+//! copy is also found when no number of its own is missing: peers remember what it said to hold, and a node never holds
+//! less than it once said. Where two histories part is searched for in `fork`.
 //!
 //! Changes of clients wait for that: after the start for a peer's word or a few seconds, and after an old copy was found
 //! until it has caught up, since its clock and its cells may be older than what others have forgotten. That it has to catch
@@ -14,17 +15,17 @@
 //! Both faults are rare: a run goes on under an origin only after one that ended in order, in the same file, with nothing in
 //! between (`dit::handover`). What is left for this file is what brings the disk itself back.
 
+mod fork;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use self::fork::Search;
 use super::exchange::Cause;
-use super::interface::{Alarm, Answer, CloseReason, Local, LocalWrites, Output, ReadRequest, WriteRequest};
+use super::interface::{Alarm, Answer, CloseReason, Local, LocalWrites, Output, WriteRequest};
 use super::{Purpose, Replicator};
 use crate::replication::member::{Member, MemberState, SessionId};
-use crate::replication::message::Message;
-use crate::state::{Csn, OriginId};
+use crate::state::{Csn, OriginId, UpdateVector};
 
-/// Numbers looked at in one round of the search for where two histories part.
-const SEARCH_WIDTH: u64 = 64;
 /// Between attempts to begin the first exchange.
 const JOIN_RETRY_MS: u64 = 500;
 
@@ -60,6 +61,8 @@ pub(super) struct Incarnation {
     /// Those of this directory of which the content said at the start that their end was agreed.
     ends_known: BTreeSet<OriginId>,
     rotating: bool,
+    /// Origins before of which members were found to hold more, in this run.
+    found_older: BTreeSet<OriginId>,
     /// A member said that this node was retired, which its own content does not say.
     pub(super) dismissed: bool,
     search: Option<Search>,
@@ -69,16 +72,8 @@ pub(super) struct Incarnation {
     told: Option<LocalWrites>,
 }
 
-/// A search for the last number that two histories of an origin have in common.
-#[derive(Clone, Copy, Debug)]
-struct Search {
-    session: SessionId,
-    origin: OriginId,
-    /// The same here and there.
-    same: u64,
-    /// Different.
-    different: u64,
-    asked_ms: u64,
+fn sequences(vector: &UpdateVector) -> BTreeMap<OriginId, u64> {
+    vector.iter().map(|(origin, position)| (origin, position.sequence)).collect()
 }
 
 impl Incarnation {
@@ -182,15 +177,15 @@ impl Replicator {
         !self.incarnation.joined && self.incarnation.rejoining.is_none()
     }
 
-    /// This node's content is older than what it once was: it holds less than `held` says.
-    pub(super) fn roll_back(&mut self, held: BTreeMap<OriginId, u64>, out: &mut Vec<Output>) {
+    /// This node's content is older than what it once was: it holds less than `held` says, of `found` for one.
+    pub(super) fn roll_back(&mut self, found: OriginId, held: BTreeMap<OriginId, u64>, out: &mut Vec<Output>) {
         let origin = self.holding.origin;
         let ours = self.holding.vector.sequence(origin);
         // Once found and left, an origin is not left again for what was said about the time before it.
         let is_new = self.incarnation.catch_up.is_none();
         let before = held.get(&origin).copied().filter(|before| is_new || *before > ours);
         if is_new {
-            out.push(Output::Alarm(Alarm::RolledBack { origin }));
+            out.push(Output::Alarm(Alarm::RolledBack { origin: found }));
         }
         let target = self.incarnation.catch_up.get_or_insert_default();
         for (origin, sequence) in held {
@@ -238,8 +233,8 @@ impl Replicator {
         let origin = self.holding.origin;
         let (ours, theirs) = (self.holding.vector.position(origin), peer.vector.position(origin));
         if theirs.sequence > ours.sequence {
-            let held = peer.vector.iter().map(|(origin, position)| (origin, position.sequence)).collect();
-            return self.roll_back(held, out);
+            let held = sequences(&peer.vector);
+            return self.roll_back(origin, held, out);
         }
         if theirs.sequence == ours.sequence && theirs.chain != ours.chain {
             return self.fork_found(origin, Some(session), out);
@@ -247,132 +242,25 @@ impl Replicator {
         let own: Vec<OriginId> = self.incarnation.own.iter().copied().collect();
         for origin in own {
             let (ours, theirs) = (self.holding.vector.position(origin), peer.vector.position(origin));
+            // A change is held here before anybody else hears of it. Not so of what was written again, nor of what the
+            // node goes on to write of which this one was a copy.
+            if theirs.sequence > ours.sequence
+                && self.is_of_this_node(origin)
+                && !self.incarnation.set_back.contains(&origin)
+                && self.incarnation.found_older.insert(origin)
+            {
+                let held = sequences(&peer.vector);
+                return self.roll_back(origin, held, out);
+            }
             if ours.sequence > 0 && theirs.sequence == ours.sequence && theirs.chain != ours.chain {
                 return self.search_fork(session, origin, ours.sequence, out);
             }
         }
     }
 
-    /// A new peer holds an earlier number of this node's origins: whether it is of the same history is read in the log.
-    pub(super) fn check_own_chains(&mut self, session: SessionId, out: &mut Vec<Output>) {
-        let Some(peer) = self.peers.get(&session) else { return };
-        let own = self.incarnation.own.iter().copied().chain([self.holding.origin]);
-        let vector = &self.holding.vector;
-        let checks: Vec<_> = own
-            .map(|origin| (origin, peer.vector.position(origin)))
-            .filter(|(origin, theirs)| theirs.sequence > 0 && theirs.sequence < vector.sequence(*origin))
-            .collect();
-        for (origin, theirs) in checks {
-            let purpose = Purpose::OwnChains { session, origin, theirs: vec![(theirs.sequence, theirs.chain)] };
-            self.read(ReadRequest::Chains { origin, sequences: vec![theirs.sequence] }, purpose, out);
-        }
-    }
-
-    /// Two histories of one origin were met.
-    pub(super) fn fork_found(&mut self, origin: OriginId, session: Option<SessionId>, out: &mut Vec<Output>) {
-        let peer = session.and_then(|session| self.peers.get(&session)).map(|peer| peer.node).unwrap_or_default();
-        self.alarm_once(Alarm::Fork { origin, peer }, out);
-        self.incarnation.forked.insert(origin);
-        if origin == self.holding.origin || self.incarnation.own.contains(&origin) {
-            self.incarnation.unresolved.insert(origin);
-        }
-        if origin == self.holding.origin {
-            // It is left first; what only this node holds of it is written again when its end is known.
-            self.incarnation.catch_up.get_or_insert_default();
-            return self.rotate(out);
-        }
-        let Some(session) = session else { return };
-        if self.incarnation.own.contains(&origin) {
-            let different = self.holding.vector.sequence(origin);
-            return self.search_fork(session, origin, different, out);
-        }
-        self.consumer.trimmed.insert(origin);
-        self.begin_exchange(session, Cause::Fork, out);
-    }
-
-    /// Begins to search where the histories part.
-    fn search_fork(&mut self, session: SessionId, origin: OriginId, different: u64, out: &mut Vec<Output>) {
-        let now_ms = self.now.monotonic_ms;
-        let reissues = &self.incarnation.reissues;
-        let fresh =
-            self.incarnation.search.is_some_and(|search| now_ms < search.asked_ms + self.options.exchange_retry_ms);
-        if fresh || self.incarnation.reissuing || reissues.iter().any(|(queued, _)| *queued == origin) {
-            return;
-        }
-        self.search_on(Search { session, origin, same: 0, different, asked_ms: now_ms }, out);
-    }
-
-    fn search_on(&mut self, search: Search, out: &mut Vec<Output>) {
-        let Search { session, origin, same, different, .. } = search;
-        let step = ((different - same) / SEARCH_WIDTH).max(1);
-        let sequences: Vec<u64> = (same + 1..different).rev().step_by(usize::try_from(step).unwrap_or(1)).collect();
-        let sequences: Vec<u64> = sequences.into_iter().rev().collect();
-        if sequences.is_empty() {
-            self.incarnation.search = None;
-            self.incarnation.reissues.push_back((origin, same));
-            return;
-        }
-        self.incarnation.search = Some(Search { asked_ms: self.now.monotonic_ms, ..search });
-        out.push(Output::Send { session, message: Message::ChainsRequest { origin, sequences } });
-    }
-
-    /// A peer's chains came.
-    pub(super) fn chains_received(
-        &mut self,
-        session: SessionId,
-        origin: OriginId,
-        theirs: Vec<(u64, [u8; 16])>,
-        out: &mut Vec<Output>,
-    ) {
-        if !self.incarnation.search.is_some_and(|search| search.session == session && search.origin == origin) {
-            return;
-        }
-        let sequences = theirs.iter().map(|(sequence, _)| *sequence).collect();
-        let purpose = Purpose::OwnChains { session, origin, theirs };
-        self.read(ReadRequest::Chains { origin, sequences }, purpose, out);
-    }
-
-    /// Both sides' chains are here.
-    pub(super) fn compare_chains(
-        &mut self,
-        session: SessionId,
-        origin: OriginId,
-        ours: &[(u64, [u8; 16])],
-        theirs: &[(u64, [u8; 16])],
-        out: &mut Vec<Output>,
-    ) {
-        let ours: BTreeMap<u64, [u8; 16]> = ours.iter().copied().collect();
-        let pairs = theirs.iter().filter_map(|(sequence, chain)| Some((*sequence, ours.get(sequence)? == chain)));
-        let (mut same, mut different) = (None, None);
-        for (sequence, equal) in pairs {
-            if equal {
-                same = same.max(Some(sequence));
-            } else {
-                different = Some(different.map_or(sequence, |least: u64| least.min(sequence)));
-            }
-        }
-        let searching = self.incarnation.search.filter(|search| search.session == session && search.origin == origin);
-        match searching {
-            Some(search) => {
-                let next = Search {
-                    same: same.unwrap_or(0).max(search.same),
-                    different: different.unwrap_or(search.different).min(search.different),
-                    ..search
-                };
-                if (next.same, next.different) == (search.same, search.different) {
-                    // Nothing in between is in both logs: what is behind the last common one is written again, of which
-                    // nothing is known what this run wrote.
-                    self.incarnation.search = None;
-                    let begun = self.incarnation.begun(origin).min(next.different.saturating_sub(1));
-                    let after = if next.same == 0 { begun } else { next.same };
-                    self.incarnation.reissues.push_back((origin, after));
-                } else {
-                    self.search_on(next, out);
-                }
-            }
-            None if different.is_some() => self.fork_found(origin, Some(session), out),
-            None => {}
-        }
+    /// Whether an origin before is this node's, and not of a node of which it was a copy.
+    fn is_of_this_node(&self, origin: OriginId) -> bool {
+        self.members.get(&self.node).is_some_and(|own| own.origins.contains(&origin))
     }
 
     pub(super) fn reissued(&mut self, answer: &Answer) {

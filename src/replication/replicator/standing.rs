@@ -188,10 +188,10 @@ impl Replicator {
         let lacks = |(origin, sequence): &(OriginId, u64)| {
             self.holding.vector.sequence(*origin) < *sequence && !self.incarnation.set_back.contains(origin)
         };
-        if standing.held_before.iter().any(lacks) {
+        if let Some((origin, _)) = standing.held_before.iter().find(|held| lacks(held)) {
             let mut held: BTreeMap<OriginId, u64> = standing.held_before.iter().copied().collect();
             held.entry(self.holding.origin).or_insert(0);
-            self.roll_back(held, out);
+            self.roll_back(*origin, held, out);
         }
     }
 

@@ -45,7 +45,10 @@ struct Fed {
 
 impl Fed {
     fn new(held: &[(OriginId, u64)], greeted: &[(OriginId, u64)]) -> Self {
-        let local = local(held, &[(1, OURS), (2, THEIRS)]);
+        Self::greeted(local(held, &[(1, OURS), (2, THEIRS)]), greeted)
+    }
+
+    fn greeted(local: Local, greeted: &[(OriginId, u64)]) -> Self {
         let mut fed = Self { replicator: Replicator::new(local, Options::default()), at_ms: 1_000, out: Vec::new() };
         fed.feed(Input::Connected { session: SESSION, peer: node(2), dialled: true });
         fed.hear(Message::Hello(Box::new(Hello {
@@ -190,6 +193,31 @@ fn old_copy_that_wrote_nothing_has_nothing_to_write_again() {
     assert_eq!(fed.alarms().len(), 1);
     fed.write_done(Holding { origin: OriginId(3), vector: vector(&[(OURS, 4), (THEIRS, 5)]), ..Holding::default() });
     assert_eq!(fed.reissues(), []);
+}
+
+/// The last run was killed, so that this one began a new origin at its start; the peer never heard that the node held 9.
+#[test]
+fn old_copy_that_began_a_new_origin_at_its_start_is_told_and_catches_up_before_it_takes_changes() {
+    let new = OriginId(3);
+    let held = [(OURS, 4), (THEIRS, 5)];
+    let with_own = |origins: Vec<OriginId>| {
+        let mut local = local(&held, &[(1, OURS), (2, THEIRS)]);
+        local.members[0].origins = origins;
+        local.origins_before = vec![OURS];
+        local.holding.origin = new;
+        Fed::greeted(local, &[(OURS, 9), (THEIRS, 5)])
+    };
+    let mut fed = with_own(vec![OURS]);
+    assert!(matches!(fed.alarms()[..], [Alarm::RolledBack { origin: OURS }]), "{:?}", fed.alarms());
+    assert_eq!(fed.replicator.local_writes(), LocalWrites::CatchingUp);
+    assert_eq!(fed.cut(), StableCut::new());
+    fed.beacon(&[(OURS, 9), (THEIRS, 5)]);
+    let vector = vector(&[(OURS, 9), (THEIRS, 5)]);
+    fed.feed(Input::Committed(Box::new(Holding { origin: new, vector, ..Holding::default() })));
+    assert_eq!(fed.replicator.local_writes(), LocalWrites::Open);
+    assert_eq!((fed.alarms().len(), fed.reissues()), (1, Vec::new()), "told once, and nothing is written again");
+    // What the original of a copy goes on to write is not missing in the copy that became a member of its own.
+    assert!(with_own(Vec::new()).alarms().is_empty());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::support::code;
 use crate::support::program::{Finished, Program, entente, run};
 use crate::support::request::{REPLACE, Search};
 use crate::support::server::{ADMIN, ADMIN_PASSWORD, DATA, SUFFIX, import, init, ready_urls};
-use crate::support::wait::wait_until;
+use crate::support::wait::{Deadline, PATIENCE, wait_until};
 
 /// A member. Dropping it kills it.
 pub(crate) struct Node {
@@ -226,7 +226,11 @@ impl Node {
 
     #[track_caller]
     pub(crate) fn wait_for_saying(&self, text: &str) {
-        wait_until(&format!("{} to say: {text}; it said\n{}", self.name, self.said()), || self.said().contains(text));
+        let deadline = Deadline::after(PATIENCE);
+        while !self.said().contains(text) {
+            assert!(!deadline.is_over(), "{} did not say: {text}; it said\n{}", self.name, self.said());
+            deadline.pause();
+        }
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
