@@ -287,6 +287,11 @@ impl Writing<'_> {
             (true, false) => spill::all_keys(self.txn.reader(), &self.catalog, id, &mut old_keys)?,
             (false, true) if new.is_some_and(has_spilled) => {
                 spill::all_keys(self.txn.reader(), &self.catalog, id, &mut new_keys)?;
+                if !new.is_some_and(|new| touched.is_all_of(new)) {
+                    let adoption = Arc::clone(&self.adoption);
+                    let naming = self.naming(&adoption);
+                    spill::spell_anew(&mut self.txn, &self.catalog, naming, id)?;
+                }
             }
             _ => {}
         }
@@ -376,7 +381,7 @@ impl Writing<'_> {
     pub(super) fn refresh_referrers(&mut self, uuid: EntryUuid, fresh: bool) -> Result<(), DitError> {
         if self.filling {
             // To an entry that was not here nothing shows a name yet; whatever else changed, all names are looked at in the end.
-            self.naming_stamp += u64::from(!self.fills_new);
+            self.naming_stamp += u64::from(self.fills_new != Some(uuid));
             return Ok(());
         }
         let view = self.view();

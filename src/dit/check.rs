@@ -210,7 +210,10 @@ fn entry(
         Ok(()) => {}
         Err(error) => report.tell(error.to_string()),
     }
-    if let Some(text) = super::spill::wrong_text(view, id)? {
+    // A phantom shows no links.
+    let misspelt = if live { super::spill::misspelt(view, id, 1)? } else { Vec::new() };
+    for misspelt in misspelt {
+        let text = String::from_utf8_lossy(&misspelt.text);
         report.tell(format!("bigvalues: entry number {} keeps {text} as the name of an entry that has another", id.0));
     }
     for key in keys.sorted() {

@@ -141,9 +141,9 @@ impl Writing<'_> {
         let shown = self.put_state(id, &state).and_then(|()| self.show_new(id, &state, &touched, parent));
         self.appends = false;
         shown?;
-        self.fills_new = true;
+        self.fills_new = Some(state.uuid);
         let settled = self.settle_shape();
-        self.fills_new = false;
+        self.fills_new = None;
         settled.map(|()| None)
     }
 

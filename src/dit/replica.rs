@@ -11,6 +11,7 @@ use std::sync::Arc;
 mod conflicts;
 mod digests;
 mod exchanges;
+mod link_names;
 mod losses;
 mod model;
 mod origins;

@@ -19,7 +19,10 @@ use super::writing::state_error;
 use crate::model::EntryUuid;
 use crate::state::encoding::cell::{decode_cell, encode_cell};
 use crate::state::{AttributeId, Cell, CellValue, Delta, EntryState, ValueKey};
-use crate::storage::{EntryId, PutMode, Reader, Table, WriteTransaction, bigvalue_key, bigvalue_prefix, seal, unseal};
+use crate::storage::{
+    EntryId, PutMode, Reader, Table, VALUE_SPILLED, ViewRecord, WriteTransaction, bigvalue_key, bigvalue_prefix, seal,
+    unseal,
+};
 
 /// An attribute with more cells than this keeps them in `bigvalues`.
 pub(super) const SPILL_ABOVE: usize = 64;
@@ -158,6 +161,14 @@ impl Touched {
             }
         }
         Ok(())
+    }
+
+    /// Whether every value of the spilled attributes of `record` was put back just now.
+    pub(super) fn is_all_of(&self, record: &ViewRecord<'_>) -> bool {
+        let written = |of: AttributeId| self.after.iter().filter(|(id, _, cell)| *id == of && cell.present).count();
+        let mut spilled = record.all_attributes().filter(|slice| slice.flags & VALUE_SPILLED != 0);
+        spilled
+            .all(|slice| self.counts.iter().any(|(of, _, after)| *of == slice.id && *after == written(slice.id) as u64))
     }
 
     /// The index keys of the touched cells, as they were and as they are, if the entry was and is shown.
@@ -353,27 +364,56 @@ pub(super) fn without_text(
     Ok(cells)
 }
 
-/// Whether the texts kept beside the cells are what they should be; the first that is not.
-pub(super) fn wrong_text(view: &View<'_>, id: EntryId) -> Result<Option<String>, DitError> {
+/// A link of a spilled attribute with a text that is taken for its target's name, and is another.
+pub(super) struct Misspelt {
+    attribute: AttributeId,
+    key: ValueKey,
+    cell: Cell,
+    /// The text.
+    pub(super) text: Vec<u8>,
+}
+
+/// The first so many links of an entry with texts that they should not have.
+pub(super) fn misspelt(view: &View<'_>, id: EntryId, count_max: usize) -> Result<Vec<Misspelt>, DitError> {
     let prefix = id.0.to_be_bytes();
     let mut cursor = view.reader().cursor(Table::BigValues)?;
     let mut item = cursor.seek(&prefix)?;
-    while let Some((key, record)) = item {
-        let Some((_, rest)) = key.strip_prefix(&prefix).and_then(|rest| rest.split_first_chunk::<4>()) else { break };
+    let mut found = Vec::new();
+    while let Some((key, record)) = item.filter(|_| found.len() < count_max) {
+        let Some((attribute, rest)) = key.strip_prefix(&prefix).and_then(|rest| rest.split_first_chunk::<4>()) else {
+            break;
+        };
         let parts = split(id, unseal("bigvalues", key, record)?)?;
         if parts.naming_stamp == view.naming_stamp() && !parts.text.is_empty() {
-            let cell = decode(view.catalog(), id, &value_key(id, rest)?, parts.cell)?;
+            let key = value_key(id, rest)?;
+            let cell = decode(view.catalog(), id, &key, parts.cell)?;
             let now = match cell.value {
                 CellValue::Link(target) if cell.present => dn_of(view, target)?,
                 _ => None,
             };
             if now.as_deref() != Some(parts.text) {
-                return Ok(Some(String::from_utf8_lossy(parts.text).into_owned()));
+                let attribute = AttributeId(u32::from_be_bytes(*attribute));
+                found.push(Misspelt { attribute, key, cell, text: parts.text.to_vec() });
             }
         }
         item = cursor.next()?;
     }
-    Ok(None)
+    Ok(found)
+}
+
+/// Gives the links of an entry that comes to be shown the names that their targets have now. While it was not shown it
+/// stood in no index, so that no change of a name came to it.
+pub(super) fn spell_anew(
+    txn: &mut WriteTransaction<'_>,
+    catalog: &Catalog,
+    naming: Naming<'_>,
+    id: EntryId,
+) -> Result<(), DitError> {
+    let view = View::new(txn.reader(), catalog, naming.adoption, naming.stamp, naming.token);
+    for Misspelt { attribute, key, cell, .. } in misspelt(&view, id, usize::MAX)? {
+        write_cell(txn, catalog, naming, (id, attribute), &key, &cell)?;
+    }
+    Ok(())
 }
 
 /// As of which names the texts of links are rendered, and who remembers superiors (see `View`).

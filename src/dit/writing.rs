@@ -87,8 +87,8 @@ pub struct Writing<'d> {
     pub(super) filling: bool,
     /// The entry at hand is new, and its record goes to the end of the table.
     pub(super) appends: bool,
-    /// While filling: the entry at hand was not here before.
-    pub(super) fills_new: bool,
+    /// While filling: the entry at hand, if it was not here before.
+    pub(super) fills_new: Option<EntryUuid>,
     /// The state at hand is written with its view, and until then is `held_back`.
     pub(super) holds_back: bool,
     pub(super) held_back: Option<(EntryId, Vec<u8>)>,
@@ -142,7 +142,7 @@ impl<'d> Writing<'d> {
             is_bulk: false,
             filling: dit.is_filling(),
             appends: false,
-            fills_new: false,
+            fills_new: None,
             holds_back: false,
             held_back: None,
             filled: hashbrown::HashMap::new(),

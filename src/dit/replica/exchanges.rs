@@ -30,7 +30,7 @@ impl Replica {
     }
 
     /// Takes the first `pieces_max` pieces of `other`'s entries as a folder that nobody reads.
-    fn set_up_fill(&self, other: &Self, bytes_max: usize, pieces_max: usize) {
+    pub(super) fn set_up_fill(&self, other: &Self, bytes_max: usize, pieces_max: usize) {
         for piece in other.pieces(bytes_max).iter().take(pieces_max) {
             self.write(|writing| {
                 writing.begin_fill().unwrap();

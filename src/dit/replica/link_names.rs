@@ -1,0 +1,92 @@
+//! Names of what links lead to, where the links are many or come before what they lead to.
+
+use super::*;
+
+fn rename(node: &Replica, uuid: u8, name: &str) {
+    node.change(uuid, |writing| {
+        let rdn = crate::model::Rdn::parse(&format!("cn={name}")).unwrap();
+        vec![cell(writing, "cn", name, true), Delta::Rdn(rdn_state(writing, &rdn).unwrap())]
+    });
+}
+
+/// A group (5) below `superior` of so many that they do not stand in its record, with Ann (3) and itself.
+fn group(node: &Replica, superior: &str) {
+    node.add(5, &format!("cn=group,{superior}"), &[("objectClass", &["groupOfNames"]), ("cn", &["group"])]);
+    node.change(5, |writing| {
+        let others = (0..70).map(|number| format!("cn=m{number:02},o=elsewhere"));
+        let members = others.chain([format!("cn=Ann,{SUFFIX}"), format!("cn=group,{superior}")]);
+        members.map(|text| cell(writing, "member", &text, true)).collect::<Vec<_>>()
+    });
+}
+
+fn links(node: &Replica) -> Vec<String> {
+    node.values(5, "member").into_iter().filter(|text| !text.ends_with("o=elsewhere")).collect()
+}
+
+#[test]
+fn group_that_waited_for_its_superior_shows_the_names_that_its_members_have_by_then() {
+    let schema = Arc::new(Schema::builtin());
+    let nodes = [1, 2, 3].map(|origin| Replica::new(origin, &schema));
+    nodes[0].suffix();
+    nodes[0].person(3, "Ann");
+    nodes[1].follow(&nodes[0]);
+    let units = format!("ou=units,{SUFFIX}");
+    nodes[1].add(6, &units, &[("objectClass", &["organizationalUnit"]), ("ou", &["units"])]);
+    nodes[2].follow(&nodes[0]);
+    nodes[2].follow(&nodes[1]);
+    group(&nodes[2], &units);
+    nodes[0].follow(&nodes[2]);
+    assert!(links(&nodes[0]).is_empty(), "its superior is not here");
+    rename(&nodes[0], 3, "Anna");
+    nodes[0].follow(&nodes[1]);
+    let mut shown = links(&nodes[0]);
+    shown.sort();
+    assert_eq!(shown, [format!("cn=Anna,{SUFFIX}"), format!("cn=group,{units}")]);
+    nodes[0].assert_sound();
+    rename(&nodes[0], 3, "Anne");
+    assert!(links(&nodes[0]).contains(&format!("cn=Anne,{SUFFIX}")));
+    nodes[0].assert_sound();
+}
+
+#[test]
+fn deleted_group_that_stays_for_what_is_below_it_keeps_no_names() {
+    let schema = Arc::new(Schema::builtin());
+    let (one, two) = (Replica::new(1, &schema), Replica::new(2, &schema));
+    one.suffix();
+    one.person(3, "Ann");
+    group(&one, SUFFIX);
+    two.follow(&one);
+    two.add(7, &format!("cn=below,cn=group,{SUFFIX}"), &[("objectClass", &["device"]), ("cn", &["below"])]);
+    one.change(5, |_| vec![Delta::Dead]);
+    one.follow(&two);
+    two.follow(&one);
+    rename(&one, 3, "Anna");
+    two.follow(&one);
+    for node in [&one, &two] {
+        assert!(node.values(5, "member").is_empty());
+        node.assert_sound();
+    }
+}
+
+/// Ann's name is given again by another master, which did it first: she has it with her entryUUID from then on.
+#[test]
+fn link_to_an_entry_that_loses_its_name_while_a_directory_is_taken_in_shows_its_new_one() {
+    let schema = Arc::new(Schema::builtin());
+    let nodes = [1, 2, 3].map(|origin| Replica::new(origin, &schema));
+    nodes[0].suffix();
+    nodes[1].follow(&nodes[0]);
+    nodes[1].person(4, "Ann");
+    nodes[0].clock.advance(std::time::Duration::from_secs(1));
+    nodes[0].person(3, "Ann");
+    group(&nodes[0], SUFFIX);
+    nodes[0].add(8, &format!("cn=few,{SUFFIX}"), &[("objectClass", &["groupOfNames"]), ("cn", &["few"])]);
+    nodes[0].set(8, "member", &format!("cn=Ann,{SUFFIX}"), true);
+    nodes[0].follow(&nodes[1]);
+    nodes[2].set_up_fill(&nodes[0], 1 << 20, usize::MAX);
+    nodes[2].write(|writing| writing.end_fill().unwrap());
+    for node in [&nodes[0], &nodes[2]] {
+        node.assert_sound();
+        assert!(node.values(8, "member")[0].contains("entryUUID="), "{:?}", node.values(8, "member"));
+    }
+    assert_eq!(links(&nodes[2]), links(&nodes[0]));
+}
