@@ -440,6 +440,7 @@ impl Replicator {
         }
         self.ask_for_missing(out);
         self.exchange_tick(out);
+        self.give_up_lost(out);
         self.stability_tick(out);
         self.incarnation_tick(out);
         self.answer_waits(out);

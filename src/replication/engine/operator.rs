@@ -268,6 +268,10 @@ pub(super) fn alarm_text(alarm: &Alarm, members: &[Member]) -> String {
              are taken; no change is lost",
             name(peer)
         ),
+        Alarm::Lost { origin, first, last } => format!(
+            "changes {first} to {last} of origin {origin} came here in part, and no member holds them any more: old copies \
+             were put back. What came of them is kept, and the members are made equal"
+        ),
         Alarm::Quarantine { peer, entries: left } => {
             format!("{} still differ from {} after a repair; look at them", entries(left), name(peer))
         }

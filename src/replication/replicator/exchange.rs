@@ -303,7 +303,7 @@ impl Replicator {
         exchange.entries += entries.len() as u64;
         exchange.writing += 1;
         let purpose = Purpose::Exchange(exchange.id);
-        self.repairs.cover(&held.vector);
+        self.repairs.cover(&held.vector, self.now.monotonic_ms);
         // What a fault lost on one side, and what another history wrote under the same numbers, was not removed.
         let removes = matches!(exchange.cause, Cause::Join | Cause::Trimmed);
         let theirs = removes.then_some(held.vector);

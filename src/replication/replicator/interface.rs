@@ -315,6 +315,16 @@ pub enum Alarm {
         /// Who holds the other.
         peer: NodeId,
     },
+    /// Changes of which whole entries brought something here, and that no member holds any more, since old copies were put
+    /// back. What came of them is kept, and members take it from each other by repair.
+    Lost {
+        /// Whose.
+        origin: OriginId,
+        /// The first.
+        first: u64,
+        /// The last.
+        last: u64,
+    },
     /// Digests still differ after a repair: the entries are named and left alone.
     Quarantine {
         /// From whom.

@@ -4,6 +4,11 @@
 //! machine, since equal sets of changes give equal content. It is told, and each side takes from the other what differs
 //! (`exchange`); joining both ways mends what was lost on one side. If they differ again afterwards, the entries are
 //! named and left alone: that is for a developer.
+//!
+//! Content can be ahead of the vector: an exchange that broke off has brought entries with changes that are still to come
+//! by the log. No digest is told until they are here. Where those who held such changes turn out to be old copies, and
+//! nobody holds them any more, they never come; then what was brought of them counts as content, and reaches the others as
+//! any difference does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,8 +16,8 @@ use super::exchange::Cause;
 use super::interface::{Alarm, MemberVerdict, Output};
 use super::{Now, Replicator};
 use crate::model::EntryUuid;
-use crate::replication::member::SessionId;
-use crate::state::{NodeId, UpdateVector};
+use crate::replication::member::{MemberState, SessionId};
+use crate::state::{NodeId, OriginId, UpdateVector};
 
 /// Entries named in an alarm at most.
 const NAMED_MAX: usize = 100;
@@ -22,8 +27,8 @@ const RETRY_MS: u64 = 600_000;
 /// Comparisons so far.
 #[derive(Debug, Default)]
 pub(super) struct Repairs {
-    /// What the vector must reach before the digest means something again.
-    uncovered: Option<UpdateVector>,
+    /// What the vector must reach before the digest means something again, and since when.
+    uncovered: Option<(UpdateVector, u64)>,
     /// Differences found and repaired once, and which entries they were.
     repaired: BTreeMap<NodeId, (u64, BTreeSet<EntryUuid>)>,
     /// Left alone.
@@ -33,13 +38,15 @@ pub(super) struct Repairs {
 
 impl Repairs {
     /// States were joined that may hold changes up to here.
-    pub(super) fn cover(&mut self, vector: &UpdateVector) {
-        self.uncovered.get_or_insert_with(UpdateVector::new).join(vector);
+    pub(super) fn cover(&mut self, vector: &UpdateVector, now_ms: u64) {
+        let (uncovered, since_ms) = self.uncovered.get_or_insert_default();
+        uncovered.join(vector);
+        *since_ms = now_ms;
     }
 
     /// Whether the content is just what the vector says.
     pub(super) fn is_covered(&self, vector: &UpdateVector) -> bool {
-        self.uncovered.as_ref().is_none_or(|uncovered| vector.holds_all_of(uncovered))
+        self.uncovered.as_ref().is_none_or(|(uncovered, _)| vector.holds_all_of(uncovered))
     }
 }
 
@@ -106,6 +113,44 @@ impl Replicator {
             },
             _ => {}
         }
+    }
+
+    /// Waits no longer for changes of which whole entries brought something and that nobody holds: every member that may have
+    /// them has said since what it holds.
+    pub(super) fn give_up_lost(&mut self, out: &mut Vec<Output>) {
+        let Some((uncovered, since_ms)) = &self.repairs.uncovered else { return };
+        let ours = &self.holding.vector;
+        let awaited: Vec<(OriginId, u64)> = uncovered
+            .iter()
+            .map(|(origin, position)| (origin, position.sequence))
+            .filter(|(origin, sequence)| ours.sequence(*origin) < *sequence)
+            .collect();
+        if awaited.is_empty() {
+            self.repairs.uncovered = None;
+            return;
+        }
+        let others = self.members.values().filter(|member| member.node != self.node);
+        let mut others = others.filter(|member| member.state == MemberState::Active && member.role.may_forward());
+        let is_lost = self.exchange.is_none()
+            && self.is_certain()
+            && self.peers.values().all(|peer| peer.held_before.is_none())
+            && others.all(|member| {
+                let said = self.stability.heard_ms(member.node).is_some_and(|heard_ms| heard_ms > *since_ms);
+                let held = self.stability.latest(member.node).filter(|_| said);
+                held.is_some_and(|held| {
+                    awaited.iter().all(|(origin, _)| held.get(origin).copied().unwrap_or(0) <= ours.sequence(*origin))
+                })
+            });
+        if !is_lost {
+            return;
+        }
+        let lost = awaited.iter().map(|(origin, sequence)| (*origin, ours.sequence(*origin) + 1, *sequence));
+        out.extend(lost.map(|(origin, first, last)| Output::Alarm(Alarm::Lost { origin, first, last })));
+        self.repairs.uncovered = None;
+        self.is_active = true;
+        self.acknowledge(out);
+        let sessions: Vec<SessionId> = self.open_peers().map(|peer| peer.session).collect();
+        sessions.into_iter().for_each(|session| self.compare_digests(session, out));
     }
 
     /// Entries that were found to differ from a member's and are not proved equal again.

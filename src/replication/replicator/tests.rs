@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::replication::message::Row;
-use crate::state::{BucketSum, Csn, OriginPosition, StableCut};
+use crate::model::EntryUuid;
+use crate::replication::member::MemberState;
+use crate::replication::message::{Moment, Row, Snapshot};
+use crate::state::{BucketSum, Csn, Dot, OriginPosition, PortableEntry, StableCut};
 
 const OURS: OriginId = OriginId(1);
 const THEIRS: OriginId = OriginId(2);
@@ -50,22 +52,27 @@ impl Fed {
 
     fn greeted(local: Local, greeted: &[(OriginId, u64)]) -> Self {
         let mut fed = Self { replicator: Replicator::new(local, Options::default()), at_ms: 1_000, out: Vec::new() };
-        fed.feed(Input::Connected { session: SESSION, peer: node(2), dialled: true });
-        fed.hear(Message::Hello(Box::new(Hello {
+        fed.greet(THEIRS, greeted);
+        fed
+    }
+
+    /// The peer connects, as `origin`.
+    fn greet(&mut self, origin: OriginId, held: &[(OriginId, u64)]) {
+        self.feed(Input::Connected { session: SESSION, peer: node(2), dialled: true });
+        self.hear(Message::Hello(Box::new(Hello {
             versions: VERSIONS,
             features: 0,
             cluster: [9; 16],
             node: node(2),
-            origin: THEIRS,
+            origin,
             boot: 2,
             format_level: 1,
             role: Role::Supplier,
             wall_ms: 1_000,
             clock: Csn::NONE,
-            vector: vector(greeted),
+            vector: vector(held),
             floors: Vec::new(),
         })));
-        fed
     }
 
     fn feed(&mut self, input: Input) {
@@ -230,6 +237,67 @@ fn node_that_is_its_clusters_only_member_holds_all_that_its_members_hold() {
         matches!(output, Output::Write { write: WriteRequest::Settle(cut), .. } if *cut == BTreeMap::from([(OURS, 4)]))
     });
     assert!(settles, "{out:?}");
+}
+
+impl Fed {
+    /// The peer answers the exchange at hand: that it holds `held`, and one entry of several.
+    fn send_entry(&mut self, held: &[(OriginId, u64)]) {
+        let exchange = self.replicator.exchange_last;
+        let holding = Box::new(self.replicator.holding.clone());
+        self.read_done(Answer::Heads { holding, heads: Vec::new() });
+        let birth = Dot { origin: THEIRS, sequence: 8 };
+        self.hear(Message::Snapshot(Snapshot {
+            exchange,
+            held: Moment { vector: vector(held), clock: Csn::NONE, standing: MemberState::Active },
+            after: Vec::new(),
+            next: Some(vec![1]),
+            entries_total: 2,
+            entries: vec![PortableEntry { uuid: EntryUuid([3; 16]), birth, bytes: Vec::new() }],
+        }));
+    }
+
+    fn read_done(&mut self, answer: Answer) {
+        let request = self.out.iter().rev().find_map(|output| match output {
+            Output::Read { request, .. } => Some(*request),
+            _ => None,
+        });
+        self.feed(Input::Answered { request: request.expect("a read"), answer });
+    }
+
+    fn told_digest(&self) -> Option<BucketSum> {
+        let told = self.out.iter().rev().find_map(|output| match output {
+            Output::Send { message: Message::Beacon(beacon), .. } => Some(beacon.digest),
+            Output::Send { message: Message::Ack(ack), .. } => Some(ack.digest),
+            _ => None,
+        });
+        told.expect("a word on what is held")
+    }
+
+    fn tick(&mut self) {
+        self.at_ms += 1_000;
+        self.feed(Input::Tick);
+    }
+}
+
+/// Its log begins behind what is needed; one entry of its state was taken when it went down, and was set back to an old copy.
+#[test]
+fn changes_that_came_in_part_are_awaited_until_every_member_has_said_that_it_does_not_hold_them() {
+    let mut fed = Fed::new(&[(OURS, 4), (THEIRS, 5)], &[(OURS, 4), (THEIRS, 9)]);
+    fed.hear(Message::Trimmed { origin: THEIRS, first_kept: 8 });
+    fed.send_entry(&[(OURS, 4), (THEIRS, 9)]);
+    fed.write_done(Holding { origin: OURS, vector: vector(&[(OURS, 4), (THEIRS, 5)]), ..Holding::default() });
+    fed.feed(Input::Disconnected { session: SESSION });
+    for _ in 0..3 {
+        fed.tick();
+    }
+    assert_eq!(fed.replicator.told_digest(), None, "it may come back with them");
+    let (copy, held) = (OriginId(3), [(OURS, 4), (THEIRS, 5)]);
+    fed.greet(copy, &held);
+    assert_eq!(fed.replicator.told_digest(), None, "it does not know yet that it is an old copy");
+    fed.beacon(&held);
+    fed.tick();
+    assert_eq!(fed.alarms(), [&Alarm::Lost { origin: THEIRS, first: 6, last: 9 }]);
+    assert_eq!(fed.told_digest(), Some(BucketSum::default()));
 }
 
 /// The third member is linked with the peer alone; the peer tells what it said.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use entente::replication::Alarm;
-use entente::state::EntryState;
+use entente::state::{EntryState, NodeId, Stamp};
 
 use super::Cluster;
 use crate::node::states;
@@ -15,6 +15,8 @@ impl Cluster {
             return;
         }
         match alarm {
+            Alarm::Different { peer } if self.is_ahead_of_vectors(place, peer) => self.count("rescued"),
+            Alarm::Lost { .. } => self.count("lost"),
             Alarm::Different { peer } | Alarm::Quarantine { peer, .. } => {
                 let other = self.nodes.iter().position(|node| node.node == peer && node.is_up());
                 let differences = other.map(|other| self.differences(place, other)).unwrap_or_default();
@@ -29,6 +31,29 @@ impl Cluster {
             Alarm::ClockAhead { .. } => self.count("clock ahead"),
             Alarm::Repaired { .. } => self.count("repaired"),
         }
+    }
+
+    /// Whether two nodes differ only by entries that hold changes which no vector covers any more: changes whose holders
+    /// were set back to old copies after whole entries had brought something of them.
+    fn is_ahead_of_vectors(&mut self, place: usize, peer: NodeId) -> bool {
+        let Some(other) = self.nodes.iter().position(|node| node.node == peer && node.is_up()) else { return false };
+        let mut digests: Vec<BTreeMap<_, _>> = Vec::new();
+        let mut ahead = BTreeSet::new();
+        for place in [place, other] {
+            let node = &self.nodes[place];
+            let Some(running) = node.running.as_ref() else { return false };
+            let oracle = &mut self.oracle;
+            for state in states(&running.dit, |key| oracle.attribute(key)).expect("states are read") {
+                if state.stamps().any(|stamp| stamp != Stamp::NONE && !node.disk.vector.covers(stamp.dot())) {
+                    ahead.insert(state.uuid);
+                }
+            }
+            let snapshot = running.dit.read().expect("a snapshot");
+            let heads = snapshot.view().bucket_heads(&(0..=u16::MAX).collect()).expect("heads are read");
+            digests.push(heads.into_iter().filter_map(|head| Some(((head.uuid, head.birth), head.digest?))).collect());
+        }
+        let mut keys = digests.iter().flat_map(|digests| digests.keys());
+        keys.all(|key| digests[0].get(key) == digests[1].get(key) || ahead.contains(&key.0))
     }
 
     /// The states that differ between two nodes.
