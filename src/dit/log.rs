@@ -164,8 +164,8 @@ impl View<'_> {
         Ok(LogRange::Records(records))
     }
 
-    /// The hash chain after number `sequence` of an origin; `None` where neither its record is kept nor it is the
-    /// newest held.
+    /// The hash chain after number `sequence` of an origin; `None` where it is not known: neither its record is kept nor it
+    /// is the newest held.
     ///
     /// # Errors
     /// [`DitError::Storage`].
@@ -183,7 +183,7 @@ pub(super) fn chain_at(
     sequence: u64,
 ) -> Result<Option<[u8; 16]>, DitError> {
     if sequence == held.position.sequence {
-        return Ok(Some(held.position.chain));
+        return Ok(held.position.known_chain());
     }
     if sequence == 0 {
         return Ok(Some(OriginPosition::default().chain));

@@ -12,12 +12,18 @@ use super::undelete::there;
 use super::values::value_of;
 use super::view::View;
 use super::writing::{Writing, state_error};
+use crate::model::EntryUuid;
 use crate::state::encoding::update::decode_update;
 use crate::state::view::ViewContent;
-use crate::state::{AttributeId, Csn, Delta, Dot, HybridClock, LogRecord, OriginId, OriginPosition, Stamp, Update};
+use crate::state::{
+    AttributeId, Csn, Delta, Dot, EntryState, HybridClock, LogRecord, OriginId, OriginPosition, Stamp, Update,
+};
 use crate::storage::{EntryId, MetaName, Table, log_key};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// Superiors followed upwards at most.
+const SUPERIORS_MAX: usize = 1_000;
 
 /// A birth that was written again.
 #[derive(Clone, Copy)]
@@ -25,6 +31,15 @@ struct Reborn {
     birth: Stamp,
     /// With all that the entry had, so that what changed it since is not written again.
     is_copy: bool,
+}
+
+/// What of a tail was written again so far.
+#[derive(Default)]
+struct Again {
+    /// From the births to what became of them.
+    births: BTreeMap<Dot, Reborn>,
+    /// Deleted entries above others.
+    superiors: BTreeSet<EntryUuid>,
 }
 
 /// Random 48 bits, never zero.
@@ -90,7 +105,9 @@ impl Writing<'_> {
     /// older may come upon that. Returns how many changes there were. Call [`Writing::rotate_origin`] first, and
     /// [`Writing::follow_clock`] with the clocks of others.
     ///
-    /// An entry that the tail made is made again as it is now, with what anybody changed in it since. A number that was
+    /// An entry that the tail made is made again as it is now, with what anybody changed in it since. Deleted entries
+    /// above what is made or moved again are made again with it, and deleted again: who has forgotten them is to show
+    /// the same phantoms as who has not, so that everything keeps the name that a client was told. A number that was
     /// incremented is written as the value that it has here now. Changes whose records are not kept any more stay as they
     /// are, for an exchange of entries to spread.
     ///
@@ -101,13 +118,14 @@ impl Writing<'_> {
         if origin == self.origin() || after >= held.position.sequence {
             return Ok(0);
         }
+        // Not known if no record tells it any more.
         let chain = chain_at(self.txn.reader(), origin, &held, after)?.unwrap_or_default();
         let tail = self.tail(origin, after)?;
-        let mut births: BTreeMap<Dot, Reborn> = BTreeMap::new();
+        let mut again = Again::default();
         for record in &tail {
             let update = decode_update(&record.bytes, |key| self.catalog.find_key(key))
                 .map_err(|error| state_error(EntryId::NONE, &error))?;
-            self.reissue(update, &mut births)?;
+            self.reissue(update, &mut again)?;
         }
         for record in &tail {
             self.txn.delete(Table::Log, &log_key(origin, record.sequence), None)?;
@@ -129,25 +147,76 @@ impl Writing<'_> {
         Ok(tail)
     }
 
-    /// Writes one change again. `births` leads from the births that were written again to what became of them.
-    fn reissue(&mut self, update: Update, births: &mut BTreeMap<Dot, Reborn>) -> Result<(), DitError> {
-        let mut copied = None;
+    /// Writes one change again, and deleted superiors that it needs together with it.
+    fn reissue(&mut self, update: Update, again: &mut Again) -> Result<(), DitError> {
+        let copied = if update.is_birth() { self.copied(&update)? } else { None };
+        let mut deleted = Vec::new();
+        for delta in copied.as_ref().unwrap_or(&update.deltas) {
+            if let Delta::Birth { parent, .. } | Delta::Parent(parent) = delta {
+                deleted = self.deleted_above(*parent, again)?;
+            }
+        }
+        if deleted.is_empty() {
+            return self.reissue_alone(update, copied, again);
+        }
+        self.together(|writing| {
+            let requester = update.requester.clone();
+            let mut births = Vec::new();
+            for (id, state) in deleted {
+                let deltas = writing.copy_deltas(id, &state, state.rdn.1.clone(), state.parent.1)?;
+                let old = Update::new(state.birth, state.uuid, state.birth, requester.clone(), deltas);
+                let birth = writing.above(&old)?;
+                writing.write_again(Update { stamp: birth, birth, ..old })?;
+                again.superiors.insert(state.uuid);
+                births.push((state.uuid, birth));
+            }
+            writing.reissue_alone(update, copied, again)?;
+            // They end after something is below them, or they could be forgotten before it comes.
+            for (uuid, birth) in births {
+                let end = Update::new(birth, uuid, birth, requester.clone(), vec![Delta::Dead]);
+                let stamp = writing.above(&end)?;
+                writing.write_again(Update { stamp, ..end })?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Of `superior` and what is above it the deleted ones that others may have forgotten, nearest to the top first: not
+    /// those that were written again and still have something below them.
+    fn deleted_above(&self, superior: EntryUuid, again: &Again) -> Result<Vec<(EntryId, EntryState)>, DitError> {
+        let mut deleted = Vec::new();
+        let mut at = superior;
+        while at != EntryUuid::NIL && deleted.len() < SUPERIORS_MAX {
+            let Some((id, state)) = self.representative(at)? else { break };
+            let Some(state) = state.map_or_else(|| self.state(id), |state| Ok(Some(state)))? else { break };
+            // What is above a live one is kept everywhere because of it, or was written again with it.
+            if state.is_live() || (again.superiors.contains(&at) && self.view().own_subordinate_count(id)? > 0) {
+                break;
+            }
+            at = state.parent.1;
+            deleted.push((id, state));
+        }
+        deleted.reverse();
+        Ok(deleted)
+    }
+
+    /// Writes one change again. `copied`: what makes its entry again, if it made one that lives.
+    fn reissue_alone(&mut self, update: Update, copied: Option<Vec<Delta>>, again: &mut Again) -> Result<(), DitError> {
         if update.is_birth() {
-            copied = self.copied(&update)?;
             // An incarnation is its birth: the old one ends, another begins.
             let end = self.above(&update)?;
             let dead = Update::new(end, update.uuid, update.birth, update.requester.clone(), vec![Delta::Dead]);
-            self.write_again(&dead)?;
+            self.write_again(dead)?;
         }
         let stamp = self.above(&update)?;
         if update.is_birth() {
-            births.insert(update.birth.dot(), Reborn { birth: stamp, is_copy: copied.is_some() });
+            again.births.insert(update.birth.dot(), Reborn { birth: stamp, is_copy: copied.is_some() });
         }
         self.take_back(&update, stamp)?;
-        let reborn = births.get(&update.birth.dot()).copied();
+        let reborn = again.births.get(&update.birth.dot()).copied();
         if let Some(deltas) = copied {
             let (old, uuid) = (update.stamp, update.uuid);
-            self.write_again(&Update::new(stamp, uuid, stamp, update.requester, deltas))?;
+            self.write_again(Update::new(stamp, uuid, stamp, update.requester, deltas))?;
             return self.restamp_conflicts(uuid, old, stamp);
         }
         if let Some(reborn) = reborn.filter(|reborn| reborn.is_copy) {
@@ -164,8 +233,7 @@ impl Writing<'_> {
         // What its writer knew stays true; what it replaced may have another stamp by now.
         let (old, uuid) = (update.stamp, update.uuid);
         let known = known_to(&update);
-        let again = Update { stamp, birth, deltas, replaced: Vec::new(), known, ..update };
-        self.write_again(&again)?;
+        self.write_again(Update { stamp, birth, deltas, replaced: Vec::new(), known, ..update })?;
         self.restamp_conflicts(uuid, old, stamp)
     }
 
@@ -223,7 +291,9 @@ impl Writing<'_> {
         Ok(())
     }
 
-    fn write_again(&mut self, update: &Update) -> Result<(), DitError> {
+    fn write_again(&mut self, update: Update) -> Result<(), DitError> {
+        let joined = update.joined || self.joins();
+        let update = &update.joining(joined);
         self.intern_origin(update.birth)?;
         self.record(update)?;
         let id = match self.id_of(update.uuid, update.birth)? {

@@ -198,7 +198,7 @@ impl Writing<'_> {
         let origin = stamp.csn.origin();
         let (held, there) = (self.held(origin)?, theirs.position(origin));
         let chain = chain_at(self.txn.reader(), origin, &held, there.sequence)?;
-        Ok(chain.is_none_or(|chain| chain == there.chain))
+        Ok(chain.zip(there.known_chain()).is_none_or(|(here, there)| here == there))
     }
 
     /// Whether the change behind a stamp is held here.

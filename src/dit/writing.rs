@@ -258,8 +258,7 @@ impl<'d> Writing<'d> {
         let replaced = state.as_ref().map(|state| self.replaced(state, &deltas)).unwrap_or_default();
         let known = if replaced.is_empty() { Vec::new() } else { self.known()? };
         let update = Update::new(stamp, uuid, birth, requester.to_owned(), deltas).replacing(replaced).knowing(known);
-        let update = update.joining(self.together == Some(true));
-        self.together = self.together.map(|_| true);
+        let update = update.joining(self.joins());
         self.record(&update)?;
         let id = match target {
             Target::Existing(id) => id,
@@ -278,6 +277,13 @@ impl<'d> Writing<'d> {
         let outcome = changes(self);
         self.together = None;
         outcome
+    }
+
+    /// Whether the change at hand belongs together with the one before it; the next one may.
+    pub(super) fn joins(&mut self) -> bool {
+        let joins = self.together == Some(true);
+        self.together = self.together.map(|_| true);
+        joins
     }
 
     /// How far other origins are held; nothing when they are too many to be said with every change.

@@ -22,13 +22,25 @@ const FORMAT_VERSION: u8 = 1;
 pub struct OriginPosition {
     /// All changes up to this number are held; from 1.
     pub sequence: u64,
-    /// Hash chain over the origin's records up to there.
+    /// Hash chain over the origin's records up to there; zero if it is not known ([`OriginPosition::known_chain`]).
     pub chain: [u8; 16],
     /// The origin's last number, if its members agreed that it writes no more.
     pub closed: Option<u64>,
 }
 
 impl OriginPosition {
+    /// The chain, if it is known: it is not where an end was agreed of which no record was kept to tell it. Whoever does
+    /// not know it cannot tell another history from the same one.
+    pub fn known_chain(&self) -> Option<[u8; 16]> {
+        (self.sequence == 0 || self.chain != [0; 16]).then_some(self.chain)
+    }
+
+    /// Whether `other` is of as many changes, and other ones.
+    pub fn is_forked_from(&self, other: &Self) -> bool {
+        let chains = self.known_chain().zip(other.known_chain());
+        self.sequence == other.sequence && chains.is_some_and(|(ours, theirs)| ours != theirs)
+    }
+
     /// The chain after one more record of these bytes.
     pub fn chain_next(&self, record: &[u8]) -> [u8; 16] {
         let hash = blake3::Hasher::new().update(&self.chain).update(record).finalize();
@@ -152,7 +164,7 @@ impl UpdateVector {
     pub fn forked_origins<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = OriginId> + 'a {
         self.0.iter().filter_map(|(origin, ours)| {
             let theirs = other.0.get(origin)?;
-            (ours.sequence == theirs.sequence && ours.chain != theirs.chain).then_some(*origin)
+            ours.is_forked_from(theirs).then_some(*origin)
         })
     }
 

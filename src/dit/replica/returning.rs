@@ -189,6 +189,60 @@ fn unsent_change_of_an_entry_that_others_deleted_stays_void() {
     assert!(away.values(3, "cn").is_empty());
 }
 
+/// The record of its last common change is not kept by the time it has to say where it ended.
+#[test]
+fn end_that_no_record_tells_any_more_is_not_taken_for_another_history() {
+    let [one, two, away] = three_nodes();
+    let old = OriginId(3);
+    away.set(3, "description", "sent", true);
+    one.catch_up(&away);
+    let end = away.sequence(old);
+    away.set(3, "description", "unsent", true);
+    away.write(|writing| writing.drop_log_below(old, end + 1, 10).unwrap());
+    away.return_to(&one, end, 1 << 20);
+    assert_eq!(vector(&away).position(old).known_chain(), None);
+    assert_all_equal([&one, &two, &away]);
+    for node in [&one, &two] {
+        assert_eq!(vector(node).forked_origins(&vector(&away)).count(), 0);
+        assert_eq!(vector(&away).forked_origins(&vector(node)).count(), 0);
+    }
+    let record = one.records(old, end - 1).remove(0);
+    assert_eq!(away.receive(&record), Receipt::Known);
+    away.write(|writing| writing.take_vector(&vector(&one)).unwrap());
+    assert_eq!(vector(&away).position(old), vector(&one).position(old), "learnt from who knows it");
+}
+
+/// One has forgotten Ann and two has not: both, and who comes back, show the phantom while something is below it.
+#[test]
+fn what_is_written_again_below_what_others_deleted_keeps_its_name_whoever_has_forgotten_that() {
+    let [one, two, away] = three_nodes();
+    let end = away.sequence(OriginId(3));
+    let below = |name: &str| format!("cn={name},cn=Ann,{SUFFIX}");
+    for (uuid, name) in [(7, "Cid"), (8, "Dan")] {
+        away.add(uuid, &below(name), &[("objectClass", &["person"]), ("cn", &[name]), ("sn", &["x"])]);
+    }
+    away.change(4, |_| vec![Delta::Parent(EntryUuid([3; 16]))]);
+    one.change(3, |_| vec![Delta::Dead]);
+    settle([&one, &two]);
+    one.clock.advance(Duration::from_secs(40 * 24 * 60 * 60));
+    settle([&one, &two]);
+    let is_kept = |node: &Replica| model::heads(node).iter().any(|(uuid, _)| *uuid == EntryUuid([3; 16]));
+    assert_eq!((is_kept(&one), is_kept(&two)), (false, true));
+    away.return_to(&one, end, 1 << 20);
+    assert_all_equal([&one, &two, &away]);
+    for node in [&one, &two, &away] {
+        for (uuid, name) in [(7, "Cid"), (8, "Dan"), (4, "Bob")] {
+            assert_eq!(node.dit.read().unwrap().view().dn_text(node.id(uuid)).unwrap(), Some(below(name)));
+        }
+        assert!(node.values(3, "mail").is_empty());
+    }
+    two.change(4, |_| vec![Delta::Parent(EntryUuid([1; 16]))]);
+    one.change(7, |_| vec![Delta::Dead]);
+    away.change(8, |_| vec![Delta::Dead]);
+    assert_all_equal([&one, &two, &away]);
+    assert!(!model::shown(&one).contains_key(&EntryUuid([3; 16])));
+}
+
 /// The model of `model`, one of whose three is away for a part of its life.
 #[test]
 fn trees_of_which_one_was_away_show_the_same() {

@@ -160,7 +160,10 @@ impl Writing<'_> {
 
     /// The incarnation that stands for an entryUUID in the tree, if one is born here: the live one born last, else the
     /// dead one born last. Its state comes along if it had to be read.
-    fn representative(&self, uuid: EntryUuid) -> Result<Option<(EntryId, Option<EntryState>)>, DitError> {
+    pub(in crate::dit) fn representative(
+        &self,
+        uuid: EntryUuid,
+    ) -> Result<Option<(EntryId, Option<EntryState>)>, DitError> {
         let incarnations = self.view().incarnations(uuid)?;
         if let [only] = incarnations.as_slice()
             && self.txn.reader().get(Table::Id2Entry, &only.to_key())?.is_some()
