@@ -35,6 +35,8 @@ pub(super) struct Incarnation {
     /// The content was complete once.
     joined: bool,
     join_at_ms: u64,
+    /// Whom this node last asked for all content.
+    join_asked: Option<SessionId>,
     started_ms: Option<u64>,
     /// How far this directory's origins were held at the start: what came after that was written in this run.
     begun: BTreeMap<OriginId, u64>,
@@ -236,7 +238,7 @@ impl Replicator {
             let held = sequences(&peer.vector);
             return self.roll_back(origin, held, out);
         }
-        if theirs.sequence == ours.sequence && theirs.chain != ours.chain {
+        if theirs.is_forked_from(&ours) {
             return self.fork_found(origin, Some(session), out);
         }
         let own: Vec<OriginId> = self.incarnation.own.iter().copied().collect();
@@ -252,7 +254,7 @@ impl Replicator {
                 let held = sequences(&peer.vector);
                 return self.roll_back(origin, held, out);
             }
-            if ours.sequence > 0 && theirs.sequence == ours.sequence && theirs.chain != ours.chain {
+            if theirs.is_forked_from(&ours) {
                 return self.search_fork(session, origin, ours.sequence, out);
             }
         }
@@ -286,10 +288,15 @@ impl Replicator {
         }
         if !self.incarnation.joined && self.exchange.is_none() && now_ms >= self.incarnation.join_at_ms {
             self.incarnation.join_at_ms = now_ms + JOIN_RETRY_MS;
-            let supplier = self.open_peers().find(|peer| {
+            let suppliers = self.open_peers().filter(|peer| {
                 peer.greeting.is_some_and(|greeting| greeting.role.may_forward()) && peer.held_before.is_none()
             });
-            if let Some(session) = supplier.map(|peer| peer.session) {
+            let suppliers: Vec<SessionId> = suppliers.map(|peer| peer.session).collect();
+            // One after the other: the first may be a node that joins as well, and waits for this one.
+            let asked = self.incarnation.join_asked;
+            let next = suppliers.iter().find(|session| asked.is_none_or(|asked| **session > asked));
+            if let Some(session) = next.or(suppliers.first()).copied() {
+                self.incarnation.join_asked = Some(session);
                 self.begin_exchange(session, Cause::Join, out);
             }
         }
@@ -329,10 +336,7 @@ impl Replicator {
             } else {
                 // The histories part before that: contents are joined.
                 let ours = self.holding.vector.position(old);
-                let other = self.open_peers().find(|peer| {
-                    let theirs = peer.vector.position(old);
-                    theirs.sequence == ours.sequence && theirs.chain != ours.chain
-                });
+                let other = self.open_peers().find(|peer| peer.vector.position(old).is_forked_from(&ours));
                 if let Some(session) = other.map(|peer| peer.session) {
                     self.begin_exchange(session, Cause::Fork, out);
                 }
@@ -413,7 +417,7 @@ impl Replicator {
                 let ours = self.holding.vector.position(*origin);
                 self.open_peers().any(|peer| {
                     let theirs = peer.vector.position(*origin);
-                    theirs.sequence > ours.sequence || (theirs.sequence == ours.sequence && theirs.chain != ours.chain)
+                    theirs.sequence > ours.sequence || theirs.is_forked_from(&ours)
                 })
             };
             let still_open = self.incarnation.unresolved.iter().copied().filter(is_open).collect();

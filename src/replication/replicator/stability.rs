@@ -1,9 +1,11 @@
 //! Who holds what, as everybody says, and from that what may be forgotten.
 //!
 //! The stable cut is for each origin the newest change that every active supplier holds. A member's row counts only when
-//! this node holds that member's own changes up to the row: what it wrote before it said so may carry older stamps than
-//! what is to be forgotten, and must have met it. A row that does not count yet waits as a candidate; a newer one does
-//! not displace it, so a member that writes all the time does not hold the cut back for ever.
+//! this node holds all of the row: what the member wrote before it said so may carry older stamps than what is to be
+//! forgotten, and must have met it. Its own origins alone would not do: of one that it began not long ago this node
+//! hears with that origin's first change, and what a copy wrote stands under an origin of the member that it was copied
+//! from. A row that does not count yet waits as a candidate; a newer one does not displace it, so a member that writes
+//! all the time does not hold the cut back for ever, unless the newer one says less: what is in no row may never come.
 //!
 //! Nothing is forgotten while a supplier is silent, until a majority suspends it (never two against one another: with two
 //! suppliers only the operator does), and an origin whose end was agreed must be held to that end first.
@@ -46,8 +48,8 @@ struct RowState {
     digest: Option<BucketSum>,
     /// Whether others told it, not the member itself.
     is_relayed: bool,
-    /// Waits for the member's own changes.
-    candidate: Option<(OriginId, BTreeMap<OriginId, u64>)>,
+    /// Waits until all of it is held here.
+    candidate: Option<BTreeMap<OriginId, u64>>,
     /// Counts for the cut.
     counted: Option<BTreeMap<OriginId, u64>>,
 }
@@ -148,18 +150,23 @@ impl Replicator {
             if suspect {
                 continue;
             }
-            let Some(member) = self.members.get(node) else { continue };
-            let is_here = |(origin, candidate): &(OriginId, BTreeMap<OriginId, u64>)| {
-                member.origins.iter().chain([origin]).all(|own| {
-                    let said = candidate.get(own).copied().unwrap_or(0);
-                    let end = self.finals.get(own).copied().unwrap_or(u64::MAX);
-                    held.sequence(*own) >= said.min(end)
+            if !self.members.contains_key(node) {
+                continue;
+            }
+            let is_here = |candidate: &BTreeMap<OriginId, u64>| {
+                candidate.iter().all(|(origin, said)| {
+                    let end = self.finals.get(origin).copied().unwrap_or(u64::MAX);
+                    held.sequence(*origin) >= (*said).min(end)
                 })
             };
+            let latest = &row.latest;
+            row.candidate.take_if(|candidate| {
+                candidate.iter().any(|(origin, said)| latest.get(origin).is_none_or(|latest| latest < said))
+            });
             for _ in 0..2 {
-                let candidate = row.candidate.take().unwrap_or_else(|| (row.origin, row.latest.clone()));
+                let candidate = row.candidate.take().unwrap_or_else(|| row.latest.clone());
                 if is_here(&candidate) {
-                    row.counted = Some(candidate.1);
+                    row.counted = Some(candidate);
                 } else {
                     row.candidate = Some(candidate);
                     break;

@@ -58,21 +58,27 @@ impl Fed {
 
     /// The peer connects, as `origin`.
     fn greet(&mut self, origin: OriginId, held: &[(OriginId, u64)]) {
-        self.feed(Input::Connected { session: SESSION, peer: node(2), dialled: true });
-        self.hear(Message::Hello(Box::new(Hello {
+        self.greet_as(SESSION, 2, origin, held);
+    }
+
+    /// A node connects and says who it is.
+    fn greet_as(&mut self, session: SessionId, number: u8, origin: OriginId, held: &[(OriginId, u64)]) {
+        self.feed(Input::Connected { session, peer: node(number), dialled: true });
+        let hello = Hello {
             versions: VERSIONS,
             features: 0,
             cluster: [9; 16],
-            node: node(2),
+            node: node(number),
             origin,
-            boot: 2,
+            boot: u64::from(number),
             format_level: 1,
             role: Role::Supplier,
             wall_ms: 1_000,
             clock: Csn::NONE,
             vector: vector(held),
             floors: Vec::new(),
-        })));
+        };
+        self.feed(Input::Received { session, message: Message::Hello(Box::new(hello)) });
     }
 
     fn feed(&mut self, input: Input) {
@@ -162,6 +168,31 @@ fn acknowledgement_of_the_whole_vector_raises_the_stable_cut() {
     let mut fed = Fed::new(&[(OURS, 4), (THEIRS, 5)], &[(OURS, 4), (THEIRS, 5)]);
     fed.commit(&[(OURS, 5), (THEIRS, 5)]);
     fed.acknowledge(&[(OURS, 5)], &[(OURS, 5), (THEIRS, 5)]);
+    assert_eq!(fed.cut(), BTreeMap::from([(OURS, 5), (THEIRS, 5)]));
+}
+
+/// As which members it began origins, and which copies wrote under whose, is told by changes that are not here yet.
+#[test]
+fn row_counts_when_all_of_it_is_here_whatever_origins_it_names() {
+    let other = OriginId(3);
+    let mut fed = Fed::new(&[(OURS, 4), (THEIRS, 5)], &[(OURS, 4), (THEIRS, 5)]);
+    fed.commit(&[(OURS, 5), (THEIRS, 5)]);
+    fed.beacon(&[(OURS, 5), (THEIRS, 5), (other, 2)]);
+    assert_eq!(
+        fed.cut(),
+        BTreeMap::from([(OURS, 4), (THEIRS, 5)]),
+        "the others' 2 may be its own, and older than our 5"
+    );
+    fed.commit(&[(OURS, 5), (THEIRS, 5), (other, 2)]);
+    assert_eq!(fed.cut(), BTreeMap::from([(OURS, 5), (THEIRS, 5), (other, 2)]));
+}
+
+#[test]
+fn row_of_which_its_member_takes_something_back_is_waited_for_no_more() {
+    let mut fed = Fed::new(&[(OURS, 4), (THEIRS, 5)], &[(OURS, 4), (THEIRS, 5)]);
+    fed.commit(&[(OURS, 5), (THEIRS, 5)]);
+    fed.beacon(&[(OURS, 5), (THEIRS, 6)]);
+    fed.beacon(&[(OURS, 5), (THEIRS, 5)]);
     assert_eq!(fed.cut(), BTreeMap::from([(OURS, 5), (THEIRS, 5)]));
 }
 
@@ -298,6 +329,39 @@ fn changes_that_came_in_part_are_awaited_until_every_member_has_said_that_it_doe
     fed.tick();
     assert_eq!(fed.alarms(), [&Alarm::Lost { origin: THEIRS, first: 6, last: 9 }]);
     assert_eq!(fed.told_digest(), Some(BucketSum::default()));
+}
+
+/// Two that join at once hear of each other before they hear of anybody who has something.
+#[test]
+fn node_that_joins_asks_one_peer_after_the_other_until_one_can_help() {
+    let third = SessionId(8);
+    let local = Local { joined: false, ..local(&[], &[(1, OURS), (2, THEIRS), (3, OriginId(3))]) };
+    let mut fed = Fed { replicator: Replicator::new(local, Options::default()), at_ms: 1_000, out: Vec::new() };
+    fed.greet_as(SESSION, 2, THEIRS, &[]);
+    fed.greet_as(third, 3, OriginId(3), &[(THEIRS, 5)]);
+    let mut asked = Vec::new();
+    for _ in 0..3 {
+        fed.at_ms += 10_000;
+        fed.out.clear();
+        fed.feed(Input::Tick);
+        let read = fed.out.iter().find_map(|output| match output {
+            Output::Read { request, read: ReadRequest::Heads { .. } } => Some(*request),
+            _ => None,
+        });
+        let answer = Answer::Heads { holding: Box::default(), heads: Vec::new() };
+        fed.feed(Input::Answered { request: read.expect("it looks at what it has"), answer });
+        let question = fed.out.iter().find_map(|output| match output {
+            Output::Send { session, message: Message::SnapshotRequest { exchange, .. } } => Some((*session, *exchange)),
+            _ => None,
+        });
+        let (session, exchange) = question.expect("it asks for all");
+        asked.push(session);
+        let held = Moment { vector: UpdateVector::new(), clock: Csn::NONE, standing: MemberState::Suspended };
+        let (after, entries) = (Vec::new(), Vec::new());
+        let refusal = Snapshot { exchange, held, after, next: None, entries_total: 0, entries };
+        fed.feed(Input::Received { session, message: Message::Snapshot(refusal) });
+    }
+    assert_eq!(asked, [SESSION, third, SESSION]);
 }
 
 /// The third member is linked with the peer alone; the peer tells what it said.

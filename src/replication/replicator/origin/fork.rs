@@ -36,7 +36,8 @@ impl Replicator {
         let vector = &self.holding.vector;
         let checks: Vec<_> = own
             .map(|origin| (origin, peer.vector.position(origin)))
-            .filter(|(origin, theirs)| theirs.sequence > 0 && theirs.sequence < vector.sequence(*origin))
+            .filter(|(_, theirs)| theirs.sequence > 0 && theirs.known_chain().is_some())
+            .filter(|(origin, theirs)| theirs.sequence < vector.sequence(*origin))
             .collect();
         for (origin, theirs) in checks {
             let purpose = Purpose::OwnChains { session, origin, theirs: vec![(theirs.sequence, theirs.chain)] };
