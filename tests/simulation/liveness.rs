@@ -1,7 +1,9 @@
 //! After the storm: faults off, everybody up; then all must come to hold the same, and go on doing so.
 
 use entente::dit::check;
+use entente::model::EntryUuid;
 use entente::replication::LocalWrites;
+use entente::state::EntryState;
 
 use crate::cluster::Cluster;
 use crate::node::states;
@@ -69,6 +71,29 @@ fn agree(cluster: &Cluster) -> Result<(), String> {
     Ok(())
 }
 
+/// What each node holds of an entry and of those above it.
+fn ways_up(cluster: &mut Cluster, uuid: EntryUuid) -> String {
+    let mut told = String::new();
+    for place in cluster.up() {
+        let running = cluster.nodes[place].running.as_ref().expect("it runs");
+        let oracle = &mut cluster.oracle;
+        let states = states(&running.dit, |key| oracle.attribute(key)).expect("states are read");
+        let mut at = uuid;
+        for _ in 0..50 {
+            let Some(parent) = states.iter().filter(|state| state.uuid == at).map(|state| state.parent).max() else {
+                break;
+            };
+            for state in states.iter().filter(|state| state.uuid == at) {
+                let EntryState { birth, born, dead, parent, .. } = state;
+                told += &format!("n{place}: {at} born {born} {birth:?} below {parent:?} dead {dead:?}\n");
+            }
+            at = parent.1;
+        }
+        told += &format!("n{place} does not hold {at}\n");
+    }
+    told
+}
+
 /// What must hold of nodes that agree.
 fn inspect(cluster: &mut Cluster) {
     let up = cluster.up();
@@ -93,7 +118,8 @@ fn inspect(cluster: &mut Cluster) {
             if dn.is_none() {
                 let uuid = state.uuid;
                 drop(snapshot);
-                return cluster.fail(format!("tree-connected: n{place} does not show live entry {uuid}"));
+                let ways = ways_up(cluster, uuid);
+                return cluster.fail(format!("tree-connected: n{place} does not show live entry {uuid}\n{ways}"));
             }
             lines.push(format!("{} {}", state.uuid, dn.unwrap_or_default()));
         }

@@ -196,6 +196,7 @@ fn end_that_no_record_tells_any_more_is_not_taken_for_another_history() {
     let old = OriginId(3);
     away.set(3, "description", "sent", true);
     one.catch_up(&away);
+    two.catch_up(&away);
     let end = away.sequence(old);
     away.set(3, "description", "unsent", true);
     away.write(|writing| writing.drop_log_below(old, end + 1, 10).unwrap());
