@@ -295,7 +295,7 @@ impl Replicator {
             // One after the other: the first may be a node that joins as well, and waits for this one.
             let asked = self.incarnation.join_asked;
             let next = suppliers.iter().find(|session| asked.is_none_or(|asked| **session > asked));
-            if let Some(session) = next.or(suppliers.first()).copied() {
+            if let Some(session) = next.or_else(|| suppliers.first()).copied() {
                 self.incarnation.join_asked = Some(session);
                 self.begin_exchange(session, Cause::Join, out);
             }
