@@ -52,6 +52,8 @@ pub(crate) struct Cluster {
     entry_last: u64,
     node_last: u64,
     pub(crate) told: BTreeMap<&'static str, u64>,
+    /// What was told last of the entries that are watched.
+    watched: BTreeMap<(usize, EntryUuid), String>,
 }
 
 /// Where data directories are made: in memory if the system has such a folder.
@@ -130,6 +132,7 @@ impl Cluster {
             entry_last: 0,
             node_last: 0,
             told: BTreeMap::new(),
+            watched: BTreeMap::new(),
         };
         let first = template(cluster.weather.nodes);
         for place in 0..cluster.weather.nodes {

@@ -4,6 +4,7 @@
 //! cargo test --test simulation                         40 seeds
 //! SIM_SEED=17 cargo test --test simulation             one seed, told in full
 //! SIM_TOLD=all SIM_SEED=17 ...                         every message and write besides
+//! SIM_ENTRY=<entryUUID>,... SIM_SEED=17 ...            what nodes store of these entries besides, whenever it changes
 //! SIM_FIRST=1 SIM_SEEDS=100000 SIM_FAILURES=1000 cargo test --release --test simulation masters -- --nocapture
 //!                                                      a campaign, on all cores (`taskset -c 1 nice` for one): tells each
 //!                                                      seed that fails, goes on, and says at the end what happened how often

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use entente::model::EntryUuid;
 use entente::replication::Alarm;
 use entente::state::{EntryState, NodeId, Stamp};
 
@@ -84,6 +85,9 @@ impl Cluster {
                     |state: Option<&EntryState>| state.map(|state| self.oracle.lines(state)).unwrap_or_default();
                 let (ours, theirs) = (lines(ours), lines(theirs));
                 told += &format!("entry {} born {:?}\n", key.0, key.1);
+                for place in [one, other] {
+                    told += &format!("  n{place} stores:{}\n", self.stored(place, key.0));
+                }
                 for (place, lines, others) in [(one, &ours, &theirs), (other, &theirs, &ours)] {
                     for line in lines.iter().filter(|line| !others.contains(line)) {
                         told += &format!("  only n{place}: {line}\n");
@@ -91,6 +95,42 @@ impl Cluster {
                 }
             }
         }
+        told
+    }
+
+    /// What a node has stored of the entries that `SIM_ENTRY` names, told whenever that is another than before.
+    pub(super) fn watch(&mut self, place: usize) {
+        let Ok(watched) = std::env::var("SIM_ENTRY") else { return };
+        for uuid in watched.split(',').filter_map(|uuid| uuid.parse::<EntryUuid>().ok()) {
+            let stored = self.stored(place, uuid);
+            if self.watched.insert((place, uuid), stored.clone()).is_none_or(|before| before != stored) {
+                self.tell(format!("n{place} stores of {uuid}:{stored}"));
+            }
+        }
+    }
+
+    fn stored(&self, place: usize, uuid: EntryUuid) -> String {
+        let Some(running) = self.nodes[place].running.as_ref() else { return String::new() };
+        let snapshot = running.dit.read().expect("a snapshot");
+        let view = snapshot.view();
+        let mut told = String::new();
+        for id in view.incarnations(uuid).expect("a look-up") {
+            let state = running.dit.change_offline(|writing| writing.state(id)).expect("a state");
+            let Some(state) = state else { continue };
+            told += &format!(
+                "\n       birth {:?} born {} dead {:?}\n       rdn {:?}",
+                state.birth, state.born, state.dead, state.rdn.0
+            );
+            told += &format!("\n       parent {:?} {} shown {:?}", state.parent.0, state.parent.1, view.dn_text(id));
+            for (attribute, held) in &state.attributes {
+                let name = view.catalog().attribute(*attribute).map(|info| info.key.as_str()).unwrap_or_default();
+                told += &format!("\n       {name} {held:?}");
+            }
+        }
+        for (of, outcome) in view.moves().expect("moves are read").iter().filter(|(of, _)| of.uuid == uuid) {
+            told += &format!("\n       {outcome:?} {of:?}");
+        }
+        told += &format!("\n       edges {:?}", view.edges_of(uuid).expect("edges").base);
         told
     }
 }

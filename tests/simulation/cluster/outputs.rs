@@ -165,6 +165,7 @@ impl Cluster {
         }
         let changed = holding.vector != *before;
         self.nodes[place].disk = holding.clone();
+        self.watch(place);
         inputs.push_back(Input::Committed(Box::new(holding)));
         if changed {
             let running = self.nodes[place].running.as_mut().expect("it runs");
