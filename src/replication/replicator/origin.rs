@@ -10,7 +10,8 @@
 //!
 //! Changes of clients wait for that: after the start for a peer's word or a few seconds, and after an old copy was found
 //! until it has caught up, since its clock and its cells may be older than what others have forgotten. That it has to catch
-//! up is written down: a run that ends before it did does not make the copy a newer one.
+//! up is written down: a run that ends before it did does not make the copy a newer one. So does a copy that takes an
+//! identity of its own, for whose sake nobody has kept anything.
 //!
 //! Both faults are rare: a run goes on under an origin only after one that ended in order, in the same file, with nothing in
 //! between (`dit::handover`). What is left for this file is what brings the disk itself back.
@@ -203,6 +204,21 @@ impl Replicator {
             }
             self.rotate(out);
         }
+    }
+
+    /// This node goes on under an identity that nobody waits for yet, as a copy of which nobody can tell how old it is:
+    /// members may have forgotten what it still holds. It catches up with those it meets before it takes changes.
+    pub(super) fn catch_up_as_copy(&mut self, out: &mut Vec<Output>) {
+        let mut target = self.incarnation.catch_up.clone().unwrap_or_default();
+        for peer in self.open_peers() {
+            for (origin, position) in peer.vector.iter() {
+                let at = target.entry(origin).or_default();
+                *at = position.sequence.max(*at);
+            }
+        }
+        self.incarnation.catch_up_noted.clone_from(&target);
+        self.incarnation.catch_up = Some(target.clone());
+        self.write(WriteRequest::NoteCatchUp(target), Purpose::Noted, out);
     }
 
     /// Begins a new origin.

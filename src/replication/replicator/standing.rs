@@ -159,6 +159,7 @@ impl Replicator {
         self.alarm_once(Alarm::CloneFound { twin }, out);
         // One of the two keeps the identity: both decide alike.
         if self.boot > twin {
+            self.catch_up_as_copy(out);
             out.push(Output::TakeNewIdentity);
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::model::EntryUuid;
 use crate::replication::member::MemberState;
-use crate::replication::message::{Moment, Row, Snapshot};
+use crate::replication::message::{Moment, Row, Snapshot, Standing};
 use crate::state::{BucketSum, Csn, Dot, OriginPosition, PortableEntry, StableCut};
 
 const OURS: OriginId = OriginId(1);
@@ -256,6 +256,22 @@ fn old_copy_that_began_a_new_origin_at_its_start_is_told_and_catches_up_before_i
     assert_eq!((fed.alarms().len(), fed.reissues()), (1, Vec::new()), "told once, and nothing is written again");
     // What the original of a copy goes on to write is not missing in the copy that became a member of its own.
     assert!(with_own(Vec::new()).alarms().is_empty());
+}
+
+/// Nobody knows how old the copy is, and nobody waited for it under the name that it gets.
+#[test]
+fn copy_that_takes_another_identity_catches_up_with_those_it_met_first() {
+    let mut fed = Fed::new(&[(OURS, 4), (THEIRS, 5)], &[(OURS, 4), (THEIRS, 8)]);
+    let standing = Standing { state: MemberState::Active, finals: Vec::new(), held_before: Vec::new(), twin: Some(0) };
+    fed.hear(Message::Standing(standing));
+    assert_eq!(fed.replicator.local_writes(), LocalWrites::CatchingUp);
+    let place = |wanted: fn(&Output) -> bool| fed.out.iter().position(wanted);
+    let noted = place(|output| {
+        let target = BTreeMap::from([(OURS, 4), (THEIRS, 8)]);
+        matches!(output, Output::Write { write: WriteRequest::NoteCatchUp(noted), .. } if *noted == target)
+    });
+    let taken = place(|output| matches!(output, Output::TakeNewIdentity));
+    assert!(noted.is_some() && noted < taken, "{:?}", fed.out);
 }
 
 #[test]
