@@ -260,6 +260,9 @@ impl Writing<'_> {
         if update.deltas.iter().any(|delta| matches!(delta, Delta::Parent(_))) {
             above = above.max(self.newest_move()?);
         }
+        if update.is_birth() {
+            above = above.max(self.newest_before_birth(update.uuid)?);
+        }
         let csn = self.clock.bump(Csn::NONE, above);
         Ok(Stamp { csn, sequence: self.own.position.sequence + 1 })
     }

@@ -245,6 +245,11 @@ impl<'d> Writing<'d> {
         if deltas.iter().any(|delta| matches!(delta, Delta::Parent(_))) {
             above = above.max(self.newest_move()?);
         }
+        if let Target::New(uuid) = target
+            && !self.is_bulk
+        {
+            above = self.newest_before_birth(uuid)?;
+        }
         if self.dit.lacks(Mutant::NoCausalBump) {
             above = Csn::NONE;
         }

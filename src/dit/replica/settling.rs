@@ -1,7 +1,7 @@
 //! What is forgotten, when, and what is not.
 
 use super::*;
-use crate::state::{Csn, EntryState, StableCut};
+use crate::state::{Csn, EntryState, StableCut, Stamp};
 use crate::storage::Table;
 use std::time::Duration;
 
@@ -17,6 +17,22 @@ fn node() -> Replica {
 impl Replica {
     fn state(&self, id: EntryId) -> Option<EntryState> {
         self.write(|writing| writing.state(id).unwrap())
+    }
+
+    fn digest(&self) -> crate::state::BucketSum {
+        self.dit.read().unwrap().view().digest().unwrap()
+    }
+
+    /// Brings a deleted entry back where it was; gives its deletion and its new birth.
+    fn undelete(&self, uuid: u8) -> (Stamp, Stamp) {
+        let uuid = EntryUuid([uuid; 16]);
+        let deleted = self.dit.read().unwrap().view().deleted(uuid).unwrap().unwrap();
+        let birth = self.write(|writing| {
+            let (rdn, author) = (deleted.state.rdn.1.clone(), cell(writing, "description", "back", true));
+            let deltas = writing.undelete_deltas(&deleted, rdn, deleted.state.parent.1, author).unwrap();
+            writing.change(Target::New(uuid), "cn=test", deltas).unwrap().1
+        });
+        (deleted.dead, birth)
     }
 
     /// Settles all that is here of every origin, as if all members held it.
@@ -222,6 +238,53 @@ fn move_that_waits_for_a_birth_is_not_forgotten_before_that_came() {
     three.settle_all();
     assert_eq!(three.count(Table::Moves), 0);
     three.assert_sound();
+}
+
+/// Who has forgotten the first incarnation takes the second birth for the beginning; who has not, plays it as a move.
+#[test]
+fn birth_is_newer_than_all_that_the_entry_was_before_whatever_the_clock_says() {
+    let schema = Arc::new(Schema::builtin());
+    let (one, two, three) = (Replica::new(1, &schema), Replica::new(2, &schema), Replica::new(3, &schema));
+    one.suffix();
+    two.follow(&one);
+    two.clock.advance(DAY);
+    two.person(3, "Ann");
+    two.change(3, |_| vec![Delta::Dead]);
+    one.follow(&two);
+    three.follow(&one);
+    three.follow(&two);
+    three.clock.advance(32 * DAY);
+    three.set(1, "o", "tick", true);
+    assert_eq!(three.settle_all().purged, 1);
+    one.follow(&three);
+    let (dead, birth) = one.undelete(3);
+    assert!(birth > dead, "csn-rises");
+    three.follow(&one);
+    assert_eq!(one.digest(), three.digest());
+    one.assert_sound();
+    three.assert_sound();
+}
+
+/// Its first birth was written under numbers of an origin that stand for something else here, and will never come.
+#[test]
+fn second_birth_comes_after_the_moves_of_a_first_that_is_not_here() {
+    let schema = Arc::new(Schema::builtin());
+    let [one, two, three, four] = [1, 2, 3, 4].map(|origin| Replica::new(origin, &schema));
+    one.suffix();
+    one.add(4, "ou=new,dc=example,dc=com", &[("objectClass", &["organizationalUnit"]), ("ou", &["new"])]);
+    four.follow(&one);
+    one.person(3, "Ann");
+    two.follow(&one);
+    two.change(3, |_| vec![Delta::Parent(EntryUuid([4; 16]))]);
+    three.follow(&one);
+    three.follow(&two);
+    three.change(3, |_| vec![Delta::Dead]);
+    three.undelete(3);
+    four.follow(&two);
+    four.follow(&three);
+    assert_eq!(three.digest(), four.digest());
+    three.assert_sound();
+    four.assert_sound();
 }
 
 /// Who does not know yet that the last entry below a deleted one is gone shows that one still, and may add below it.

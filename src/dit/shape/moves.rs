@@ -189,7 +189,13 @@ impl Writing<'_> {
             _ => held,
         };
         let mut changed = match held {
-            None => self.replay(&[], Some((state.uuid, birth)))?,
+            None => {
+                // Older moves are of an incarnation that is not born here: this birth comes after them.
+                let is_first = kept_of(reader, state.uuid)?.first().is_none_or(|first| first.of.stamp > birth.0);
+                let again = Move { stamp: birth.0, uuid: state.uuid, parent: birth.1 };
+                let played = if is_first { &[][..] } else { std::slice::from_ref(&again) };
+                self.replay(played, Some((state.uuid, birth)))?
+            }
             Some(held) if held.0 < birth.0 => {
                 self.replay(&[Move { stamp: birth.0, uuid: state.uuid, parent: birth.1 }], None)?
             }
@@ -248,6 +254,16 @@ impl Writing<'_> {
         };
         let csn = item.and_then(|(key, _)| key.strip_prefix(&[BY_STAMP])).and_then(|key| key.first_chunk::<16>());
         Ok(csn.map_or(Csn::NONE, |csn| Csn::from_be_bytes(*csn)))
+    }
+
+    /// What a birth is to be newer than: all that earlier incarnations of the entry say, and, as it counts as a move of
+    /// these, the newest move.
+    pub(in crate::dit) fn newest_before_birth(&self, uuid: EntryUuid) -> Result<Csn, DitError> {
+        let mut newest = Csn::NONE;
+        for id in self.view().incarnations(uuid)? {
+            newest = newest.max(self.state(id)?.map_or(Csn::NONE, |state| state.max_stamp().csn));
+        }
+        Ok(if newest == Csn::NONE { newest } else { newest.max(self.newest_move()?) })
     }
 
     /// Plays moves that were not known, upon another birth where one is given: takes back what is newer, plays, plays
