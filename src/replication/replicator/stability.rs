@@ -29,6 +29,8 @@ pub(super) struct Stability {
     marks: BTreeMap<OriginId, VecDeque<(u64, u64)>>,
     /// Which members others have not heard of, and when they said so.
     silent: BTreeMap<NodeId, (u64, Vec<NodeId>)>,
+    /// Suspended members, and since when that is known here.
+    suspended: BTreeMap<NodeId, u64>,
     settle_at_ms: u64,
     settled: StableCut,
     trimmed: BTreeMap<OriginId, u64>,
@@ -134,6 +136,15 @@ impl Stability {
         if !members.is_empty() {
             self.rows.retain(|node, _| members.contains_key(node));
             self.silent.retain(|node, _| members.contains_key(node));
+        }
+    }
+
+    /// Notes since when members are known to be suspended.
+    pub(super) fn note_suspended(&mut self, members: &BTreeMap<NodeId, Member>, now_ms: u64) {
+        let is_suspended = |member: &Member| member.state == MemberState::Suspended;
+        self.suspended.retain(|node, _| members.get(node).is_some_and(is_suspended));
+        for member in members.values().filter(|member| is_suspended(member)) {
+            self.suspended.entry(member.node).or_insert(now_ms);
         }
     }
 }
@@ -279,6 +290,7 @@ impl Replicator {
             self.write(WriteRequest::TrimLog(floors), Purpose::Background, out);
         }
         self.suspend_silent(out);
+        self.take_back_heard(out);
     }
 
     /// Active suppliers that were not heard of, directly or through others, for too long.
@@ -318,6 +330,23 @@ impl Replicator {
             if agreeing.len() * 2 > suppliers && agreeing.first() == Some(&self.node) {
                 self.withdraw(suspect, MemberState::Suspended, out);
             }
+        }
+    }
+
+    /// Takes suspended members back of whom something was heard since, directly or through others: their session may be
+    /// older than the word of their suspension, or be with a hub, which changes no entries.
+    fn take_back_heard(&mut self, out: &mut Vec<Output>) {
+        if !self.members.get(&self.node).is_some_and(Member::holds_cut) {
+            return;
+        }
+        // What others tell may be older than it looks, by the time that it was on its way.
+        let on_its_way_ms = self.options.silence_ms;
+        let is_back = |(node, since_ms): (&NodeId, &u64)| {
+            self.stability.heard_ms(*node).filter(|at_ms| *at_ms > since_ms + on_its_way_ms).map(|_| *node)
+        };
+        let back: Vec<NodeId> = self.stability.suspended.iter().filter_map(is_back).collect();
+        for node in back {
+            self.withdraw(node, MemberState::Active, out);
         }
     }
 

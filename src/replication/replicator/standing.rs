@@ -208,6 +208,7 @@ impl Replicator {
         }
         self.finals = self.members.values().flat_map(|member| member.finals.clone()).collect();
         self.stability.keep_only(&self.members);
+        self.stability.note_suspended(&self.members, self.now.monotonic_ms);
         self.row_candidates();
     }
 
