@@ -109,7 +109,14 @@ impl Computed {
 
     /// Whether an entry may have no value of it.
     pub fn may_be_absent(self) -> bool {
-        self.is_membership() || self == Self::CollectiveAttributeSubentries
+        self.is_membership()
+            || matches!(
+                self,
+                Self::CollectiveAttributeSubentries
+                    | Self::ReplSchemaViolation
+                    | Self::ReplUniqueViolation
+                    | Self::StructuralObjectClass
+            )
     }
 
     /// Whether it says which groups an entry is in; an entry may be in none.

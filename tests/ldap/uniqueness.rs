@@ -93,12 +93,20 @@ fn values_shared_before_the_rule_are_listed_and_may_stay() {
     };
     assert_eq!(flag(&mut client, &two), [format!("unique attribute=mail winner={first}")]);
     assert_eq!(flag(&mut client, &one), [format!("unique attribute=mail loser={second}")]);
+    let sharers = |client: &mut crate::support::client::Client, filter: &str| {
+        let found = client.search(&crate::support::request::Search::subtree(&branch, filter)).expect(code::SUCCESS);
+        found.dns()
+    };
+    assert_eq!(sharers(&mut client, "(replUniqueViolation=*)"), [one.to_lowercase(), two.to_lowercase()]);
+    assert_eq!(sharers(&mut client, "(!(replUniqueViolation=*))"), [branch.to_lowercase()]);
+    assert!(sharers(&mut client, "(replSchemaViolation=*)").is_empty());
     let filter = format!("(&(conflictKind=unique-violation)(conflictEntry={two}))");
     let search =
         crate::support::request::Search::base("cn=conflicts").scope(crate::support::request::ONE).filter(&filter);
     assert_eq!(client.search(&search).single().value("description"), format!("unique attribute=mail winner={first}"));
     client.modify(&two, &[(DELETE, "mail", &[])]).expect(code::SUCCESS);
     assert!(flag(&mut client, &one).is_empty());
+    assert!(sharers(&mut client, "(replUniqueViolation=*)").is_empty());
     assert!(client.search(&search).expect(code::SUCCESS).entries.is_empty());
 }
 

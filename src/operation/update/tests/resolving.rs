@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::dit::{Completion, ConflictState, LogRange, Receipt, Target, Writing, rdn_state, value_of};
-use crate::model::Rdn;
+use crate::model::{Filter, Rdn, Scope};
 use crate::operation::virtual_entry;
+use crate::search::{AllSearchable, CompiledFilter, RunOptions, SearchRun, Step};
 use crate::state::{Delta, OriginId};
 use crate::storage::MetaName;
 
@@ -251,10 +252,29 @@ fn an_entry_that_merged_changes_broke_is_listed_until_it_is_mended() {
         let computed = crate::search::Computed::ReplSchemaViolation;
         house.see(ANN, |view, entry| computed.values(view, entry).unwrap().len()).unwrap()
     };
+    let found = |house: &House, text: &str| {
+        let snapshot = house.directory.dit().read().unwrap();
+        let (view, schema) = (snapshot.view(), snapshot.view().catalog().schema());
+        let filter = CompiledFilter::compile(schema, &Filter::parse(text).unwrap());
+        let top = view.resolve(&Dn::parse(SUFFIX).unwrap()).unwrap().entry.unwrap();
+        let mut run = SearchRun::new(view, top, Arc::new(filter), RunOptions::new(Scope::Subtree)).unwrap();
+        let mut walk = run.walk(view, &AllSearchable).unwrap();
+        let mut names = Vec::new();
+        loop {
+            match walk.next().unwrap() {
+                Step::Entry(entry) => names.extend(view.dn_text(entry.id).unwrap()),
+                Step::Done => return names,
+                _ => {}
+            }
+        }
+    };
     assert_eq!(violations(&house), 1);
+    assert_eq!(found(&house, "(replSchemaViolation=*)"), [ANN]);
+    assert!(!found(&house, "(!(replSchemaViolation=*))").contains(&ANN.to_owned()));
     house.modify(&house.admin(), ANN, &[(ModificationKind::Replace, "title", &["CEO"])]).is(OK);
     house.modify(&house.admin(), ANN, &[(ModificationKind::Add, "sn", &["Person"])]).is(OK);
     assert_eq!(violations(&house), 0);
+    assert!(found(&house, "(replSchemaViolation=*)").is_empty());
     let snapshot = house.directory.dit().read().unwrap();
     let name = Dn::parse(&listed).unwrap();
     virtual_entry::find(&house.directory, &house.admin(), snapshot.view(), &name).unwrap_err();
