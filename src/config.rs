@@ -175,7 +175,10 @@ sections! {
         default_search_base: String = String::new(), "a DN, \"\" for the only or first suffix, or \"none\"", reload;
         /// Refuse a password over a connection without TLS (confidentialityRequired). ldapi is never asked.
         require_tls_for_simple_bind: bool = true, "true or false", reload;
-        /// Let loopback connections send a password without TLS all the same.
+        /// Answer nothing without TLS (confidentialityRequired) but StartTLS, and the root DSE, which announces it. ldapi is never
+        /// asked.
+        require_tls: bool = false, "true or false", reload;
+        /// Let loopback connections do without TLS all the same.
         loopback_needs_no_tls: bool = true, "true or false", reload;
         /// Threads that serve connections; 0: one for each core.
         threads: usize = 0, "0 to 1024 threads (0 = one for each core)", restart, in (0..=1024);

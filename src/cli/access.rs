@@ -30,7 +30,7 @@ enum AccessCommand {
 ///
 /// Reads the data beside a serving node; nothing is changed. Without --right all rights are explained; without --attribute
 /// those on the entry as a whole (for write: renaming it; for read: seeing that it is there). An entry that is not there is
-/// explained as one about to be added. The connection is taken as a simple bind over a local socket unless said otherwise.
+/// explained as one about to be added. Of cn=monitor, cn=changelog and their like reading is explained. The connection is taken as a simple bind over a local socket unless said otherwise.
 ///
 /// Exit status: 0 everything asked about is allowed, 1 something is denied.
 #[derive(clap::Args, Clone, Debug)]
@@ -55,6 +55,9 @@ struct ExplainArgs {
     /// The address that the connection comes from
     #[arg(long, value_name = "ADDRESS")]
     ip: Option<IpAddr>,
+    /// The name of the host that the connection comes from, for rules with dns; unknown if not said
+    #[arg(long, value_name = "NAME")]
+    host: Option<String>,
     /// The strength of the connection's protection in bits
     #[arg(long, value_name = "BITS", default_value_t = 256)]
     ssf: u32,
@@ -111,6 +114,7 @@ fn explain(args: &ExplainArgs, output: &Output) -> Result<ExitCode, CliError> {
     };
     let mut connection = Requester::anonymous(args.ip, args.ssf, args.ip.is_none_or(|ip| ip.is_loopback()));
     connection.authentication = authentication;
+    connection.host = args.host.as_ref().map(|host| host.trim_end_matches('.').to_ascii_lowercase().into());
     let requester = requester_named(&opened.dit, &parsed(&args.subject)?, &connection).map_err(refused)?;
     let now = LocalTime::from_unix_ms(opened.dit.clock().wall_ms(), 0);
     let time = LocalTime { minute_of_day: args.time.unwrap_or(now.minute_of_day), day: args.day.unwrap_or(now.day) };
@@ -140,11 +144,17 @@ fn tell(
     let what = attribute.map_or_else(|| on.to_owned(), |attribute| format!("{attribute} of {on}"));
     let there = if explained.is_there { "" } else { " (which is not there, as if it were about to be added)" };
     let who = requester.dn().unwrap_or("anonymous");
+    let instead = explained
+        .instead
+        .as_ref()
+        .map(|(suffix, attribute)| format!(" (told to whom the rules let read {attribute} of {suffix})"));
+    let there = instead.as_deref().unwrap_or(there);
     let value = json!({
         "as": requester.dn().unwrap_or_default(),
         "on": on,
         "attribute": attribute,
         "is_there": explained.is_there,
+        "decided_on": explained.instead.as_ref().map(|(suffix, attribute)| json!({"on": suffix, "attribute": attribute})),
         "rights": explained.explanations.iter().map(as_json).collect::<Vec<_>>(),
     });
     output.report(&value, || {

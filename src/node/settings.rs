@@ -57,11 +57,17 @@ pub(super) fn server_options(config: &Config) -> ServerOptions {
         handshake: Duration::from_secs(u64::from(limits.handshake_s)),
         idle_before_bind_s: limits.idle_before_bind_s,
         idle_s: limits.idle_s,
-        clear_text: match (config.server.require_tls_for_simple_bind, config.server.loopback_needs_no_tls) {
-            (false, _) => ClearText::Everywhere,
-            (true, true) => ClearText::Loopback,
-            (true, false) => ClearText::Refused,
-        },
+        clear_text: clear_text(config, config.server.require_tls_for_simple_bind || config.server.require_tls),
+        operations_in_clear: clear_text(config, config.server.require_tls),
+    }
+}
+
+/// From where something may come without TLS.
+fn clear_text(config: &Config, needs_tls: bool) -> ClearText {
+    match (needs_tls, config.server.loopback_needs_no_tls) {
+        (false, _) => ClearText::Everywhere,
+        (true, true) => ClearText::Loopback,
+        (true, false) => ClearText::Refused,
     }
 }
 

@@ -64,7 +64,7 @@ pub struct BindOutcome {
 }
 
 /// A stored password; wiped when dropped.
-type Stored = Zeroizing<Vec<u8>>;
+pub(super) type Stored = Zeroizing<Vec<u8>>;
 
 /// What a bind asks for beside the proof.
 #[derive(Clone)]
@@ -302,13 +302,13 @@ pub(super) fn invalid_credentials() -> OperationError {
 }
 
 /// What comparing the cheap stored passwords came to.
-struct Attempt {
-    fitting: Option<Stored>,
-    costly: Vec<Stored>,
+pub(super) struct Attempt {
+    pub(super) fitting: Option<Stored>,
+    pub(super) costly: Vec<Stored>,
 }
 
 /// Which of the entry's cheap stored passwords fits; and its costly ones.
-fn try_entry(view: View<'_>, entry: &Entry<'_>, password: &[u8]) -> Attempt {
+pub(super) fn try_entry(view: View<'_>, entry: &Entry<'_>, password: &[u8]) -> Attempt {
     let catalog = view.catalog();
     let mut attempt = Attempt { fitting: None, costly: Vec::new() };
     let Some(attribute_type) = catalog.schema().attribute_type("userPassword") else { return attempt };

@@ -2,9 +2,7 @@
 //! changelog).
 //!
 //! A change is told to the administrator, and to whom the access rules let read `changeNumber` of the entry that was
-//! changed, where it stands now (of a deleted one: where it stood). A rule must name that attribute, as it must name
-//! passwords: whoever may read `*` does not read the changes by that. Of what was changed, those attributes are told that
-//! one may read of that entry.
+//! changed (`telling`); of what was changed, those attributes that one may read of that entry.
 //!
 //! Nothing is kept for it: each entry is made of a log record when somebody asks. So it reaches back as far as the log
 //! does (`replication.log_records`), and its numbers are this node's own (`dit::arrivals`): a client that goes to another
@@ -13,15 +11,15 @@
 //! `targetDN` is the name at the time of the change, and `targetEntryUUID` the identity. Values of secret attributes are
 //! left out. Changes below cn=cluster are not told.
 
-use super::access::{Access, Granted};
+use super::access::Access;
 use super::outcome::{OperationError, Outcome};
+use super::telling::Feed;
 use super::virtual_entry::{VirtualEntry, Visit, attribute, one_of};
 use crate::dit::View;
 use crate::model::ldif::{LdifBody, LdifChange, LdifRecord, LdifWriter};
 use crate::model::{
     Attribute, AttributeDescription, Dn, EntryUuid, Filter, Modification, ModificationKind, Rdn, ResultCode,
 };
-use crate::policy::rights::Right;
 use crate::schema::time::format_generalized_time;
 use crate::state::{AttributeId, CellValue, Delta, Stamp, Update, ValueKey};
 use std::sync::Arc;
@@ -49,42 +47,6 @@ pub(super) fn top() -> VirtualEntry {
 pub(super) fn bounds(view: View<'_>) -> Outcome<Option<(u64, u64)>> {
     let first = view.arrival_after(0)?.map(|(number, _)| number);
     Ok(first.zip(Some(view.last_arrival()?)))
-}
-
-/// Whether some changes may be told to the requester: it may read `changeNumber` in some suffix.
-///
-/// # Errors
-/// Storage.
-pub(super) fn is_for(view: View<'_>, access: &Access<'_>) -> Outcome<bool> {
-    if access.is_administrator() {
-        return Ok(true);
-    }
-    for suffix in view.suffixes()? {
-        if let Some(entry) = view.entry(suffix)?
-            && tells_numbers(view, &access.granted(&entry, Right::Read))
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-fn tells_numbers(view: View<'_>, granted: &Granted) -> bool {
-    let number = view.catalog().schema().attribute_type(CHANGE_NUMBER).map(|found| found.index);
-    number.is_some() && granted.for_attribute(number)
-}
-
-/// What the requester may read of the entry that was changed; `None` when it is not told of the change.
-fn readable(view: View<'_>, access: &Access<'_>, update: &Update, target: &str) -> Outcome<Option<Granted>> {
-    let entry = view.by_uuid(update.uuid)?.map(|id| view.entry(id)).transpose()?.flatten();
-    let granted = match entry {
-        Some(entry) => access.granted(&entry, Right::Read),
-        None => {
-            let dn = Dn::parse(target)?;
-            access.granted_new(&dn, view.resolve(&dn)?.matched, &[], Right::Read)
-        }
-    };
-    Ok(tells_numbers(view, &granted).then_some(granted))
 }
 
 /// The entry of this RDN.
@@ -157,7 +119,7 @@ fn told(view: View<'_>, access: &Access<'_>, number: u64, update: &Update) -> Ou
     if is_cluster {
         return Ok(None);
     }
-    let Some(granted) = readable(view, access, update, &target)? else { return Ok(None) };
+    let Some(granted) = Feed::Changelog.readable(view, access, update.uuid, &target, &[])? else { return Ok(None) };
     let may_read = |attribute: AttributeId| {
         view.catalog().attribute(attribute).is_some_and(|info| granted.for_attribute(info.attribute_type))
     };

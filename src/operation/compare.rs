@@ -1,8 +1,12 @@
-//! Compare (RFC 4511 4.10): whether an entry has a value, by the attribute's equality rule.
+//! Compare (RFC 4511 4.10): whether an entry has a value, by the attribute's equality rule; of a password, whether it is the
+//! one ([`password`]).
+
+mod password;
 
 use super::access::Access;
 use super::control::RequestKind;
 use super::outcome::{OperationError, Outcome};
+use super::restricted::is_password;
 use super::{Directory, Session, referral, virtual_entry};
 use crate::dit::Entry;
 use crate::model::{Assertion, AttributeDescription, DerefAliases, Dn, Filter, ResultCode};
@@ -12,7 +16,9 @@ use crate::search::{
 };
 use crate::wire::assurance::SESSION_TOKEN;
 use crate::wire::{CompareRequest, Controls, LdapResult, ResponseKind, response};
+use password::PasswordQuestion;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// What may be compared instead of searched by.
 struct CompareGate<'a, 'v>(&'a Access<'v>);
@@ -23,28 +29,54 @@ impl AttributeGate for CompareGate<'_, '_> {
     }
 }
 
+/// Makes the response, a complete PDU.
+pub type Answering = Box<dyn FnOnce() -> Vec<u8> + Send>;
+
+/// The answer to a comparison of a password.
+struct Job {
+    /// It takes 20 ms and more of a core.
+    is_costly: bool,
+    answer: Answering,
+}
+
+enum Compared {
+    Values(bool),
+    Password(Job),
+}
+
 impl Directory {
-    /// Compares, and appends the response to `out`. Cost: some microseconds.
+    /// Compares, and appends the response to `out`; or returns what makes it, which takes 20 ms and more of a core.
+    /// Cost otherwise: some microseconds.
+    #[must_use]
     pub fn compare(
-        &self,
+        self: &Arc<Self>,
         session: &Session,
         id: i32,
         request: &CompareRequest<'_>,
         controls: &Controls<'_>,
         out: &mut Vec<u8>,
-    ) {
-        match self.try_compare(session, request, controls) {
-            Ok(is_equal) => {
+    ) -> Option<Answering> {
+        match self.try_compare(session, id, request, controls) {
+            Ok(Compared::Values(is_equal)) => {
                 let code = if is_equal { ResultCode::COMPARE_TRUE } else { ResultCode::COMPARE_FALSE };
                 let token = controls.find(SESSION_TOKEN).and_then(|_| self.token_control());
                 response::result(out, id, ResponseKind::Compare, &LdapResult::plain(code), token.as_slice());
             }
+            Ok(Compared::Password(job)) if job.is_costly => return Some(job.answer),
+            Ok(Compared::Password(job)) => out.extend_from_slice(&(job.answer)()),
             Err(error) => error.respond(out, id, ResponseKind::Compare, &[]),
         }
+        None
     }
 
-    fn try_compare(&self, session: &Session, request: &CompareRequest<'_>, controls: &Controls<'_>) -> Outcome<bool> {
-        let asked = self.asked_about(session, controls, RequestKind::Compare, request.dn)?;
+    fn try_compare(
+        self: &Arc<Self>,
+        session: &Session,
+        id: i32,
+        request: &CompareRequest<'_>,
+        given: &Controls<'_>,
+    ) -> Outcome<Compared> {
+        let asked = self.asked_about(session, given, RequestKind::Compare, request.dn)?;
         let (session, controls) = (asked.session(session), &asked.controls);
         if controls.dont_use_copy {
             self.check_gate()?;
@@ -57,7 +89,7 @@ impl Directory {
             let question = Question::new(schema, request)?;
             let truth = |filter: &CompiledFilter| Ok(evaluate_attributes(filter, schema, &entry.attributes));
             assert_that(schema, controls.assertion.as_ref(), truth)?;
-            return question.answer(truth);
+            return question.answer(truth).map(Compared::Values);
         }
         let access = self.access(&session.requester, view)?;
         let entry = match find_base(view, &dn, DerefAliases::Never, controls.manage_dsa_it)? {
@@ -77,10 +109,19 @@ impl Directory {
         if !access.may_compare(&entry, question.attribute) {
             return Err(OperationError::insufficient_access("no access rule lets you compare this attribute"));
         }
-        if access.is_administrator() {
-            return question.answer(|filter| Ok(evaluate(filter, view, &entry, &AllSearchable)?));
+        let compared = |filter: &CompiledFilter| match access.is_administrator() {
+            true => Ok(evaluate(filter, view, &entry, &AllSearchable)?),
+            false => Ok(evaluate(filter, view, &entry, &CompareGate(&access))?),
+        };
+        if is_password(request.attribute) {
+            // Whether there is one at all is said as for any attribute.
+            question.answer(compared)?;
+            let token = given.find(SESSION_TOKEN).and_then(|_| self.token_control());
+            let says_policy = controls.password_policy;
+            let question = PasswordQuestion { id, password: request.value, says_policy, token };
+            return self.compare_password(view, &entry, question).map(Compared::Password);
         }
-        question.answer(|filter| Ok(evaluate(filter, view, &entry, &CompareGate(&access))?))
+        question.answer(compared).map(Compared::Values)
     }
 }
 

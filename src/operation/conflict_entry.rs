@@ -1,14 +1,17 @@
-//! cn=conflicts: what concurrent changes have cost, as entries, for the administrator.
+//! cn=conflicts: what concurrent changes have cost, as entries, for the administrator and for whom the rules tell them
+//! (`telling`): values of an attribute that one may not read of the entry are left out.
 //!
 //! Below it stand each lost change and each skipped move of the log with both sides, and mended faults; then what is
 //! wrong with entries as they are: names that another entry has, values that one entry alone may have and two do, deleted entries that stay because live ones are below,
 //! entries that merged changes made break the schema, entries whose superior is not here. The latter follow from the
 //! data: they go by themselves when the cause goes. Each is decided by replacing `conflictState` (`update/resolve`).
 
+use super::access::Access;
 use super::outcome::Outcome;
+use super::telling::Feed;
 use super::virtual_entry::{VirtualEntry, Visit, attribute, one_of};
 use crate::dit::{Conflict, ConflictKind, ConflictPlace, Side, SideContent, Standing, View};
-use crate::model::{Attribute, Rdn};
+use crate::model::{Attribute, EntryUuid, Rdn};
 use crate::schema::time::format_generalized_time;
 use crate::search::{unique_clashes, unique_violations};
 use crate::state::CellValue;
@@ -39,13 +42,13 @@ pub(super) fn top(view: View<'_>) -> Outcome<VirtualEntry> {
 }
 
 /// The entry of this RDN.
-pub(super) fn find(view: View<'_>, rdn: &Rdn) -> Outcome<Option<VirtualEntry>> {
+pub(super) fn find(view: View<'_>, access: &Access<'_>, rdn: &Rdn) -> Outcome<Option<VirtualEntry>> {
     let Some(name) = one_of(rdn, &["cn", "commonName", "2.5.4.3"]) else { return Ok(None) };
     if let Some(conflict) = view.conflict(&name)? {
-        return lost_change(view, &conflict).map(Some);
+        return lost_change(view, access, &conflict);
     }
     match standing(view, &name)? {
-        Some(standing) => computed(view, &standing).map(Some),
+        Some(standing) => computed(view, access, &standing),
         None => Ok(None),
     }
 }
@@ -80,13 +83,15 @@ pub(super) fn standing(view: View<'_>, name: &str) -> Outcome<Option<Standing>> 
 }
 
 /// All below, from the one after the position `after` on, until `visit` says false.
-pub(super) fn visit(view: View<'_>, after: &[u8], visit: Visit<'_>) -> Outcome<()> {
+pub(super) fn visit(view: View<'_>, access: &Access<'_>, after: &[u8], visit: Visit<'_>) -> Outcome<()> {
     let (section, key) = after.split_first().map_or((LOG, &[][..]), |(section, key)| (*section, key));
     if section == LOG {
         let mut position = key.to_vec();
         while let Some((key, conflict)) = view.conflict_after(&position)? {
             let at = [&[LOG][..], &key].concat();
-            if !visit(&at, lost_change(view, &conflict)?)? {
+            if let Some(entry) = lost_change(view, access, &conflict)?
+                && !visit(&at, entry)?
+            {
                 return Ok(());
             }
             position = key;
@@ -100,7 +105,9 @@ pub(super) fn visit(view: View<'_>, after: &[u8], visit: Visit<'_>) -> Outcome<(
     for id in entries {
         let position = [&[ENTRIES][..], &id.0.to_be_bytes()].concat();
         for standing in standings(view, id)? {
-            if !visit(&position, computed(view, &standing)?)? {
+            if let Some(entry) = computed(view, access, &standing)?
+                && !visit(&position, entry)?
+            {
                 return Ok(());
             }
         }
@@ -108,7 +115,14 @@ pub(super) fn visit(view: View<'_>, after: &[u8], visit: Visit<'_>) -> Outcome<(
     Ok(())
 }
 
-fn lost_change(view: View<'_>, conflict: &Conflict) -> Outcome<VirtualEntry> {
+fn lost_change(view: View<'_>, access: &Access<'_>, conflict: &Conflict) -> Outcome<Option<VirtualEntry>> {
+    let readable = Feed::Conflicts.readable(view, access, conflict.uuid, &conflict.dn, &[])?;
+    let Some(granted) = readable else { return Ok(None) };
+    let type_of = |name: &str| {
+        let name = name.split(';').next().unwrap_or_default();
+        view.catalog().schema().attribute_type(name).map(|found| found.index)
+    };
+    let tells_author = granted.for_attribute(type_of("modifiersName"));
     let dn = format!("cn={},{DN}", conflict.id);
     let state = view.conflict_state(conflict)?;
     let known = match &conflict.place {
@@ -119,8 +133,11 @@ fn lost_change(view: View<'_>, conflict: &Conflict) -> Outcome<VirtualEntry> {
         }
         ConflictPlace::Name | ConflictPlace::Superior => None,
     };
+    let tells_values = known.as_ref().is_none_or(|name| granted.for_attribute(type_of(name)));
+    let shown = |side: &Side| if tells_values { values(view, side) } else { Ok(Vec::new()) };
     let time = |side: &Side| format_generalized_time(i64::try_from(side.stamp.csn.ms()).unwrap_or(i64::MAX));
-    let requester = |side: &Side| Some(side.requester.clone()).filter(|requester| !requester.is_empty());
+    let requester =
+        |side: &Side| Some(side.requester.clone()).filter(|requester| !requester.is_empty() && tells_author);
     let attributes = [
         attribute("objectClass", ["top", "replicationConflict"]),
         attribute("cn", [&conflict.id]),
@@ -133,19 +150,19 @@ fn lost_change(view: View<'_>, conflict: &Conflict) -> Outcome<VirtualEntry> {
         attribute("conflictEntryUUID", [conflict.uuid.to_string()]),
         attribute("conflictAttribute", known),
         attribute("losingChange", [word(&conflict.loser)]),
-        attribute("losingValue", values(view, &conflict.loser)?),
+        attribute("losingValue", shown(&conflict.loser)?),
         attribute("losingRequester", requester(&conflict.loser)),
         attribute("losingTime", [time(&conflict.loser)]),
         attribute("losingCSN", [conflict.loser.stamp.csn.to_string()]),
         attribute("winningChange", [word(&conflict.winner)]),
-        attribute("winningValue", values(view, &conflict.winner)?),
+        attribute("winningValue", shown(&conflict.winner)?),
         attribute("winningRequester", requester(&conflict.winner)),
         attribute("winningTime", [time(&conflict.winner)]),
         attribute("winningCSN", [conflict.winner.stamp.csn.to_string()]),
         attribute("entryDN", [&dn]),
         attribute("hasSubordinates", ["FALSE"]),
     ];
-    Ok(entry(dn, attributes))
+    Ok(Some(entry(dn, attributes)))
 }
 
 /// What the side did.
@@ -181,7 +198,7 @@ fn values(view: View<'_>, side: &Side) -> Outcome<Vec<Vec<u8>>> {
 }
 
 /// The DN of an entry; of one that is gone its entryUUID.
-fn name_of(view: View<'_>, uuid: crate::model::EntryUuid) -> Outcome<String> {
+fn name_of(view: View<'_>, uuid: EntryUuid) -> Outcome<String> {
     let dn = match view.by_uuid(uuid)? {
         Some(id) => view.dn_text(id)?,
         None => None,
@@ -189,13 +206,18 @@ fn name_of(view: View<'_>, uuid: crate::model::EntryUuid) -> Outcome<String> {
     Ok(dn.unwrap_or_else(|| format!("entryUUID={uuid}")))
 }
 
-fn computed(view: View<'_>, standing: &Standing) -> Outcome<VirtualEntry> {
+fn computed(view: View<'_>, access: &Access<'_>, standing: &Standing) -> Outcome<Option<VirtualEntry>> {
     let dn = format!("cn={},{DN}", standing.name);
     let uuid = standing.name.split_once('.').map_or("", |(_, uuid)| uuid);
     let found = match view.dn_text(standing.entry)? {
         Some(dn) => Some(dn),
         None => view.state_of(standing.entry)?.map(|state| view.dn_by_state(&state)).transpose()?,
     };
+    let own = uuid.parse().unwrap_or(EntryUuid::NIL);
+    let name = found.as_deref().unwrap_or_default();
+    if Feed::Conflicts.readable(view, access, own, name, &[])?.is_none() {
+        return Ok(None);
+    }
     let attributes = [
         attribute("objectClass", ["top", "replicationConflict"]),
         attribute("cn", [&standing.name]),
@@ -208,7 +230,7 @@ fn computed(view: View<'_>, standing: &Standing) -> Outcome<VirtualEntry> {
         attribute("entryDN", [&dn]),
         attribute("hasSubordinates", ["FALSE"]),
     ];
-    Ok(entry(dn, attributes))
+    Ok(Some(entry(dn, attributes)))
 }
 
 fn entry<const N: usize>(dn: String, attributes: [Option<Attribute>; N]) -> VirtualEntry {

@@ -1,10 +1,13 @@
-//! cn=deleted: the recycle bin. Deleted entries with what they had, for the administrator, as long as they are kept.
+//! cn=deleted: the recycle bin. Deleted entries with what they had, as long as they are kept, for the administrator and for
+//! whom the rules tell them (`telling`).
 //!
 //! They are named by entryUUID, because a name may be taken again while its first holder lies here. Bringing one back
 //! is a modify of it (`update/undelete`), as Active Directory's clients do it. A search of the tree with the control to
 //! show deleted entries finds them too, after all others, by what they had and where they were.
 
+use super::access::Access;
 use super::outcome::Outcome;
+use super::telling::{Feed, keep_readable};
 use super::virtual_entry::{VirtualEntry, Visit, attribute, one_of};
 use crate::dit::{Deleted, View};
 use crate::model::{Attribute, AttributeDescription, Dn, EntryUuid, Rdn, Scope};
@@ -33,20 +36,21 @@ pub(super) fn uuid_of(rdn: &Rdn) -> Option<EntryUuid> {
 }
 
 /// The entry of this RDN.
-pub(super) fn find(view: View<'_>, rdn: &Rdn) -> Outcome<Option<VirtualEntry>> {
+pub(super) fn find(view: View<'_>, access: &Access<'_>, rdn: &Rdn) -> Outcome<Option<VirtualEntry>> {
     let Some(uuid) = uuid_of(rdn) else { return Ok(None) };
     match view.deleted(uuid)? {
-        Some(deleted) => shown(view, &deleted).map(Some),
+        Some(deleted) => told(view, access, &deleted),
         None => Ok(None),
     }
 }
 
 /// All below, from the one after the position `after` on, the oldest deletion first, until `visit` says false.
-pub(super) fn visit(view: View<'_>, after: &[u8], visit: Visit<'_>) -> Outcome<()> {
+pub(super) fn visit(view: View<'_>, access: &Access<'_>, after: &[u8], visit: Visit<'_>) -> Outcome<()> {
     let mut position = after.to_vec();
     while let Some((key, deleted)) = view.deleted_after(&position)? {
         if let Some(deleted) = deleted
-            && !visit(&key, shown(view, &deleted)?)?
+            && let Some(entry) = told(view, access, &deleted)?
+            && !visit(&key, entry)?
         {
             return Ok(());
         }
@@ -62,6 +66,7 @@ const LOOKED_AT_MAX: u32 = 100_000;
 /// deleted entries too.
 pub(super) fn visit_former(
     view: View<'_>,
+    access: &Access<'_>,
     base: &str,
     scope: Scope,
     take: &mut dyn FnMut(VirtualEntry) -> Outcome<bool>,
@@ -69,7 +74,7 @@ pub(super) fn visit_former(
     let schema = view.catalog().schema();
     let base = schema.dn_key(&Dn::parse(base)?);
     let mut left = LOOKED_AT_MAX;
-    visit(view, &[], &mut |_, entry| {
+    visit(view, access, &[], &mut |_, entry| {
         left -= 1;
         let named = |attribute: &&Attribute| attribute.description.name() == "deletedEntry";
         let name = entry.attributes.iter().find(named).and_then(|attribute| attribute.values.first());
@@ -90,7 +95,16 @@ pub(super) fn former(view: View<'_>, uuid: EntryUuid) -> Outcome<Option<(String,
     Ok(Some((view.dn_by_state(&deleted.state)?, content_of(view, &deleted.state)?)))
 }
 
-fn shown(view: View<'_>, deleted: &Deleted) -> Outcome<VirtualEntry> {
+/// The entry as the requester may read it; `None` when it is not told of it.
+fn told(view: View<'_>, access: &Access<'_>, deleted: &Deleted) -> Outcome<Option<VirtualEntry>> {
+    let name = view.dn_by_state(&deleted.state)?;
+    let mut content = content_of(view, &deleted.state)?;
+    let readable = Feed::Deleted.readable(view, access, EntryUuid::NIL, &name, &content)?;
+    let Some(granted) = readable else { return Ok(None) };
+    keep_readable(view, &granted, &mut content);
+    let tells_author = granted.for_attribute(
+        view.catalog().attribute_type(view.catalog().well_known().modifiers_name).map(|found| found.index),
+    );
     let dn = format!("entryUUID={},{DN}", deleted.state.uuid);
     let time = format_generalized_time(i64::try_from(deleted.dead.csn.ms()).unwrap_or(i64::MAX));
     let superior = match view.by_uuid(deleted.state.parent.1)? {
@@ -99,9 +113,9 @@ fn shown(view: View<'_>, deleted: &Deleted) -> Outcome<VirtualEntry> {
     };
     let mut attributes: Vec<Attribute> = [
         attribute("isDeleted", ["TRUE"]),
-        attribute("deletedEntry", [view.dn_by_state(&deleted.state)?]),
+        attribute("deletedEntry", [name]),
         attribute("deletedTime", [time]),
-        attribute("deletedBy", deleted.requester.as_ref()),
+        attribute("deletedBy", deleted.requester.as_ref().filter(|_| tells_author)),
         attribute("lastKnownParent", superior),
         attribute("entryUUID", [deleted.state.uuid.to_string()]),
         attribute("entryDN", [&dn]),
@@ -109,8 +123,8 @@ fn shown(view: View<'_>, deleted: &Deleted) -> Outcome<VirtualEntry> {
     .into_iter()
     .flatten()
     .collect();
-    attributes.extend(content_of(view, &deleted.state)?);
-    Ok(VirtualEntry { dn, attributes: Arc::new(attributes) })
+    attributes.extend(content);
+    Ok(Some(VirtualEntry { dn, attributes: Arc::new(attributes) }))
 }
 
 /// What a client would see of a state, secrets and values kept apart left out.

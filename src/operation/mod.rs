@@ -52,18 +52,21 @@ mod search;
 mod selection;
 mod subschema_entry;
 mod sync;
+mod telling;
 mod update;
 mod virtual_entry;
 
 pub use access::{Access, Granted};
 pub use bind::{BindOutcome, BindStep};
 pub use cluster_order::{Operator, OrderReply, WriteGate};
+pub use compare::Answering;
 pub use control::{RequestControls, RequestKind};
 pub use extended::ExtendedCall;
 pub use monitor::{MonitorEntry, MonitorProvider};
 pub use outcome::{OperationError, Outcome};
 pub use paged::PagedStore;
 pub use referral::instead as referral_instead;
+pub use restricted::is_password;
 pub use search::{Progress, SearchTask};
 pub use selection::read_entry_control;
 pub use update::{Reply, Transactions, UpdateStep};
@@ -215,6 +218,16 @@ impl Directory {
     /// What is counted.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// Whether decisions about a requester want the name of its host: some rule of the tree asks for it. Where the rules
+    /// cannot be read it is not asked for, and such rules give nothing.
+    pub fn wants_host(&self, requester: &Requester) -> bool {
+        !requester.is_administrator()
+            && self.access.asks_for_host(&self.dit).unwrap_or_else(|error| {
+                tracing::error!(%error, "the access rules cannot be read");
+                false
+            })
     }
 
     /// Decisions for `requester` in `view`: a snapshot, or the writer's transaction.

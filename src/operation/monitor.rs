@@ -1,4 +1,4 @@
-//! cn=monitor: how the server does, as entries, for the administrator.
+//! cn=monitor: how the server does, as entries, for the administrator and for whom the rules tell them (`telling`).
 //!
 //! What this floor knows is here (counters, store, version); other floors hand in theirs through
 //! [`Directory::add_monitor`]. Values are texts `name: value`, so that a new number needs no new attribute type.

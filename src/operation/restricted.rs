@@ -54,7 +54,8 @@ impl Directory {
     }
 }
 
-fn is_password(description: &str) -> bool {
+/// Whether a description is that of the password people bind with.
+pub fn is_password(description: &str) -> bool {
     AttributeDescription::parse(description)
         .is_ok_and(|parsed| parsed.name().eq_ignore_ascii_case("userPassword") || parsed.name() == "2.5.4.35")
 }

@@ -2,6 +2,7 @@
 
 use super::control::SUPPORTED_CONTROLS;
 use super::outcome::Outcome;
+use super::telling::Feed;
 use super::virtual_entry::{VirtualEntry, attribute};
 use super::{DefaultSearchBase, Directory, Session, changelog, monitor, subschema_entry};
 use crate::dit::View;
@@ -49,10 +50,10 @@ pub(super) fn entry(directory: &Directory, session: &Session, view: View<'_>) ->
         extensions.push(extended::REINDEX);
         extensions.push(extended::CLUSTER_ORDER);
     }
-    let administrator = session.requester.is_administrator();
-    let tells_changes = changelog::is_for(view, &directory.access(&session.requester, view)?)?;
+    let access = directory.access(&session.requester, view)?;
+    let tells_changes = Feed::Changelog.is_for(view, &access)?;
     let bounds = if tells_changes { changelog::bounds(view)? } else { None };
-    let monitor = administrator.then_some(monitor::DN);
+    let monitor = Feed::Monitor.is_for(view, &access)?.then_some(monitor::DN);
     let attributes = [
         attribute("objectClass", ["top"]),
         attribute("namingContexts", &contexts),

@@ -42,6 +42,7 @@ use ordered::Order;
 use running::Page;
 pub(super) use running::Running;
 pub(super) use sort::SortMemory;
+use std::collections::VecDeque;
 use std::sync::Arc;
 pub(super) use values::ValuesFilter;
 
@@ -171,7 +172,7 @@ impl Directory {
         if controls.paged.as_ref().is_some_and(|paging| paging.size == 0) {
             return Ok(State::Answered(paged::ended(id)));
         }
-        let (order, response_controls) = match Order::new(self, view, id, request, controls) {
+        let (mut order, response_controls) = match Order::new(self, view, id, request, controls) {
             Order::None => (None, Vec::new()),
             Order::Kept(order) => (Some(order), Vec::new()),
             Order::Unsorted(said) => (None, vec![said]),
@@ -188,6 +189,9 @@ impl Directory {
             Some(_) if !session.requester.is_anonymous() => Some(request.size_limit).filter(|limit| *limit != 0),
             _ => limits.size,
         };
+        if let (Some(order), Some(most), None) = (&mut order, sent_max, &page) {
+            order.limit(most);
+        }
         let wanted = [sent_max.map(u64::from), page.as_ref().map(|page| page.left)].into_iter().flatten().min();
         let run_options = RunOptions {
             deref_in_searching: request.deref.derefs_in_searching(),
@@ -218,6 +222,7 @@ impl Directory {
             page,
             pending: None,
             last: EntryId::NONE,
+            referrals: VecDeque::new(),
             send_as: None,
             show_deleted: controls.show_deleted && session.requester.is_administrator() && controls.sync.is_none(),
         });

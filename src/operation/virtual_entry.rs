@@ -2,12 +2,13 @@
 //! cn=deleted, cn=lost+found and cn=changelog. Searched and compared like others.
 //!
 //! They are outside the access rules: root DSE and subschema are for anybody, before any bind, because clients find out
-//! from them how to go on (RFC 4512 4.4, 5.1); the others are for the administrator alone, and absent for everybody else,
-//! but for the changes, which are told to whom the rules tell them (`changelog`).
+//! from them how to go on (RFC 4512 4.4, 5.1); the others are for the administrator, for whom rules tell them (`telling`), and
+//! absent for everybody else.
 
 use super::control::RequestControls;
 use super::outcome::{OperationError, Outcome};
 use super::selection::Selection;
+use super::telling::Feed;
 use super::{
     Directory, Session, changelog, conflict_entry, deleted_entry, lost_entry, monitor, paged, root_dse, subschema_entry,
 };
@@ -36,25 +37,8 @@ const ANSWER_BYTES_MAX: usize = 16 << 20;
 enum Place {
     Root,
     Subschema,
-    Monitor,
-    Conflicts,
-    Deleted,
-    LostFound,
-    Changelog,
-}
-
-impl Place {
-    /// The name of the entry above, where there are entries below one.
-    fn top(self) -> &'static str {
-        match self {
-            Self::Monitor => monitor::DN,
-            Self::Conflicts => conflict_entry::DN,
-            Self::Deleted => deleted_entry::DN,
-            Self::LostFound => lost_entry::DN,
-            Self::Changelog => changelog::DN,
-            Self::Root | Self::Subschema => "",
-        }
-    }
+    /// One of those with entries below, or such an entry.
+    Of(Feed),
 }
 
 fn place_of(dn: &Dn) -> Option<Place> {
@@ -62,11 +46,11 @@ fn place_of(dn: &Dn) -> Option<Place> {
     let is_top = dn.rdns().len() == 1;
     [
         ("subschema", Place::Subschema),
-        ("monitor", Place::Monitor),
-        ("conflicts", Place::Conflicts),
-        ("deleted", Place::Deleted),
-        ("lost+found", Place::LostFound),
-        ("changelog", Place::Changelog),
+        ("monitor", Place::Of(Feed::Monitor)),
+        ("conflicts", Place::Of(Feed::Conflicts)),
+        ("deleted", Place::Of(Feed::Deleted)),
+        ("lost+found", Place::Of(Feed::LostFound)),
+        ("changelog", Place::Of(Feed::Changelog)),
     ]
     .into_iter()
     .find(|(name, place)| is_named(last, name) && (is_top || *place != Place::Subschema))
@@ -96,7 +80,15 @@ pub(super) fn is_subschema(dn: &Dn) -> bool {
 pub(super) fn below(dn: &Dn) -> [Option<&Rdn>; 3] {
     let [rdn, _] = dn.rdns() else { return [None; 3] };
     let place = place_of(dn);
-    [Place::Conflicts, Place::Deleted, Place::LostFound].map(|wanted| (place == Some(wanted)).then_some(rdn))
+    [Feed::Conflicts, Feed::Deleted, Feed::LostFound].map(|wanted| (place == Some(Place::Of(wanted))).then_some(rdn))
+}
+
+/// Which of those with entries below a name belongs to.
+pub(super) fn feed_of(dn: &Dn) -> Option<Feed> {
+    match place_of(dn) {
+        Some(Place::Of(feed)) => Some(feed),
+        _ => None,
+    }
 }
 
 /// The entry with exactly this name; `None` when the name belongs to the tree.
@@ -104,26 +96,25 @@ pub(super) fn below(dn: &Dn) -> [Option<&Rdn>; 3] {
 /// # Errors
 /// noSuchObject for a name below cn=monitor and its like that is not there or not for the requester.
 pub(super) fn find(directory: &Directory, session: &Session, view: View<'_>, dn: &Dn) -> Outcome<Option<VirtualEntry>> {
-    let place = match place_of(dn) {
+    let feed = match place_of(dn) {
         None => return Ok(None),
         Some(Place::Root) => return root_dse::entry(directory, session, view).map(Some),
         Some(Place::Subschema) => return Ok(Some(subschema_entry::entry(directory, view))),
-        Some(place) => place,
+        Some(Place::Of(feed)) => feed,
     };
     let access = directory.access(&session.requester, view)?;
-    let is_for = session.requester.is_administrator() || place == Place::Changelog && changelog::is_for(view, &access)?;
-    if !is_for {
+    if !feed.is_for(view, &access)? {
         return Err(OperationError::no_such_object(""));
     }
-    let found = match (dn.rdns(), place) {
-        ([_], Place::Conflicts) => Some(conflict_entry::top(view)?),
-        ([_], Place::Deleted) => Some(deleted_entry::top()),
-        ([_], Place::LostFound) => Some(lost_entry::top()),
-        ([_], Place::Changelog) => Some(changelog::top()),
-        ([rdn, _], Place::Changelog) => changelog::find(view, &access, rdn)?,
-        ([rdn, _], Place::Conflicts) => conflict_entry::find(view, rdn)?,
-        ([rdn, _], Place::Deleted) => deleted_entry::find(view, rdn)?,
-        ([rdn, _], Place::LostFound) => lost_entry::find(view, rdn)?,
+    let found = match (dn.rdns(), feed) {
+        ([_], Feed::Conflicts) => Some(conflict_entry::top(view)?),
+        ([_], Feed::Deleted) => Some(deleted_entry::top()),
+        ([_], Feed::LostFound) => Some(lost_entry::top()),
+        ([_], Feed::Changelog) => Some(changelog::top()),
+        ([rdn, _], Feed::Changelog) => changelog::find(view, &access, rdn)?,
+        ([rdn, _], Feed::Conflicts) => conflict_entry::find(view, &access, rdn)?,
+        ([rdn, _], Feed::Deleted) => deleted_entry::find(view, &access, rdn)?,
+        ([rdn, _], Feed::LostFound) => lost_entry::find(view, &access, rdn)?,
         ([rest @ .., _], _) if rest.len() < 2 => {
             let is_it = |name: &Option<String>| match (rest, name) {
                 ([], None) => true,
@@ -134,7 +125,7 @@ pub(super) fn find(directory: &Directory, session: &Session, view: View<'_>, dn:
         }
         _ => None,
     };
-    found.map(Some).ok_or_else(|| OperationError::no_such_object(place.top()))
+    found.map(Some).ok_or_else(|| OperationError::no_such_object(feed.top()))
 }
 
 /// The entries below one of them, from the one after the position `after` on.
@@ -147,15 +138,14 @@ fn visit_below(
     filter: &Filter<'_>,
     visit: Visit<'_>,
 ) -> Outcome<()> {
-    match place {
-        Some(Place::Changelog) => {
-            let access = directory.access(&session.requester, view)?;
-            changelog::visit(view, &access, after, filter, visit)
-        }
-        Some(Place::Conflicts) => conflict_entry::visit(view, after, visit),
-        Some(Place::Deleted) => deleted_entry::visit(view, after, visit),
-        Some(Place::LostFound) => lost_entry::visit(view, after, visit),
-        Some(Place::Monitor) => {
+    let Some(Place::Of(feed)) = place else { return Ok(()) };
+    let access = directory.access(&session.requester, view)?;
+    match feed {
+        Feed::Changelog => changelog::visit(view, &access, after, filter, visit),
+        Feed::Conflicts => conflict_entry::visit(view, &access, after, visit),
+        Feed::Deleted => deleted_entry::visit(view, &access, after, visit),
+        Feed::LostFound => lost_entry::visit(view, &access, after, visit),
+        Feed::Monitor => {
             let after = after.try_into().map_or(0, u64::from_be_bytes);
             let below = monitor::entries(directory).into_iter().filter(|entry| entry.name.is_some());
             for (position, entry) in (1..).zip(below).skip_while(|(position, _)| *position <= after) {
@@ -165,7 +155,6 @@ fn visit_below(
             }
             Ok(())
         }
-        _ => Ok(()),
     }
 }
 

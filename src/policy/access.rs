@@ -17,7 +17,7 @@
 //! - Default is no. A deny that applies beats every allow, wherever either stands (389-DS).
 //! - The administrator is not judged.
 //! - What cannot be known never gives: an allow needs every condition true, a deny applies unless a condition is
-//!   false. Unknown are: `dns` tests (nothing is looked up), a filter that is Undefined for the entry, a rule whose
+//!   false. Unknown are: the name of a host that could not be had, a filter that is Undefined for the entry, a rule whose
 //!   text cannot be read. The last denies everything to everybody below its holder, for it may have been a deny.
 //! - Compiled and naive evaluation agree (`tests.rs` compares them over generated rules).
 //!

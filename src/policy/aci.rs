@@ -227,11 +227,11 @@ pub enum BindTest {
         /// Joined by `,` or `||`.
         networks: Vec<IpNetwork>,
     },
-    /// `dns`: needs a reverse look-up, which is not made; see `access` for what follows.
+    /// `dns`
     Dns {
         /// Written with `!=`.
         negated: bool,
-        /// Host names, possibly with a leading `*`.
+        /// Host names in lower case, possibly with `*.` in front; see [`HostPattern`].
         hosts: Vec<String>,
     },
     /// `authmethod`
@@ -399,24 +399,60 @@ impl Aci {
         }
     }
 
-    /// What this server reads but cannot judge, in words, one text each: `dns` tests.
+    /// What can be read and fits nothing, in words, one text each: names of hosts with a star in the middle.
     pub fn warnings(&self) -> Vec<String> {
         let mut hosts = Vec::new();
         for permission in &self.permissions {
             permission.bind_rule.visit(&mut |test| {
                 if let BindTest::Dns { hosts: names, .. } = test {
-                    hosts.push(names.join(" || "));
+                    hosts.extend(names.iter().filter(|name| HostPattern::new(name) == HostPattern::Nothing));
                 }
             });
         }
-        let text = |names: &String| {
+        let text = |name: &String| {
             format!(
-                "rule \"{}\": dns = \"{names}\" is not looked up; the test counts as unknown: an allow with it does \
-                 not give, a deny with it takes. Use ip instead.",
+                "rule \"{}\": dns = \"{name}\" fits no host: a star stands for what is in front of the first dot that is \
+                 written. Write host.example.com or *.example.com.",
                 self.name
             )
         };
-        hosts.iter().map(text).collect()
+        hosts.into_iter().map(text).collect()
+    }
+}
+
+/// Which hosts a name in a `dns` test means.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum HostPattern {
+    /// `*`: every host that has a name.
+    Any,
+    /// `*.example.com`: those below, at any depth; the text is `.example.com`.
+    Below(String),
+    /// This one.
+    Host(String),
+    /// None: a star stands where it means nothing.
+    Nothing,
+}
+
+impl HostPattern {
+    /// Reads a name of a `dns` test. As in 389 a star stands alone or in front of the first dot.
+    pub fn new(name: &str) -> Self {
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        match name.strip_prefix('*') {
+            Some("") => Self::Any,
+            Some(rest) if rest.starts_with('.') && !rest.contains('*') => Self::Below(rest.to_owned()),
+            None if !name.contains('*') => Self::Host(name),
+            _ => Self::Nothing,
+        }
+    }
+
+    /// Whether `host` (in lower case, without a dot at its end) is meant.
+    pub fn fits(&self, host: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Below(end) => host.len() > end.len() && host.ends_with(end.as_str()),
+            Self::Host(name) => host == name,
+            Self::Nothing => false,
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::model::EntryUuid;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Who is asking.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,6 +52,9 @@ pub struct Requester {
     pub ssf: u32,
     /// The peer's address; none on a local socket.
     pub peer: Option<IpAddr>,
+    /// The name of the peer's machine, in lower case and confirmed by its addresses; `None` where it was not asked for or could
+    /// not be had.
+    pub host: Option<Arc<str>>,
     /// Over ldapi or loopback, where clear text does not leave the machine.
     pub is_local: bool,
 }
@@ -58,13 +62,14 @@ pub struct Requester {
 impl Requester {
     /// What a connection begins with.
     pub fn anonymous(peer: Option<IpAddr>, ssf: u32, is_local: bool) -> Self {
-        Self { kind: RequesterKind::Anonymous, authentication: Authentication::None, ssf, peer, is_local }
+        Self { kind: RequesterKind::Anonymous, authentication: Authentication::None, ssf, peer, host: None, is_local }
     }
 
     /// The same connection with another identity; how a bind, and an unbind to anonymous, change it.
     #[must_use]
     pub fn with_identity(&self, kind: RequesterKind, authentication: Authentication) -> Self {
-        Self { kind, authentication, ssf: self.ssf, peer: self.peer, is_local: self.is_local }
+        let host = self.host.clone();
+        Self { kind, authentication, ssf: self.ssf, peer: self.peer, host, is_local: self.is_local }
     }
 
     /// Whether nobody has authenticated.

@@ -126,21 +126,42 @@ pub(super) fn extend(view: View<'_>, territory: &mut Territory) -> Result<(), Se
 
 /// The entries of an object class that the record's flags mark too, in ascending order.
 pub(super) fn of_class(view: View<'_>, class: &str, flag: u16) -> Result<Vec<EntryId>, SearchError> {
-    let too_many = SearchError::TooLarge { what: "aliases or referrals", limit: CLASS_ENTRIES_MAX };
     let catalog = view.catalog();
     let schema = catalog.schema();
     let attribute = schema.attribute_type(OBJECT_CLASS).and_then(|found| catalog.base_of(found));
     let indexed = attribute.filter(|id| catalog.attribute(*id).is_some_and(|info| info.indexed.equality));
-    let mut found = Vec::new();
-    if let (Some(attribute), Some(oid)) = (indexed, schema.canonical_oid(class)) {
+    let key = indexed.zip(schema.canonical_oid(class)).map(|(attribute, oid)| {
         let mut key = Vec::with_capacity(32);
         index_key(attribute, IndexKind::Equality, oid.as_bytes(), &mut key);
-        let Some(mut list) = Postings::open(view.reader(), &key)? else { return Ok(found) };
-        while let Some(id) = list.next()? {
-            if found.len() >= CLASS_ENTRIES_MAX {
-                return Err(too_many);
+        key
+    });
+    marked_entries(view, key.as_deref(), flag, CLASS_ENTRIES_MAX)
+}
+
+/// The entries that the index lists under `key`, or, where there is no such index, those whose records `flag` marks; in
+/// ascending order. Cost: with the index O(entries found), else a walk over all records.
+///
+/// # Errors
+/// [`SearchError::TooLarge`]: more than `entries_max`. [`SearchError::Dit`].
+pub fn marked_entries(
+    view: View<'_>,
+    key: Option<&[u8]>,
+    flag: u16,
+    entries_max: usize,
+) -> Result<Vec<EntryId>, SearchError> {
+    let mut found = Vec::new();
+    let mut add = |id: EntryId| {
+        if found.len() >= entries_max {
+            return Err(SearchError::TooLarge { what: "aliases or referrals", limit: entries_max });
+        }
+        found.push(id);
+        Ok(())
+    };
+    if let Some(key) = key {
+        if let Some(mut list) = Postings::open(view.reader(), key)? {
+            while let Some(id) = list.next()? {
+                add(id)?;
             }
-            found.push(id);
         }
         return Ok(found);
     }
@@ -149,10 +170,7 @@ pub(super) fn of_class(view: View<'_>, class: &str, flag: u16) -> Result<Vec<Ent
     while let Some((key, record)) = item {
         let id = EntryId::from_key(key);
         if ViewRecord::open(id, record)?.flags() & flag != 0 {
-            if found.len() >= CLASS_ENTRIES_MAX {
-                return Err(too_many);
-            }
-            found.push(id);
+            add(id)?;
         }
         item = cursor.next()?;
     }

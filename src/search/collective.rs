@@ -80,7 +80,7 @@ impl Collective {
             }
             let Some(slice) = entry.attribute(specification) else { continue };
             let text = view.values(&entry, &slice)?.into_iter().next().unwrap_or_default();
-            let read = std::str::from_utf8(&text).ok().and_then(SubtreeSpecification::parse);
+            let read = std::str::from_utf8(&text).ok().and_then(|text| SubtreeSpecification::parse(text).ok());
             let Some(area) = read.map(|read| read.resolve(view, view.superior(&entry))).transpose()?.flatten() else {
                 continue;
             };

@@ -32,7 +32,7 @@ mod uniqueness;
 #[cfg(test)]
 mod tests;
 
-pub use alias::{Base, find_base, find_base_by};
+pub use alias::{Base, find_base, find_base_by, marked_entries};
 pub use collective::Collective;
 pub use compile::CompiledFilter;
 pub use computed::{Computed, computed_values};
@@ -40,6 +40,7 @@ pub use evaluate::{AllSearchable, AttributeGate, Truth, evaluate, evaluate_attri
 pub use membership::{groups_of, groups_of_nested, listed_groups_of_nested};
 pub use run::{Estimate, RunOptions, SearchRun, Step, Walk};
 pub use scope::Subentries;
+pub use subtree::{Area, SpecificationError, SubtreeSpecification};
 pub use uniqueness::{UNIQUE_ATTRIBUTE, UniqueRule, unique_clashes, unique_rules, unique_violations};
 
 use crate::dit::DitError;

@@ -113,7 +113,8 @@ enum Source {
 pub enum Step<'t> {
     /// A result.
     Entry(Entry<'t>),
-    /// A referral entry in scope: to be sent as a continuation reference.
+    /// A referral entry in scope: to be sent as a continuation reference. They come after all results: some clients (curl)
+    /// read nothing behind the first one.
     Reference(Entry<'t>),
     /// Enough work for now: renew the snapshot and walk again, or just go on.
     Yield,
@@ -159,7 +160,6 @@ impl SearchRun {
         }
         if !run.options.manage_dsa_it {
             run.references = alias::of_class(view, "referral", ENTRY_REFERRAL)?;
-            run.references.retain(|id| *id > run.options.after.unwrap_or(EntryId::NONE));
             run.references.reverse();
         }
         let planner = Planner::new(view, run.options.wanted)?;
@@ -299,21 +299,19 @@ impl<'t> Walk<'_, 't> {
                 return Ok(Step::Yield);
             }
             self.work += 1;
-            if let Some(id) = self.run.references.pop() {
-                if let Some(entry) = self.view.entry(id)? {
-                    let referral = entry.record.flags() & (ENTRY_REFERRAL | ENTRY_LOSER) == ENTRY_REFERRAL;
-                    if referral && self.run.territory.contains(self.view, &entry)? {
-                        return Ok(Step::Reference(entry));
-                    }
-                }
-                continue;
-            }
             let entry = match self.candidate()? {
                 Candidate::Entry(entry) => entry,
                 Candidate::None => continue,
                 Candidate::End => {
-                    self.run.finished = true;
-                    return Ok(Step::Done);
+                    self.run.source = Source::Queue;
+                    let Some(id) = self.run.references.pop() else {
+                        self.run.finished = true;
+                        return Ok(Step::Done);
+                    };
+                    match self.referral(id)? {
+                        Some(entry) => return Ok(Step::Reference(entry)),
+                        None => continue,
+                    }
                 }
             };
             if !self.shows(&entry) || !self.run.territory.contains(self.view, &entry)? {
@@ -332,6 +330,14 @@ impl<'t> Walk<'_, 't> {
                 return Ok(Step::Entry(entry));
             }
         }
+    }
+
+    /// The entry, if it is a referral entry in scope.
+    fn referral(&mut self, id: EntryId) -> Result<Option<Entry<'t>>, SearchError> {
+        let Some(entry) = self.view.entry(id)? else { return Ok(None) };
+        let is_referral = entry.record.flags() & (ENTRY_REFERRAL | ENTRY_LOSER) == ENTRY_REFERRAL;
+        let is_meant = is_referral && self.run.territory.contains(self.view, &entry)?;
+        Ok(is_meant.then_some(entry))
     }
 
     fn candidate(&mut self) -> Result<Candidate<'t>, SearchError> {

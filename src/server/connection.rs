@@ -84,8 +84,8 @@ pub(super) struct Connection {
     is_bound: bool,
     /// The client has ended its side.
     pub(super) is_left: bool,
-    /// A request waits until this node holds its session token: nothing behind it is taken.
-    pub(super) is_waiting_for_token: bool,
+    /// A request waits for its session token, or for the name of the client's host: nothing behind it is taken.
+    pub(super) is_waiting: bool,
     /// Commits wake this connection.
     is_follower: bool,
     /// How much more this turn may do before others have theirs.
@@ -129,7 +129,7 @@ impl Connection {
             waits_for_work: false,
             is_bound: false,
             is_left: false,
-            is_waiting_for_token: false,
+            is_waiting: false,
             is_follower: false,
             turn_left: 0,
             input: Vec::new(),
@@ -244,10 +244,10 @@ impl Connection {
                 self.output.buffer().extend_from_slice(&response);
             }
             MailBody::Response(_) => {}
-            MailBody::Held(frame, outcome) => {
-                self.is_waiting_for_token = false;
+            MailBody::Held { frame, host, outcome } => {
+                self.is_waiting = false;
                 if !waiting.is_abandoned {
-                    self.take_held(&frame, outcome);
+                    self.take_held(&frame, host, outcome);
                 }
             }
             MailBody::Lost => self.lost(&waiting),
@@ -285,7 +285,7 @@ impl Connection {
     /// Whoever was to answer is gone: a fault of ours, or the writer has stopped.
     fn lost(&mut self, waiting: &Waiting) {
         self.is_binding = false;
-        self.is_waiting_for_token = false;
+        self.is_waiting = false;
         if waiting.is_abandoned {
             return;
         }
@@ -299,7 +299,7 @@ impl Connection {
     fn takes_requests(&self, options: &Options) -> bool {
         self.phase == Phase::Serving
             && !self.is_binding
-            && !self.is_waiting_for_token
+            && !self.is_waiting
             && !self.waits_for_work
             && self.work.len() < options.requests_in_flight
             && self.output.len() < options.output_bytes

@@ -34,7 +34,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::operation::Directory;
-use crate::transport::{Accepted, Admission, Drained, Listener, Shutdown, ShutdownGuard, Stream, Tls, TransportError};
+use crate::transport::{
+    Accepted, Admission, Drained, HostNames, Listener, Shutdown, ShutdownGuard, Stream, Tls, TransportError,
+};
 use crate::wire::PDU_BYTES_MAX_BEFORE_BIND;
 use connection::{Connection, Next};
 pub use hashing::HashingPool;
@@ -51,7 +53,7 @@ const LINGER: Duration = Duration::from_millis(500);
 /// How many bytes of a client that goes on talking are swallowed in that time.
 const LINGER_BYTES_MAX: usize = 4 << 20;
 
-/// When a password may come in a connection without TLS. A Unix socket never leaves the machine and is not asked.
+/// From where something may come without TLS. A Unix socket never leaves the machine and is not asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClearText {
     /// From anywhere.
@@ -83,6 +85,8 @@ pub struct Options {
     pub idle_s: u32,
     /// Passwords without TLS.
     pub clear_text: ClearText,
+    /// Anything without TLS, but StartTLS and reading the root DSE.
+    pub operations_in_clear: ClearText,
 }
 
 impl Default for Options {
@@ -97,6 +101,7 @@ impl Default for Options {
             idle_before_bind_s: 30,
             idle_s: 900,
             clear_text: ClearText::Loopback,
+            operations_in_clear: ClearText::Everywhere,
         }
     }
 }
@@ -136,12 +141,14 @@ struct Door {
     clock: Clock,
     registry: Registry,
     hashing: HashingPool,
+    hosts: HostNames,
 }
 
 impl Server {
     /// A door without listeners. Needs a tokio runtime: it starts the one task that watches all deadlines.
     pub fn new(parts: Parts) -> Self {
         let Parts { directory, options, tls, admission, shutdown, metrics, clock, hashing } = parts;
+        let hosts = HostNames::of_system(clock.clone());
         let door = Arc::new(Door {
             directory,
             options: ArcSwap::from_pointee(options),
@@ -152,6 +159,7 @@ impl Server {
             clock,
             registry: Registry::default(),
             hashing,
+            hosts,
         });
         let watched = Arc::downgrade(&door);
         tokio::spawn(async move {

@@ -11,6 +11,7 @@ use futures_util::task::AtomicWaker;
 use hashbrown::HashMap;
 
 use crate::operation::{BindOutcome, OperationError};
+use crate::transport::HostName;
 
 /// No deadline.
 pub(super) const NEVER: u32 = u32::MAX;
@@ -38,8 +39,15 @@ pub(super) struct Mail {
 pub(super) enum MailBody {
     /// A bind is decided.
     Bound(BindOutcome),
-    /// A request that waited for its session token may run, or is refused for this.
-    Held(Vec<u8>, Result<(), OperationError>),
+    /// A request that was set aside may run, or is refused for this.
+    Held {
+        /// The request.
+        frame: Vec<u8>,
+        /// The name of the client's host, where that was looked up.
+        host: Option<HostName>,
+        /// Whether this node holds what it must see.
+        outcome: Result<(), OperationError>,
+    },
     /// Whoever was to answer is gone.
     Lost,
     /// A complete PDU.

@@ -1,12 +1,14 @@
 //! One request: decoded, checked for what concerns the connection alone, and handed to `operation`.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::ResultCode;
+use crate::model::{ResultCode, Scope};
 use crate::operation::assurance::TokenRequest;
-use crate::operation::{BindStep, ExtendedCall, OperationError, Progress, Reply, Session, UpdateStep};
-use crate::policy::requester::Requester;
+use crate::operation::{BindStep, ExtendedCall, OperationError, Progress, Reply, Session, UpdateStep, is_password};
+use crate::policy::requester::{Authentication as Proved, RequesterKind};
+use crate::transport::HostName;
 use crate::wire::{
     Authentication, BindRequest, ExtendedRequest, LdapResult, Message, Request, ResponseKind, extended, operation_tag,
     response,
@@ -78,27 +80,72 @@ impl Connection {
             self.refuse(&message, ResultCode::ADMIN_LIMIT_EXCEEDED, &text);
             return Taken::Yes;
         }
-        if let Some(request) = self.door.directory.has_to_wait(&message.controls) {
-            self.wait_for_token(&message, frame, request);
+        if !self.may_come(options.operations_in_clear) && !is_for_everybody(&message.request) {
+            if matches!(message.request, Request::Bind(_)) {
+                self.become_nobody();
+            }
+            let text = "nothing is answered in clear text; use StartTLS or ldaps";
+            self.refuse(&message, ResultCode::CONFIDENTIALITY_REQUIRED, text);
+            return Taken::Yes;
+        }
+        let token = self.door.directory.has_to_wait(&message.controls);
+        let address = self.unknown_host(&message);
+        if token.is_some() || address.is_some() {
+            self.set_aside(&message, frame, token, address);
             return Taken::Yes;
         }
         self.run(&message, has_more, options);
         Taken::Yes
     }
 
-    /// The request is set aside until this node holds what it must see; no thread waits.
-    fn wait_for_token(&mut self, message: &Message<'_>, frame: &[u8], request: TokenRequest) {
+    /// The client's address, if an access rule asks for the name of its host and that has to be looked up. What is
+    /// remembered is taken.
+    fn unknown_host(&mut self, message: &Message<'_>) -> Option<IpAddr> {
+        let address = self.session.requester.peer?;
+        let asks_nothing = match &message.request {
+            Request::Unbind | Request::Abandon(_) => true,
+            // What comes behind StartTLS has to be seen in its own turn; and neither of the two asks the rules.
+            Request::Extended(request) => [extended::START_TLS, extended::CANCEL].contains(&request.name),
+            _ => false,
+        };
+        if asks_nothing || !self.door.directory.wants_host(&self.session.requester) {
+            return None;
+        }
+        match self.door.hosts.known(address) {
+            Some(host) => {
+                if self.session.requester.host != host {
+                    self.session.requester.host = host;
+                }
+                None
+            }
+            None => Some(address),
+        }
+    }
+
+    /// The request is set aside until this node holds what it must see, or the name of the client's host is known or surely
+    /// does not come; no thread waits.
+    fn set_aside(&mut self, message: &Message<'_>, frame: &[u8], token: Option<TokenRequest>, host: Option<IpAddr>) {
         let address = self.expect(message, None);
-        self.is_waiting_for_token = true;
-        let (directory, frame) = (Arc::clone(&self.door.directory), frame.to_vec());
+        self.is_waiting = true;
+        let (directory, hosts, frame) = (Arc::clone(&self.door.directory), self.door.hosts.clone(), frame.to_vec());
         tokio::spawn(async move {
-            let outcome = directory.wait_until_held(request).await;
-            address.send(MailBody::Held(frame, outcome));
+            let host = match host {
+                Some(host) => Some(hosts.find(host).await),
+                None => None,
+            };
+            let outcome = match token {
+                Some(token) => directory.wait_until_held(token).await,
+                None => Ok(()),
+            };
+            address.send(MailBody::Held { frame, host, outcome });
         });
     }
 
     /// A request that was set aside.
-    pub(super) fn take_held(&mut self, frame: &[u8], outcome: Result<(), OperationError>) {
+    pub(super) fn take_held(&mut self, frame: &[u8], host: Option<HostName>, outcome: Result<(), OperationError>) {
+        if let Some(host) = host {
+            self.session.requester.host = host;
+        }
         let Ok(message) = Message::decode(frame) else { return };
         let options = self.door.options.load_full();
         match outcome {
@@ -152,8 +199,18 @@ impl Connection {
             }
             Request::Compare(request) => {
                 self.door.metrics.compares_total.increment();
+                if is_password(request.attribute) && !self.may_send_password(options) {
+                    return self.refuse_clear_text(message);
+                }
                 let out = self.output.buffer();
-                self.door.directory.compare(&self.session, id, request, &message.controls, out);
+                let answer = self.door.directory.compare(&self.session, id, request, &message.controls, out);
+                if let Some(answer) = answer {
+                    let address = self.expect(message, started);
+                    if self.door.hashing.run(move || address.send(MailBody::Response(answer()))).is_err() {
+                        self.answer_busy(message);
+                    }
+                    return;
+                }
             }
             Request::Bind(request) => {
                 if self.bind(message, request, started, options) {
@@ -265,8 +322,7 @@ impl Connection {
     /// RFC 4511 4.2.1: whoever sends a bind, a broken one too, is nobody from then on until one succeeds.
     fn become_nobody(&mut self) {
         self.session.transactions.abort(self.output.buffer());
-        let requester = &self.session.requester;
-        let nobody = Requester::anonymous(requester.peer, requester.ssf, requester.is_local);
+        let nobody = self.session.requester.with_identity(RequesterKind::Anonymous, Proved::None);
         self.session = Session::new(nobody, self.session.connection.clone());
     }
 
@@ -313,10 +369,14 @@ impl Connection {
 
     /// Whether a password may come over this connection.
     fn may_send_password(&self, options: &Options) -> bool {
+        self.may_come(options.clear_text)
+    }
+
+    fn may_come(&self, in_clear: ClearText) -> bool {
         let facts = &self.session.connection;
         facts.tls.is_some()
             || facts.unix_uid.is_some()
-            || match options.clear_text {
+            || match in_clear {
                 ClearText::Everywhere => true,
                 ClearText::Loopback => facts.is_local,
                 ClearText::Refused => false,
@@ -367,5 +427,14 @@ impl Connection {
                 self.door.clock.monotonic(),
             );
         }
+    }
+}
+
+/// Whether a client must be able to ask it to find out how to get TLS (RFC 4513 3.1.1).
+fn is_for_everybody(request: &Request<'_>) -> bool {
+    match request {
+        Request::Extended(request) => request.name == extended::START_TLS,
+        Request::Search(search) => search.base.is_empty() && search.scope == Scope::Base,
+        _ => false,
     }
 }

@@ -15,6 +15,7 @@
 mod admission;
 mod certificate;
 mod fetch;
+mod host_name;
 mod listen_url;
 mod listener;
 mod self_signed;
@@ -27,6 +28,7 @@ use std::path::PathBuf;
 pub use admission::{Admission, AdmissionLimits, Ticket};
 pub use certificate::ClientCertificate;
 pub use fetch::{FetchUrl, fetch};
+pub use host_name::{HostName, HostNames, NameSystem};
 pub use listen_url::{LDAP_PORT, LDAPS_PORT, ListenUrl, ListenUrlError};
 pub use listener::{Accepted, ListenOptions, Listener, bind_sockets};
 pub use self_signed::{SelfSigned, ensure_self_signed};

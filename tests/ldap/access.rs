@@ -29,6 +29,37 @@ fn without_rules_anonymous_sees_the_root_and_the_schema_only() {
     assert_eq!(server.person("bob").names(PEOPLE, "(uid=ann)"), ["ann"]);
 }
 
+/// The name of the client's machine, confirmed by its address, decides; where there is none, neither `=` nor `!=` gives.
+#[test]
+fn the_name_of_the_clients_host_is_looked_up_for_rules_that_ask() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let name = dns_lookup::lookup_addr(&std::net::Ipv4Addr::LOCALHOST.into()).ok();
+    let allow =
+        |bind: &str| format!(r#"(targetattr = "*")(version 3.0; acl "host"; allow (read, search, compare) {bind};)"#);
+    let rules = ["people", "groups"].map(|branch| format!(r#"(target = "ldap:///ou={branch},{SUFFIX}")"#));
+    let known = name.clone().unwrap_or_else(|| "localhost".to_owned());
+    let [people, groups] = &rules;
+    let server = with(
+        &[
+            &format!("{people}{}", allow(&format!(r#"dns = "mail.example.com || {known}""#))),
+            &format!("{groups}{}", allow(&format!(r#"dns != "{known}""#))),
+        ],
+        "",
+    );
+    let mut client = server.anonymous();
+    // Requests that are sent together are answered in their order, though the first waits for the name.
+    let (first, second) = (client.send(&Search::base(PEOPLE).encode()), client.send(&Search::base(GROUPS).encode()));
+    let (first, second) = (client.found_for(first), client.found_for(second));
+    assert_eq!(first.entries.len(), usize::from(name.is_some()), "{name:?}");
+    assert!(second.entries.is_empty());
+    // A connection that changes who it is stays where it is.
+    client.bind(ANN, "ann-secret").expect(code::SUCCESS);
+    assert_eq!(client.search(&Search::base(PEOPLE)).entries.len(), usize::from(name.is_some()));
+    assert!(client.search(&Search::base(GROUPS)).entries.is_empty());
+}
+
 /// hostile.md T-22.
 #[test]
 fn invisible_entry_answers_like_an_absent_one() {
@@ -311,7 +342,7 @@ fn malformed_rule_is_refused_when_written() {
     for (subject, advice) in [
         (r#"roledn = "ldap:///cn=r,dc=x""#, "use groupdn"),
         (r#"userattr = "manager#ROLEDN""#, "use #GROUPDN"),
-        (r#"dns = "*.example.com""#, "Use ip"),
+        (r#"dns = "ma*.example.com""#, "fits no host"),
     ] {
         let rule = format!(r#"(targetattr = "*")(version 3.0; acl "x"; allow (read) {subject};)"#);
         let outcome = server.admin().modify(SUFFIX, &[(ADD, "aci", &[&rule])]);

@@ -69,3 +69,58 @@ fn conflicts_and_deleted_entries_are_for_the_administrator() {
         ann.search(&Search::base(base)).expect(code::NO_SUCH_OBJECT);
     }
 }
+
+const BY_RULE: [&str; 4] = [
+    r#"(targetattr = "* || +")(version 3.0; acl "all"; allow (read, search, compare) userdn = "ldap:///uid=bob,ou=people,dc=example,dc=com";)"#,
+    r#"(targetattr = "objectClass || uid || title || isDeleted || monitoredInfo || conflictKind")(version 3.0; acl "ann"; allow (read, search, compare) userdn = "ldap:///uid=ann,ou=people,dc=example,dc=com";)"#,
+    r#"(target = "ldap:///ou=groups,dc=example,dc=com")(targetattr = "isDeleted || conflictKind")(version 3.0; acl "not groups"; deny (read) userdn = "ldap:///all";)"#,
+    r#"(targetattr = "uniqueAttribute")(version 3.0; acl "u"; allow (read) userdn = "ldap:///all";)"#,
+];
+
+/// T-24 of the hostile tests: a rule that names their attribute opens them, each entry by the rules for the entry that it is
+/// about, and no pattern does.
+#[test]
+fn rules_say_who_reads_the_monitor_conflicts_and_deleted_entries() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = Server::start(crate::support::server::Setup::default().with_access(&BY_RULE, ""));
+    let mut admin = server.admin();
+    let people = "ou=people,dc=example,dc=com";
+    let gone = add_person(&mut admin, people, "gone");
+    admin.modify(&gone, &[(0, "title", &["Boss"]), (0, "mail", &["gone@example.com"])]).expect(code::SUCCESS);
+    let hidden = add_person(&mut admin, "ou=groups,dc=example,dc=com", "hidden");
+    for dn in [&gone, &hidden] {
+        admin.delete(dn).expect(code::SUCCESS);
+    }
+    let (mut ann, mut bob) = (server.person("ann"), server.person("bob"));
+    for base in ["cn=monitor", "cn=conflicts", "cn=deleted", "cn=lost\\+found"] {
+        bob.search(&Search::base(base)).expect(code::NO_SUCH_OBJECT);
+        bob.compare(base, "objectClass", "top").expect(code::NO_SUCH_OBJECT);
+        ann.search(&Search::base(base)).expect(code::SUCCESS);
+    }
+    let below = |client: &mut crate::support::client::Client, base: &str, filter: &str| {
+        client.search(&Search::base(base).scope(ONE).filter(filter)).expect(code::SUCCESS).entries
+    };
+    assert_eq!(below(&mut admin, "cn=deleted", "(isDeleted=TRUE)").len(), 2);
+    let found = below(&mut ann, "cn=deleted", "(isDeleted=TRUE)");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].value("deletedEntry"), found[0].value("title")), (gone, "Boss".to_owned()));
+    assert!(!found[0].has("mail") && !found[0].has("sn") && !found[0].has("deletedBy"), "{found:?}");
+    assert!(below(&mut ann, "cn=deleted", "(mail=*)").is_empty(), "what may not be read finds nothing");
+    let uuid = below(&mut admin, "cn=deleted", "(uid=hidden)")[0].dn.clone();
+    ann.search(&Search::base(&uuid)).expect(code::NO_SUCH_OBJECT);
+    assert!(below(&mut ann, "cn=monitor", "(monitoredInfo=*)").len() > 3);
+    // Two entries share a value against a rule that came later: a conflict of each of them.
+    for dn in [format!("uid=ann,{people}"), format!("uid=bob,{people}")] {
+        admin.modify(&dn, &[(2, "employeeNumber", &["77"])]).expect(code::SUCCESS);
+    }
+    admin.modify(people, &[(0, "uniqueAttribute", &["employeeNumber"])]).expect(code::SUCCESS);
+    assert_eq!(below(&mut ann, "cn=conflicts", "(conflictKind=unique-violation)").len(), 2);
+    let named = below(&mut ann, "cn=conflicts", "(conflictKind=unique-violation)")[0].dn.clone();
+    // Deciding is the administrator's.
+    ann.modify(&named, &[(2, "conflictState", &["dismissed"])])
+        .expect_one_of(&[code::INSUFFICIENT_ACCESS_RIGHTS, code::NO_SUCH_OBJECT]);
+    let root = ann.search(&Search::base("").attributes(&["*", "+"])).single();
+    assert_eq!(root.value("monitorContext"), "cn=monitor");
+}

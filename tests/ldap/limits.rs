@@ -114,6 +114,35 @@ fn password_in_clear_is_confidentiality_required_when_told_so() {
     assert_eq!(client.who_am_i(), format!("dn:{ANN}"));
 }
 
+/// Where TLS is wanted for everything, clients in the clear learn how to get it, and nothing else.
+#[test]
+fn everything_in_clear_is_confidentiality_required_when_told_so() {
+    let mut setup = Setup::default()
+        .with_tls()
+        .with_setting("server.require_tls=true")
+        .with_setting("server.loopback_needs_no_tls=false");
+    setup.slapd_access.push_str("security tls=1\n");
+    let server = Server::start(setup);
+    let mut client = Client::connect(server.address());
+    client.search(&Search::base(ANN)).expect(code::CONFIDENTIALITY_REQUIRED);
+    client.search(&Search::subtree("", "(uid=ann)")).expect(code::CONFIDENTIALITY_REQUIRED);
+    client.compare(ANN, "sn", "Example").expect(code::CONFIDENTIALITY_REQUIRED);
+    client.modify(ANN, &[(REPLACE, "title", &["x"])]).expect(code::CONFIDENTIALITY_REQUIRED);
+    client.bind(ANN, "ann-secret").expect(code::CONFIDENTIALITY_REQUIRED);
+    if !Subject::current().is_slapd() {
+        client.bind("", "").expect(code::CONFIDENTIALITY_REQUIRED);
+        let root = client.read_attributes("", &["supportedExtension"]);
+        assert!(root.values("supportedExtension").contains(&oid::START_TLS.to_owned()));
+    }
+    let socket = Client::socket(server.address());
+    let mut clear = Client::over(socket.try_clone().expect("a socket can be shared"));
+    clear.perform(&request::extended(oid::START_TLS, None)).expect(code::SUCCESS);
+    let certificate = server.certificate.as_ref().expect("server was started with TLS");
+    let mut client = Client::over(certificate.connect(socket));
+    assert_eq!(client.names(PEOPLE, "(uid=ann)"), ["ann"]);
+    client.bind(ANN, "ann-secret").expect(code::SUCCESS);
+}
+
 /// hostile.md T-43: many requests sent at once are answered in time, none refused; reading pauses instead.
 #[test]
 fn requests_beyond_the_window_wait_instead_of_failing() {

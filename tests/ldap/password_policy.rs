@@ -398,3 +398,109 @@ fn idle_is_over(last: &str) -> bool {
     let now = i64::try_from(entente::clock::Clock::system().wall_ms()).unwrap();
     now > last + 3_000
 }
+
+/// RFC 3672: a policy is in force for the entries that its subtree specification speaks of, those about to be added too.
+#[test]
+fn the_subtree_specification_says_for_whom_a_policy_is() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let specification = concat!(
+        r#"{ base "ou=people", minimum 1, maximum 1, specificExclusions { chopBefore:"uid=bob" }, "#,
+        r#"specificationFilter not:item:device }"#
+    );
+    let entry = format!(
+        "dn: {POLICY}\nobjectClass: subentry\nobjectClass: pwdPolicy\ncn: policy\npwdAttribute: userPassword\n\
+         subtreeSpecification: {specification}\npwdMustChange: TRUE\npwdLockout: TRUE\npwdMaxFailure: 2\n"
+    );
+    let server = Server::start(Setup::default().with_entries(&entry));
+    for (name, password, is_bound) in [(ANN, "ann-secret", true), (BOB, "bob-secret", false)] {
+        fail(&server, name, 2);
+        let expected = if is_bound { code::INVALID_CREDENTIALS } else { code::SUCCESS };
+        server.anonymous().bind(name, password).expect(expected);
+    }
+    let mut admin = server.admin();
+    let unit = format!("ou=deeper,{PEOPLE}");
+    admin.add(&unit, &[("objectClass", &["organizationalUnit"])]).expect(code::SUCCESS);
+    for (name, class, is_covered) in [
+        (format!("cn=new,{PEOPLE}"), "person", true),
+        (format!("cn=thing,{PEOPLE}"), "device", false),
+        (format!("cn=below,{unit}"), "person", false),
+    ] {
+        let attributes: [(&str, &[&str]); 3] =
+            [("objectClass", &[class, "extensibleObject"]), ("sn", &["New"]), ("userPassword", &["some-secret"])];
+        admin.add(&name, &attributes).expect(code::SUCCESS);
+        assert_eq!(operational(&server, &name, "pwdReset"), if is_covered { vec!["TRUE"] } else { vec![] }, "{name}");
+    }
+    // What is excluded by name may come later.
+    let list = r#"{ specificExclusions { chopBefore:"uid=later,ou=people" } }"#;
+    admin.modify(POLICY, &[(REPLACE, "subtreeSpecification", &[list])]).expect(code::SUCCESS);
+    let later = format!("uid=later,{PEOPLE}");
+    let attributes: [(&str, &[&str]); 4] = [
+        ("objectClass", &["inetOrgPerson"]),
+        ("cn", &["Later"]),
+        ("sn", &["Later"]),
+        ("userPassword", &["later-secret"]),
+    ];
+    admin.add(&later, &attributes).expect(code::SUCCESS);
+    fail(&server, &later, 2);
+    server.anonymous().bind(&later, "later-secret").expect(code::SUCCESS);
+}
+
+fn compare_asking(client: &mut Client, name: &str, password: &str) -> Outcome {
+    asking(client).compare(name, "userPassword", password)
+}
+
+/// Draft 8.1: a compare of a password validates it as a bind does, and counts as one.
+#[test]
+fn a_comparison_of_a_password_counts_as_a_bind() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let setup = policy(&[("pwdLockout", "TRUE"), ("pwdMaxFailure", "3")]).with_setting("password.tell_locked=true");
+    let server = Server::start(setup);
+    let mut admin = server.admin();
+    let right = compare_asking(&mut admin, ANN, "ann-secret").expect(code::COMPARE_TRUE);
+    assert!(right.controls.is_empty(), "there is nothing to say");
+    for _ in 0..2 {
+        let wrong = compare_asking(&mut admin, ANN, "wrong").expect(code::COMPARE_FALSE);
+        assert!(wrong.controls.is_empty());
+    }
+    // One that is right ends the row, as a bind does.
+    admin.compare(ANN, "userPassword", "ann-secret").expect(code::COMPARE_TRUE);
+    fail(&server, ANN, 1);
+    compare_asking(&mut admin, ANN, "wrong").expect(code::COMPARE_FALSE);
+    let last = compare_asking(&mut admin, ANN, "wrong").expect(code::COMPARE_FALSE);
+    assert_eq!(said(&last), error(ACCOUNT_LOCKED));
+    let locked = compare_asking(&mut admin, ANN, "ann-secret").expect(code::COMPARE_FALSE);
+    assert_eq!(said(&locked), error(ACCOUNT_LOCKED));
+    server.anonymous().bind(ANN, "ann-secret").expect(code::INVALID_CREDENTIALS);
+    // What is stored is no password.
+    let stored = server.admin().read_attributes(BOB, &["userPassword"]).value("userPassword");
+    assert!(stored.starts_with('{'), "{stored}");
+    admin.compare(BOB, "userPassword", &stored).expect(code::COMPARE_FALSE);
+    admin.compare(BOB, "userPassword", "bob-secret").expect(code::COMPARE_TRUE);
+    admin.compare("ou=people,dc=example,dc=com", "userPassword", "x").expect(code::NO_SUCH_ATTRIBUTE);
+}
+
+/// Draft 8.1.2.3, 9.4: graces are used by comparisons too, and told.
+#[test]
+fn a_comparison_of_an_expired_password_uses_a_grace() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = Server::start(policy(&[("pwdMaxAge", "2"), ("pwdGraceAuthNLimit", "2")]));
+    let mut admin = server.admin();
+    admin.modify(ANN, &[(REPLACE, "userPassword", &["ann-secret-2"])]).expect(code::SUCCESS);
+    let first = wait_for("the password to expire", || {
+        let outcome = compare_asking(&mut admin, ANN, "ann-secret-2").expect(code::COMPARE_TRUE);
+        (!outcome.controls.is_empty()).then(|| said(&outcome).grace).flatten()
+    });
+    assert_eq!(first, 1);
+    let outcome = compare_asking(&mut admin, ANN, "ann-secret-2").expect(code::COMPARE_TRUE);
+    assert_eq!(said(&outcome).grace, Some(0));
+    let outcome = compare_asking(&mut admin, ANN, "ann-secret-2").expect(code::COMPARE_FALSE);
+    assert_eq!(said(&outcome), error(EXPIRED));
+    let outcome = compare_asking(&mut admin, ANN, "wrong").expect(code::COMPARE_FALSE);
+    assert!(outcome.controls.is_empty());
+}

@@ -240,6 +240,12 @@ fn too_much_to_sort_is_said() {
     assert_eq!((sorted(&refused).0, refused.entries.len()), (i64::from(code::ADMIN_LIMIT_EXCEEDED), 0));
     let found = client.with(Control::sort(&["cn"]).optional()).search(&search).expect(code::SUCCESS);
     assert_eq!((sorted(&found).0, found.entries.len()), (i64::from(code::ADMIN_LIMIT_EXCEEDED), 400));
+    // Of the first ones alone they can be kept apart.
+    let first = client.with(Control::sort(&["-cn"])).search(&Search::subtree(PEOPLE, "(sn=s)").size_limit(3));
+    assert_eq!(sorted(&first.expect(code::SIZE_LIMIT_EXCEEDED)).0, 0);
+    let first = client.with(Control::sort(&["-cn"])).search(&Search::subtree(PEOPLE, "(sn=s)").size_limit(3));
+    let names: Vec<String> = first.entries.iter().map(|entry| entry.value("cn")[..3].to_owned()).collect();
+    assert_eq!(names, ["399", "398", "397"]);
     // A view takes memory for itself alone, but not one of thousands.
     let view = client.with(Control::sort(&["cn"])).with(Control::view_at(0, 3, 1, 0)).search(&search);
     assert_eq!((view.outcome.code, view.entries.len()), (code::SUCCESS, 4));

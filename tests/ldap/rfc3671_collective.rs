@@ -5,7 +5,7 @@ use crate::support::code;
 use crate::support::oid;
 use crate::support::request::{self, ADD, Control, DELETE, ONE, REPLACE, Search};
 use crate::support::server::{SUFFIX, Server, Setup, Subject};
-use crate::{ANN, PEOPLE, add_person};
+use crate::{ANN, BOB, PEOPLE, add_person};
 
 const CLASSES: &[&str] = &["subentry", "collectiveAttributeSubentry"];
 
@@ -94,6 +94,45 @@ fn they_cannot_be_changed_through_the_entries() {
     client.add(&format!("cn=x,{PEOPLE}"), &entry).expect(code::OBJECT_CLASS_VIOLATION);
 }
 
+/// Entries are sorted by what they share as by what is their own, and by the supertype that both have.
+#[test]
+fn shared_values_count_as_sort_keys() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let specification = r#"{ specificExclusions { chopBefore:"uid=ann" } }"#;
+    let (_server, mut client) = sharing(specification, &[("c-l", &["Paris"])]);
+    client.modify(ANN, &[(REPLACE, "l", &["Berlin"])]).expect(code::SUCCESS);
+    client.modify(BOB, &[(REPLACE, "l", &["Zurich"]), (ADD, "collectiveExclusions", &["c-l"])]).expect(code::SUCCESS);
+    let people = Search::subtree(PEOPLE, "(uid=*)").attributes(&["uid"]);
+    let order = |client: &mut crate::support::client::Client, key: &str| {
+        let found = client.with(Control::sort(&[key, "uid"])).search(&people).expect(code::SUCCESS);
+        found.entries.iter().map(|entry| entry.value("uid")).collect::<Vec<_>>()
+    };
+    let by_place = order(&mut client, "l");
+    assert_eq!((by_place.first().map(String::as_str), by_place.last().map(String::as_str)), (Some("ann"), Some("bob")));
+    let shared = order(&mut client, "c-l");
+    assert_eq!(shared[shared.len() - 2..], ["ann", "bob"], "those without it come last");
+}
+
+/// RFC 3672 appendix A: what is no subtree specification is refused with the place where it stops to be one.
+#[test]
+fn a_subtree_specification_that_cannot_be_read_is_refused() {
+    let (mut client, branch) = Server::shared().branch("subtree-syntax");
+    let policy = |client: &mut crate::support::client::Client, name: &str, text: &str| {
+        let attributes: [(&str, &[&str]); 3] =
+            [("objectClass", &["subentry"]), ("cn", &[name]), ("subtreeSpecification", &[text])];
+        client.add(&format!("cn={name},{branch}"), &attributes)
+    };
+    policy(&mut client, "good", r#"{ base "ou=x", minimum 1 }"#).expect(code::SUCCESS);
+    for (text, place) in [("nonsense", "byte 0"), ("{ base ou=x }", "byte 7"), ("{} }", "byte 3")] {
+        let refused = policy(&mut client, "bad", text).expect(code::INVALID_ATTRIBUTE_SYNTAX);
+        assert!(Subject::current().is_slapd() || refused.diagnostic.contains(place), "{text}: {}", refused.diagnostic);
+    }
+    let change: [(i64, &str, &[&str]); 1] = [(REPLACE, "subtreeSpecification", &["{ maximum x }"])];
+    client.modify(&format!("cn=good,{branch}"), &change).expect(code::INVALID_ATTRIBUTE_SYNTAX);
+}
+
 /// RFC 3672 2.1: base, exclusions, depth and classes say which entries share.
 #[test]
 fn the_subtree_specification_says_which_entries() {
@@ -140,7 +179,7 @@ fn access_rules_hold_for_what_is_shared() {
     server.admin().add(&format!("cn=shared,{PEOPLE}"), &entry).expect(code::SUCCESS);
     let mut client = server.anonymous();
     assert!(!client.read(ANN).has("c-l"));
-    assert_eq!(client.read(crate::BOB).values("c-l"), ["Paris"]);
+    assert_eq!(client.read(BOB).values("c-l"), ["Paris"]);
     assert_eq!(client.names(SUFFIX, "(c-l=Paris)"), ["bob"]);
     client.perform(&request::compare(ANN, "c-l", b"Paris")).expect(code::INSUFFICIENT_ACCESS_RIGHTS);
 }

@@ -266,6 +266,62 @@ fn references_come_whatever_the_filter_says() {
     assert!(found.references.iter().any(away), "{found:?}");
 }
 
+/// RFC 4511 4.5.3: clients that read nothing behind a reference (curl) have all entries before it; neither a limit nor a
+/// page counts it.
+#[test]
+fn references_come_behind_all_entries() {
+    let (mut client, branch) = Server::shared().branch("references-last");
+    let url = "ldap://other.example.net/dc=example,dc=net";
+    let away = format!("ou=away,{branch}");
+    client.add(&away, &[("objectClass", &["referral", "extensibleObject"]), ("ref", &[url])]).expect(code::SUCCESS);
+    for uid in ["c", "a", "b"] {
+        crate::add_person(&mut client, &branch, uid);
+    }
+    let people = Search::subtree(&branch, "(uid=*)").attributes(&["uid"]);
+    let is_ours = !Subject::current().is_slapd();
+    let tags = |client: &mut Client, id: i64| {
+        let mut tags = Vec::new();
+        while tags.last() != Some(&0x65) {
+            tags.push(client.receive_for(id).expect("an answer").operation.tag);
+        }
+        tags
+    };
+    for sorted in [false, true] {
+        if sorted {
+            client.with(Control::sort(&["uid"]));
+        }
+        let id = client.send(&people.encode());
+        let mut tags = tags(&mut client, id);
+        if !is_ours {
+            tags.sort_unstable_by_key(|tag| [0x64, 0x73, 0x65].iter().position(|known| known == tag));
+        }
+        assert_eq!(tags, [0x64, 0x64, 0x64, 0x73, 0x65], "sorted: {sorted}");
+    }
+    let limited = client.search(&people.clone().size_limit(2)).expect(code::SIZE_LIMIT_EXCEEDED);
+    assert_eq!(limited.entries.len(), 2);
+    let enough = client.search(&people.clone().size_limit(3)).expect(code::SUCCESS);
+    assert_eq!((enough.entries.len(), enough.references.len()), (3, 1));
+    for sorted in [false, true] {
+        let (mut pages, mut references, mut cookie) = (Vec::new(), Vec::new(), Vec::new());
+        loop {
+            if sorted {
+                client.with(Control::sort(&["uid"]));
+            }
+            let found = client.with(Control::paged(2, &cookie)).search(&people).expect(code::SUCCESS);
+            pages.push(found.entries.len());
+            references.push(found.references.len());
+            cookie = crate::rfc2696_paged::cookie(&found).0;
+            if cookie.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(pages, [2, 1], "sorted: {sorted}");
+        if is_ours {
+            assert_eq!(references, [0, 1], "sorted: {sorted}");
+        }
+    }
+}
+
 /// RFC 3296 5.5: with ManageDsaIT the referral entry is an ordinary one.
 #[test]
 fn search_with_manage_dsa_it_returns_the_referral_entry() {

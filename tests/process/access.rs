@@ -97,3 +97,20 @@ fn an_explanation_names_the_rule_and_the_part_that_does_not_fit() {
     run(&mut explain(&server, ANN, ANN, &["--attribute", "nonsense"])).expect_failure();
     server.admin().search(&Search::base(ANN)).expect(code::SUCCESS);
 }
+
+/// What is not in the tree is told by the rules for an attribute of a suffix, and so explained.
+#[test]
+fn reading_the_monitor_is_explained() {
+    let rule = r#"(targetattr = "monitoredInfo")(version 3.0; acl "watchers"; allow (read) userdn = "ldap:///uid=ann,ou=people,dc=example,dc=com";)"#;
+    let server = Server::start(Setup::default().with_access(&[RULES[0], rule], ""));
+    for (subject, on, allowed) in [
+        (ANN, "cn=monitor", true),
+        (BOB, "cn=monitor", false),
+        (ANN, "cn=deleted", false),
+        (ANN, "cn=changelog", false),
+    ] {
+        let printed = run(&mut explain(&server, subject, on, &[]));
+        assert!(printed.stdout.contains("told to whom the rules let read"), "{}", printed.stdout);
+        assert_eq!(printed.status.success(), allowed, "{subject} {on}: {}", printed.stdout);
+    }
+}

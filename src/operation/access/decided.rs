@@ -14,12 +14,12 @@ use crate::operation::outcome::Outcome;
 use crate::policy::access::{AccessCompiler, AccessContext, CompiledAccess, CompiledRules, LocalTime};
 use crate::policy::requester::{Requester, RequesterKind};
 use crate::schema::Schema;
-use crate::search::listed_groups_of_nested;
+use crate::search::{listed_groups_of_nested, marked_entries};
 use crate::state::Csn;
-use crate::storage::{ENTRY_HAS_ACI, EntryId, IndexKind, Postings, Table, ViewRecord, index_key};
+use crate::storage::{ENTRY_HAS_ACI, EntryId, IndexKind, index_key};
 use hashbrown::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hasher};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Requesters whose decisions are remembered; with more, all are decided again.
@@ -35,6 +35,8 @@ pub(super) struct RuleBook {
     pub(super) compiler: AccessCompiler,
     /// Some rule is about controls or extended operations.
     pub(super) has_request_rules: bool,
+    /// Some rule asks for the name of the client's host.
+    asks_for_host: bool,
     schema: Arc<Schema>,
 }
 
@@ -72,11 +74,45 @@ struct Memory {
 pub(in crate::operation) struct AccessCache {
     memory: Mutex<Memory>,
     hasher: hashbrown::DefaultHashBuilder,
+    /// Of the last generation that was asked about: its number and one, doubled, and one more where a rule asks for hosts.
+    hosts: AtomicU64,
 }
 
 impl AccessCache {
     pub(in crate::operation) fn new() -> Self {
-        Self { memory: Mutex::new(Memory::default()), hasher: hashbrown::DefaultHashBuilder::default() }
+        Self {
+            memory: Mutex::new(Memory::default()),
+            hasher: hashbrown::DefaultHashBuilder::default(),
+            hosts: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether some rule of the tree asks for the name of the client's host. Cost: one load while the rules stand.
+    pub(in crate::operation) fn asks_for_host(&self, dit: &Dit) -> Outcome<bool> {
+        let generation = dit.rules_generation();
+        let known = self.hosts.load(Ordering::Relaxed);
+        if known >> 1 == generation + 1 {
+            return Ok(known & 1 == 1);
+        }
+        let snapshot = dit.read()?;
+        let schema = snapshot.view().catalog().schema();
+        let old = {
+            let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+            memory.book.as_ref().filter(|book| Arc::ptr_eq(&book.schema, schema)).map(Arc::clone)
+        };
+        let asks = match old {
+            Some(book) if book.generation == generation => book.asks_for_host,
+            old => {
+                let book = Arc::new(RuleBook::load(dit, generation, schema, old.as_deref())?);
+                let asks = book.asks_for_host;
+                let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+                memory.decided.clear();
+                memory.book = Some(book);
+                asks
+            }
+        };
+        self.hosts.store((generation + 1) << 1 | u64::from(asks), Ordering::Relaxed);
+        Ok(asks)
     }
 
     /// Decisions for `requester` in `view`. Cost: a look-up where the requester was seen since the rules changed.
@@ -165,6 +201,7 @@ impl RuleBook {
                 above: Arc::clone(&old.above),
                 compiler: old.compiler.clone(),
                 has_request_rules: old.has_request_rules,
+                asks_for_host: old.asks_for_host,
                 schema: Arc::clone(schema),
             });
         }
@@ -187,6 +224,7 @@ impl RuleBook {
         Ok(Self {
             generation,
             holders: Arc::new(holders),
+            asks_for_host: rules.values().any(|rules: &Arc<CompiledRules>| rules.asks_for_host()),
             has_request_rules: rules.values().any(|rules: &Arc<CompiledRules>| rules.has_request_rules()),
             rules: Arc::new(rules),
             above: Arc::new(above),
@@ -199,27 +237,10 @@ impl RuleBook {
 /// The entries with `aci` values, in ascending order.
 fn rule_holders(view: View<'_>) -> Outcome<Vec<EntryId>> {
     let aci = view.catalog().well_known().aci;
-    let mut found = Vec::new();
-    if view.catalog().attribute(aci).is_some_and(|info| info.indexed.presence) {
-        let mut key = Vec::with_capacity(16);
-        index_key(aci, IndexKind::Presence, &[], &mut key);
-        if let Some(mut postings) = Postings::open(view.reader(), &key)? {
-            while let Some(id) = postings.next()? {
-                found.push(id);
-            }
-        }
-        return Ok(found);
-    }
-    let mut cursor = view.reader().cursor(Table::Id2Entry)?;
-    let mut item = cursor.first()?;
-    while let Some((key, record)) = item {
-        let id = EntryId::from_key(key);
-        if ViewRecord::open(id, record)?.flags() & ENTRY_HAS_ACI != 0 {
-            found.push(id);
-        }
-        item = cursor.next()?;
-    }
-    Ok(found)
+    let mut key = Vec::with_capacity(16);
+    index_key(aci, IndexKind::Presence, &[], &mut key);
+    let indexed = view.catalog().attribute(aci).is_some_and(|info| info.indexed.presence);
+    Ok(marked_entries(view, indexed.then_some(key.as_slice()), ENTRY_HAS_ACI, usize::MAX)?)
 }
 
 impl Decided {

@@ -6,6 +6,7 @@ use super::facts::{OwnFacts, ProspectiveEntry, TreeEntry};
 use crate::dit::Dit;
 use crate::model::{Dn, ResultCode};
 use crate::operation::outcome::{OperationError, Outcome};
+use crate::operation::virtual_entry;
 use crate::policy::access::{AccessContext, EntryFacts, Explanation, LocalTime};
 use crate::policy::requester::{Requester, RequesterKind};
 use crate::policy::rights::Right;
@@ -32,6 +33,9 @@ pub struct AccessQuestion<'q> {
 pub struct Explained {
     /// Whether the entry is there.
     pub is_there: bool,
+    /// Of an entry that is not in the tree (`cn=monitor` and its like): the suffix and the attribute whose reading is
+    /// explained instead, because that decides.
+    pub instead: Option<(String, &'static str)>,
     /// In the order of the rights asked about.
     pub explanations: Vec<Explanation>,
 }
@@ -70,6 +74,36 @@ fn absent(dn: &Dn) -> OperationError {
 /// # Errors
 /// noSuchObject where neither the entry nor its superior is there; undefinedAttributeType; storage.
 pub fn explain_access(dit: &Dit, question: &AccessQuestion<'_>) -> Outcome<Explained> {
+    let Some(feed) = virtual_entry::feed_of(question.entry) else { return explain_in_tree(dit, question) };
+    let suffixes: Vec<String> = {
+        let snapshot = dit.read()?;
+        let view = snapshot.view();
+        let names = view.suffixes()?.into_iter().map(|suffix| view.dn_text(suffix)).collect::<Result<Vec<_>, _>>()?;
+        names.into_iter().flatten().collect()
+    };
+    let mut told = None;
+    for suffix in suffixes {
+        let dn = Dn::parse(&suffix)?;
+        let asked = AccessQuestion {
+            requester: question.requester.clone(),
+            entry: &dn,
+            attribute: Some(feed.marker()),
+            rights: &[Right::Read],
+            time: question.time,
+        };
+        let explained = Explained { instead: Some((suffix, feed.marker())), ..explain_in_tree(dit, &asked)? };
+        let is_allowed = explained.explanations.iter().all(Explanation::is_allowed);
+        if is_allowed || told.is_none() {
+            told = Some(explained);
+        }
+        if is_allowed {
+            break;
+        }
+    }
+    told.ok_or_else(|| absent(question.entry))
+}
+
+fn explain_in_tree(dit: &Dit, question: &AccessQuestion<'_>) -> Outcome<Explained> {
     let snapshot = dit.read()?;
     let view = snapshot.view();
     let schema = view.catalog().schema();
@@ -95,5 +129,6 @@ pub fn explain_access(dit: &Dit, question: &AccessQuestion<'_>) -> Outcome<Expla
     let own = OwnFacts { decided: &decided, view };
     let context = AccessContext { requester: &decided.requester, time: question.time };
     let explain = |right: &Right| decided.book.compiler.explain(&rules, &context, &own, facts, (*right, attribute));
-    Ok(Explained { is_there: found.entry.is_some(), explanations: question.rights.iter().map(explain).collect() })
+    let explanations = question.rights.iter().map(explain).collect();
+    Ok(Explained { is_there: found.entry.is_some(), instead: None, explanations })
 }

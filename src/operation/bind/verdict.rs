@@ -193,7 +193,8 @@ fn replace_hash(
     Ok(Some((id, deltas)))
 }
 
-fn controls_of(says_policy: bool, welcome: &Welcome) -> Vec<ResponseControl> {
+/// What is said to whom is let in.
+pub(in crate::operation) fn controls_of(says_policy: bool, welcome: &Welcome) -> Vec<ResponseControl> {
     let Welcome { expires_in_s, graces_left, must_change } = *welcome;
     if says_policy {
         let grace =

@@ -1,10 +1,11 @@
 //! All policies of the tree, read once and kept until a commit touches rules or names.
 
 use crate::dit::{Dit, Entry, View};
-use crate::model::{Assertion, AttributeDescription, Dn, Filter};
+use crate::model::{Assertion, Attribute, AttributeDescription, Dn, Filter};
 use crate::operation::lookup;
 use crate::operation::outcome::Outcome;
 use crate::policy::password_policy::PasswordPolicy;
+use crate::search::{Area, SubtreeSpecification};
 use crate::storage::EntryId;
 use arc_swap::ArcSwapOption;
 use hashbrown::HashMap;
@@ -23,8 +24,11 @@ pub(in crate::operation) struct PolicyCache(ArcSwapOption<PolicyBook>);
 pub(in crate::operation) struct PolicyBook {
     generation: u64,
     policies: HashMap<EntryId, Arc<PasswordPolicy>>,
-    /// At and below which entries a policy is in force where an entry names none.
-    areas: HashMap<EntryId, Arc<PasswordPolicy>>,
+    /// Where policies are in force for entries that name none, by the entry at which the area begins; of several that begin
+    /// at one the oldest first.
+    areas: HashMap<EntryId, Vec<(Area, Arc<PasswordPolicy>)>>,
+    /// A specification names what is not there: when it comes, nobody tells.
+    has_unresolved: bool,
 }
 
 impl PolicyCache {
@@ -40,7 +44,9 @@ impl PolicyCache {
         }
         let snapshot = dit.read()?;
         let book = Arc::new(PolicyBook::load(snapshot.view(), generation)?);
-        self.0.store(Some(Arc::clone(&book)));
+        if !book.has_unresolved {
+            self.0.store(Some(Arc::clone(&book)));
+        }
         Ok(book)
     }
 }
@@ -62,14 +68,17 @@ impl PolicyBook {
             let policy = Arc::new(PasswordPolicy::read(value_of));
             book.policies.insert(entry.id, Arc::clone(&policy));
             let Some(specification) = value_of("subtreeSpecification") else { continue };
-            let superior = view.superior(&entry);
-            match area_of(view, superior, &specification)? {
-                Some(area) => {
-                    book.areas.entry(area).or_insert(policy);
-                }
-                None => {
+            match SubtreeSpecification::parse(&specification) {
+                Ok(specification) => match specification.resolve(view, view.superior(&entry))? {
+                    Some(area) => {
+                        book.has_unresolved |= !area.is_resolved();
+                        book.areas.entry(area.base()).or_default().push((area, policy));
+                    }
+                    None => book.has_unresolved = true,
+                },
+                Err(error) => {
                     let dn = view.dn_text(entry.id)?.unwrap_or_default();
-                    tracing::warn!(%dn, "the subtreeSpecification of a password policy is not understood; use {{}}");
+                    tracing::warn!(%dn, %error, "the subtreeSpecification of a password policy is not understood");
                 }
             }
         }
@@ -99,48 +108,44 @@ impl PolicyBook {
                 }
             }
         }
-        if let Some(policy) = self.areas.get(&entry.id) {
-            return Ok(Some(Arc::clone(policy)));
+        if self.areas.is_empty() {
+            return Ok(None);
         }
-        self.policy_below(view, view.superior(entry))
+        let above = view.superiors(entry)?;
+        for (area, policy) in self.areas_of(std::iter::once(&entry.id).chain(&above)) {
+            if area.has(view, entry, &above)? {
+                return Ok(Some(Arc::clone(policy)));
+            }
+        }
+        Ok(None)
     }
 
-    /// The policy in force below an entry.
+    /// The policy that will be in force for an entry with these attributes below `superior`.
     ///
     /// # Errors
     /// Storage.
-    pub(in crate::operation) fn policy_below(
+    pub(in crate::operation) fn policy_of_new(
         &self,
         view: View<'_>,
         superior: EntryId,
+        attributes: &[Attribute],
     ) -> Outcome<Option<Arc<PasswordPolicy>>> {
         if self.areas.is_empty() {
             return Ok(None);
         }
-        if let Some(policy) = self.areas.get(&superior) {
-            return Ok(Some(Arc::clone(policy)));
-        }
         let Some(entry) = view.entry(superior)? else { return Ok(None) };
-        let above = view.superiors(&entry)?;
-        Ok(above.iter().find_map(|id| self.areas.get(id)).map(Arc::clone))
+        let mut above = vec![superior];
+        above.extend(view.superiors(&entry)?);
+        let schema = view.catalog().schema();
+        let found = self.areas_of(above.iter()).find(|(area, _)| area.will_have(schema, attributes, &above));
+        Ok(found.map(|(_, policy)| Arc::clone(policy)))
     }
-}
 
-/// The entry at and below which a policy is in force: the administrative point, or what `base` names below it.
-fn area_of(view: View<'_>, point: EntryId, specification: &str) -> Outcome<Option<EntryId>> {
-    let Some(inner) = specification.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) else {
-        return Ok(None);
-    };
-    let inner = inner.trim();
-    if inner.is_empty() {
-        return Ok(Some(point));
+    /// The areas that begin at these entries, in their order.
+    fn areas_of<'s>(
+        &'s self,
+        entries: impl Iterator<Item = &'s EntryId>,
+    ) -> impl Iterator<Item = &'s (Area, Arc<PasswordPolicy>)> {
+        entries.filter_map(|id| self.areas.get(id)).flatten()
     }
-    let local = inner.strip_prefix("base").map(str::trim).and_then(|rest| rest.strip_prefix('"'));
-    let Some(local) = local.and_then(|rest| rest.strip_suffix('"')).filter(|local| !local.contains('"')) else {
-        return Ok(None);
-    };
-    let above = view.dn_text(point)?.unwrap_or_default();
-    let text = if local.is_empty() { above } else { format!("{local},{above}") };
-    let Ok(dn) = Dn::parse(&text) else { return Ok(None) };
-    Ok(view.resolve(&dn)?.entry)
 }

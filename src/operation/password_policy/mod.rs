@@ -1,8 +1,8 @@
 //! Password policies of the tree: which one is in force for an account, what its state is, what is noted of its use.
 //!
 //! A policy is an entry of class `pwdPolicy`. It is in force for an entry that names it in `pwdPolicySubentry`; else
-//! for all entries at and below the superior of a policy that has a `subtreeSpecification` (RFC 3672), the nearest
-//! one. Only `{}` and a `base` are understood there; a policy that says more is in force only where it is named.
+//! for the entries that the `subtreeSpecification` (RFC 3672) of a policy speaks of; of several that speak of an entry the one
+//! whose area begins nearest above it.
 //!
 //! What a bind changes (failures, graces, the last success) is remembered here first and written behind
 //! ([`marks`]): the memory decides at once, the tree tells the other suppliers.

@@ -44,6 +44,8 @@ pub(super) struct Ordered {
     /// Whether the client rather has nothing than something unsorted.
     insists: bool,
     list: Option<ListView>,
+    /// The first entries of the order, where no more than these are sent.
+    first: Option<ListView>,
     context: [u8; CONTEXT_BYTES],
     stage: Stage,
 }
@@ -103,6 +105,7 @@ impl Order {
             sorting,
             insists: controls.is_critical(SORT_REQUEST),
             list: controls.list_view.clone(),
+            first: None,
             context,
             stage: Stage::Gathering(Sorter::new(&directory.sort_memory, bytes_max)),
         }))
@@ -126,6 +129,15 @@ fn failed(code: ResultCode) -> ResponseControl {
 }
 
 impl Ordered {
+    /// No more than the first `most` entries will be sent: where all together are too many to be gathered, these are
+    /// looked for.
+    pub(super) fn limit(&mut self, most: u32) {
+        // One more tells that there are more.
+        let list =
+            ListView { before: 0, after: most, target: ListTarget::Offset { offset: 1, count: 0 }, context: None };
+        self.first = Some(list).filter(|list| self.list.is_none() && Window::fits(list));
+    }
+
     pub(super) fn is_gathering(&self) -> bool {
         matches!(self.stage, Stage::Gathering(_) | Stage::Narrowing { .. })
     }
@@ -148,6 +160,7 @@ impl Ordered {
         }
         match sorter.take(entry.id, |keys| self.sorting.append(view, entry, granted, keys))? {
             Gathered::Yes => Ok(Gathered::Yes),
+            Gathered::TooMuch if self.first.is_some() => Ok(Gathered::Narrow),
             _ if may_narrow => Ok(Gathered::Narrow),
             why => Ok(why),
         }
@@ -155,7 +168,7 @@ impl Ordered {
 
     /// Gives up gathering for looking for the part that is wanted; false when there is no memory for that.
     fn narrow(&mut self, view: View<'_>) -> Result<bool, Refusal> {
-        let Some(list) = self.list.clone() else { return Ok(false) };
+        let Some(list) = self.list.as_ref().or(self.first.as_ref()).cloned() else { return Ok(false) };
         let value = match &list.target {
             ListTarget::Offset { .. } => None,
             ListTarget::Value(value) => Some(self.beginning(view, value)?),
@@ -179,6 +192,9 @@ impl Ordered {
         let Stage::Narrowing { window, .. } = &mut self.stage else { return Ok(None) };
         let (ids, place, count) = match window.end() {
             Found::Again => return Ok(None),
+            Found::Lost if self.list.is_none() => {
+                return Err((ResultCode::BUSY, CHANGES, vec![sort_response(ResultCode::BUSY, None)]));
+            }
             Found::Outside => return Err(refused(ResultCode::OFFSET_RANGE_ERROR, OUTSIDE)),
             Found::Lost => return Err(refused(ResultCode::ADMIN_LIMIT_EXCEEDED, CHANGES)),
             Found::Part { ids, place, count } => (ids, place, count),
@@ -191,7 +207,8 @@ impl Ordered {
             reserved.shrink(ids.len() * size_of::<EntryId>());
             *_reserved = reserved;
         }
-        Ok(Some(vec![sort_response(ResultCode::SUCCESS, None), result]))
+        let result = self.list.is_some().then_some(result);
+        Ok(Some(std::iter::once(sort_response(ResultCode::SUCCESS, None)).chain(result).collect()))
     }
 
     fn list_result(&self, place: usize, count: usize) -> ResponseControl {
@@ -343,13 +360,22 @@ impl Running {
         out: &mut Vec<u8>,
         bytes_max: usize,
     ) -> Outcome<Pause> {
+        let start = out.len();
         let pause = self.send_gathered(sending, out, bytes_max)?;
+        if matches!(pause, Pause::End(ResultCode::SUCCESS, _)) {
+            while let Some(id) = self.referrals.pop_front() {
+                if let Some(entry) = sending.at.view.entry(id)? {
+                    self.refer(&entry, sending, out)?;
+                }
+                if out.len() - start >= bytes_max {
+                    return Ok(Pause::Budget);
+                }
+            }
+        }
         let is_list = self.order.as_ref().is_some_and(|order| order.list.is_some());
         match pause {
             // Deleted entries have no place in an order.
-            Pause::End(ResultCode::SUCCESS, _) if self.show_deleted && !is_list => {
-                self.send_deleted(sending.at.directory, sending.at.view, sending.at.id, out)
-            }
+            Pause::End(ResultCode::SUCCESS, _) if self.show_deleted && !is_list => self.send_deleted(sending.at, out),
             pause => Ok(pause),
         }
     }

@@ -25,6 +25,7 @@ use crate::storage::EntryId;
 use crate::wire::sync::{SyncState, state_control};
 use crate::wire::{ResponseControl, SearchEntry, response};
 use smallvec::SmallVec;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +56,8 @@ pub(in crate::operation) struct Running {
     /// The entry that was found when the last page was full already.
     pub(super) pending: Option<EntryId>,
     pub(super) last: EntryId,
+    /// Referral entries that were found while entries were gathered: their references are sent after those.
+    pub(super) referrals: VecDeque<EntryId>,
     /// Entries go with a sync state.
     pub(super) send_as: Option<SendAs>,
     /// Deleted entries are to be sent too, after all others.
@@ -145,6 +148,7 @@ impl Running {
         self.estimate = run.estimate();
         self.run = Some(run);
         self.sent = 0;
+        self.referrals.clear();
         Ok(())
     }
 
@@ -201,7 +205,7 @@ impl Running {
                 Some(pause) => Ok(pause),
                 None => self.send_in_order(&sending, out, bytes_max),
             },
-            Walked::All if self.show_deleted => self.send_deleted(directory, view, id, out),
+            Walked::All if self.show_deleted => self.send_deleted(&looking, out),
             Walked::All => END,
         }
     }
@@ -237,6 +241,7 @@ impl Running {
                         return Ok(ended);
                     }
                 }
+                Step::Reference(entry) if self.order.is_some() => self.referrals.push_back(entry.id),
                 Step::Reference(entry) => self.refer(&entry, sending, out)?,
                 Step::Yield => return Ok(Walked::Paused(Pause::Budget)),
                 Step::LookthroughExceeded => {
@@ -341,7 +346,7 @@ impl Running {
     }
 
     /// Sends a continuation reference (RFC 4511 4.5.3); a copy has the referral itself.
-    fn refer(&self, entry: &Entry<'_>, sending: &Sending<'_, '_>, out: &mut Vec<u8>) -> Outcome<()> {
+    pub(super) fn refer(&self, entry: &Entry<'_>, sending: &Sending<'_, '_>, out: &mut Vec<u8>) -> Outcome<()> {
         if self.send_as.is_some() || !sending.at.access.is_visible(entry) {
             return Ok(());
         }
@@ -354,18 +359,13 @@ impl Running {
     }
 
     /// Sends what was deleted below the base, all at once.
-    pub(super) fn send_deleted(
-        &mut self,
-        directory: &Directory,
-        view: View<'_>,
-        id: i32,
-        out: &mut Vec<u8>,
-    ) -> Outcome<Pause> {
+    pub(super) fn send_deleted(&mut self, at: &Looking<'_, '_>, out: &mut Vec<u8>) -> Outcome<Pause> {
+        let Looking { directory, view, access, id } = *at;
         let schema = view.catalog().schema();
         let base = view.dn_text(self.base)?.unwrap_or_default();
         let Self { filter, form, sent, sent_max, .. } = self;
         let mut is_over = false;
-        deleted_entry::visit_former(view, &base, self.options.scope, &mut |entry| {
+        deleted_entry::visit_former(view, access, &base, self.options.scope, &mut |entry| {
             if !evaluate_attributes(filter, schema, &entry.attributes).is_true() {
                 return Ok(true);
             }

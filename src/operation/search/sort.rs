@@ -7,6 +7,7 @@
 //!
 //! Invariants
 //! - Values that the requester may not read do not show in the order: they count as absent.
+//! - Collective attributes (RFC 3671) count as if each entry had their values.
 //! - Of a value the first [`VALUE_BYTES_MAX`] bytes of its normal form count.
 //! - What is gathered is bounded for one search and for all of them together ([`SortMemory`]).
 //!
@@ -18,7 +19,7 @@ use crate::model::{AttributeDescription, ResultCode};
 use crate::operation::access::Granted;
 use crate::operation::outcome::Outcome;
 use crate::schema::{AttributeType, AttributeTypeIndex, MatchingRule, RuleKind, Schema};
-use crate::search::Computed;
+use crate::search::{Collective, Computed};
 use crate::storage::EntryId;
 use crate::wire::control::SortKey;
 use std::sync::Arc;
@@ -47,6 +48,8 @@ struct Key {
 /// See the module.
 pub(super) struct Sorting {
     keys: Vec<Key>,
+    /// Read when an entry is first looked at for a type that some collective attribute refines.
+    collective: Option<Collective>,
 }
 
 /// Why entries cannot be sorted so: the code of the sort response, and the attribute at fault.
@@ -76,19 +79,23 @@ impl Sorting {
                 reverse: key.reverse,
             })
         };
-        Ok(Self { keys: keys.iter().map(resolve).collect::<Result<_, _>>()? })
+        Ok(Self { keys: keys.iter().map(resolve).collect::<Result<_, _>>()?, collective: None })
     }
 
     /// Appends the sort key of `entry`. `granted`: what of it may be read.
     pub(super) fn append(
-        &self,
+        &mut self,
         view: View<'_>,
         entry: &Entry<'_>,
         granted: &Granted,
         out: &mut Vec<u8>,
     ) -> Outcome<()> {
-        for key in &self.keys {
-            let least = if granted.for_attribute(Some(key.index)) { key.least(view, entry, granted)? } else { None };
+        let Self { keys, collective } = self;
+        for key in keys {
+            let least = match granted.for_attribute(Some(key.index)) {
+                true => key.least(view, entry, granted, collective)?,
+                false => None,
+            };
             key.append_part(least.as_deref(), out);
         }
         Ok(())
@@ -121,7 +128,13 @@ fn orders(rule: MatchingRule, attribute_type: &AttributeType) -> bool {
 
 impl Key {
     /// The least normal form among the attribute's values that may be read.
-    fn least(&self, view: View<'_>, entry: &Entry<'_>, granted: &Granted) -> Outcome<Option<Vec<u8>>> {
+    fn least(
+        &self,
+        view: View<'_>,
+        entry: &Entry<'_>,
+        granted: &Granted,
+        collective: &mut Option<Collective>,
+    ) -> Outcome<Option<Vec<u8>>> {
         let catalog = view.catalog();
         let mut least: Option<Vec<u8>> = None;
         let mut normal = Vec::with_capacity(64);
@@ -143,6 +156,15 @@ impl Key {
             let is_meant = self.options.iter().all(|option| info.options.contains(option));
             if !is_meant || info.sealed || !granted.for_attribute(info.attribute_type) {
                 continue;
+            }
+            if info.collective {
+                let sharing = match collective {
+                    Some(sharing) => sharing,
+                    None => collective.insert(Collective::load(view)?),
+                };
+                let shared = sharing.values_of(view, entry)?;
+                let values = shared.iter().filter(|(shared, _)| shared == id).flat_map(|(_, values)| values);
+                values.for_each(|value| offer(value));
             }
             let Some(slice) = entry.attribute(*id) else { continue };
             if view.is_current(entry, &slice) {

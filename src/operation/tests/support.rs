@@ -252,7 +252,9 @@ impl House {
     pub(super) fn compare(&self, session: &Session, dn: &str, attribute: &str, value: &str) -> ResultCode {
         let mut out = Vec::new();
         let request = CompareRequest { dn, attribute, value: value.as_bytes() };
-        self.directory.compare(session, 7, &request, &Controls::NONE, &mut out);
+        if let Some(answer) = self.directory.compare(session, 7, &request, &Controls::NONE, &mut out) {
+            out = answer();
+        }
         decode(&out).code
     }
 }

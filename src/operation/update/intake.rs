@@ -14,7 +14,7 @@ use crate::operation::outcome::{OperationError, Outcome};
 use crate::policy::aci::Aci;
 use crate::policy::requester::Requester;
 use crate::schema::{AttributeType, Schema, Syntax};
-use crate::search::Computed;
+use crate::search::{Computed, SubtreeSpecification};
 use crate::wire::{AddRequest, ModifyDnRequest, ModifyRequest, Request};
 use hashbrown::HashSet;
 
@@ -192,9 +192,13 @@ fn check_values(
         {
             rule.key(schema, value, &mut Vec::new()).map_err(|error| invalid(&error))?;
         }
+        if attribute_type.syntax == Syntax::SubtreeSpecification {
+            let text = std::str::from_utf8(value).map_err(|error| invalid(&error))?;
+            SubtreeSpecification::parse(text).map_err(|error| invalid(&error))?;
+        }
         if attribute_type.oid == ACI_OID {
             let rule = Aci::parse_bytes(value).map_err(|error| invalid(&error))?;
-            // One that came by an import stands, and is warned of; nobody should write a new one and count on it.
+            // One that came by an import stands, and is warned of; nobody should write what can have no effect.
             if let Some(warning) = rule.warnings().first() {
                 return Err(OperationError::new(ResultCode::UNWILLING_TO_PERFORM, warning.as_str()));
             }

@@ -137,7 +137,7 @@ fn check_add(context: &Context, dn: &Dn, attributes: &[Attribute]) -> Outcome<()
     let snapshot = directory.dit().read()?;
     let view = snapshot.view();
     let Some(superior) = view.resolve(&superior)?.entry else { return Ok(()) };
-    let Some(policy) = directory.policies.book(directory.dit())?.policy_below(view, superior)? else {
+    let Some(policy) = directory.policies.book(directory.dit())?.policy_of_new(view, superior, attributes)? else {
         return Ok(());
     };
     let is_name =
@@ -223,7 +223,7 @@ pub(super) fn recorded_at_birth(
     let policy = {
         let view = writing.view();
         let book = context.directory.policies.book(context.directory.dit())?;
-        book.policy_below(view, superior)?
+        book.policy_of_new(view, superior, attributes)?
     };
     let Some(policy) = policy else { return Ok(()) };
     let now = second_text(context.directory.now_us());

@@ -8,7 +8,8 @@ use super::macros::MacroName;
 use super::{AccessContext, RequesterFacts};
 use crate::model::{Dn, Filter, Rdn, Scope};
 use crate::policy::aci::{
-    AuthMethod, BindRule, BindTest, Comparison, Day, IpNetwork, NamePattern, UserAttrKind, UserPattern, values,
+    AuthMethod, BindRule, BindTest, Comparison, Day, HostPattern, IpNetwork, NamePattern, UserAttrKind, UserPattern,
+    values,
 };
 use crate::policy::name_pattern::{NameGlob, normal_name};
 use crate::policy::requester::{Authentication, Requester};
@@ -38,6 +39,7 @@ pub(super) enum Test {
     UserSearch(UserSearch),
     Group(Vec<u8>),
     Ip(Vec<IpNetwork>),
+    Host(Vec<HostPattern>),
     AuthMethod(AuthMethod),
     Ssf(Comparison, u32),
     TimeOfDay(Comparison, u16),
@@ -155,7 +157,10 @@ fn lower_test(schema: &Schema, test: &BindTest) -> Expression {
             negate(test.map_or(Expression::Known(None), Expression::Test), *negated)
         }
         BindTest::Ip { negated, networks } => negate(Expression::Test(Test::Ip(networks.clone())), *negated),
-        BindTest::Dns { .. } => Expression::Known(None),
+        BindTest::Dns { negated, hosts } => {
+            let patterns = hosts.iter().map(|host| HostPattern::new(host)).collect();
+            negate(Expression::Test(Test::Host(patterns)), *negated)
+        }
         BindTest::AuthMethod { negated, method } => {
             negate(Expression::Test(Test::AuthMethod(method.clone())), *negated)
         }
@@ -241,11 +246,20 @@ impl Expression {
 
     /// Whether any test asks for the time.
     pub(super) fn depends_on_time(&self) -> bool {
+        self.any(&|test| matches!(test, Test::TimeOfDay(..) | Test::DayOfWeek(_)))
+    }
+
+    /// Whether any test asks for the name of the client's host.
+    pub(super) fn depends_on_host(&self) -> bool {
+        self.any(&|test| matches!(test, Test::Host(_)))
+    }
+
+    fn any(&self, is_so: &dyn Fn(&Test) -> bool) -> bool {
         match self {
             Self::Known(_) => false,
-            Self::Test(test) => matches!(test, Test::TimeOfDay(..) | Test::DayOfWeek(_)),
-            Self::Not(inner) => inner.depends_on_time(),
-            Self::All(parts) | Self::Any(parts) => parts.iter().any(Self::depends_on_time),
+            Self::Test(test) => is_so(test),
+            Self::Not(inner) => inner.any(is_so),
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(|part| part.any(is_so)),
         }
     }
 }
@@ -313,6 +327,10 @@ impl Subject<'_> {
             Test::Group(key) => Some(requester.entry_uuid().is_some() && self.facts.is_member(key)),
             Test::Ip(networks) => {
                 Some(requester.peer.is_some_and(|peer| networks.iter().any(|network| network.contains(peer))))
+            }
+            // What could not be looked up may be any name.
+            Test::Host(patterns) => {
+                requester.host.as_deref().map(|host| patterns.iter().any(|pattern| pattern.fits(host)))
             }
             Test::AuthMethod(method) => Some(authmethod_fits(method, &requester.authentication)),
             Test::Ssf(comparison, bits) => Some(comparison.holds(&requester.ssf, bits)),

@@ -48,6 +48,14 @@ impl CompiledRules {
         self.rules.is_empty()
     }
 
+    /// Whether some rule here asks for the name of the client's host.
+    pub fn asks_for_host(&self) -> bool {
+        self.rules
+            .iter()
+            .chain(self.requests.iter().map(|request| &request.rule))
+            .any(|rule| rule.permissions.iter().any(|permission| permission.bind_rule.depends_on_host()))
+    }
+
     /// What is wrong with the rules; for a log line or a check.
     pub fn problems(&self) -> &[RuleProblem] {
         &self.problems

@@ -276,7 +276,11 @@ impl Blame<'_> {
         };
         Some(match test {
             BindTest::UserDn { .. } | BindTest::GroupDn { .. } | BindTest::UserAttr { .. } => identity(),
-            BindTest::Ip { .. } | BindTest::Dns { .. } => match requester.peer {
+            BindTest::Dns { .. } => match &requester.host {
+                Some(host) => format!("the connection comes from {host}"),
+                None => "the name of the client's host is not known".to_owned(),
+            },
+            BindTest::Ip { .. } => match requester.peer {
                 Some(peer) => format!("the connection comes from {}", peer.to_canonical()),
                 None => "the connection is a local socket".to_owned(),
             },

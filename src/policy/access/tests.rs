@@ -110,12 +110,12 @@ fn an_unreadable_rule_denies_everything() {
 fn problems_name_what_has_no_effect() {
     let rules = [
         r#"(targetattr="cn || noSuchAttribute")(version 3.0; acl "a"; allow (read) userdn="ldap:///all";)"#,
-        r#"(target="ldap:///dc=other")(targetattr="cn")(version 3.0; acl "b"; allow (read) dns="h.example";)"#,
+        r#"(target="ldap:///dc=other")(targetattr="cn")(version 3.0; acl "b"; allow (read) dns="h*.example";)"#,
     ];
     let compiled = compile(&rules);
     let details: Vec<_> = compiled.problems().iter().map(|problem| problem.detail.as_str()).collect();
     assert_eq!(details.len(), 3);
-    assert!(details[0].contains("noSuchAttribute") && details[1].contains("not looked up"));
+    assert!(details[0].contains("noSuchAttribute") && details[1].contains("fits no host"));
     assert!(details[2].contains("not below the entry"));
     assert!(compiled.problems().iter().all(|problem| !problem.is_fatal));
 }
@@ -132,13 +132,40 @@ fn userattr_of_the_entry_itself_never_allows_adding_it() {
 }
 
 #[test]
-fn a_dns_test_gives_nothing_and_takes_everything() {
+fn a_host_whose_name_is_not_known_is_given_nothing_and_denied_everything() {
     let allow = r#"(targetattr="*")(version 3.0; acl "d"; allow (read) dns="*.example.com";)"#;
     let not = r#"(targetattr="*")(version 3.0; acl "d"; allow (read) dns!="*.example.com";)"#;
     let deny = r#"(targetattr="*")(version 3.0; acl "d"; deny (read) dns!="*.example.com";)"#;
     assert!(rights(&[allow], "ann", BOB, Right::Read).is_nothing());
     assert!(rights(&[not], "ann", BOB, Right::Read).is_nothing());
     assert!(rights(&[READ_ALL, deny], "ann", BOB, Right::Read).is_nothing());
+}
+
+#[test]
+fn a_dns_test_asks_for_the_name_of_the_clients_host() {
+    let test = |bind: &str| format!(r#"(targetattr="sn")(version 3.0; acl "d"; allow (read) {bind};)"#);
+    for (host, bind, fits) in [
+        ("mail.example.com", r#"dns="*.example.com""#, true),
+        ("a.b.example.com", r#"dns="*.Example.com""#, true),
+        ("example.com", r#"dns="*.example.com""#, false),
+        ("myexample.com", r#"dns="*.example.com""#, false),
+        ("mail.example.com", r#"dns="mail.example.com.""#, true),
+        ("mail.example.com", r#"dns="mail.example""#, false),
+        ("mail.example.com", r#"dns="a.example || mail.example.com""#, true),
+        ("mail.example.com", r#"dns!="*.example.com""#, false),
+        ("mail.example.net", r#"dns!="*.example.com""#, true),
+        ("mail.example.net", r#"dns="*""#, true),
+        ("mail.example.net", r#"dns="m*.example.net""#, false),
+        ("mail.example.net", r#"not dns="*.example.com" and userdn="ldap:///anyone""#, true),
+    ] {
+        let mut ann = Person::new("ann");
+        ann.requester.host = Some(host.into());
+        let rules = compile(&[&test(bind)]);
+        assert!(rules.asks_for_host());
+        let access = compiler().for_requester(&[rules], &ann.context(), &ann);
+        assert_eq!(!access.entry(&Entry(BOB), &ann).rights(Right::Read).is_nothing(), fits, "{host} {bind}");
+    }
+    assert!(!compile(&[READ_ALL]).asks_for_host());
 }
 
 #[test]

@@ -214,11 +214,11 @@ fn addresses_are_networks() {
 }
 
 #[test]
-fn dns_tests_are_reported() {
-    let aci = parse(r#"(version 3.0; acl "by host"; allow (read) dns = "*.example.com";)"#);
+fn names_of_hosts_that_fit_none_are_reported() {
+    let aci = parse(r#"(version 3.0; acl "by host"; allow (read) dns = "*.example.com || ma*.example.com || *x";)"#);
     let warnings = aci.warnings();
-    assert_eq!(warnings.len(), 1);
-    assert!(warnings[0].contains("by host") && warnings[0].contains("*.example.com"));
+    assert_eq!(warnings.len(), 2);
+    assert!(warnings[0].contains("by host") && warnings[0].contains("ma*.example.com"));
     assert!(parse(REAL[0]).warnings().is_empty());
 }
 

@@ -286,6 +286,7 @@ fn rule(dice: &mut Dice) -> Aci {
 fn person(dice: &mut Dice) -> Person {
     let mut person = Person::new(dice.pick(&["nobody", "ann", "ann", "bob", "bob", "carol", "dora", "dora", "admin"]));
     let requester = &mut person.requester;
+    requester.host = dice.pick(&[None, Some("mail.example.com"), Some("mail.example.net")]).map(Into::into);
     requester.peer = dice.pick(&[None, Some("192.0.2.9".parse().unwrap()), Some("2001:db8::1".parse().unwrap())]);
     requester.ssf = dice.pick(&[0, 128, 256]);
     if !requester.is_anonymous() {

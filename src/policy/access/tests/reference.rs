@@ -408,7 +408,10 @@ impl Case<'_> {
                 });
                 Some(fits != *negated)
             }
-            BindTest::Dns { .. } => None,
+            BindTest::Dns { negated, hosts } => {
+                assert_eq!(hosts.as_slice(), ["*.example.com"]);
+                requester.host.as_deref().map(|host| (host == "mail.example.com") != *negated)
+            }
             BindTest::AuthMethod { negated, method } => {
                 let fits = match (method, &requester.authentication) {
                     (AuthMethod::None, _)

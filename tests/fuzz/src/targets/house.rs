@@ -196,7 +196,11 @@ impl House {
                 }
                 panic!("a search has no end: {message:?}");
             }
-            Request::Compare(request) => self.directory.compare(session, id, request, controls, &mut out),
+            Request::Compare(request) => {
+                if let Some(answer) = self.directory.compare(session, id, request, controls, &mut out) {
+                    out.extend(answer());
+                }
+            }
             Request::Bind(request) => {
                 let exchange = session.exchange.take();
                 let fresh = self.session(Who::Anonymous);
