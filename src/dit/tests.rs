@@ -347,6 +347,42 @@ fn what_a_spilled_description_loses_another_one_keeps_in_the_index() {
     tree.assert_sound();
 }
 
+/// By pieces values share keys, and an update touches only some of them.
+#[test]
+fn pieces_that_one_of_many_spilled_values_loses_the_others_keep_in_the_index() {
+    let tree = Tree::new();
+    let many: Vec<String> = (0..70).map(|n| format!("mail{n:02}@example.com")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let ann = tree.person(3, "Ann", &[("mail", &many)]);
+    let has = |piece: &[u8]| {
+        let snapshot = tree.dit.read().unwrap();
+        let mail = snapshot.view().catalog().find(&AttributeDescription::parse("mail").unwrap()).unwrap();
+        let mut key = Vec::new();
+        index_key(mail, IndexKind::Substring, piece, &mut key);
+        Postings::has(snapshot.view().reader(), &key, ann).unwrap()
+    };
+    tree.change(ann, |writing| vec![cell(writing, "mail", "mail07@example.com", false)]);
+    assert_eq!([b"07@", b"mai", b"exa"].map(|piece| has(piece)), [false, true, true]);
+    tree.assert_sound();
+}
+
+#[test]
+fn spilled_values_share_keys_by_pieces_and_with_other_descriptions_of_their_type_alone() {
+    let tree = Tree::new();
+    let many: Vec<String> = (0..70).map(|n| format!("text {n}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let shares = |uuid, name: &str, values: &[(&str, &[&str])]| {
+        let id = tree.person(uuid, name, values);
+        let snapshot = tree.dit.read().unwrap();
+        let record = snapshot.view().entry(id).unwrap().unwrap().record;
+        view_keys::shares_spilled_keys(snapshot.view().catalog(), [&record, &record])
+    };
+    assert!(!shares(3, "Ann", &[("description", &many), ("mail", &["a@x"])]), "each value has keys of its own");
+    assert!(shares(4, "Bob", &[("mail", &many)]), "pieces");
+    assert!(shares(5, "Cem", &[("description", &many), ("description;lang-en", &["text 1"])]));
+    assert!(!shares(6, "Dan", &[("mail", &["a@x"]), ("mail;lang-en", &["a@x"])]), "nothing is spilled");
+}
+
 /// A node that was started once without its schema files, or whose index was built anew without them.
 #[test]
 fn another_schema_has_the_index_built_anew() {

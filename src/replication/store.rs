@@ -206,3 +206,48 @@ fn trim(writing: &mut Writing<'_>, floors: &BTreeMap<OriginId, u64>) -> Result<A
     let dropped = writing.trim_log(floors, TRIM_WORK)?;
     Ok(Answer::Done { more: dropped >= TRIM_WORK as u64 })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::dit::{Options, Target, birth_deltas};
+    use crate::model::{AttributeDescription, Dn};
+    use crate::schema::Schema;
+    use crate::storage::EntryId;
+    use std::sync::Arc;
+
+    fn add(writing: &mut Writing<'_>, number: u8, dn: &str, superior: EntryId, class: &str) -> Result<(), DitError> {
+        let object_class = writing.intern(&AttributeDescription::parse("objectClass").unwrap())?;
+        let values = [(object_class, vec![class.as_bytes().to_vec()])];
+        let deltas = birth_deltas(writing, &Dn::parse(dn).unwrap(), superior, &values).unwrap();
+        writing.change(Target::New(EntryUuid([number; 16])), "cn=test", deltas).map(|_| ())
+    }
+
+    /// Changes 1 to 3 were made one by one, 4 to 6 together.
+    #[test]
+    fn range_of_the_log_is_cut_by_number_and_by_size_but_never_within_what_was_made_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options { durable: false, map_bytes: 1 << 26, ..Options::new(folder.path()) };
+        let dit = Dit::open(options, Arc::new(Schema::builtin()), Clock::simulated(1_700_000_000_000)).unwrap();
+        let unit = |writing: &mut Writing<'_>, number: u8| {
+            add(writing, number, &format!("ou=u{number},dc=x"), EntryId(1), "organizationalUnit")
+        };
+        dit.change_offline(|writing| {
+            add(writing, 1, "dc=x", EntryId::NONE, "domain")?;
+            (2..=3).try_for_each(|number| unit(writing, number))?;
+            writing.together(|writing| (4..=6).try_for_each(|number| unit(writing, number)))
+        })
+        .unwrap();
+        let origin = holding(&dit).unwrap().origin;
+        let range = |first, last, bytes_max| match read(&dit, &ReadRequest::Log { origin, first, last, bytes_max }) {
+            Answer::Log(records) => records.iter().map(|record| record.sequence).collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(range(1, 2, usize::MAX), [1, 2]);
+        assert_eq!(range(2, 4, usize::MAX), [2, 3, 4, 5, 6]);
+        assert_eq!(range(1, 6, 1), [1]);
+        assert_eq!(range(4, 6, 1), [4, 5, 6]);
+        assert_eq!(range(7, 9, usize::MAX), [0; 0]);
+    }
+}

@@ -7,12 +7,12 @@ mod weather;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex};
 
 use entente::clock::Clock;
 use entente::dit::{Dit, LogRange};
 use entente::model::EntryUuid;
-use entente::replication::{self, Input, LocalWrites, MemberState, Now, SessionId};
+use entente::replication::{self, Input, LocalWrites, Now, Role, SessionId};
 use entente::state::OriginId;
 
 use crate::network::Network;
@@ -24,7 +24,7 @@ use crate::oracle::Oracle;
 use crate::random::Random;
 use crate::workload::{SUFFIX, add, operate};
 pub(crate) use weather::Storm;
-use weather::{Net, Weather};
+use weather::{Net, Readers, Weather};
 
 /// Events kept for the report.
 const EVENTS_MAX: usize = 400;
@@ -63,17 +63,18 @@ fn root() -> PathBuf {
 }
 
 /// A data directory that all first nodes begin with: suffix, two containers, the members.
-fn template(nodes: u64) -> &'static Path {
-    static TEMPLATES: LazyLock<(tempfile::TempDir, Vec<PathBuf>)> = LazyLock::new(|| {
-        let folder = tempfile::tempdir_in(root()).expect("a folder");
-        let paths = (0..=4).map(|nodes| make_template(folder.path(), nodes)).collect();
-        (folder, paths)
-    });
-    &TEMPLATES.1[nodes as usize]
+fn template(roles: &[Role]) -> PathBuf {
+    type Templates = (tempfile::TempDir, BTreeMap<Vec<Role>, PathBuf>);
+    static TEMPLATES: LazyLock<Mutex<Templates>> =
+        LazyLock::new(|| Mutex::new((tempfile::tempdir_in(root()).expect("a folder"), BTreeMap::new())));
+    let mut templates = TEMPLATES.lock().expect("no panic");
+    let (folder, paths) = &mut *templates;
+    let number = paths.len();
+    paths.entry(roles.to_vec()).or_insert_with(|| make_template(folder.path(), number, roles)).clone()
 }
 
-fn make_template(folder: &Path, nodes: u64) -> PathBuf {
-    let path = folder.join(format!("template{nodes}"));
+fn make_template(folder: &Path, number: usize, roles: &[Role]) -> PathBuf {
+    let path = folder.join(format!("template{number}"));
     std::fs::create_dir_all(&path).expect("a folder");
     give_identity(&path, node_id(0), OriginId(1));
     let dit = Dit::open(dit_options(&path, 1), schema(), Clock::simulated(EPOCH_MS - 1000)).expect("the tree opens");
@@ -86,8 +87,8 @@ fn make_template(folder: &Path, nodes: u64) -> PathBuf {
         add(writing, uuid(b's', 1), SUFFIX, &[("objectClass", "domain"), ("dc", "x")])?;
         add(writing, uuid(b'o', 2), &format!("ou=a,{SUFFIX}"), &[("objectClass", "organizationalUnit")])?;
         add(writing, uuid(b'o', 3), &format!("ou=b,{SUFFIX}"), &[("objectClass", "organizationalUnit")])?;
-        for place in 0..nodes {
-            add_member(writing, node_id(place), MemberState::Active)?;
+        for (place, role) in roles.iter().enumerate() {
+            add_member(writing, node_id(place as u64), *role)?;
         }
         Ok(())
     })
@@ -99,8 +100,9 @@ impl Cluster {
     pub(crate) fn new(seed: u64, rules: Rules) -> Self {
         let mut random = Random::new(seed);
         let mut weather = Weather::of(&mut random);
-        if let Some(storm) = rules.storm {
-            weather.gather(storm);
+        match rules.storm {
+            Some(storm) => weather.gather(storm),
+            None => weather.readers = Readers::of(seed, weather.nodes),
         }
         if let Ok(without) = std::env::var("SIM_WITHOUT") {
             weather.drop_named(&without);
@@ -134,13 +136,16 @@ impl Cluster {
             told: BTreeMap::new(),
             watched: BTreeMap::new(),
         };
-        let first = template(cluster.weather.nodes);
-        for place in 0..cluster.weather.nodes {
+        let members = cluster.weather.nodes + cluster.weather.readers.count();
+        let roles: Vec<Role> = (0..members).map(|place| cluster.weather.readers.role(place, members)).collect();
+        let first = template(&roles);
+        for (place, role) in (0..members).zip(roles) {
             let path = cluster.folder.path().join(format!("node{place}"));
-            copy_data(first, &path);
+            copy_data(&first, &path);
             let origin = OriginId::new(cluster.random.next() | 1);
             give_identity(&path, node_id(place), origin);
             let mut node = Node::new(node_id(place), path);
+            node.role = role;
             node.joined = true;
             node.rules = rules;
             node.advance(cluster.random.below(2_000));
@@ -150,7 +155,13 @@ impl Cluster {
             node.start(seed, &cluster.options);
             cluster.nodes.push(node);
         }
-        cluster.node_last = cluster.weather.nodes;
+        cluster.node_last = members;
+        if cluster.weather.readers.hub.is_some() {
+            cluster.count("with a hub");
+        }
+        if cluster.weather.readers.consumer {
+            cluster.count("with a consumer");
+        }
         cluster.count(match cluster.weather.net {
             Net::Mesh => "meshes",
             Net::Chain => "chains",
@@ -269,9 +280,18 @@ impl Cluster {
         }
     }
 
-    /// Whether there is a way between two nodes in the net that this run has.
+    /// Whether there is a way between two nodes in the net that this run has. Who sends nothing on hangs on one of those
+    /// who do, in whatever net these have; among all in a mesh.
     fn are_neighbours(&self, one: usize, other: usize) -> bool {
-        let here: Vec<usize> = (0..self.nodes.len()).filter(|place| !self.nodes[*place].gone).collect();
+        let here: Vec<usize> = (0..self.nodes.len())
+            .filter(|place| !self.nodes[*place].gone && self.nodes[*place].role.may_forward())
+            .collect();
+        let leaf = |place: usize| !self.nodes[place].role.may_forward();
+        if leaf(one) || leaf(other) {
+            let (leaf, other) = if leaf(one) { (one, other) } else { (other, one) };
+            let way = here.get(leaf % here.len().max(1)).copied();
+            return here.contains(&other) && (self.weather.net == Net::Mesh || way == Some(other));
+        }
         let at = |place: usize| here.iter().position(|here| *here == place).unwrap_or(0);
         let (one, other) = (at(one).min(at(other)), at(one).max(at(other)));
         match self.weather.net {
@@ -284,7 +304,14 @@ impl Cluster {
 
     /// A client does something, if the node takes changes.
     pub(crate) fn operate(&mut self, place: usize) {
-        if self.nodes[place].local_writes() != Some(LocalWrites::Open) {
+        let local_writes = self.nodes[place].local_writes();
+        if self.nodes[place].role != Role::Supplier && local_writes.is_some() {
+            self.count("refused");
+            if local_writes == Some(LocalWrites::Open) {
+                self.fail(format!("read-only: n{place}, {:?}, takes changes", self.nodes[place].role));
+            }
+        }
+        if local_writes != Some(LocalWrites::Open) {
             return;
         }
         self.entry_last += 1;

@@ -2,7 +2,7 @@
 
 use entente::dit::check;
 use entente::model::EntryUuid;
-use entente::replication::LocalWrites;
+use entente::replication::{LocalWrites, Role};
 use entente::state::EntryState;
 
 use crate::cluster::Cluster;
@@ -56,7 +56,11 @@ fn agree(cluster: &Cluster) -> Result<(), String> {
     let Some(first) = up.first() else { return Ok(()) };
     for place in &up {
         let node = &cluster.nodes[*place];
-        if node.local_writes() != Some(LocalWrites::Open) {
+        let is_open = match node.role {
+            Role::Supplier => node.local_writes() == Some(LocalWrites::Open),
+            Role::Hub | Role::Consumer => node.local_writes() == Some(LocalWrites::ReadOnly) && node.joined,
+        };
+        if !is_open {
             return Err(format!("n{place} takes no changes: {:?}", node.local_writes()));
         }
         let (ours, theirs) = (&cluster.nodes[*first].disk, &node.disk);

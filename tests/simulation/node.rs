@@ -85,6 +85,7 @@ pub(crate) fn replicator_options() -> replication::Options {
 /// A node.
 pub(crate) struct Node {
     pub(crate) node: NodeId,
+    pub(crate) role: Role,
     pub(crate) folder: PathBuf,
     /// None while it is down.
     pub(crate) running: Option<Running>,
@@ -122,6 +123,7 @@ impl Node {
     pub(crate) fn new(node: NodeId, folder: PathBuf) -> Self {
         Self {
             node,
+            role: Role::Supplier,
             folder,
             running: None,
             clock: Clock::simulated(EPOCH_MS),
@@ -220,14 +222,29 @@ fn member_dn(node: NodeId) -> String {
 }
 
 /// Makes the entry of a member.
-pub(crate) fn add_member(writing: &mut Writing<'_>, node: NodeId, state: MemberState) -> Result<(), DitError> {
+pub(crate) fn add_member(writing: &mut Writing<'_>, node: NodeId, role: Role) -> Result<(), DitError> {
     let mut uuid = EntryUuid(node.0);
     uuid.0[15] ^= 0xff;
     uuid.0[0] = b'm';
     uuid.0[1] = node.0[0];
-    let state = format!("state:{}", state as u8);
-    add(writing, uuid, &member_dn(node), &[("objectClass", "device"), ("description", &state)])?;
+    let state = format!("state:{}", MemberState::Active as u8);
+    let attributes = [("objectClass", "device"), ("description", state.as_str())];
+    if let Some(id) = add(writing, uuid, &member_dn(node), &attributes)?
+        && let Some(role) = role_text(role)
+    {
+        let deltas = vec![cell(writing, "description", role, true)?];
+        writing.change(entente::dit::Target::Existing(id), "cn=members", deltas)?;
+    }
     Ok(())
+}
+
+/// What a member's entry says of its role; nothing of a supplier's.
+fn role_text(role: Role) -> Option<&'static str> {
+    match role {
+        Role::Supplier => None,
+        Role::Hub => Some("role:hub"),
+        Role::Consumer => Some("role:consumer"),
+    }
 }
 
 /// Writes a member's state, ends and origins into its entry.
@@ -236,6 +253,9 @@ pub(crate) fn set_member(writing: &mut Writing<'_>, member: &Member) -> Result<(
     let Some(id) = writing.view().resolve(&dn)?.entry else { return Ok(()) };
     let mut deltas = vec![entente::state::Delta::Clear(attribute(writing, "description")?)];
     deltas.push(cell(writing, "description", &format!("state:{}", member.state as u8), true)?);
+    if let Some(role) = role_text(member.role) {
+        deltas.push(cell(writing, "description", role, true)?);
+    }
     for (origin, end) in &member.finals {
         deltas.push(cell(writing, "description", &format!("final:{}:{end}", origin.0), true)?);
     }
@@ -282,6 +302,9 @@ pub(crate) fn members(dit: &Dit) -> Result<Vec<Member>, DitError> {
                 (Some("state"), Some(state), None) => {
                     let states = [MemberState::Active, MemberState::Suspended, MemberState::Retired];
                     member.state = states[state.parse::<usize>().expect("a number")];
+                }
+                (Some("role"), Some(role), None) => {
+                    member.role = if role == "hub" { Role::Hub } else { Role::Consumer };
                 }
                 (Some("origin"), Some(origin), None) => {
                     member.origins.push(OriginId(origin.parse().expect("a number")));

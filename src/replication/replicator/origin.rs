@@ -171,7 +171,7 @@ impl Replicator {
     }
 
     /// Whether the content was complete once, and no other content is to be taken first.
-    pub(super) fn is_joined(&self) -> bool {
+    pub fn is_joined(&self) -> bool {
         self.incarnation.joined
     }
 

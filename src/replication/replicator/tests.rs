@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::model::EntryUuid;
 use crate::replication::member::MemberState;
-use crate::replication::message::{Moment, Row, Snapshot, Standing};
-use crate::state::{BucketSum, Csn, Dot, OriginPosition, PortableEntry, StableCut};
+use crate::replication::message::{Row, Standing};
+use crate::state::{BucketSum, Csn, OriginPosition, StableCut};
+
+mod exchanges;
 
 const OURS: OriginId = OriginId(1);
 const THEIRS: OriginId = OriginId(2);
@@ -105,9 +106,13 @@ impl Fed {
     }
 
     fn beacon_with(&mut self, held: &[(OriginId, u64)], rows: Vec<Row>) {
+        self.beacon_of(held, None, rows);
+    }
+
+    fn beacon_of(&mut self, held: &[(OriginId, u64)], digest: Option<BucketSum>, rows: Vec<Row>) {
         self.hear(Message::Beacon(Box::new(Beacon {
             vector: vector(held),
-            digest: None,
+            digest,
             wall_ms: self.at_ms,
             sent_ms: self.at_ms,
             echo: None,
@@ -284,100 +289,6 @@ fn node_that_is_its_clusters_only_member_holds_all_that_its_members_hold() {
         matches!(output, Output::Write { write: WriteRequest::Settle(cut), .. } if *cut == BTreeMap::from([(OURS, 4)]))
     });
     assert!(settles, "{out:?}");
-}
-
-impl Fed {
-    /// The peer answers the exchange at hand: that it holds `held`, and one entry of several.
-    fn send_entry(&mut self, held: &[(OriginId, u64)]) {
-        let exchange = self.replicator.exchange_last;
-        let holding = Box::new(self.replicator.holding.clone());
-        self.read_done(Answer::Heads { holding, heads: Vec::new() });
-        let birth = Dot { origin: THEIRS, sequence: 8 };
-        self.hear(Message::Snapshot(Snapshot {
-            exchange,
-            held: Moment { vector: vector(held), clock: Csn::NONE, standing: MemberState::Active },
-            after: Vec::new(),
-            next: Some(vec![1]),
-            entries_total: 2,
-            entries: vec![PortableEntry { uuid: EntryUuid([3; 16]), birth, bytes: Vec::new() }],
-        }));
-    }
-
-    fn read_done(&mut self, answer: Answer) {
-        let request = self.out.iter().rev().find_map(|output| match output {
-            Output::Read { request, .. } => Some(*request),
-            _ => None,
-        });
-        self.feed(Input::Answered { request: request.expect("a read"), answer });
-    }
-
-    fn told_digest(&self) -> Option<BucketSum> {
-        let told = self.out.iter().rev().find_map(|output| match output {
-            Output::Send { message: Message::Beacon(beacon), .. } => Some(beacon.digest),
-            Output::Send { message: Message::Ack(ack), .. } => Some(ack.digest),
-            _ => None,
-        });
-        told.expect("a word on what is held")
-    }
-
-    fn tick(&mut self) {
-        self.at_ms += 1_000;
-        self.feed(Input::Tick);
-    }
-}
-
-/// Its log begins behind what is needed; one entry of its state was taken when it went down, and was set back to an old copy.
-#[test]
-fn changes_that_came_in_part_are_awaited_until_every_member_has_said_that_it_does_not_hold_them() {
-    let mut fed = Fed::new(&[(OURS, 4), (THEIRS, 5)], &[(OURS, 4), (THEIRS, 9)]);
-    fed.hear(Message::Trimmed { origin: THEIRS, first_kept: 8 });
-    fed.send_entry(&[(OURS, 4), (THEIRS, 9)]);
-    fed.write_done(Holding { origin: OURS, vector: vector(&[(OURS, 4), (THEIRS, 5)]), ..Holding::default() });
-    fed.feed(Input::Disconnected { session: SESSION });
-    for _ in 0..3 {
-        fed.tick();
-    }
-    assert_eq!(fed.replicator.told_digest(), None, "it may come back with them");
-    let (copy, held) = (OriginId(3), [(OURS, 4), (THEIRS, 5)]);
-    fed.greet(copy, &held);
-    assert_eq!(fed.replicator.told_digest(), None, "it does not know yet that it is an old copy");
-    fed.beacon(&held);
-    fed.tick();
-    assert_eq!(fed.alarms(), [&Alarm::Lost { origin: THEIRS, first: 6, last: 9 }]);
-    assert_eq!(fed.told_digest(), Some(BucketSum::default()));
-}
-
-/// Two that join at once hear of each other before they hear of anybody who has something.
-#[test]
-fn node_that_joins_asks_one_peer_after_the_other_until_one_can_help() {
-    let third = SessionId(8);
-    let local = Local { joined: false, ..local(&[], &[(1, OURS), (2, THEIRS), (3, OriginId(3))]) };
-    let mut fed = Fed { replicator: Replicator::new(local, Options::default()), at_ms: 1_000, out: Vec::new() };
-    fed.greet_as(SESSION, 2, THEIRS, &[]);
-    fed.greet_as(third, 3, OriginId(3), &[(THEIRS, 5)]);
-    let mut asked = Vec::new();
-    for _ in 0..3 {
-        fed.at_ms += 10_000;
-        fed.out.clear();
-        fed.feed(Input::Tick);
-        let read = fed.out.iter().find_map(|output| match output {
-            Output::Read { request, read: ReadRequest::Heads { .. } } => Some(*request),
-            _ => None,
-        });
-        let answer = Answer::Heads { holding: Box::default(), heads: Vec::new() };
-        fed.feed(Input::Answered { request: read.expect("it looks at what it has"), answer });
-        let question = fed.out.iter().find_map(|output| match output {
-            Output::Send { session, message: Message::SnapshotRequest { exchange, .. } } => Some((*session, *exchange)),
-            _ => None,
-        });
-        let (session, exchange) = question.expect("it asks for all");
-        asked.push(session);
-        let held = Moment { vector: UpdateVector::new(), clock: Csn::NONE, standing: MemberState::Suspended };
-        let (after, entries) = (Vec::new(), Vec::new());
-        let refusal = Snapshot { exchange, held, after, next: None, entries_total: 0, entries };
-        fed.feed(Input::Received { session, message: Message::Snapshot(refusal) });
-    }
-    assert_eq!(asked, [SESSION, third, SESSION]);
 }
 
 /// The third member is linked with the peer alone; the peer tells what it said.

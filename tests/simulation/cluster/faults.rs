@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use entente::clock::Clock;
 use entente::dit::{Dit, LogRange};
-use entente::replication::{Input, LocalWrites, MemberState, store};
+use entente::replication::{Input, LocalWrites, MemberState, Role, store};
 use entente::state::{OriginId, UpdateVector};
 
 use super::Cluster;
@@ -112,7 +112,8 @@ impl Cluster {
     /// A data directory is copied and started beside.
     pub(super) fn clone_node(&mut self) {
         let place = self.random.below(self.nodes.len() as u64) as usize;
-        if self.nodes[place].gone || !self.nodes[place].joined {
+        // A copy of a reader has a supplier write its new entry, which is not played here.
+        if self.nodes[place].gone || !self.nodes[place].joined || self.nodes[place].role != Role::Supplier {
             return;
         }
         let path = self.folder.path().join(format!("node{}", self.nodes.len()));
@@ -137,8 +138,14 @@ impl Cluster {
         let node = node_id(self.node_last);
         self.node_last += 1;
         let mut inputs = VecDeque::new();
-        self.tell(format!("n{inviter} invites {node}"));
-        if !self.write_locally(inviter, &mut inputs, |writing| add_member(writing, node, MemberState::Active)) {
+        let joining = self.weather.readers.joining;
+        let role = match if joining > 0 { self.random.below(1000) } else { 1000 } {
+            chance if chance < joining => Role::Hub,
+            chance if chance < 2 * joining => Role::Consumer,
+            _ => Role::Supplier,
+        };
+        self.tell(format!("n{inviter} invites {node}, {role:?}"));
+        if !self.write_locally(inviter, &mut inputs, |writing| add_member(writing, node, role)) {
             return;
         }
         inputs.into_iter().for_each(|input| self.feed(inviter, input));
@@ -146,6 +153,7 @@ impl Cluster {
         std::fs::create_dir_all(&path).expect("a folder");
         give_identity(&path, node, OriginId::new(self.random.next() | 1));
         let mut joining = Node::new(node, path);
+        joining.role = role;
         joining.rules = self.rules;
         joining.clock = Clock::simulated(EPOCH_MS + self.tick * TICK_MS);
         self.nodes.push(joining);
@@ -163,7 +171,7 @@ impl Cluster {
             })
         };
         for place in &up {
-            let node = self.nodes[*place].node;
+            let Node { node, role, .. } = self.nodes[*place];
             if self.nodes[*place].local_writes() != Some(LocalWrites::Joining) || known(self, node) {
                 continue;
             }
@@ -171,7 +179,7 @@ impl Cluster {
             let Some(inviter) = inviter.copied() else { return };
             let mut inputs = VecDeque::new();
             self.tell(format!("n{inviter} invites {node} again"));
-            self.write_locally(inviter, &mut inputs, |writing| add_member(writing, node, MemberState::Active));
+            self.write_locally(inviter, &mut inputs, |writing| add_member(writing, node, role));
             inputs.into_iter().for_each(|input| self.feed(inviter, input));
         }
     }
@@ -225,7 +233,7 @@ impl Cluster {
             let before = this.disk.vector.clone();
             dit.change_offline(|writing| {
                 let origin = writing.rotate_origin()?;
-                add_member(writing, node, MemberState::Active)?;
+                add_member(writing, node, Role::Supplier)?;
                 add_origin(writing, node, origin)
             })
             .expect("a new identity");

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::LazyLock;
 
 use entente::dit::{DitError, LogRange};
-use entente::replication::{Answer, Input, LocalWrites, Member, Output, WriteRequest, store};
+use entente::replication::{Answer, Input, LocalWrites, Member, Output, Role, WriteRequest, store};
 use entente::state::UpdateVector;
 
 use super::Cluster;
@@ -36,6 +36,7 @@ impl Cluster {
         let node = &mut self.nodes[place];
         if let Some(running) = &node.running
             && running.replicator.local_writes() != LocalWrites::Joining
+            && (node.role == Role::Supplier || running.replicator.is_joined())
         {
             node.joined = true;
         }
@@ -123,7 +124,7 @@ impl Cluster {
                 let lowers = matches!(write, WriteRequest::ReissueTail { .. });
                 self.committed(place, &before, lowers, inputs);
                 inputs.push_back(Input::Answered { request, answer });
-                if matches!(write, WriteRequest::RotateOrigin) {
+                if matches!(write, WriteRequest::RotateOrigin) && self.nodes[place].role == Role::Supplier {
                     let (node, origin) = (self.nodes[place].node, self.nodes[place].disk.origin);
                     self.tell(format!("n{place} goes on as {origin}"));
                     return self.write_locally(place, inputs, |writing| add_origin(writing, node, origin));
@@ -159,6 +160,9 @@ impl Cluster {
             Ok(LogRange::Records(records)) => records,
             _ => Vec::new(),
         };
+        if !issued.is_empty() && self.nodes[place].role != Role::Supplier {
+            self.fail(format!("read-only: n{place}, {:?}, makes changes of its own", self.nodes[place].role));
+        }
         issued.iter().for_each(|record| self.oracle.issue(record));
         if !lowers && !holding.vector.holds_all_of(before) {
             self.fail(format!("vector-rises: node {place} held {before:?}, holds {:?}", holding.vector));

@@ -1,5 +1,7 @@
 //! Which faults a run has, and how many of them.
 
+use entente::replication::Role;
+
 use crate::network::Faults;
 use crate::random::Random;
 
@@ -26,6 +28,44 @@ pub(crate) struct Weather {
     /// Some attributes have very many values.
     pub(crate) many_values: bool,
     pub(crate) net: Net,
+    pub(crate) readers: Readers,
+}
+
+/// Members that take no changes of clients, besides the suppliers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Readers {
+    /// The place of a hub among those who send changes on.
+    pub(crate) hub: Option<u64>,
+    /// Whether the last member is a consumer.
+    pub(crate) consumer: bool,
+    /// In thousandths of those who join later, hubs and consumers each.
+    pub(crate) joining: u64,
+}
+
+impl Readers {
+    /// From a row of chance of their own, so that they change nothing of the runs that have none.
+    pub(super) fn of(seed: u64, suppliers: u64) -> Self {
+        let mut random = Random::new(seed.rotate_left(32) ^ 0x7265_6164_6572_7300);
+        if !random.permille(250) {
+            return Self::default();
+        }
+        let (hub, consumer) = [(true, false), (false, true), (true, true)][random.below(3) as usize];
+        Self { hub: hub.then(|| random.between(0, suppliers)), consumer, joining: 300 }
+    }
+
+    /// How many there are at the beginning.
+    pub(crate) fn count(&self) -> u64 {
+        u64::from(self.hub.is_some()) + u64::from(self.consumer)
+    }
+
+    /// The role of a member at the beginning, of so many.
+    pub(crate) fn role(&self, place: u64, members: u64) -> Role {
+        match place {
+            _ if self.hub == Some(place) => Role::Hub,
+            _ if self.consumer && place + 1 == members => Role::Consumer,
+            _ => Role::Supplier,
+        }
+    }
 }
 
 /// Who has a way to whom.
@@ -69,6 +109,7 @@ impl Weather {
             nodes: random.between(2, 4),
             ticks: random.between(30, 90),
             operations: random.between(200, 1500),
+            readers: Readers::default(),
         }
     }
 }
@@ -115,6 +156,7 @@ impl Weather {
                 "joins" => self.joins = 0,
                 "many_values" => self.many_values = false,
                 "net" => self.net = Net::Mesh,
+                "readers" => self.readers = Readers::default(),
                 "link_ends" => self.link_ends = 0,
                 "restores" => self.restores = 0,
                 "settles" => self.settles = false,
