@@ -13,6 +13,7 @@ use super::writing::{Writing, read_state, split_state, state_error};
 use crate::model::EntryUuid;
 use crate::state::{BUCKETS, BucketSum, EntryDigest, EntryState, Stamp, bucket_of};
 use crate::storage::{EntryId, MetaName, PutMode, Reader, Table, unseal_id};
+use hashbrown::HashMap;
 use std::collections::BTreeSet;
 
 /// Bytes of a sum on disk: count u64, sum u128, little-endian.
@@ -35,8 +36,8 @@ pub struct EntryHead {
     pub birth: Stamp,
     /// The digest of its lasting part; none of an entry that is deleted, or not born here yet.
     pub digest: Option<EntryDigest>,
-    /// The newest change in it.
-    pub newest: Stamp,
+    /// A hash of the changes that it names ([`EntryState::changes_hash`]), kept moves among them.
+    pub changes: u64,
 }
 
 /// What a transaction changed of the sums.
@@ -94,6 +95,10 @@ impl View<'_> {
     /// [`DitError::Storage`]; [`DitError::State`].
     pub fn bucket_heads(&self, buckets: &BTreeSet<u16>) -> Result<Vec<EntryHead>, DitError> {
         let mut heads = Vec::new();
+        let mut moves: HashMap<EntryUuid, Vec<Stamp>> = HashMap::new();
+        for (of, _) in self.moves()? {
+            moves.entry(of.uuid).or_default().push(of.stamp);
+        }
         let mut cursor = self.reader().cursor(Table::Uuid2Id)?;
         let mut item = cursor.first()?;
         while let Some((key, id)) = item {
@@ -103,7 +108,8 @@ impl View<'_> {
                 let id = EntryId::from_key(id);
                 if let Some(state) = read_state(self.reader(), self.catalog(), id)? {
                     let digest = stored_digest(self.reader(), id)?;
-                    heads.push(EntryHead { uuid: state.uuid, birth: state.birth, digest, newest: state.max_stamp() });
+                    let changes = state.changes_hash(moves.get(&state.uuid).into_iter().flatten().copied());
+                    heads.push(EntryHead { uuid: state.uuid, birth: state.birth, digest, changes });
                 }
             }
             item = cursor.next()?;

@@ -10,7 +10,7 @@
 //! a cryptographic hash would cost more than the write's own arithmetic.
 
 use smallvec::SmallVec;
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::model::entry_uuid::EntryUuid;
 use crate::state::cells::{Cell, CellValue};
@@ -94,6 +94,19 @@ pub fn cell_digest(key: &ValueKey, cell: &Cell) -> u128 {
 }
 
 impl EntryState {
+    /// A hash of the changes that the whole state names, those among them that took something away or are of a deleted
+    /// entry, and of `moves`. States that hash alike were made by the same changes; other than the digest, it changes when
+    /// something is forgotten. Of a spilled attribute the newest change counts.
+    pub fn changes_hash(&self, moves: impl IntoIterator<Item = Stamp>) -> u64 {
+        let mut stamps: SmallVec<[Stamp; 16]> = self.stamps().chain(moves).collect();
+        stamps.sort_unstable();
+        stamps.dedup();
+        let mut bytes: Bytes = SmallVec::new();
+        bytes.push(u8::from(self.born));
+        stamps.into_iter().for_each(|stamp| put_stamp(&mut bytes, stamp));
+        xxh3_64(&bytes)
+    }
+
     /// The digest of the lasting part; `None` for an entry that is not live. `name_of` gives an attribute's key as text,
     /// as local numbers differ between nodes.
     ///

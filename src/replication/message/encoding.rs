@@ -174,7 +174,7 @@ impl Message {
                     for head in &heads.heads {
                         out.extend_from_slice(&head.uuid.0);
                         put_stamp(out, head.birth);
-                        put_stamp(out, head.newest);
+                        out.extend_from_slice(&head.changes.to_be_bytes());
                         out.push(u8::from(head.digest.is_some()));
                         out.extend(head.digest.into_iter().flat_map(|digest| digest.0.to_be_bytes()));
                     }
@@ -307,7 +307,7 @@ impl Message {
                     exchange: content.number(1)?,
                     held: content.moment(3)?,
                     buckets: content.buckets(5)?,
-                    heads: content.list(7, 51, read_head)?,
+                    heads: content.list(7, 42, read_head)?,
                 })
             }
             ENTRIES_REQUEST => {

@@ -414,7 +414,7 @@ impl Replicator {
         for head in theirs {
             theirs_seen.insert(key(head));
             let wanted = match ours.get(&key(head)) {
-                Some(our) => our.digest != head.digest || our.newest != head.newest,
+                Some(our) => our.digest != head.digest || our.changes != head.changes,
                 // Known to be deleted and forgotten here, if the number of its birth means the same here; or lost by a
                 // fault, which a repair looks into.
                 None => {

@@ -123,13 +123,13 @@ pub(super) fn read_sum(reader: &mut Reader<'_>) -> Result<BucketSum, StateError>
 
 pub(super) fn read_head(reader: &mut Reader<'_>) -> Result<EntryHead, StateError> {
     let uuid = EntryUuid(reader.array()?);
-    let (birth, newest) = (read_stamp(reader)?, read_stamp(reader)?);
+    let (birth, changes) = (read_stamp(reader)?, u64::from_be_bytes(reader.array()?));
     let digest = match reader.byte()? {
         0 => None,
         1 => Some(EntryDigest(u128::from_be_bytes(reader.array()?))),
         _ => return Err(malformed("digest of an entry")),
     };
-    Ok(EntryHead { uuid, birth, digest, newest })
+    Ok(EntryHead { uuid, birth, digest, changes })
 }
 
 pub(super) fn read_hello(content: &Content<'_>) -> Result<Hello, StateError> {

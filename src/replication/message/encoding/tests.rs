@@ -144,8 +144,8 @@ fn small() -> impl Strategy<Value = Message> {
 
 fn exchange() -> impl Strategy<Value = Message> {
     let head =
-        (any::<[u8; 16]>(), stamp(), stamp(), any::<Option<u128>>()).prop_map(|(uuid, birth, newest, digest)| {
-            EntryHead { uuid: EntryUuid(uuid), birth, newest, digest: digest.map(EntryDigest) }
+        (any::<[u8; 16]>(), stamp(), any::<u64>(), any::<Option<u128>>()).prop_map(|(uuid, birth, changes, digest)| {
+            EntryHead { uuid: EntryUuid(uuid), birth, changes, digest: digest.map(EntryDigest) }
         });
     prop_oneof![
         any::<u64>().prop_map(|exchange| Message::BucketsRequest { exchange }),

@@ -205,7 +205,7 @@ fn differing() -> (Fed, Vec<WriteRequest>) {
         uuid: uuid(number),
         birth: stamp(u64::from(number) - 2),
         digest: Some(EntryDigest(digest)),
-        newest: stamp(5),
+        changes: 5,
     };
     let sums = |numbers: &[(u8, u128)]| {
         let mut sums = vec![BucketSum::default(); BUCKETS];
