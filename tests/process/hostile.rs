@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::client::Client;
+use crate::support::client::{Client, parse_outcome};
 use crate::support::code;
 use crate::support::program::{Program, entente, run};
-use crate::support::request::REPLACE;
+use crate::support::request::{self, REPLACE, Search};
 use crate::support::server::{ADMIN, ADMIN_PASSWORD, DATA, SUFFIX, Server, Setup, import, init, ready_urls};
 use crate::support::tls::restrict;
 use crate::support::wait::{PATIENCE, wait_for_within};
@@ -159,10 +159,89 @@ fn check_of(data: &Path) -> End {
     }
 }
 
+/// What became of a node that was started with a data file.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Served {
+    /// It does not start, and says why.
+    Refused,
+    /// It started, and everything was answered as always.
+    Well,
+    /// It started, everything was read, and the write was refused: what is damaged is where free pages are noted, which
+    /// nobody reads for answers.
+    WithoutWriting,
+    /// It started, and did not answer everything well; it lives.
+    Badly,
+    /// It died of it, by a signal.
+    Killed,
+}
+
+/// `entente serve` in a process of its own. Whoever asks it gets an answer or the end of the connection, and so does
+/// whoever stops it.
+#[track_caller]
+fn serve_of(data: &Path) -> Served {
+    let mut command = entente();
+    command.args(["serve", "--listen", "ldap://127.0.0.1:0", "--set", "server.drain_s=1", "--data"]).arg(data);
+    let mut program = Program::start(&mut command);
+    let ready = wait_for_within(PATIENCE, "the node to start or to end", || {
+        let said = program.said();
+        let line = said.lines().find(|line| line.starts_with("ready ")).map(str::to_owned);
+        line.map(Some).or_else(|| program.has_ended().then_some(None))
+    });
+    let ended = |program: &mut Program| {
+        wait_for_within(PATIENCE, "the end of the node", || program.has_ended().then(|| program.wait()))
+    };
+    let Some(line) = ready else {
+        let is_told = ended(&mut program).code().is_some();
+        if is_told {
+            wait_for_within(PATIENCE, "what the node says", || (!program.said().trim().is_empty()).then_some(()));
+        }
+        return if is_told { Served::Refused } else { Served::Killed };
+    };
+    let urls = ready_urls(&line);
+    let address = urls.iter().find_map(|url| url.strip_prefix("ldap://")?.trim_end_matches('/').parse().ok());
+    let address: std::net::SocketAddr = address.expect("an address");
+    // It may be dead already.
+    let is_there = std::net::TcpStream::connect(address).is_ok();
+    let (reads, writes) = is_there.then(|| asks(&mut Client::connect(address))).unwrap_or_default();
+    if program.has_ended() {
+        return if program.wait().code().is_some() { Served::Badly } else { Served::Killed };
+    }
+    match program.terminate().code() {
+        None => Served::Killed,
+        Some(_) if reads && writes => Served::Well,
+        Some(_) if reads => Served::WithoutWriting,
+        Some(_) => Served::Badly,
+    }
+}
+
+/// Binds and reads everything, then writes: whether each went well.
+fn asks(client: &mut Client) -> (bool, bool) {
+    let read = |client: &mut Client| {
+        let bound = client.try_perform(&request::bind_simple(3, ADMIN, ADMIN_PASSWORD.as_bytes()))?;
+        let id = client.try_send(&Search::subtree(SUFFIX, "(objectClass=*)").encode())?;
+        let mut entries = 0;
+        loop {
+            let message = client.receive_for(id)?;
+            match message.operation.tag {
+                0x64 => entries += 1,
+                0x65 => {
+                    let done = parse_outcome(&message).ok()?;
+                    return Some((bound.code, done.code) == (code::SUCCESS, code::SUCCESS) && entries > 10);
+                }
+                _ => {}
+            }
+        }
+    };
+    let reads = read(client).unwrap_or(false);
+    let written = client.try_perform(&request::modify(ANN, &[(REPLACE, "title", &["Written"])]));
+    (reads, written.is_some_and(|outcome| outcome.code == code::SUCCESS))
+}
+
 /// T-47: pages of the data file are cut off, overwritten, exchanged and sprinkled with other bits. The check ends, with a
-/// finding or with its own death; what it finds clean is served.
+/// finding or with its own death; a node that is started with it refuses, serves or dies, and leaves nobody waiting. What
+/// the check finds clean is served.
 #[test]
-fn a_tampered_data_file_ends_the_check_and_harms_nobody_else() {
+fn a_tampered_data_file_ends_the_check_or_the_node_and_harms_nobody_else() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let data = folder.path().join("data");
     init(&data, folder.path());
@@ -172,7 +251,7 @@ fn a_tampered_data_file_ends_the_check_and_harms_nobody_else() {
     assert_eq!(check_of(&data), End::Clean);
     let mut damage = Damage(0x5eed);
     let pages = sound.len() / 4096;
-    let mut ends = std::collections::BTreeMap::new();
+    let (mut ends, mut outcomes) = (std::collections::BTreeMap::new(), std::collections::BTreeMap::new());
     for round in 0..24 {
         let mut bytes = sound.clone();
         let page = damage.below(pages);
@@ -191,8 +270,17 @@ fn a_tampered_data_file_ends_the_check_and_harms_nobody_else() {
             _ => (0..4).for_each(|_| bytes[damage.below(2 * 4096)] ^= 1 << damage.below(8)),
         }
         std::fs::write(&file, &bytes).expect("the folder is writable");
-        *ends.entry(check_of(&data)).or_insert(0) += 1;
+        let end = check_of(&data);
+        let is_clean = end == End::Clean;
+        *ends.entry(end).or_insert(0) += 1;
+        // With its own traces of the start gone, each node finds the same.
+        std::fs::write(&file, &bytes).expect("the folder is writable");
+        let served = serve_of(&data);
+        let serves = [Served::Well, Served::WithoutWriting].contains(&served);
+        assert!(!is_clean || serves, "clean, and yet {served:?} in round {round}");
+        *outcomes.entry(served).or_insert(0) += 1;
     }
+    println!("nodes that were started with it: {outcomes:?}");
     println!("a tampered data file: {ends:?}");
     assert!(ends.get(&End::Told).copied().unwrap_or(0) >= 6, "{ends:?}");
     std::fs::write(&file, &sound).expect("the folder is writable");

@@ -66,12 +66,12 @@ fn trickling_clients_hold_up_nobody() {
     let mut other = server.person("bob");
     let bytes = request::message(1, &Search::base(ANN).encode(), &[]);
     let before = Use::of(&server);
-    let mut trickling: Vec<TcpStream> = (0..1_000 * strain()).map(|_| Client::socket(server.address())).collect();
+    let mut trickling: Vec<TcpStream> = (0..5_000 * strain()).map(|_| Client::socket(server.address())).collect();
     for byte in &bytes[..5] {
         for socket in &mut trickling {
             pour(socket, &[*byte]);
         }
-        others_are_served("1,000 clients that trickle", &server, &mut other, before);
+        others_are_served("5,000 clients that trickle", &server, &mut other, before);
     }
     // Bytes that trickle in are no reason to keep a connection.
     for socket in &mut trickling {
