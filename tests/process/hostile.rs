@@ -202,7 +202,7 @@ fn serve_of(data: &Path) -> Served {
     let address: std::net::SocketAddr = address.expect("an address");
     // It may be dead already.
     let is_there = std::net::TcpStream::connect(address).is_ok();
-    let (reads, writes) = is_there.then(|| asks(&mut Client::connect(address))).unwrap_or_default();
+    let (reads, writes) = if is_there { asks(&mut Client::connect(address)) } else { (false, false) };
     if program.has_ended() {
         return if program.wait().code().is_some() { Served::Badly } else { Served::Killed };
     }
