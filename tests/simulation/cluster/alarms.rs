@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use entente::model::EntryUuid;
 use entente::replication::Alarm;
-use entente::state::{EntryState, NodeId, Stamp};
+use entente::state::{EntryState, NodeId, Stamp, UpdateVector};
 
 use super::Cluster;
 use crate::node::states;
@@ -34,18 +34,21 @@ impl Cluster {
         }
     }
 
-    /// Whether two nodes differ only by entries that hold changes which no vector covers any more: changes whose holders
-    /// were set back to old copies after whole entries had brought something of them.
+    /// Whether two nodes differ only by entries that hold changes which are on no disk any more: changes whose holders were
+    /// set back to old copies, or left, after whole entries had brought something of them.
     fn is_ahead_of_vectors(&mut self, place: usize, peer: NodeId) -> bool {
         let Some(other) = self.nodes.iter().position(|node| node.node == peer && node.is_up()) else { return false };
         let mut digests: Vec<BTreeMap<_, _>> = Vec::new();
         let mut ahead = BTreeSet::new();
+        let vectors: Vec<UpdateVector> =
+            self.nodes.iter().filter(|node| !node.gone).map(|node| node.disk.vector.clone()).collect();
+        let is_lost = |stamp: Stamp| stamp != Stamp::NONE && !vectors.iter().any(|held| held.covers(stamp.dot()));
         for place in [place, other] {
             let node = &self.nodes[place];
             let Some(running) = node.running.as_ref() else { return false };
             let oracle = &mut self.oracle;
             for state in states(&running.dit, |key| oracle.attribute(key)).expect("states are read") {
-                if state.stamps().any(|stamp| stamp != Stamp::NONE && !node.disk.vector.covers(stamp.dot())) {
+                if state.stamps().any(is_lost) {
                     ahead.insert(state.uuid);
                 }
             }
