@@ -9,7 +9,7 @@
 //! - One entry for each (superior, normalised RDN) by local changes; by merged ones see `shape`.
 
 use super::DitError;
-use super::digest_table::{digest_of, stored_digest};
+use super::digest_table::digest_of;
 use super::index_keys::{KeySet, link_key, text_link_key};
 use super::links::dn_of;
 use super::shape::{Adoption, Edge, Edges, Move, Moved};
@@ -232,7 +232,7 @@ impl Writing<'_> {
         record.extend_from_slice(&digest.map_or(0, |digest| digest.0).to_be_bytes());
         let catalog = &self.catalog;
         state.encode(|origin| catalog.origin_number(origin), &mut record).map_err(|error| state_error(id, &error))?;
-        let old = if self.appends { None } else { stored_digest(self.txn.reader(), id)? };
+        let old = if self.appends { None } else { self.digest_before(id)? };
         self.digest_changes.note(state.uuid, old, digest);
         let record = sealed_id(id, record);
         if self.filling {

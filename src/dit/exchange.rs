@@ -333,7 +333,12 @@ impl Writing<'_> {
             }
             None => (self.number(other.uuid, other.birth)?, None),
         };
-        other.stamps().try_for_each(|stamp| self.intern_origin(stamp))?;
+        let mut interned = None;
+        for stamp in other.stamps() {
+            if interned.replace(stamp.csn.origin()) != Some(stamp.csn.origin()) {
+                self.intern_origin(stamp)?;
+            }
+        }
         let other = if state.is_none() && moves.is_empty() && notes.is_empty() && span == PortableSpan::default() {
             match self.fill_in(id, other)? {
                 None => return Ok(Merged::Changed),
@@ -360,7 +365,7 @@ impl Writing<'_> {
         if let Err(error) = self.take_conflicts(&notes)? {
             return Ok(Merged::Undecodable(error));
         }
-        let digest = stored_digest(self.txn.reader(), id)?;
+        let digest = if is_repair { stored_digest(self.txn.reader(), id)? } else { None };
         let changed = self.join_state(id, state, &other, Some((&edges, settled_at)), &gone)?;
         if changed {
             self.note_absence_of(id, &other)?;

@@ -108,8 +108,11 @@ impl Writing<'_> {
                     self.heal_conflicts(held, update)?;
                     self.note_lost(id, held, update)?;
                 }
+                self.watched = Some((id, false));
                 self.join_loaded(id, state, touched, update)?;
-                self.watch_soundness(id)?;
+                if self.watched.take().is_some_and(|(_, changed)| changed) {
+                    self.watch_soundness(id)?;
+                }
                 self.answer_questions(update)
             }
             None if !update.is_birth() && self.shows_deleted(update.birth)? => Ok(()),

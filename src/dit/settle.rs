@@ -253,6 +253,7 @@ impl Writing<'_> {
         self.txn.delete(Table::Uuid2Id, &uuid2id_key(state.uuid, Some((dot.origin, dot.sequence))), None)?;
         self.txn.delete(Table::Subordinates, &id.to_key(), None)?;
         self.txn.delete(Table::Id2State, &id.to_key(), None)?;
+        self.digest_read.set(None);
         Ok(())
     }
 

@@ -6,12 +6,14 @@
 
 use super::DitError;
 use crate::storage::{EntryId, StorageError, WriteTransaction};
-use hashbrown::{HashMap, HashSet};
+use hashbrown::hash_table::Entry;
+use hashbrown::{DefaultHashBuilder, HashSet, HashTable};
 use smallvec::SmallVec;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::fs::File;
+use std::hash::BuildHasher;
 use std::io::{BufReader, BufWriter, Read, Seek, Write};
 use std::path::PathBuf;
 
@@ -33,7 +35,9 @@ pub(super) struct Sorter {
     folder: PathBuf,
     budget: usize,
     used: usize,
-    lists: HashMap<Key, List>,
+    /// Each push hashes its key once.
+    lists: HashTable<(Key, List)>,
+    hasher: DefaultHashBuilder,
     /// What was in memory, once nothing more comes.
     sorted: Vec<(Key, List)>,
     runs: Vec<File>,
@@ -54,7 +58,8 @@ impl Sorter {
             folder,
             budget,
             used: 0,
-            lists: HashMap::new(),
+            lists: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
             sorted: Vec::new(),
             runs: Vec::new(),
             without: HashSet::new(),
@@ -63,11 +68,13 @@ impl Sorter {
 
     /// Adds an id to a key's list; ids of a key come in ascending order.
     pub(super) fn push(&mut self, key: &[u8], id: EntryId) -> Result<(), DitError> {
-        let list = match self.lists.get_mut(key) {
-            Some(list) => list,
-            None => {
+        let hash = self.hasher.hash_one(key);
+        let place = self.lists.entry(hash, |(held, _)| held.as_slice() == key, |(held, _)| self.hasher.hash_one(&**held));
+        let (_, list) = match place {
+            Entry::Occupied(held) => held.into_mut(),
+            Entry::Vacant(free) => {
                 self.used += key.len() + OVERHEAD_BYTES;
-                self.lists.entry(Key::from_slice(key)).or_default()
+                free.insert((Key::from_slice(key), List::default())).into_mut()
             }
         };
         let mut difference = id.0.wrapping_sub(list.last);
@@ -140,7 +147,7 @@ impl Sorter {
     }
 }
 
-fn sorted(lists: HashMap<Key, List>) -> Vec<(Key, List)> {
+fn sorted(lists: HashTable<(Key, List)>) -> Vec<(Key, List)> {
     let mut sorted: Vec<(Key, List)> = lists.into_iter().collect();
     sorted.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     sorted

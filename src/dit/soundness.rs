@@ -74,6 +74,16 @@ impl View<'_> {
 }
 
 impl Writing<'_> {
+    /// Notes that what decides whether the watched entry is sound may be another.
+    pub(super) fn watch(&mut self, id: EntryId, changed: impl FnOnce() -> bool) {
+        if let Some((of, has_changed)) = &mut self.watched
+            && *of == id
+            && !*has_changed
+        {
+            *has_changed = changed();
+        }
+    }
+
     /// After another node's update: notes the entry if it breaks the schema now, and forgets it if it does not.
     pub(super) fn watch_soundness(&mut self, id: EntryId) -> Result<(), DitError> {
         let view = self.view();

@@ -23,7 +23,7 @@ use std::time::Duration;
 /// Work in one commit at most, unless a single change takes longer.
 const GROUP_WORK: Duration = Duration::from_millis(10);
 /// The same while a directory is taken in and nobody waits for an answer.
-const FILL_WORK: Duration = Duration::from_millis(200);
+const FILL_WORK: Duration = Duration::from_millis(500);
 
 /// Whether the commit succeeded; the text of the failure is for the log, not for clients.
 pub type Committed<'c> = Result<(), &'c DitError>;

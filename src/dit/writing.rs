@@ -9,7 +9,7 @@
 use super::DitError;
 use super::arrivals::Run;
 use super::catalog::{Catalog, IndexOptions};
-use super::digest_table::DigestChanges;
+use super::digest_table::{DigestChanges, stored_digest};
 use super::index_keys::KeySet;
 use super::log::{Held, log_value};
 use super::mutant::Mutant;
@@ -57,6 +57,10 @@ pub struct Writing<'d> {
     /// How far other origins are held, once somebody asked; forgotten when it changes.
     pub(super) known: Option<Vec<(OriginId, u64)>>,
     pub(super) digest_changes: DigestChanges,
+    /// The digest in the state record that was read last, until one is written.
+    pub(super) digest_read: std::cell::Cell<Option<(EntryId, Option<EntryDigest>)>>,
+    /// The entry that another node's update is for, and whether that changed which attributes and classes it shows.
+    pub(super) watched: Option<(EntryId, bool)>,
     /// The deletions that the log tells of, once somebody asked.
     pub(super) deletions: Option<BTreeSet<(EntryUuid, Dot)>>,
     pub(super) last_id: u64,
@@ -125,6 +129,8 @@ impl<'d> Writing<'d> {
             others: BTreeMap::new(),
             known: None,
             digest_changes: DigestChanges::default(),
+            digest_read: std::cell::Cell::new(None),
+            watched: None,
             deletions: None,
             last_id,
             naming_stamp,
@@ -189,7 +195,17 @@ impl<'d> Writing<'d> {
     /// # Errors
     /// [`DitError::Storage`]; [`DitError::State`].
     pub fn state(&self, id: EntryId) -> Result<Option<EntryState>, DitError> {
-        read_state(self.txn.reader(), &self.catalog, id)
+        let (digest, state) = read_whole(self.txn.reader(), &self.catalog, id)?.unzip();
+        self.digest_read.set(Some((id, digest.flatten())));
+        Ok(state)
+    }
+
+    /// The digest in the entry's state record: mostly read with the state that was changed.
+    pub(super) fn digest_before(&self, id: EntryId) -> Result<Option<EntryDigest>, DitError> {
+        match self.digest_read.take() {
+            Some((of, digest)) if of == id => Ok(digest),
+            _ => stored_digest(self.txn.reader(), id),
+        }
     }
 
     /// One cell of a spilled attribute.
@@ -450,9 +466,19 @@ pub(super) fn initialise(
 }
 
 pub(super) fn read_state(reader: Reader<'_>, catalog: &Catalog, id: EntryId) -> Result<Option<EntryState>, DitError> {
+    Ok(read_whole(reader, catalog, id)?.map(|(_, state)| state))
+}
+
+/// A state and the digest that is kept with it.
+fn read_whole(
+    reader: Reader<'_>,
+    catalog: &Catalog,
+    id: EntryId,
+) -> Result<Option<(Option<EntryDigest>, EntryState)>, DitError> {
     let Some(record) = reader.get(Table::Id2State, &id.to_key())? else { return Ok(None) };
-    let (_, body) = split_state(id, unseal_id("id2state", id, record)?)?;
-    EntryState::decode(body, |number| catalog.origin(number)).map(Some).map_err(|error| state_error(id, &error))
+    let (digest, body) = split_state(id, unseal_id("id2state", id, record)?)?;
+    let state = EntryState::decode(body, |number| catalog.origin(number)).map_err(|error| state_error(id, &error))?;
+    Ok(Some((digest, state)))
 }
 
 /// A state record after its checksum: the entry's digest (zero: none, as it is not live) and the state.

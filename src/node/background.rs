@@ -120,8 +120,8 @@ fn stale_records(dit: &Dit, after: EntryId) -> Result<(Vec<EntryId>, Option<Entr
         let Some((key, bytes)) = item else { return Ok((stale, None)) };
         let id = EntryId::from_key(key);
         // A record that cannot be read is for `entente check` to tell; here it has no links.
-        if let Ok(record) = ViewRecord::open(id, bytes)
-            && record.flags() & ENTRY_HAS_LINKS != 0
+        if ViewRecord::flags_of(bytes) & ENTRY_HAS_LINKS != 0
+            && let Ok(record) = ViewRecord::open(id, bytes)
             && record.naming_stamp() != view.naming_stamp()
         {
             stale.push(id);

@@ -255,6 +255,13 @@ impl<'t> ViewRecord<'t> {
         field(bytes, 72).map_or(0, u16::from_le_bytes)
     }
 
+    /// Whether both have values of the same attributes, and the same values of `class`.
+    pub fn is_of_kinds_of(&self, other: &Self, class: AttributeId) -> bool {
+        let classes = |record: &Self| record.any_attribute(class).map(|slice| slice.set);
+        let kinds = self.slots.iter().map(|slot| slot_id(*slot));
+        kinds.eq(other.slots.iter().map(|slot| slot_id(*slot))) && classes(self) == classes(other)
+    }
+
     /// The RDN's text (UTF-8).
     pub fn rdn(&self) -> &'t [u8] {
         self.rdn

@@ -273,6 +273,7 @@ impl Writing<'_> {
         {
             return self.show_in_place(id, state, touched, place, (old, None));
         }
+        self.watch(id, || true);
         if old.is_some() {
             self.forget_names();
         }
@@ -345,6 +346,8 @@ impl Writing<'_> {
         let bytes = sealed_id(id, self.view_of(id, state, place, earlier)?);
         let new = ViewRecord::open(id, &bytes)?;
         self.rules_changed |= (old.flags() | new.flags()) & (ENTRY_HAS_ACI | ENTRY_POLICY) != 0;
+        let object_class = self.catalog.well_known().object_class;
+        self.watch(id, || !new.is_of_kinds_of(old, object_class));
         self.index(id, Some(old), Some(&new), touched)?;
         match self.held_back.take_if(|(of, _)| *of == id) {
             Some((_, state)) => self.txn.put_entry(id, &bytes, &state)?,

@@ -11,6 +11,7 @@
 use super::super::record::{seal, unseal};
 use super::super::{EntryId, StorageError};
 use smallvec::SmallVec;
+use std::cmp::Ordering;
 use xxhash_rust::xxh3::xxh3_64;
 
 const TABLE: &str = "pending index";
@@ -133,7 +134,7 @@ impl Run {
     }
 
     /// One run that says what these say together, the later being right.
-    pub(super) fn join(runs: &[&Self]) -> Self {
+    pub(super) fn join<'r>(runs: &[&'r Self]) -> Self {
         let mut joined = Self {
             bytes: Vec::with_capacity(runs.iter().map(|run| run.bytes.len()).sum()),
             ends: Vec::with_capacity(runs.iter().map(|run| run.keys()).sum()),
@@ -142,16 +143,24 @@ impl Run {
         };
         let mut at: SmallVec<[usize; 8]> = runs.iter().map(|_| 0).collect();
         let mut marks: Vec<Mark> = Vec::new();
+        let head = |run: &'r Self, at: usize| (at < run.keys()).then(|| run.key(at));
+        let mut heads: SmallVec<[Option<&'r [u8]>; 8]> = runs.iter().map(|run| head(run, 0)).collect();
+        let mut with_least: SmallVec<[(usize, &'r [Mark]); 8]> = SmallVec::new();
         loop {
-            let heads = || runs.iter().zip(&at).filter(|(run, at)| **at < run.keys()).map(|(run, at)| run.key(*at));
-            let Some(least) = heads().min() else { break };
-            let with_least: SmallVec<[(usize, &[Mark]); 8]> = runs
-                .iter()
-                .zip(&at)
-                .enumerate()
-                .filter(|(_, (run, at))| **at < run.keys() && run.key(**at) == least)
-                .map(|(source, (run, at))| (source, run.marks_of(*at)))
-                .collect();
+            let mut least: Option<&[u8]> = None;
+            with_least.clear();
+            for (source, ((key, run), at)) in heads.iter().zip(runs).zip(&at).enumerate() {
+                let Some(key) = *key else { continue };
+                let order = least.map_or(Ordering::Less, |least| key.cmp(least));
+                if order.is_lt() {
+                    least = Some(key);
+                    with_least.clear();
+                }
+                if order.is_le() {
+                    with_least.push((source, run.marks_of(*at)));
+                }
+            }
+            let Some(least) = least else { break };
             match with_least.as_slice() {
                 [(_, only)] => joined.push(least, only),
                 several => {
@@ -159,9 +168,10 @@ impl Run {
                     joined.push(least, &marks);
                 }
             }
-            for (source, _) in with_least {
-                if let Some(at) = at.get_mut(source) {
+            for (source, _) in &with_least {
+                if let (Some(at), Some(key), Some(run)) = (at.get_mut(*source), heads.get_mut(*source), runs.get(*source)) {
                     *at += 1;
+                    *key = head(run, *at);
                 }
             }
         }
