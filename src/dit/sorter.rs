@@ -69,7 +69,8 @@ impl Sorter {
     /// Adds an id to a key's list; ids of a key come in ascending order.
     pub(super) fn push(&mut self, key: &[u8], id: EntryId) -> Result<(), DitError> {
         let hash = self.hasher.hash_one(key);
-        let place = self.lists.entry(hash, |(held, _)| held.as_slice() == key, |(held, _)| self.hasher.hash_one(&**held));
+        let place =
+            self.lists.entry(hash, |(held, _)| held.as_slice() == key, |(held, _)| self.hasher.hash_one(&**held));
         let (_, list) = match place {
             Entry::Occupied(held) => held.into_mut(),
             Entry::Vacant(free) => {

@@ -199,8 +199,14 @@ pub fn vector_check(vector: &UpdateVector) -> u64 {
 /// What is known of who holds what.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Beacon {
-    /// What the sender holds, with chains.
+    /// What the sender holds, with chains: all of it, or what is not as it last told on this session.
     pub vector: UpdateVector,
+    /// Which of both.
+    pub is_whole: bool,
+    /// [`vector_check`] of the whole vector.
+    pub check: u64,
+    /// Whether the receiver is to tell its whole vector, as something of it was lost.
+    pub wants_whole: bool,
     /// As in [`Ack`].
     pub digest: Option<BucketSum>,
     /// The sender's time in unix milliseconds.
@@ -235,7 +241,7 @@ pub struct Row {
     pub origin: OriginId,
     /// How long ago it said so, milliseconds.
     pub age_ms: u64,
-    /// For each origin the last number.
+    /// For each origin of which it holds more or less than the sender the last number; 0 for nothing.
     pub held: Vec<(OriginId, u64)>,
     /// The digest of what it held then, if it said so.
     pub digest: Option<BucketSum>,

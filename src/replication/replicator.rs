@@ -20,6 +20,7 @@ mod repair;
 mod stability;
 mod standing;
 mod supplier;
+mod telling;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,8 +30,8 @@ pub use interface::{
 };
 
 use super::member::{Member, Role, SessionId};
-use super::message::{Ack, Beacon, Echo, Hello, Message, PeerError, VERSIONS, vector_check};
-use crate::state::{BucketSum, NodeId, OriginId, UpdateVector};
+use super::message::{Hello, Message, PeerError, VERSIONS};
+use crate::state::{NodeId, OriginId};
 use consumer::Consumer;
 use durability::Waits;
 use exchange::Exchange;
@@ -216,29 +217,6 @@ impl Replicator {
         }
     }
 
-    /// Tells all peers what is held now.
-    fn acknowledge(&mut self, out: &mut Vec<Output>) {
-        let digest = self.told_digest();
-        let check = vector_check(&self.holding.vector);
-        for peer in self.peers.values_mut().filter(|peer| peer.greeting.is_some()) {
-            let risen =
-                self.holding.vector.iter().filter(|(origin, position)| peer.told.position(*origin) != **position);
-            let risen = UpdateVector::from_positions(risen.map(|(origin, position)| (origin, *position)));
-            if risen.iter().len() == 0 && digest == peer.told_digest {
-                continue;
-            }
-            peer.told = self.holding.vector.clone();
-            peer.told_digest = digest;
-            out.push(Output::Send { session: peer.session, message: Message::Ack(Ack { risen, check, digest }) });
-        }
-    }
-
-    /// The digest at the vector; none while there is content that the vector does not cover.
-    fn told_digest(&self) -> Option<BucketSum> {
-        let covered = self.exchange.is_none() && self.repairs.is_covered(&self.holding.vector);
-        covered.then_some(self.holding.digest)
-    }
-
     fn connected(&mut self, session: SessionId, node: NodeId, dialled: bool, out: &mut Vec<Output>) {
         self.peers.insert(session, Peer::new(session, node, dialled, self.now.monotonic_ms));
         out.push(Output::Send { session, message: Message::Hello(Box::new(self.hello())) });
@@ -324,42 +302,6 @@ impl Replicator {
         }
     }
 
-    fn acknowledged(&mut self, session: SessionId, ack: &Ack, out: &mut Vec<Output>) {
-        let Some(peer) = self.peers.get_mut(&session) else { return };
-        peer.vector.join(&ack.risen);
-        // A digest belongs to one vector, and so does a row: if an acknowledgement was missed, the next beacon tells.
-        let is_whole = vector_check(&peer.vector) == ack.check;
-        peer.digest = ack.digest.filter(|_| is_whole);
-        peer.is_whole = is_whole;
-        self.peer_holds(session, out);
-    }
-
-    fn beacon_received(&mut self, session: SessionId, beacon: Beacon, out: &mut Vec<Output>) {
-        let now = self.now;
-        let Some(peer) = self.peers.get_mut(&session) else { return };
-        peer.last_echo = Some((beacon.sent_ms, now.monotonic_ms));
-        if let Some(echo) = beacon.echo {
-            peer.sample(echo, beacon.wall_ms, now.wall_ms, now.monotonic_ms);
-            if peer.challenged_ms.is_some_and(|since| echo.sent_ms >= since) {
-                return self.twins_found(session, out);
-            }
-        }
-        peer.vector = beacon.vector;
-        peer.is_whole = true;
-        peer.digest = beacon.digest;
-        let node = peer.node;
-        // What it had to say of an old copy came before.
-        self.incarnation.heard_peer = true;
-        self.incarnation.dismissed = false;
-        if beacon.reply {
-            peer.beacon_at_ms = now.monotonic_ms;
-            self.send_beacon(session, false, out);
-        }
-        self.rows_received(node, &beacon.rows, &beacon.silent);
-        self.peer_holds(session, out);
-        self.check_other_origins(session, out);
-    }
-
     /// What a peer says to hold has changed.
     fn peer_holds(&mut self, session: SessionId, out: &mut Vec<Output>) {
         let Some(peer) = self.peers.get_mut(&session) else { return };
@@ -382,30 +324,6 @@ impl Replicator {
         self.check_own_origin(session, out);
         self.answer_waits(out);
         self.compare_digests(session, out);
-    }
-
-    fn send_beacon(&mut self, session: SessionId, reply: bool, out: &mut Vec<Output>) {
-        let now = self.now;
-        let digest = self.told_digest();
-        let Some(peer) = self.peers.get(&session) else { return };
-        let rows = self.stability.rows_to_tell(peer.node, now.monotonic_ms);
-        let silent = self.silent_members();
-        let Some(peer) = self.peers.get_mut(&session) else { return };
-        let echo =
-            peer.last_echo.map(|(sent_ms, at_ms)| Echo { sent_ms, held_ms: now.monotonic_ms.saturating_sub(at_ms) });
-        peer.told = self.holding.vector.clone();
-        peer.told_digest = digest;
-        let beacon = Beacon {
-            vector: self.holding.vector.clone(),
-            digest,
-            wall_ms: now.wall_ms,
-            sent_ms: now.monotonic_ms,
-            echo,
-            reply,
-            rows,
-            silent,
-        };
-        out.push(Output::Send { session, message: Message::Beacon(Box::new(beacon)) });
     }
 
     fn tick(&mut self, out: &mut Vec<Output>) {

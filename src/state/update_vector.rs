@@ -134,6 +134,19 @@ impl UpdateVector {
         position.closed = position.closed.max(Some(last));
     }
 
+    /// What is not as in `earlier`, which this vector was before.
+    pub fn since(&self, earlier: &Self) -> Self {
+        let changed = self.0.iter().filter(|(origin, position)| earlier.0.get(origin) != Some(position));
+        Self(changed.map(|(origin, position)| (*origin, *position)).collect())
+    }
+
+    /// The vector with these positions as they are now: undoes [`UpdateVector::since`].
+    pub fn changed_by(&self, changes: &Self) -> Self {
+        let mut changed = self.clone();
+        changed.0.extend(changes.0.iter().map(|(origin, position)| (*origin, *position)));
+        changed
+    }
+
     /// Takes over what `other` holds more: after a state exchange, which brings the content of whole entries.
     pub fn join(&mut self, other: &Self) {
         for (origin, theirs) in &other.0 {

@@ -106,6 +106,9 @@ impl Message {
                     beacon.silent.iter().for_each(|node| out.extend_from_slice(&node.0));
                 });
                 fields.number(9, u64::from(beacon.reply));
+                fields.number(11, u64::from(beacon.is_whole));
+                fields.number(13, beacon.check);
+                fields.number(15, u64::from(beacon.wants_whole));
             }
             Self::Interest(interest) => {
                 fields.kind(INTEREST);
@@ -256,7 +259,7 @@ impl Message {
                 let content = known(&[1, 2, 3])?;
                 Self::Ack(Ack { risen: content.vector(1)?, digest: content.digest(2)?, check: content.number(3)? })
             }
-            BEACON => Self::Beacon(Box::new(read_beacon(&known(&[1, 2, 3, 5, 6, 7, 8, 9])?)?)),
+            BEACON => Self::Beacon(Box::new(read_beacon(&known(&[1, 2, 3, 5, 6, 7, 8, 9, 11, 13, 15])?)?)),
             INTEREST => {
                 let content = known(&[1, 3, 5])?;
                 Self::Interest(Interest {

@@ -34,6 +34,10 @@ pub(super) struct Peer {
     /// What was last said to be held here.
     pub(super) told: UpdateVector,
     pub(super) told_digest: Option<BucketSum>,
+    /// Whether the next beacon tells the whole vector: at the beginning, and when the peer asked.
+    pub(super) owes_whole: bool,
+    /// Whether what the peer last said could not be understood without what came before.
+    pub(super) asks_whole: bool,
     pub(super) beacon_at_ms: u64,
     pub(super) last_echo: Option<(u64, u64)>,
     pub(super) interest_told: Option<Interest>,
@@ -103,6 +107,8 @@ impl Peer {
             supply: Supply::default(),
             told: UpdateVector::new(),
             told_digest: None,
+            owes_whole: true,
+            asks_whole: false,
             beacon_at_ms: 0,
             last_echo: None,
             interest_told: None,

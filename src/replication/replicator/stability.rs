@@ -13,8 +13,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::interface::{Answer, Output, WriteRequest};
+use super::telling::{apart, together};
 use super::{Purpose, Replicator};
-use crate::replication::member::{Member, MemberState, Role};
+use crate::replication::member::{Member, MemberState, Role, SessionId};
 use crate::replication::message::Row;
 use crate::state::{BucketSum, NodeId, OriginId, StableCut, UpdateVector};
 
@@ -93,14 +94,14 @@ impl Stability {
         self.rows.get(&node).map(|row| row.heard_ms)
     }
 
-    /// Rows to tell a peer: all but its own.
-    pub(super) fn rows_to_tell(&self, peer: NodeId, now_ms: u64) -> Vec<Row> {
+    /// Rows to tell a peer beside `vector`: all but its own.
+    pub(super) fn rows_to_tell(&self, peer: NodeId, vector: &UpdateVector, now_ms: u64) -> Vec<Row> {
         let rows = self.rows.iter().filter(|(node, _)| **node != peer);
         rows.map(|(node, row)| Row {
             node: *node,
             origin: row.origin,
             age_ms: now_ms.saturating_sub(row.heard_ms),
-            held: row.latest.iter().map(|(origin, sequence)| (*origin, *sequence)).collect(),
+            held: apart(&row.latest, vector),
             digest: row.digest,
         })
         .collect()
@@ -186,15 +187,18 @@ impl Replicator {
         }
     }
 
-    /// Rows that a peer knows of others.
-    pub(super) fn rows_received(&mut self, from: NodeId, rows: &[Row], silent: &[NodeId]) {
+    /// Rows that a peer knows of others, beside its vector.
+    pub(super) fn rows_received(&mut self, (session, from): (SessionId, NodeId), rows: &[Row], silent: &[NodeId]) {
         let now_ms = self.now.monotonic_ms;
-        for row in rows.iter().filter(|row| self.members.contains_key(&row.node) && row.node != self.node) {
+        let Some(peer) = self.peers.get(&session) else { return };
+        let of_members = rows.iter().filter(|row| self.members.contains_key(&row.node) && row.node != self.node);
+        // One row a member is all that a peer has to say.
+        for row in of_members.take(self.members.len()) {
             let known = self.stability.rows.entry(row.node).or_default();
             // A relayed row never is newer than a session's word; of two relayed ones the younger counts.
             let said_ms = now_ms.saturating_sub(row.age_ms);
             if known.latest.is_empty() || said_ms > known.heard_ms {
-                known.latest = row.held.iter().copied().collect();
+                known.latest = together(&row.held, &peer.vector);
                 known.heard_ms = said_ms;
                 known.origin = row.origin;
                 known.digest = row.digest;

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::telling::apart;
 use super::*;
 use crate::replication::member::MemberState;
-use crate::replication::message::{Row, Standing};
-use crate::state::{BucketSum, Csn, OriginPosition, StableCut};
+use crate::replication::message::{Ack, Beacon, Row, Standing, vector_check};
+use crate::state::{BucketSum, Csn, OriginPosition, StableCut, UpdateVector};
 
 mod exchanges;
+mod telling;
 
 const OURS: OriginId = OriginId(1);
 const THEIRS: OriginId = OriginId(2);
@@ -105,21 +107,40 @@ impl Fed {
         self.beacon_with(held, Vec::new());
     }
 
+    /// What the rows say is beside what the peer holds.
     fn beacon_with(&mut self, held: &[(OriginId, u64)], rows: Vec<Row>) {
         self.beacon_of(held, None, rows);
     }
 
     fn beacon_of(&mut self, held: &[(OriginId, u64)], digest: Option<BucketSum>, rows: Vec<Row>) {
-        self.hear(Message::Beacon(Box::new(Beacon {
-            vector: vector(held),
-            digest,
+        let whole = vector(held);
+        self.beacon_as(Beacon { vector: whole.clone(), check: vector_check(&whole), digest, rows, ..self.plain_beacon() });
+    }
+
+    /// What changed, of a vector that is `whole`.
+    fn beacon_of_changes(&mut self, changed: &[(OriginId, u64)], whole: &[(OriginId, u64)]) {
+        let (vector, check) = (vector(changed), vector_check(&vector(whole)));
+        self.beacon_as(Beacon { vector, is_whole: false, check, ..self.plain_beacon() });
+    }
+
+    fn beacon_as(&mut self, beacon: Beacon) {
+        self.hear(Message::Beacon(Box::new(beacon)));
+    }
+
+    fn plain_beacon(&self) -> Beacon {
+        Beacon {
+            vector: UpdateVector::new(),
+            is_whole: true,
+            check: 0,
+            wants_whole: false,
+            digest: None,
             wall_ms: self.at_ms,
             sent_ms: self.at_ms,
             echo: None,
             reply: false,
-            rows,
+            rows: Vec::new(),
             silent: Vec::new(),
-        })));
+        }
     }
 
     fn cut(&self) -> StableCut {
@@ -308,7 +329,7 @@ fn member_that_only_others_hear_is_equal_by_their_word_while_that_is_young() {
         node: node(3),
         origin: OriginId(3),
         age_ms,
-        held: held.to_vec(),
+        held: apart(&held.iter().copied().collect(), &vector(&[(OURS, 4), (THEIRS, 5)])),
         digest,
     };
     assert_eq!(verdict(&fed, 0), Some(MemberVerdict::Unknown));

@@ -169,7 +169,9 @@ impl Run {
                 }
             }
             for (source, _) in &with_least {
-                if let (Some(at), Some(key), Some(run)) = (at.get_mut(*source), heads.get_mut(*source), runs.get(*source)) {
+                if let (Some(at), Some(key), Some(run)) =
+                    (at.get_mut(*source), heads.get_mut(*source), runs.get(*source))
+                {
                     *at += 1;
                     *key = head(run, *at);
                 }

@@ -165,6 +165,9 @@ pub(super) fn read_beacon(content: &Content<'_>) -> Result<Beacon, StateError> {
     };
     Ok(Beacon {
         vector: content.vector(1)?,
+        is_whole: content.number(11)? != 0,
+        check: content.number(13)?,
+        wants_whole: content.number(15)? != 0,
         digest: content.digest(2)?,
         wall_ms: content.number(3)?,
         sent_ms: content.number(5)?,

@@ -96,22 +96,28 @@ fn beacon() -> impl Strategy<Value = Message> {
         any::<u64>(),
         any::<u64>(),
         echo,
-        any::<bool>(),
+        any::<[bool; 3]>(),
         vec(row, 0..4),
         vec(any::<[u8; 16]>(), 0..3),
+        any::<u64>(),
     )
-        .prop_map(|(vector, digest, wall_ms, sent_ms, echo, reply, rows, silent)| {
-            Message::Beacon(Box::new(Beacon {
-                vector,
-                digest,
-                wall_ms,
-                sent_ms,
-                echo: echo.map(|(sent_ms, held_ms)| Echo { sent_ms, held_ms }),
-                reply,
-                rows,
-                silent: silent.into_iter().map(NodeId).collect(),
-            }))
-        })
+        .prop_map(
+            |(vector, digest, wall_ms, sent_ms, echo, [reply, is_whole, wants_whole], rows, silent, check)| {
+                Message::Beacon(Box::new(Beacon {
+                    vector,
+                    is_whole,
+                    check,
+                    wants_whole,
+                    digest,
+                    wall_ms,
+                    sent_ms,
+                    echo: echo.map(|(sent_ms, held_ms)| Echo { sent_ms, held_ms }),
+                    reply,
+                    rows,
+                    silent: silent.into_iter().map(NodeId).collect(),
+                }))
+            },
+        )
 }
 
 fn small() -> impl Strategy<Value = Message> {

@@ -39,6 +39,9 @@ pub(super) fn peer_seeds() -> Vec<Vec<u8>> {
         PeerMessage::Ack(Ack { risen: vector.clone(), check: 1, digest }),
         PeerMessage::Beacon(Box::new(Beacon {
             vector,
+            is_whole: true,
+            check: 1,
+            wants_whole: true,
             digest,
             wall_ms: 1,
             sent_ms: 2,
