@@ -10,7 +10,7 @@ use super::view::View;
 use crate::model::{Ava, Dn, EntryUuid, Rdn};
 use crate::schema::time::parse_generalized_time;
 use crate::state::view::ViewContent;
-use crate::state::{AttributeId, CellValue, EntryState, RdnState};
+use crate::state::{AttributeId, CellValue, EntryState, RdnState, Stamp};
 use crate::storage::{
     AttributeSlice, ENTRY_ALIAS, ENTRY_HAS_ACI, ENTRY_HAS_LINKS, ENTRY_LOSER, ENTRY_PHANTOM, ENTRY_POLICY,
     ENTRY_REFERRAL, ENTRY_SUBENTRY, EntryId, VALUE_DANGLING, VALUE_LINKS, VALUE_OPERATIONAL, VALUE_SECRET,
@@ -54,9 +54,11 @@ pub(super) fn derive(
 ) -> Result<Vec<u8>, DitError> {
     let catalog = view.catalog();
     let known = catalog.well_known();
-    let newest = state.max_stamp();
     // How an entry is used (failed binds, the last one) is no change of what it says.
-    let content = state.max_stamp_but(|id| catalog.attribute(id).is_some_and(|info| info.volatile));
+    let is_volatile = |id: AttributeId| catalog.attribute(id).is_some_and(|info| info.volatile);
+    let content = state.max_stamp_but(is_volatile);
+    let volatile = state.attributes.iter().filter(|(id, _)| is_volatile(**id));
+    let newest = volatile.map(|(_, held)| held.newest()).fold(content, Stamp::max);
     let header = ViewHeader {
         parent,
         naming_stamp: view.naming_stamp(),
@@ -325,7 +327,7 @@ pub(super) fn rdn_of(state: &RdnState) -> Option<Rdn> {
     Rdn::new(state.avas.iter().map(|ava| Ava { attribute: ava.type_text.clone(), value: ava.value.clone() }).collect())
 }
 
-fn written_time(state: &EntryState, attribute: AttributeId) -> Option<(crate::state::Stamp, i64)> {
+fn written_time(state: &EntryState, attribute: AttributeId) -> Option<(Stamp, i64)> {
     let held = state.attribute(attribute)?;
     let cell = held.cells.values().filter(|cell| cell.present).max_by_key(|cell| cell.stamp)?;
     match &cell.value {

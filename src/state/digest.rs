@@ -29,6 +29,8 @@ pub const BUCKETS: usize = 4096;
 
 /// Bytes that most values take with their key and stamp.
 const CELL_BYTES_FEW: usize = 256;
+/// Bytes that the names and sums of most entries take.
+const ENTRY_BYTES_FEW: usize = 2048;
 
 /// How many entries are in a bucket, and the wrapping sum of their digests.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -132,7 +134,7 @@ impl EntryState {
             return Ok(None);
         }
         let named = |attribute| name_of(attribute).ok_or(StateError::UnknownAttribute(attribute));
-        let mut bytes: Bytes = SmallVec::new();
+        let mut bytes = Vec::with_capacity(ENTRY_BYTES_FEW);
         bytes.extend_from_slice(&self.uuid.0);
         put_stamp(&mut bytes, self.birth);
         put_stamp(&mut bytes, self.parent.0);
@@ -180,15 +182,12 @@ impl EntryState {
     }
 }
 
-/// What is hashed of an entry; most fit without an allocation.
-type Bytes = SmallVec<[u8; 2048]>;
-
-fn put_stamp(out: &mut Bytes, stamp: Stamp) {
+fn put_stamp(out: &mut Vec<u8>, stamp: Stamp) {
     out.extend_from_slice(&stamp.csn.to_be_bytes());
     out.extend_from_slice(&stamp.sequence.to_be_bytes());
 }
 
-fn put_bytes(out: &mut Bytes, bytes: &[u8]) {
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
     out.extend_from_slice(bytes);
 }

@@ -68,6 +68,11 @@ impl EntryState {
         let cells = state.map(|state| &state.cells);
         let counter = state.and_then(|state| state.counter.as_deref());
 
+        let is_naming = self.rdn.1.avas.iter().any(|ava| ava.attribute == attribute);
+        if let (Some(cells), None, false) = (cells.filter(|cells| cells.len() == 1), counter, is_naming) {
+            // As most are: nothing to choose and nothing to order.
+            return cells.iter().filter(|(_, cell)| cell.present).map(|(key, cell)| ViewValue::of(key, cell)).collect();
+        }
         let mut shown: Vec<(Stamp, u32, ViewValue<'_>)> = Vec::with_capacity(cells.map_or(0, |cells| cells.len()));
         let naming = self.rdn.1.avas.iter().filter(|ava| ava.attribute == attribute);
         for ava in naming.take(if single_value { 1 } else { usize::MAX }) {
