@@ -74,7 +74,9 @@ pub(super) fn derive(
     let mut builder = ViewRecordBuilder::new(header, &rdn_text(catalog, state));
     let mut attributes = state.view_attributes();
     if winner.is_some() {
-        attributes.insert(known.repl_conflict);
+        if let Err(place) = attributes.binary_search(&known.repl_conflict) {
+            attributes.insert(place, known.repl_conflict);
+        }
         builder.flags(ENTRY_LOSER);
     }
     for attribute in attributes {

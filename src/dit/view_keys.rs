@@ -56,7 +56,7 @@ fn time_keys(catalog: &Catalog, record: &ViewRecord<'_>, other: Option<&ViewReco
 
 /// Whether some value of the entry has options, so that two descriptions share keys.
 pub(super) fn has_options(catalog: &Catalog, record: &ViewRecord<'_>) -> bool {
-    record.all_attributes().any(|slice| catalog.attribute(slice.id).is_some_and(|info| info.base != slice.id))
+    record.kinds().any(|(id, _)| catalog.attribute(id).is_some_and(|info| info.base != id))
 }
 
 /// [`view_keys`] of two views without options, each against the other, in one walk.
@@ -123,12 +123,12 @@ pub(super) fn has_spilled(record: &ViewRecord<'_>) -> bool {
 /// type, or, by pieces and sounds, any other one. Only the touched values are known here, so that what one loses and the
 /// other keeps is found only by looking at all.
 pub(super) fn shares_spilled_keys(catalog: &Catalog, views: [&ViewRecord<'_>; 2]) -> bool {
-    let slices = || views.into_iter().flat_map(ViewRecord::all_attributes);
+    let kinds = || views.into_iter().flat_map(ViewRecord::kinds);
     let base = |id: AttributeId| catalog.attribute(id).map(|info| info.base);
-    slices().filter(|slice| slice.flags & VALUE_SPILLED != 0).any(|spilled| {
+    kinds().filter(|(_, flags)| flags & VALUE_SPILLED != 0).any(|(spilled, _)| {
         let shared = |info: &AttributeInfo| info.indexed.substring || info.indexed.approx;
-        catalog.attribute(spilled.id).is_some_and(shared)
-            || slices().any(|slice| slice.id != spilled.id && base(slice.id) == base(spilled.id))
+        catalog.attribute(spilled).is_some_and(shared)
+            || kinds().any(|(other, _)| other != spilled && base(other) == base(spilled))
     })
 }
 

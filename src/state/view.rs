@@ -11,7 +11,6 @@
 //! Not here: the view of the tree (who is superior of whom, clashing names), names of linked entries.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use crate::model::entry_uuid::EntryUuid;
 use crate::state::cells::{Cell, CellValue};
@@ -114,13 +113,20 @@ impl EntryState {
     }
 
     /// The attributes that may show a value, rising: those with a present cell or counter, those in the RDN, and the spilled.
-    pub fn view_attributes(&self) -> BTreeSet<AttributeId> {
+    pub fn view_attributes(&self) -> Vec<AttributeId> {
         let with_values = self.attributes.iter().filter(|(_, state)| {
             state.counter.is_some()
                 || state.spilled.as_ref().is_some_and(|spilled| spilled.count > 0)
                 || state.present_keys().next().is_some()
         });
-        with_values.map(|(attribute, _)| *attribute).chain(self.rdn.1.avas.iter().map(|ava| ava.attribute)).collect()
+        let mut shown = Vec::with_capacity(self.attributes.len() + 1);
+        shown.extend(with_values.map(|(attribute, _)| *attribute));
+        for ava in &self.rdn.1.avas {
+            if let Err(place) = shown.binary_search(&ava.attribute) {
+                shown.insert(place, ava.attribute);
+            }
+        }
+        shown
     }
 }
 

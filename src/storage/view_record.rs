@@ -258,8 +258,13 @@ impl<'t> ViewRecord<'t> {
     /// Whether both have values of the same attributes, and the same values of `class`.
     pub fn is_of_kinds_of(&self, other: &Self, class: AttributeId) -> bool {
         let classes = |record: &Self| record.any_attribute(class).map(|slice| slice.set);
-        let kinds = self.slots.iter().map(|slot| slot_id(*slot));
-        kinds.eq(other.slots.iter().map(|slot| slot_id(*slot))) && classes(self) == classes(other)
+        self.kinds().eq(other.kinds()) && classes(self) == classes(other)
+    }
+
+    /// Every attribute, also those of which nothing is shown now, with its flags alone.
+    pub fn kinds(&self) -> impl Iterator<Item = (AttributeId, u8)> + use<'t> {
+        let kind = |slot: &[u8; SLOT_BYTES]| (AttributeId(slot_id(*slot) & ID_MASK), (slot_id(*slot) >> 24) as u8);
+        self.slots.iter().map(kind)
     }
 
     /// The RDN's text (UTF-8).

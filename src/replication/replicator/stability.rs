@@ -173,7 +173,7 @@ impl Replicator {
             };
             let latest = &row.latest;
             row.candidate.take_if(|candidate| {
-                candidate.iter().any(|(origin, said)| latest.get(origin).is_none_or(|latest| latest < said))
+                candidate.iter().any(|(origin, said)| latest.get(origin).copied().unwrap_or(0) < *said)
             });
             for _ in 0..2 {
                 let candidate = row.candidate.take().unwrap_or_else(|| row.latest.clone());
@@ -249,8 +249,7 @@ impl Replicator {
             .filter(|member| {
                 let counted = self.stability.rows.get(&member.node).and_then(|row| row.counted.as_ref());
                 counted.is_none_or(|counted| {
-                    held.iter()
-                        .any(|(origin, position)| counted.get(&origin).is_none_or(|has| *has < position.sequence))
+                    held.iter().any(|(origin, position)| counted.get(&origin).copied().unwrap_or(0) < position.sequence)
                 })
             })
             .map(|member| member.node)
