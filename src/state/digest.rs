@@ -115,7 +115,7 @@ impl EntryState {
         let mut stamps: SmallVec<[Stamp; 16]> = self.stamps().chain(moves).collect();
         stamps.sort_unstable();
         stamps.dedup();
-        let mut bytes: Bytes = SmallVec::new();
+        let mut bytes = Vec::with_capacity(ENTRY_BYTES_FEW);
         bytes.push(u8::from(self.born));
         stamps.into_iter().for_each(|stamp| put_stamp(&mut bytes, stamp));
         xxh3_64(&bytes)

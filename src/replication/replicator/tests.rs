@@ -114,7 +114,13 @@ impl Fed {
 
     fn beacon_of(&mut self, held: &[(OriginId, u64)], digest: Option<BucketSum>, rows: Vec<Row>) {
         let whole = vector(held);
-        self.beacon_as(Beacon { vector: whole.clone(), check: vector_check(&whole), digest, rows, ..self.plain_beacon() });
+        self.beacon_as(Beacon {
+            vector: whole.clone(),
+            check: vector_check(&whole),
+            digest,
+            rows,
+            ..self.plain_beacon()
+        });
     }
 
     /// What changed, of a vector that is `whole`.
