@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use interface::{
     Alarm, Answer, Applied, CloseReason, Durability, ExchangeStatus, Holding, Input, Local, LocalWrites, MemberStatus,
-    MemberVerdict, Now, Options, Output, PeerStatus, ReadRequest, RequestId, Status, Ticket, WriteRequest,
+    MemberVerdict, Now, Options, Output, PeerStatus, ReadRequest, RequestId, Status, Ticket, UNAWAITED, WriteRequest,
 };
 
 use super::member::{Member, Role, SessionId};

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::replicator::{Answer, Applied, Holding, ReadRequest, WriteRequest};
+use super::replicator::{Answer, Applied, Holding, ReadRequest, UNAWAITED, WriteRequest};
 use crate::dit::{Dit, DitError, EntryMark, LogRange, Merged, Receipt, View, Writing};
 use crate::model::EntryUuid;
 use crate::state::encoding::update::is_joined;
@@ -39,6 +39,16 @@ pub fn catch_up(dit: &Dit) -> Result<BTreeMap<OriginId, u64>, DitError> {
         (OriginId(number(origin)), number(sequence))
     };
     Ok(places.as_chunks::<16>().0.iter().map(place).collect())
+}
+
+/// Notes that nobody waited for what this data directory wrote: see [`UNAWAITED`].
+///
+/// # Errors
+/// [`DitError::Storage`]: the transaction is then to be dropped.
+pub fn note_unawaited(writing: &mut Writing<'_>) -> Result<(), DitError> {
+    let mut places = writing.view().reader().meta(MetaName::CatchUp)?.unwrap_or_default().to_vec();
+    places.extend(log_key(UNAWAITED, 0));
+    writing.put_meta(MetaName::CatchUp, &places)
 }
 
 fn holding_of(view: &View<'_>) -> Result<Holding, DitError> {

@@ -12,7 +12,7 @@ use crate::replication::identity::Identity;
 use crate::replication::joining::{self, JoinError};
 use crate::replication::membership::{self, Appearance, InviteError};
 use crate::replication::service::Parts;
-use crate::replication::{Input, LocalWrites, MemberState, NodeId, Replicator, Role};
+use crate::replication::{Input, LocalWrites, MemberState, NodeId, Replicator, Role, store};
 use crate::state::OriginId;
 use crate::storage::MetaName;
 
@@ -230,7 +230,7 @@ impl Engine {
             writing.put_meta(MetaName::Node, &node.0)?;
             writing.put_meta(MetaName::Member, &encoded)?;
             writing.rotate_origin()?;
-            Ok(())
+            Ok(store::note_unawaited(writing)?)
         });
         stored.await?.map_err(JoinError::from_invite)?;
         self.node = node;

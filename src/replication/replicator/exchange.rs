@@ -468,7 +468,10 @@ impl Replicator {
         let Some(exchange) = self.exchange.take() else { return };
         self.consumer.exchanged();
         match exchange.cause {
-            Cause::Join => self.incarnation.joined(),
+            Cause::Join => {
+                self.incarnation.joined();
+                self.write_unawaited_again();
+            }
             Cause::Repair => self.repair_done(exchange.peer, exchange.differing),
             Cause::Trimmed | Cause::Fork => {}
         }

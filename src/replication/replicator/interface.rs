@@ -99,6 +99,10 @@ pub struct Local {
     pub members: Vec<Member>,
 }
 
+/// Stands in [`Local::catch_up`], where it is no origin's, for this: nobody waited for what this directory wrote, since it was
+/// a copy of another member's. Its content is made complete first, and what others lack is written again.
+pub const UNAWAITED: OriginId = OriginId(0);
+
 /// What a node holds, as one snapshot shows it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Holding {

@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use self::fork::Search;
 use super::exchange::Cause;
-use super::interface::{Alarm, Answer, CloseReason, Local, LocalWrites, Output, WriteRequest};
+use super::interface::{Alarm, Answer, CloseReason, Local, LocalWrites, Output, UNAWAITED, WriteRequest};
 use super::{Purpose, Replicator};
 use crate::replication::member::{Member, MemberState, SessionId};
 use crate::state::{Csn, OriginId, UpdateVector};
@@ -55,8 +55,10 @@ pub(super) struct Incarnation {
     catch_up: Option<BTreeMap<OriginId, u64>>,
     /// As it was last written down.
     catch_up_noted: BTreeMap<OriginId, u64>,
-    /// The end of an origin of this directory was agreed while this node was away.
+    /// The end of an origin of this directory was agreed while this node was away ([`UNAWAITED`]: it was a copy).
     rejoining: Option<(OriginId, u64)>,
+    /// Nobody waited for what this directory wrote, and it was not written again yet.
+    unawaited: bool,
     /// Of which that is over, in this run.
     rejoined: BTreeSet<OriginId>,
     /// The origins before, oldest first.
@@ -85,13 +87,17 @@ impl Incarnation {
         let all = own.iter().copied().chain([holding.origin]);
         let begun = all.map(|origin| (origin, holding.vector.sequence(origin))).collect();
         let member = local.members.iter().find(|member| member.node == local.node);
+        let mut catch_up = local.catch_up.clone();
+        let unawaited = catch_up.remove(&UNAWAITED).is_some();
         Self {
             ends_known: member.into_iter().flat_map(|member| member.finals.keys().copied()).collect(),
-            joined: local.joined,
+            joined: local.joined && !unawaited,
+            rejoining: unawaited.then_some((UNAWAITED, 0)),
+            unawaited,
             own: own.iter().copied().collect(),
             own_in_order: own.clone(),
             begun,
-            catch_up: (!local.catch_up.is_empty()).then(|| local.catch_up.clone()),
+            catch_up: (!catch_up.is_empty()).then_some(catch_up),
             catch_up_noted: local.catch_up.clone(),
             ..Self::default()
         }
@@ -105,6 +111,12 @@ impl Incarnation {
     /// The first exchange is complete.
     pub(super) fn joined(&mut self) {
         self.joined = true;
+    }
+
+    /// Whether changes of an origin are not told, as they may be older than what others have forgotten: this directory wrote
+    /// them and not `own`, the member that it is now.
+    pub(super) fn withholds(&self, origin: OriginId, own: Option<&Member>) -> bool {
+        self.unawaited && self.own.contains(&origin) && !own.is_some_and(|own| own.origins.contains(&origin))
     }
 }
 
@@ -219,6 +231,22 @@ impl Replicator {
         self.incarnation.catch_up_noted.clone_from(&target);
         self.incarnation.catch_up = Some(target.clone());
         self.write(WriteRequest::NoteCatchUp(target), Purpose::Noted, out);
+    }
+
+    /// The content of what was a copy is complete: what it wrote beside its original, and nobody else is known to hold, is
+    /// written again. What somebody holds may be the original's.
+    pub(super) fn write_unawaited_again(&mut self) {
+        if !self.incarnation.unawaited {
+            return;
+        }
+        let held_by_others = |origin: OriginId| {
+            let told = self.stability.held_by_any(origin);
+            self.open_peers().map(|peer| peer.vector.sequence(origin)).fold(told, u64::max)
+        };
+        let own = self.incarnation.own.iter().filter(|origin| !self.is_of_this_node(**origin));
+        let own = own.map(|origin| (*origin, held_by_others(*origin)));
+        let lacked: Vec<_> = own.filter(|(origin, held)| self.holding.vector.sequence(*origin) > *held).collect();
+        self.incarnation.reissues.extend(lacked);
     }
 
     /// Begins a new origin.
@@ -366,7 +394,10 @@ impl Replicator {
         {
             self.incarnation.catch_up = None;
         }
-        let target = self.incarnation.catch_up.clone().unwrap_or_default();
+        self.incarnation.unawaited &=
+            self.incarnation.rejoining.is_some() || self.incarnation.reissuing || !self.incarnation.reissues.is_empty();
+        let mut target = self.incarnation.catch_up.clone().unwrap_or_default();
+        target.extend(self.incarnation.unawaited.then_some((UNAWAITED, 0)));
         if target != self.incarnation.catch_up_noted {
             self.incarnation.catch_up_noted.clone_from(&target);
             self.write(WriteRequest::NoteCatchUp(target), Purpose::Noted, out);

@@ -90,6 +90,11 @@ impl Stability {
         self.rows.get(&node).map(|row| &row.latest)
     }
 
+    /// The newest change of an origin that some member is known to hold.
+    pub(super) fn held_by_any(&self, origin: OriginId) -> u64 {
+        self.rows.values().filter_map(|row| row.latest.get(&origin)).copied().max().unwrap_or(0)
+    }
+
     pub(super) fn heard_ms(&self, node: NodeId) -> Option<u64> {
         self.rows.get(&node).map(|row| row.heard_ms)
     }

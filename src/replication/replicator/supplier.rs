@@ -40,11 +40,11 @@ impl Replicator {
             return;
         }
         let vector = &self.holding.vector;
-        while supply
-            .ranges
-            .front()
-            .is_some_and(|(origin, first, last)| first > last || vector.sequence(*origin) < *first)
-        {
+        let own = self.members.get(&self.node);
+        let withholds = |origin| self.incarnation.withholds(origin, own);
+        while supply.ranges.front().is_some_and(|(origin, first, last)| {
+            first > last || vector.sequence(*origin) < *first || withholds(*origin)
+        }) {
             supply.ranges.pop_front();
         }
         let next = match supply.ranges.front() {
@@ -55,7 +55,7 @@ impl Replicator {
                 let after = vector.iter().filter(|(origin, _)| *origin > turn);
                 let before = vector.iter().filter(|(origin, _)| *origin <= turn);
                 after.chain(before).find_map(|(origin, position)| {
-                    if !supply.wants(origin) || supply.trimmed.contains(&origin) {
+                    if !supply.wants(origin) || supply.trimmed.contains(&origin) || withholds(origin) {
                         return None;
                     }
                     let start = || peer.vector.sequence(origin) + 1;

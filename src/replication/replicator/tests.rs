@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::telling::apart;
 use super::*;
 use crate::replication::member::MemberState;
-use crate::replication::message::{Ack, Beacon, Row, Standing, vector_check};
+use crate::replication::message::{Ack, Beacon, Interest, Moment, Row, Snapshot, Standing, vector_check};
 use crate::state::{BucketSum, Csn, OriginPosition, StableCut, UpdateVector};
 
 mod exchanges;
@@ -304,6 +304,41 @@ fn copy_that_takes_another_identity_catches_up_with_those_it_met_first() {
     });
     let taken = place(|output| matches!(output, Output::TakeNewIdentity));
     assert!(noted.is_some() && noted < taken, "{:?}", fed.out);
+}
+
+/// Its changes may be older than what others have forgotten: they are not told as they are.
+#[test]
+fn copy_with_an_identity_of_its_own_takes_all_content_and_writes_again_what_nobody_has() {
+    let copied = OriginId(9);
+    let held = [(OURS, 1), (THEIRS, 5), (copied, 3)];
+    let members = [(1, OURS), (2, THEIRS)];
+    let note = BTreeMap::from([(UNAWAITED, 0)]);
+    let local = Local { origins_before: vec![copied], catch_up: note, ..local(&held, &members) };
+    let mut fed = Fed::greeted(local, &[(OURS, 0), (THEIRS, 5), (copied, 1)]);
+    fed.hear(Message::Interest(Interest { all_but: true, origins: vec![THEIRS], held: vec![(copied, 1)] }));
+    fed.at_ms += 1_000;
+    fed.feed(Input::Tick);
+    assert_eq!(fed.replicator.local_writes(), LocalWrites::CatchingUp);
+    let told = fed.out.iter().filter_map(|output| match output {
+        Output::Read { read: ReadRequest::Log { origin, .. }, .. } => Some(*origin),
+        _ => None,
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [OURS]);
+    assert!(fed.reissues().is_empty());
+    let exchange = fed.replicator.exchange_last;
+    let heads = fed.out.iter().find_map(|output| match output {
+        Output::Read { request, read: ReadRequest::Heads { .. } } => Some(*request),
+        _ => None,
+    });
+    let holding = Holding { origin: OURS, vector: vector(&held), ..Holding::default() };
+    let answer = Answer::Heads { holding: Box::new(holding.clone()), heads: Vec::new() };
+    fed.feed(Input::Answered { request: heads.expect("it looks at what it has"), answer });
+    let at = Moment { vector: vector(&held[..2]), clock: Csn::NONE, standing: MemberState::Active };
+    let (after, entries) = (Vec::new(), Vec::new());
+    fed.hear(Message::Snapshot(Snapshot { exchange, held: at, after, next: None, entries_total: 0, entries }));
+    fed.write_done(holding);
+    assert_eq!(fed.reissues(), [(copied, 1)]);
+    assert_eq!(fed.replicator.local_writes(), LocalWrites::CatchingUp);
 }
 
 #[test]

@@ -233,6 +233,7 @@ impl Cluster {
             let before = this.disk.vector.clone();
             dit.change_offline(|writing| {
                 let origin = writing.rotate_origin()?;
+                store::note_unawaited(writing)?;
                 add_member(writing, node, Role::Supplier)?;
                 add_origin(writing, node, origin)
             })
