@@ -22,8 +22,10 @@ pub(crate) fn file(name: &str) -> String {
     format!("{}/tests/clients/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Runs a script of this folder to its end, at most a minute.
+/// Runs a script of this folder to its end, at most a minute. What its library keeps in the folder for temporary files
+/// (Net_LDAP3: the schema) goes with it.
 #[track_caller]
 pub(crate) fn run_script(server: &Server, program: &str, name: &str) -> Finished {
-    run(&mut command(server, "timeout", &["60", program, &file(name)]))
+    let temporary = tempfile::tempdir().expect("a temporary folder");
+    run(command(server, "timeout", &["60", program, &file(name)]).env("TMPDIR", temporary.path()))
 }

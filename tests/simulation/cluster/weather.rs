@@ -118,6 +118,7 @@ impl Weather {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Storm {
     /// Nodes are apart often and long, and forget early.
+    #[cfg_attr(not(debug_assertions), expect(dead_code, reason = "rules are left out in debug builds only"))]
     Apart,
     /// Clocks jump far ahead besides.
     WrongClocks,
