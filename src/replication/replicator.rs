@@ -304,13 +304,10 @@ impl Replicator {
 
     /// What a peer says to hold has changed.
     fn peer_holds(&mut self, session: SessionId, out: &mut Vec<Output>) {
+        let regained = self.peers.get(&session).is_some_and(|peer| self.has_regained(peer));
         let Some(peer) = self.peers.get_mut(&session) else { return };
         peer.supply.acknowledged(&peer.vector);
-        // What is held nowhere any more it need not reach.
-        let ours = &self.holding.vector;
-        if peer.held_before.as_ref().is_some_and(|before| {
-            before.iter().all(|(origin, held)| peer.vector.sequence(*origin) >= (*held).min(ours.sequence(*origin)))
-        }) {
+        if regained {
             peer.held_before = None;
         }
         // A row that mixes two moments may say that changes were held before ones that were made without them.
@@ -324,6 +321,20 @@ impl Replicator {
         self.check_own_origin(session, out);
         self.answer_waits(out);
         self.compare_digests(session, out);
+    }
+
+    /// Whether a peer that is an old copy holds again what it once held. What is held nowhere any more from where it could
+    /// come, it need not reach: this node's, or where it only reads, what others said last.
+    fn has_regained(&self, peer: &Peer) -> bool {
+        let others = self.members.values().filter(|member| member.role.may_forward() && member.node != peer.node);
+        let told: Vec<_> = others.filter_map(|member| self.stability.latest(member.node)).collect();
+        let can_come = |origin: &OriginId| match self.role().may_forward() {
+            true => self.holding.vector.sequence(*origin),
+            false => told.iter().filter_map(|row| row.get(origin)).copied().max().unwrap_or(0),
+        };
+        peer.held_before.as_ref().is_some_and(|before| {
+            before.iter().all(|(origin, held)| peer.vector.sequence(*origin) >= (*held).min(can_come(origin)))
+        })
     }
 
     fn tick(&mut self, out: &mut Vec<Output>) {

@@ -441,7 +441,9 @@ impl Replicator {
         let mut suppliers = self.members.values().filter(|member| member.holds_cut() && member.node != self.node);
         let all_here = suppliers.all(speaks);
         let own = self.incarnation.own.contains(&origin) && self.open_peers().any(|peer| peer.held_before.is_none());
-        let nowhere = (own || all_here) && self.open_peers().all(|peer| peer.vector.sequence(origin) <= held);
+        // What a consumer alone still has cannot come from there, and its word may not keep anybody from taking changes.
+        let mut givers = self.open_peers().filter(|peer| peer.may_forward());
+        let nowhere = (own || all_here) && givers.all(|peer| peer.vector.sequence(origin) <= held);
         held >= sequence.min(end) || nowhere
     }
 

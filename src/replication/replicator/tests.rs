@@ -75,7 +75,7 @@ impl Fed {
             origin,
             boot: u64::from(number),
             format_level: 1,
-            role: Role::Supplier,
+            role: self.replicator.members.get(&node(number)).map_or(Role::Supplier, |member| member.role),
             wall_ms: 1_000,
             clock: Csn::NONE,
             vector: vector(held),
@@ -288,6 +288,21 @@ fn old_copy_that_began_a_new_origin_at_its_start_is_told_and_catches_up_before_i
     assert_eq!((fed.alarms().len(), fed.reissues()), (1, Vec::new()), "told once, and nothing is written again");
     // What the original of a copy goes on to write is not missing in the copy that became a member of its own.
     assert!(with_own(Vec::new()).alarms().is_empty());
+}
+
+/// Its reader holds our 9, which nobody else does; a reader sends no changes. Else it could stop writes by a word.
+#[test]
+fn old_copy_does_not_wait_for_what_only_a_consumer_holds() {
+    let mut local = local(&[(OURS, 4)], &[(1, OURS), (2, THEIRS)]);
+    local.members[1].role = Role::Consumer;
+    let mut fed = Fed::greeted(local, &[(OURS, 9)]);
+    assert!(matches!(fed.alarms()[..], [Alarm::RolledBack { origin: OURS }]), "{:?}", fed.alarms());
+    let new = OriginId(3);
+    fed.write_done(Holding { origin: new, vector: vector(&[(OURS, 4)]), ..Holding::default() });
+    fed.greet(THEIRS, &[(OURS, 9)]);
+    fed.beacon(&[(OURS, 9)]);
+    fed.feed(Input::Tick);
+    assert_eq!(fed.replicator.local_writes(), LocalWrites::Open);
 }
 
 /// Nobody knows how old the copy is, and nobody waited for it under the name that it gets.

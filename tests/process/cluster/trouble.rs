@@ -82,6 +82,29 @@ fn a_data_directory_put_back_from_an_old_copy_loses_nothing() {
     check(&a.data());
 }
 
+#[test]
+fn a_supplier_put_back_from_an_old_copy_takes_changes_though_a_reader_alone_is_newer() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut a = Node::found(folder.path(), "a");
+    a.serve();
+    let b = a.joined("b", "consumer");
+    a.describe("ann", "before the copy");
+    b.wait_for_description("ann", "before the copy");
+    a.stop();
+    let copy = folder.path().join("copy");
+    a.copy_data_to(&copy);
+    a.serve();
+    a.describe("bob", "after the copy");
+    b.wait_for_description("bob", "after the copy");
+    a.kill();
+    std::fs::write(a.data().join("data.mdb"), std::fs::read(copy.join("data.mdb")).unwrap()).unwrap();
+    a.serve();
+    a.wait_for_saying("a copy was restored");
+    wait_until("a to take changes", || a.status()["writes"] == "open");
+    a.describe("carol", "since the restore");
+    b.wait_for_description("carol", "since the restore");
+}
+
 /// T-50.
 #[test]
 fn a_copy_that_is_served_beside_its_original_becomes_a_member_of_its_own() {
