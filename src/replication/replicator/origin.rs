@@ -358,8 +358,13 @@ impl Replicator {
                 self.incarnation.rejoined.insert(old);
             }
         }
-        if self.incarnation.joined && self.incarnation.reissues.is_empty() && !self.incarnation.reissuing {
-            // What this node holds beyond an agreed end, nobody else will take under that origin.
+        if self.role().may_originate()
+            && self.incarnation.joined
+            && self.incarnation.reissues.is_empty()
+            && !self.incarnation.reissuing
+        {
+            // What this node holds beyond an agreed end, nobody else will take under that origin. Who only reads keeps it:
+            // changes of its own nobody would take either.
             let beyond =
                 self.finals.iter().find(|(old, end)| **old != origin && self.holding.vector.sequence(**old) > **end);
             self.incarnation.reissues.extend(beyond.map(|(old, end)| (*old, *end)));

@@ -305,6 +305,24 @@ fn old_copy_does_not_wait_for_what_only_a_consumer_holds() {
     assert_eq!(fed.replicator.local_writes(), LocalWrites::Open);
 }
 
+/// The end was agreed while the member was away with a change more.
+#[test]
+fn what_is_beyond_an_agreed_end_is_written_again_by_suppliers_alone() {
+    let reissues = |role: Role| {
+        let held = [(OURS, 4), (THEIRS, 6)];
+        let mut local = local(&held, &[(1, OURS), (2, THEIRS)]);
+        local.members[0].role = role;
+        local.members[1].state = MemberState::Retired;
+        local.members[1].finals = BTreeMap::from([(THEIRS, 5)]);
+        let mut fed = Fed { replicator: Replicator::new(local, Options::default()), at_ms: 1_000, out: Vec::new() };
+        fed.feed(Input::Tick);
+        fed.reissues()
+    };
+    assert_eq!(reissues(Role::Supplier), [(THEIRS, 5)]);
+    assert_eq!(reissues(Role::Hub), []);
+    assert_eq!(reissues(Role::Consumer), []);
+}
+
 /// Nobody knows how old the copy is, and nobody waited for it under the name that it gets.
 #[test]
 fn copy_that_takes_another_identity_catches_up_with_those_it_met_first() {
