@@ -1,5 +1,7 @@
 //! Members that are killed, copied, restored from an old copy, or leave.
 
+use std::path::Path;
+
 use super::node::Node;
 use crate::support::server::{check, export};
 use crate::support::wait::wait_until;
@@ -52,16 +54,17 @@ fn three_members_agree_whoever_is_away() {
     }
 }
 
-#[test]
-fn a_data_directory_put_back_from_an_old_copy_loses_nothing() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut a = Node::found(folder.path(), "a");
+/// A supplier that was killed and got the data file that it had before its last changes, which the other member of that role
+/// holds; and that member. It has noticed.
+#[track_caller]
+fn put_back_from_an_old_copy(folder: &Path, role: &str) -> (Node, Node) {
+    let mut a = Node::found(folder, "a");
     a.serve();
-    let b = a.joined("b", "supplier");
+    let b = a.joined("b", role);
     a.describe("ann", "before the copy");
     b.wait_for_description("ann", "before the copy");
     a.stop();
-    let copy = folder.path().join("copy");
+    let copy = folder.join("copy");
     a.copy_data_to(&copy);
     a.serve();
     a.describe("ann", "after the copy");
@@ -72,6 +75,13 @@ fn a_data_directory_put_back_from_an_old_copy_loses_nothing() {
     std::fs::write(a.data().join("data.mdb"), std::fs::read(copy.join("data.mdb")).unwrap()).unwrap();
     a.serve();
     a.wait_for_saying("a copy was restored");
+    (a, b)
+}
+
+#[test]
+fn a_data_directory_put_back_from_an_old_copy_loses_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (a, b) = put_back_from_an_old_copy(folder.path(), "supplier");
     a.wait_for_description("bob", "after the copy");
     assert_eq!(a.description("ann"), "after the copy");
     wait_until("a to take changes", || a.status()["writes"] == "open");
@@ -85,21 +95,7 @@ fn a_data_directory_put_back_from_an_old_copy_loses_nothing() {
 #[test]
 fn a_supplier_put_back_from_an_old_copy_takes_changes_though_a_reader_alone_is_newer() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut a = Node::found(folder.path(), "a");
-    a.serve();
-    let b = a.joined("b", "consumer");
-    a.describe("ann", "before the copy");
-    b.wait_for_description("ann", "before the copy");
-    a.stop();
-    let copy = folder.path().join("copy");
-    a.copy_data_to(&copy);
-    a.serve();
-    a.describe("bob", "after the copy");
-    b.wait_for_description("bob", "after the copy");
-    a.kill();
-    std::fs::write(a.data().join("data.mdb"), std::fs::read(copy.join("data.mdb")).unwrap()).unwrap();
-    a.serve();
-    a.wait_for_saying("a copy was restored");
+    let (a, b) = put_back_from_an_old_copy(folder.path(), "consumer");
     wait_until("a to take changes", || a.status()["writes"] == "open");
     a.describe("carol", "since the restore");
     b.wait_for_description("carol", "since the restore");
