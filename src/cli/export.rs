@@ -157,6 +157,7 @@ pub fn export(
     writer: impl Write,
     progress: &mut Progress,
 ) -> Result<u64, CliError> {
+    dit.environment().read_ahead();
     let snapshot = dit.read()?;
     let view = snapshot.view();
     let filter = options.filter.as_ref().map(|filter| CompiledFilter::compile(view.catalog().schema(), filter));

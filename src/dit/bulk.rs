@@ -140,6 +140,7 @@ pub(super) fn relink(
 /// # Errors
 /// [`DitError::Storage`]: the old index stays.
 pub fn reindex(dit: &Dit, progress: &mut dyn FnMut(u64, u64)) -> Result<(), DitError> {
+    dit.environment().read_ahead();
     let mut writing = Writing::begin(dit)?;
     writing.reindex(progress)?;
     writing.commit()
@@ -163,7 +164,7 @@ fn gather(dit: &Dit, catalog: &Catalog, skips: &(impl Fn(EntryId) -> bool + Sync
         let mut sorter = Sorter::one_of(dit.environment().directory().to_path_buf(), count as usize);
         let snapshot = dit.read()?;
         let reader = snapshot.view().reader();
-        let mut cursor = reader.cursor(Table::Id2Entry)?;
+        let mut cursor = reader.cursor(Table::Id2Entry)?.reading_ahead();
         let mut item = cursor.seek(&EntryId(first).to_key())?;
         let mut keys = KeySet::default();
         while let Some((key, bytes)) = item {

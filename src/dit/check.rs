@@ -69,6 +69,7 @@ impl CheckReport {
 /// # Errors
 /// [`DitError::Storage`] when a table cannot be walked at all; damaged records are differences, not errors.
 pub fn check(dit: &Dit, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckReport, DitError> {
+    dit.environment().read_ahead();
     let snapshot = dit.read()?;
     let view = snapshot.view();
     let reader = view.reader();

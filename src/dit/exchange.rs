@@ -125,7 +125,7 @@ impl View<'_> {
         let mut parts = Vec::new();
         let mut bytes = 0;
         let mut within = after.and_then(|mark| mark.within.clone());
-        let mut cursor = self.reader().cursor(Table::Id2State)?;
+        let mut cursor = self.reader().cursor(Table::Id2State)?.reading_ahead();
         let start = after.map_or(1, |mark| if within.is_some() { mark.id.0 } else { mark.id.0 + 1 });
         let mut item = cursor.seek(&EntryId(start).to_key())?;
         while let Some((key, _)) = item {

@@ -151,7 +151,7 @@ impl Writing<'_> {
     /// others go to `keys`.
     fn with_open_links(&self, keys: &mut Sorter) -> Result<Vec<(EntryId, bool)>, DitError> {
         let mut found = Vec::new();
-        let mut cursor = self.txn.reader().cursor(Table::Id2Entry)?;
+        let mut cursor = self.txn.reader().cursor(Table::Id2Entry)?.reading_ahead();
         let mut item = cursor.first()?;
         while let Some((key, bytes)) = item {
             if ViewRecord::flags_of(bytes) & ENTRY_HAS_LINKS != 0 {

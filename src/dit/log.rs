@@ -141,7 +141,7 @@ impl View<'_> {
         }
         let mut records = Vec::new();
         let mut bytes = 0;
-        let mut cursor = self.reader().cursor(Table::Log)?;
+        let mut cursor = self.reader().cursor(Table::Log)?.reading_ahead();
         let mut item = if from > held.position.sequence { None } else { cursor.seek(&log_key(origin, from))? };
         while let Some((key, value)) = item {
             let record = open_record(key, value)?;

@@ -20,7 +20,7 @@ impl View<'_> {
         let mut sums: BTreeMap<EntryId, BucketSum> = BTreeMap::new();
         // Only of entries that others are below.
         let mut suffix_of: BTreeMap<EntryId, EntryId> = BTreeMap::new();
-        let mut cursor = self.reader().cursor(Table::Id2State)?;
+        let mut cursor = self.reader().cursor(Table::Id2State)?.reading_ahead();
         let mut item = cursor.first()?;
         while let Some((key, _)) = item {
             let id = EntryId::from_key(key);

@@ -113,7 +113,7 @@ async fn rewrite_all(parts: &Parts) -> Result<u64, DitError> {
 fn stale_records(dit: &Dit, after: EntryId) -> Result<(Vec<EntryId>, Option<EntryId>), DitError> {
     let snapshot = dit.read()?;
     let view = snapshot.view();
-    let mut cursor = view.reader().cursor(Table::Id2Entry)?;
+    let mut cursor = view.reader().cursor(Table::Id2Entry)?.reading_ahead();
     let mut item = cursor.seek(&EntryId(after.0 + 1).to_key())?;
     let mut stale = Vec::new();
     for _ in 0..SCANNED_MAX {

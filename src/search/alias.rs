@@ -165,7 +165,7 @@ pub fn marked_entries(
         }
         return Ok(found);
     }
-    let mut cursor = view.reader().cursor(Table::Id2Entry)?;
+    let mut cursor = view.reader().cursor(Table::Id2Entry)?.reading_ahead();
     let mut item = cursor.first()?;
     while let Some((key, record)) = item {
         let id = EntryId::from_key(key);

@@ -369,7 +369,7 @@ impl<'t> Walk<'_, 't> {
                     let item = match &mut self.scan {
                         Some(cursor) => cursor.next()?,
                         None => {
-                            let cursor = self.scan.insert(self.view.reader().cursor(Table::Id2Entry)?);
+                            let cursor = self.scan.insert(self.view.reader().cursor(Table::Id2Entry)?.reading_ahead());
                             cursor.seek(&EntryId(after.0.saturating_add(1)).to_key())?
                         }
                     };

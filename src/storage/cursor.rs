@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "LMDB is C; this file wraps its cursors in lifetimes and says why each call is sound")]
 
 use super::StorageError;
+use super::ahead::Ahead;
 use super::table::Table;
 use super::value::{bytes, lmdb_error, val};
 use std::marker::PhantomData;
@@ -13,13 +14,22 @@ type Item<'t> = (&'t [u8], &'t [u8]);
 pub struct Cursor<'t> {
     cursor: *mut lmdb_sys::MDB_cursor,
     table: Table,
+    ahead: Option<Ahead>,
     lifetime: PhantomData<&'t ()>,
 }
 
 impl<'t> Cursor<'t> {
     /// `cursor` was just opened in a transaction that stays for `'t`; it is closed here.
     pub(super) fn new(cursor: *mut lmdb_sys::MDB_cursor, table: Table) -> Self {
-        Self { cursor, table, lifetime: PhantomData }
+        Self { cursor, table, ahead: None, lifetime: PhantomData }
+    }
+
+    /// The same, of which the disk is told what it will come to: for a scan of much of a table, from its first record on
+    /// or from where one stopped.
+    #[must_use]
+    pub fn reading_ahead(mut self) -> Self {
+        self.ahead = Some(Ahead::new());
+        self
     }
 
     fn step(
@@ -56,7 +66,14 @@ impl<'t> Cursor<'t> {
         // points both at mapped memory that stays for 't.
         let code = unsafe { lmdb_sys::mdb_cursor_get(self.cursor, &mut key_val, &mut data_val, operation) };
         match code {
-            0 => Ok(Some(unsafe { (bytes(&key_val), bytes(&data_val)) })),
+            0 => {
+                // SAFETY: as above.
+                let (key, record) = unsafe { (bytes(&key_val), bytes(&data_val)) };
+                if let Some(ahead) = &mut self.ahead {
+                    ahead.come_to(record);
+                }
+                Ok(Some((key, record)))
+            }
             lmdb_sys::MDB_NOTFOUND => Ok(None),
             code => Err(lmdb_error(lmdb::Error::from_err_code(code), self.table)),
         }

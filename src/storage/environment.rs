@@ -231,6 +231,7 @@ impl Environment {
     /// [`StorageError::Io`].
     pub fn copy_compact_into(&self, target: &impl std::os::fd::AsFd) -> Result<(), StorageError> {
         use std::os::fd::AsRawFd;
+        self.read_ahead();
         let descriptor = target.as_fd().as_raw_fd();
         // SAFETY: the environment is open and the descriptor outlives the call.
         let code = unsafe { lmdb_sys::mdb_env_copyfd2(self.lmdb.env(), descriptor, lmdb_sys::MDB_CP_COMPACT) };
@@ -238,6 +239,11 @@ impl Environment {
             return Err(lmdb_error(lmdb::Error::from_err_code(code), Table::Meta));
         }
         Ok(())
+    }
+
+    /// Says that all of the data file is going to be read; the disk then reads it in large pieces, if memory can hold it.
+    pub fn read_ahead(&self) {
+        super::ahead::read_whole(&self.data_file());
     }
 
     /// Sizes.

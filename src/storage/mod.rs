@@ -10,6 +10,7 @@
 //! - durable-commit: a commit returns after LMDB's own two flushes; no flag weakens them but in offline bulk load
 //!   of a new file.
 
+mod ahead;
 mod cursor;
 mod entry_record;
 mod environment;

@@ -245,7 +245,7 @@ fn count_attribute(view: View<'_>, attribute: &AttributeType) -> Outcome<u64> {
     }
     let own = |id: &&AttributeId| catalog.attribute(**id).is_some_and(|info| info.base == base);
     let ids: Vec<AttributeId> = catalog.of_type(attribute.index).iter().filter(own).copied().collect();
-    let mut cursor = view.reader().cursor(Table::Id2Entry)?;
+    let mut cursor = view.reader().cursor(Table::Id2Entry)?.reading_ahead();
     let mut item = cursor.first()?;
     let mut count = 0;
     while let Some((key, bytes)) = item {
