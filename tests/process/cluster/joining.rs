@@ -2,6 +2,9 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::path::Path;
+
+use entente::storage::{Environment, MetaName, Options};
 
 use super::node::{Node, free_port, person};
 use crate::support::code;
@@ -48,6 +51,33 @@ fn three_commands_make_a_second_supplier_and_both_take_changes() {
     check(&a.data());
     check(&b.data());
     assert_eq!(export(&a.data()), export(&b.data()));
+}
+
+/// The sum that a node which does not run keeps of its entries, and members compare, is made wrong.
+#[track_caller]
+fn spoil_digest(data: &Path) {
+    let environment = Environment::open(&Options::new(data)).expect("its data");
+    let mut writing = environment.write().expect("a transaction");
+    let mut sum = writing.reader().meta(MetaName::Digest).expect("meta").expect("it has a sum").to_vec();
+    *sum.last_mut().expect("a sum has bytes") ^= 1;
+    writing.put_meta(MetaName::Digest, &sum).expect("it is written");
+    writing.commit().expect("it is committed");
+}
+
+/// T-51: a member whose content is not the others' is not reported as one that is.
+#[test]
+fn a_join_that_ends_with_another_digest_fails_and_says_what_to_do() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut a = Node::found(folder.path(), "a");
+    a.serve();
+    let token = a.invite(&[]);
+    a.stop();
+    spoil_digest(&a.data());
+    a.serve();
+    let b = Node::at(folder.path(), "b");
+    let said = b.join(&token).expect_failure();
+    assert!(said.contains("its digest is not that of the other members"), "{said}");
+    assert!(said.contains("Remove the folder and join again"), "{said}");
 }
 
 #[test]
