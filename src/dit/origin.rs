@@ -108,8 +108,9 @@ impl Writing<'_> {
     /// An entry that the tail made is made again as it is now, with what anybody changed in it since. Deleted entries
     /// above what is made or moved again are made again with it, and deleted again: who has forgotten them is to show
     /// the same phantoms as who has not, so that everything keeps the name that a client was told. A number that was
-    /// incremented is written as the value that it has here now. Changes whose records are not kept any more stay as they
-    /// are, for an exchange of entries to spread.
+    /// incremented is written as the value that it has here now. Nothing is written of entries that were
+    /// deleted and forgotten. Changes whose records are not kept any more stay as they are, for an exchange of entries to
+    /// spread.
     ///
     /// # Errors
     /// [`DitError::Storage`], [`DitError::State`]: the transaction is then to be dropped.
@@ -149,6 +150,10 @@ impl Writing<'_> {
 
     /// Writes one change again, and deleted superiors that it needs together with it.
     fn reissue(&mut self, update: Update, again: &mut Again) -> Result<(), DitError> {
+        if self.id_of(update.uuid, update.birth)?.is_none() {
+            // Its entry was deleted, and all held that: nothing of it comes back.
+            return Ok(());
+        }
         let copied = if update.is_birth() { self.copied(&update)? } else { None };
         let mut deleted = Vec::new();
         for delta in copied.as_ref().unwrap_or(&update.deltas) {

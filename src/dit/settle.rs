@@ -14,7 +14,7 @@
 //!   it touches where that is still kept, and newer than the clock where it is not.
 //! - A log record that leaves absence is dropped only after it was looked through, or noted in `unsettled`.
 //! - A deleted entry stays while entries are below it, until every member holds that none are, and while a move that is
-//!   kept names it: whoever still showed it may have put something below it.
+//!   kept names it: whoever still showed it may have put something below it. It stays until every member holds its birth.
 
 use super::DitError;
 use super::log::{all_held, log_place, open_record};
@@ -221,6 +221,7 @@ impl Writing<'_> {
         for id in due {
             let Some(state) = self.state(id)? else { continue };
             let is_kept_for_others = !state.dead.is_some_and(|dead| is_settled(cut, clock, dead))
+                || cut.get(&state.birth.csn.origin()).is_none_or(|to| state.birth.sequence > *to)
                 || !self.holds(state.birth)?
                 || named.contains(&state.uuid)
                 || self.view().own_subordinate_count(id)? > 0;

@@ -192,6 +192,25 @@ fn entry_of_a_forked_tail_is_written_again_with_what_changed_it_since() {
     assert_eq!(digest(&one), digest(&two));
 }
 
+#[test]
+fn entry_that_was_deleted_and_forgotten_is_not_written_again() {
+    let schema = Arc::new(Schema::builtin());
+    let one = Replica::new(1, &schema);
+    one.suffix();
+    one.person(4, "Bob");
+    one.set(4, "mail", "bob@x", true);
+    one.change(4, |_| vec![Delta::Dead]);
+    one.clock.advance(std::time::Duration::from_secs(31 * 24 * 60 * 60));
+    one.set(1, "o", "x", true);
+    let cut = [(OriginId(1), one.sequence(OriginId(1)))].into();
+    assert_eq!(one.write(|writing| writing.settle(&cut, 100).unwrap()).purged, 1);
+    let new = one.write(|writing| writing.rotate_origin().unwrap());
+    one.write(|writing| writing.reissue_tail(OriginId(1), 1).unwrap());
+    assert!(one.values(4, "cn").is_empty());
+    assert_eq!((one.sequence(new), one.values(1, "o")), (1, vec!["x".to_owned()]));
+    one.assert_sound();
+}
+
 /// Who never heard of the first incarnation holds of it the deletion alone, and passes on with it where the entry stands.
 #[test]
 fn entry_written_again_stands_below_its_superior_where_the_end_of_its_first_incarnation_comes_before_it() {

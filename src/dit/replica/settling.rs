@@ -287,6 +287,44 @@ fn second_birth_comes_after_the_moves_of_a_first_that_is_not_here() {
     four.assert_sound();
 }
 
+/// It knows the third birth from the log, which does not say what was before.
+#[test]
+fn births_that_come_whole_after_a_later_one_stand_before_it() {
+    let schema = Arc::new(Schema::builtin());
+    let [one, two, three, four] = [1, 2, 3, 4].map(|origin| Replica::new(origin, &schema));
+    one.suffix();
+    four.follow(&one);
+    one.person(3, "Ann");
+    two.follow(&one);
+    two.change(3, |_| vec![Delta::Dead]);
+    two.undelete(3);
+    three.follow(&one);
+    three.follow(&two);
+    three.change(3, |_| vec![Delta::Dead]);
+    three.undelete(3);
+    four.follow(&three);
+    four.initialise(&three, 1 << 20);
+    let edges = |node: &Replica| node.dit.read().unwrap().view().edges_of(EntryUuid([3; 16])).unwrap();
+    assert_eq!(edges(&four), edges(&three));
+    assert_eq!(four.digest(), three.digest());
+    three.assert_sound();
+    four.assert_sound();
+}
+
+/// Where numbers are set back, the birth would be one that is still to come.
+#[test]
+fn deleted_entry_stays_until_all_hold_its_birth() {
+    let (one, two) = (node(), Replica::new(2, &Arc::new(Schema::builtin())));
+    two.follow(&one);
+    two.change(3, |_| vec![Delta::Dead]);
+    two.clock.advance(31 * DAY);
+    two.set(1, "o", "tick", true);
+    let birth = one.sequence(OriginId(1));
+    let all_but_birth = [(OriginId(1), birth - 1), (OriginId(2), two.sequence(OriginId(2)))].into();
+    assert_eq!(two.settle(&all_but_birth).purged, 0);
+    assert_eq!(two.settle_all().purged, 1);
+}
+
 /// Who does not know yet that the last entry below a deleted one is gone shows that one still, and may add below it.
 #[test]
 fn deleted_entry_stays_until_all_hold_that_nothing_is_below_it() {

@@ -415,6 +415,10 @@ impl Writing<'_> {
             let known = |of: &&Move| of.stamp <= theirs.base.0 && !theirs.moves.contains(of);
             ours.moves.iter().filter(known).try_for_each(|of| self.forget_move(of))?;
             self.replay(&new, Some((uuid, theirs.base)))?
+        } else if theirs.base.0 < ours.base.0 && !self.holds(theirs.base.0)? {
+            // Of an earlier birth nothing was known here: what was the beginning counts as a move upon it.
+            new.push(Move { stamp: ours.base.0, uuid, parent: ours.base.1 });
+            self.replay(&new, Some((uuid, theirs.base)))?
         } else if new.is_empty() {
             Vec::new()
         } else {
