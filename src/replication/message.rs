@@ -187,6 +187,8 @@ pub struct Ack {
     pub check: u64,
     /// The digest of the whole at the whole vector; none while states were taken that the vector does not cover.
     pub digest: Option<BucketSum>,
+    /// As in [`Moment`].
+    pub clock: Csn,
 }
 
 /// A short hash of a vector.
@@ -209,6 +211,8 @@ pub struct Beacon {
     pub wants_whole: bool,
     /// As in [`Ack`].
     pub digest: Option<BucketSum>,
+    /// As in [`Moment`].
+    pub clock: Csn,
     /// The sender's time in unix milliseconds.
     pub wall_ms: u64,
     /// The sender's monotonic time, to be sent back.

@@ -6,8 +6,8 @@
 mod fields;
 
 use super::{Ack, Buckets, Entries, Heads, Interest, Message, Push, Snapshot, Standing};
-use crate::state::StateError;
 use crate::state::encoding::bytes::{Reader, put_bytes, put_varint};
+use crate::state::{Csn, StateError};
 use fields::{
     Content, Fields, error_number, error_of, malformed, origin, put_numbers, put_option, put_stamp, put_sum,
     read_beacon, read_head, read_hello, read_sum, role_number, state_number, state_of,
@@ -77,6 +77,7 @@ impl Message {
                 fields.with(1, |out| ack.risen.encode(out));
                 fields.digest(2, ack.digest);
                 fields.number(3, ack.check);
+                fields.bytes(5, &ack.clock.to_be_bytes());
             }
             Self::Beacon(beacon) => {
                 fields.kind(BEACON);
@@ -109,6 +110,7 @@ impl Message {
                 fields.number(11, u64::from(beacon.is_whole));
                 fields.number(13, beacon.check);
                 fields.number(15, u64::from(beacon.wants_whole));
+                fields.bytes(17, &beacon.clock.to_be_bytes());
             }
             Self::Interest(interest) => {
                 fields.kind(INTEREST);
@@ -256,10 +258,15 @@ impl Message {
                 Self::Push(push)
             }
             ACK => {
-                let content = known(&[1, 2, 3])?;
-                Self::Ack(Ack { risen: content.vector(1)?, digest: content.digest(2)?, check: content.number(3)? })
+                let content = known(&[1, 2, 3, 5])?;
+                Self::Ack(Ack {
+                    risen: content.vector(1)?,
+                    digest: content.digest(2)?,
+                    check: content.number(3)?,
+                    clock: Csn::from_be_bytes(content.array(5)?),
+                })
             }
-            BEACON => Self::Beacon(Box::new(read_beacon(&known(&[1, 2, 3, 5, 6, 7, 8, 9, 11, 13, 15])?)?)),
+            BEACON => Self::Beacon(Box::new(read_beacon(&known(&[1, 2, 3, 5, 6, 7, 8, 9, 11, 13, 15, 17])?)?)),
             INTEREST => {
                 let content = known(&[1, 3, 5])?;
                 Self::Interest(Interest {

@@ -41,6 +41,9 @@ pub(super) struct Incarnation {
     started_ms: Option<u64>,
     /// How far this directory's origins were held at the start: what came after that was written in this run.
     begun: BTreeMap<OriginId, u64>,
+    /// The newest hybrid clock of all that peers told in this run, whether or not they are still here: newer than all that
+    /// they had forgotten, and mostly than what they held.
+    pub(super) clock_heard: Csn,
     /// A peer has seen what is held here and did not object.
     pub(super) heard_peer: bool,
     /// Origins of this data directory, the running one not among them.
@@ -208,9 +211,10 @@ impl Replicator {
             *at = sequence.max(*at);
         }
         if before.is_some_and(|before| before != ours) {
-            // What the old copy wrote before it knew stands under numbers that were given before.
+            // What the old copy wrote before it knew stands under numbers that were given before; but what every member
+            // holds under its number, and may have forgotten, is not written again.
             let begun = self.incarnation.begun(origin);
-            let after = before.map_or(begun, |before| before.min(begun));
+            let after = before.map_or(begun, |before| before.min(begun)).max(self.stability.settled(origin));
             if after < ours {
                 self.incarnation.reissues.push_back((origin, after));
             }
@@ -378,7 +382,7 @@ impl Replicator {
             self.incarnation.unresolved.remove(&old);
             if self.holding.vector.sequence(old) > after {
                 self.incarnation.reissuing = true;
-                let clock = self.peers.values().map(|peer| peer.clock).max().unwrap_or(Csn::NONE);
+                let clock = self.incarnation.clock_heard;
                 self.consumer.drop_queued(old);
                 self.incarnation.set_back.insert(old);
                 self.write(WriteRequest::ReissueTail { origin: old, after, clock }, Purpose::Reissue, out);

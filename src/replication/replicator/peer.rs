@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::interface::RequestId;
 use crate::replication::member::{Role, SessionId};
 use crate::replication::message::{Echo, Interest};
-use crate::state::{BucketSum, Csn, NodeId, OriginId, UpdateVector};
+use crate::state::{BucketSum, NodeId, OriginId, UpdateVector};
 
 /// Ranges asked for and not yet sent, at most; more are dropped and asked for again.
 const RANGES_MAX: usize = 256;
@@ -29,7 +29,6 @@ pub(super) struct Peer {
     pub(super) is_whole: bool,
     pub(super) digest: Option<BucketSum>,
     pub(super) floors: BTreeMap<OriginId, u64>,
-    pub(super) clock: Csn,
     pub(super) supply: Supply,
     /// What was last said to be held here.
     pub(super) told: UpdateVector,
@@ -103,7 +102,6 @@ impl Peer {
             is_whole: false,
             digest: None,
             floors: BTreeMap::new(),
-            clock: Csn::NONE,
             supply: Supply::default(),
             told: UpdateVector::new(),
             told_digest: None,

@@ -85,6 +85,11 @@ impl Stability {
         self.rows.get(&node).filter(|row| row.is_relayed)?.digest
     }
 
+    /// Up to where what an origin's changes left was forgotten in this run.
+    pub(super) fn settled(&self, origin: OriginId) -> u64 {
+        self.settled.get(&origin).copied().unwrap_or(0)
+    }
+
     /// What was last said by a member; none if nothing was.
     pub(super) fn latest(&self, node: NodeId) -> Option<&BTreeMap<OriginId, u64>> {
         self.rows.get(&node).map(|row| &row.latest)

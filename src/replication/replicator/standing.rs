@@ -57,11 +57,11 @@ impl Replicator {
             })
         });
         let Some(peer) = self.peers.get_mut(&session) else { return };
+        self.incarnation.clock_heard = self.incarnation.clock_heard.max(hello.clock);
         peer.greeting = Some(Greeting { origin: hello.origin, boot: hello.boot, role: hello.role });
         peer.vector = hello.vector;
         peer.is_whole = true;
         peer.floors = hello.floors.into_iter().collect();
-        peer.clock = hello.clock;
         peer.held_before = fell_back;
         // A node that was an old copy and began a new origin is measured by what it says from now on.
         if peer.held_before.is_none() {

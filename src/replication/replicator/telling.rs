@@ -37,6 +37,7 @@ impl Replicator {
     pub(super) fn acknowledge(&mut self, out: &mut Vec<Output>) {
         let digest = self.told_digest();
         let check = vector_check(&self.holding.vector);
+        let clock = self.holding.clock;
         for peer in self.peers.values_mut().filter(|peer| peer.greeting.is_some()) {
             let risen = self.holding.vector.since(&peer.told);
             if risen.iter().len() == 0 && digest == peer.told_digest {
@@ -44,7 +45,10 @@ impl Replicator {
             }
             peer.told = self.holding.vector.clone();
             peer.told_digest = digest;
-            out.push(Output::Send { session: peer.session, message: Message::Ack(Ack { risen, check, digest }) });
+            out.push(Output::Send {
+                session: peer.session,
+                message: Message::Ack(Ack { risen, check, digest, clock }),
+            });
         }
     }
 
@@ -56,6 +60,7 @@ impl Replicator {
 
     pub(super) fn acknowledged(&mut self, session: SessionId, ack: &Ack, out: &mut Vec<Output>) {
         let Some(peer) = self.peers.get_mut(&session) else { return };
+        self.incarnation.clock_heard = self.incarnation.clock_heard.max(ack.clock);
         peer.vector.join(&ack.risen);
         // A digest belongs to one vector, and so does a row: if an acknowledgement was missed, the next beacon tells.
         let is_whole = vector_check(&peer.vector) == ack.check;
@@ -67,6 +72,7 @@ impl Replicator {
     pub(super) fn beacon_received(&mut self, session: SessionId, beacon: Beacon, out: &mut Vec<Output>) {
         let now = self.now;
         let Some(peer) = self.peers.get_mut(&session) else { return };
+        self.incarnation.clock_heard = self.incarnation.clock_heard.max(beacon.clock);
         peer.last_echo = Some((beacon.sent_ms, now.monotonic_ms));
         if let Some(echo) = beacon.echo {
             peer.sample(echo, beacon.wall_ms, now.wall_ms, now.monotonic_ms);
@@ -123,6 +129,7 @@ impl Replicator {
             check: vector_check(held),
             wants_whole: peer.asks_whole,
             digest,
+            clock: self.holding.clock,
             wall_ms: now.wall_ms,
             sent_ms: now.monotonic_ms,
             echo,

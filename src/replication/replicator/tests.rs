@@ -45,6 +45,8 @@ fn local(held: &[(OriginId, u64)], members: &[(u8, OriginId)]) -> Local {
 struct Fed {
     replicator: Replicator,
     at_ms: u64,
+    /// The hybrid clock that the peer tells.
+    clock: Csn,
     out: Vec<Output>,
 }
 
@@ -54,9 +56,15 @@ impl Fed {
     }
 
     fn greeted(local: Local, greeted: &[(OriginId, u64)]) -> Self {
-        let mut fed = Self { replicator: Replicator::new(local, Options::default()), at_ms: 1_000, out: Vec::new() };
+        let mut fed = Self::alone(local);
         fed.greet(THEIRS, greeted);
         fed
+    }
+
+    /// Nobody has greeted it yet.
+    fn alone(local: Local) -> Self {
+        let replicator = Replicator::new(local, Options::default());
+        Self { replicator, at_ms: 1_000, clock: Csn::NONE, out: Vec::new() }
     }
 
     /// The peer connects, as `origin`.
@@ -77,7 +85,7 @@ impl Fed {
             format_level: 1,
             role: self.replicator.members.get(&node(number)).map_or(Role::Supplier, |member| member.role),
             wall_ms: 1_000,
-            clock: Csn::NONE,
+            clock: self.clock,
             vector: vector(held),
             floors: Vec::new(),
         };
@@ -100,7 +108,7 @@ impl Fed {
 
     fn acknowledge(&mut self, risen: &[(OriginId, u64)], whole: &[(OriginId, u64)]) {
         let check = vector_check(&vector(whole));
-        self.hear(Message::Ack(Ack { risen: vector(risen), check, digest: None }));
+        self.hear(Message::Ack(Ack { risen: vector(risen), check, digest: None, clock: self.clock }));
     }
 
     fn beacon(&mut self, held: &[(OriginId, u64)]) {
@@ -140,6 +148,7 @@ impl Fed {
             check: 0,
             wants_whole: false,
             digest: None,
+            clock: self.clock,
             wall_ms: self.at_ms,
             sent_ms: self.at_ms,
             echo: None,
@@ -257,6 +266,38 @@ fn old_copy_writes_again_what_it_wrote_before_it_knew_and_forgets_nothing_meanwh
     assert_eq!(fed.cut(), StableCut::new());
 }
 
+/// What it holds of others it may have forgotten, and so may they; nobody may be connected any more when it writes.
+#[test]
+fn what_an_old_copy_writes_again_is_newer_than_the_clocks_told_with_what_its_peers_held() {
+    let mut fed = Fed::new(&[(OURS, 4), (THEIRS, 5)], &[(THEIRS, 5)]);
+    fed.commit(&[(OURS, 6), (THEIRS, 5)]);
+    fed.clock = Csn::new(1_700_000_000_000, 3, THEIRS);
+    fed.acknowledge(&[(THEIRS, 6)], &[(THEIRS, 6)]);
+    let told = fed.clock;
+    fed.clock = Csn::NONE;
+    fed.beacon(&[(OURS, 9), (THEIRS, 6)]);
+    fed.write_done(Holding { origin: OriginId(3), vector: vector(&[(OURS, 6), (THEIRS, 5)]), ..Holding::default() });
+    let clock = fed.out.iter().find_map(|output| match output {
+        Output::Write { write: WriteRequest::ReissueTail { clock, .. }, .. } => Some(*clock),
+        _ => None,
+    });
+    assert_eq!(clock, Some(told));
+}
+
+/// The others' word is of a copy that ran beside, so nothing says up to where it holds for this one.
+#[test]
+fn what_all_members_hold_is_not_written_again_by_what_was_taken_for_an_old_copy() {
+    let mut fed = Fed::new(&[(OURS, 4), (THEIRS, 5)], &[(OURS, 4), (THEIRS, 5)]);
+    fed.commit(&[(OURS, 6), (THEIRS, 5)]);
+    fed.beacon(&[(OURS, 6), (THEIRS, 5)]);
+    fed.feed(Input::Tick);
+    fed.commit(&[(OURS, 7), (THEIRS, 5)]);
+    let held_before = vec![(OriginId(7), 3)];
+    fed.hear(Message::Standing(Standing { state: MemberState::Active, finals: Vec::new(), held_before, twin: None }));
+    fed.write_done(Holding { origin: OriginId(3), vector: vector(&[(OURS, 7), (THEIRS, 5)]), ..Holding::default() });
+    assert_eq!(fed.reissues(), [(OURS, 6)]);
+}
+
 #[test]
 fn old_copy_that_wrote_nothing_has_nothing_to_write_again() {
     let mut fed = Fed::new(&[(OURS, 4), (THEIRS, 5)], &[(OURS, 9), (THEIRS, 5)]);
@@ -314,7 +355,7 @@ fn what_is_beyond_an_agreed_end_is_written_again_by_suppliers_alone() {
         local.members[0].role = role;
         local.members[1].state = MemberState::Retired;
         local.members[1].finals = BTreeMap::from([(THEIRS, 5)]);
-        let mut fed = Fed { replicator: Replicator::new(local, Options::default()), at_ms: 1_000, out: Vec::new() };
+        let mut fed = Fed::alone(local);
         fed.feed(Input::Tick);
         fed.reissues()
     };

@@ -169,6 +169,7 @@ pub(super) fn read_beacon(content: &Content<'_>) -> Result<Beacon, StateError> {
         check: content.number(13)?,
         wants_whole: content.number(15)? != 0,
         digest: content.digest(2)?,
+        clock: Csn::from_be_bytes(content.array(17)?),
         wall_ms: content.number(3)?,
         sent_ms: content.number(5)?,
         echo,

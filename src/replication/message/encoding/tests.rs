@@ -99,16 +99,17 @@ fn beacon() -> impl Strategy<Value = Message> {
         any::<[bool; 3]>(),
         vec(row, 0..4),
         vec(any::<[u8; 16]>(), 0..3),
-        any::<u64>(),
+        (any::<u64>(), any::<[u8; 16]>()),
     )
         .prop_map(
-            |(vector, digest, wall_ms, sent_ms, echo, [reply, is_whole, wants_whole], rows, silent, check)| {
+            |(vector, digest, wall_ms, sent_ms, echo, [reply, is_whole, wants_whole], rows, silent, (check, clock))| {
                 Message::Beacon(Box::new(Beacon {
                     vector,
                     is_whole,
                     check,
                     wants_whole,
                     digest,
+                    clock: Csn::from_be_bytes(clock),
                     wall_ms,
                     sent_ms,
                     echo: echo.map(|(sent_ms, held_ms)| Echo { sent_ms, held_ms }),
@@ -124,11 +125,14 @@ fn small() -> impl Strategy<Value = Message> {
     prop_oneof![
         (origin_id(), 1..u64::MAX / 2, any::<[u8; 16]>(), vec(vec(any::<u8>(), 0..50), 0..6))
             .prop_map(|(origin, first, chain, records)| Message::Push(Push { origin, first, chain, records })),
-        (vector(), proptest::option::of(sum()), any::<u64>()).prop_map(|(risen, digest, check)| Message::Ack(Ack {
-            risen,
-            digest,
-            check
-        })),
+        (vector(), proptest::option::of(sum()), any::<u64>(), any::<[u8; 16]>()).prop_map(
+            |(risen, digest, check, clock)| Message::Ack(Ack {
+                risen,
+                digest,
+                check,
+                clock: Csn::from_be_bytes(clock)
+            })
+        ),
         (any::<bool>(), vec(origin_id(), 0..4), numbers())
             .prop_map(|(all_but, origins, held)| Message::Interest(Interest { all_but, origins, held })),
         (origin_id(), any::<u64>(), any::<u64>()).prop_map(|(origin, first, last)| Message::Request {

@@ -78,7 +78,7 @@ fn changes_that_came_in_part_are_awaited_until_every_member_has_said_that_it_doe
 fn node_that_joins_asks_one_peer_after_the_other_until_one_can_help() {
     let third = SessionId(8);
     let local = Local { joined: false, ..local(&[], &[(1, OURS), (2, THEIRS), (3, OriginId(3))]) };
-    let mut fed = Fed { replicator: Replicator::new(local, Options::default()), at_ms: 1_000, out: Vec::new() };
+    let mut fed = Fed::alone(local);
     fed.greet_as(SESSION, 2, THEIRS, &[]);
     fed.greet_as(third, 3, OriginId(3), &[(THEIRS, 5)]);
     let mut asked = Vec::new();
