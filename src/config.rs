@@ -327,7 +327,7 @@ sections! {
         log_records: u64 = 100_000, "0 to 1000000000 changes", restart, in (0..=1_000_000_000);
         /// Who else must hold a change before its client is answered, where the request does not say.
         durability: Durability = Durability::Local, "\"local\", \"quorum\", \"site\" or \"all\"", reload;
-        /// How many other members a quorum is of.
+        /// How many other suppliers and hubs a quorum is of.
         quorum: u32 = 1, "1 to 1000 members", reload, in (1..=1_000);
         /// How long that is waited for; then the client is told how many hold it.
         durability_wait_ms: u32 = 1_000, "1 to 30000 milliseconds", reload, in (1..=30_000);

@@ -9,6 +9,7 @@
 //! - One process serves one data folder ([`DataLock`]).
 //! - A reload takes all of the new settings that can be taken, or, when one of them is wrong, none.
 
+mod anew;
 mod background;
 mod orders;
 mod replication;
@@ -101,7 +102,16 @@ pub struct Node {
     dit: Arc<Dit>,
     background: tokio::task::JoinHandle<()>,
     signals: Signals,
+    filled: Arc<tokio::sync::Notify>,
     _lock: DataLock,
+}
+
+/// What a node leaves that stopped in order to start again, with a data file that takes the place of the one before.
+pub struct Left {
+    source: SettingsSource,
+    telemetry: Telemetry,
+    signals: Signals,
+    urls: Vec<ListenUrl>,
 }
 
 /// What the operating system tells a running node.
@@ -140,10 +150,34 @@ impl Node {
         refuse_what_will_not_work(&config)?;
         // Before anybody can know that this runs: a signal that comes now is taken once it serves.
         let signals = Signals::take()?;
+        Self::start_with(config, source, telemetry, signals).await
+    }
+
+    /// Starts a node again that left for that, on the same addresses.
+    ///
+    /// # Errors
+    /// [`NodeError`].
+    pub async fn start_again(left: Left) -> Result<Self, NodeError> {
+        let mut config = left.source.load()?;
+        refuse_what_will_not_work(&config)?;
+        if config.server.listen.iter().any(|url| matches!(url, ListenUrl::Tcp { port: 0, .. })) {
+            // The system chose them.
+            config.server.listen = left.urls.into_iter().filter(|url| matches!(url, ListenUrl::Tcp { .. })).collect();
+        }
+        Self::start_with(config, left.source, left.telemetry, left.signals).await
+    }
+
+    async fn start_with(
+        config: Config,
+        source: SettingsSource,
+        telemetry: Telemetry,
+        signals: Signals,
+    ) -> Result<Self, NodeError> {
         let data_dir = &config.server.data_dir;
         if !data_dir.join("data.mdb").exists() {
             return Err(NodeError::NotInitialised { path: data_dir.clone() });
         }
+        anew::put_in_place(data_dir).await?;
         let lock = DataLock::acquire(data_dir, LockUse::Serving)?;
         let schema = config.load_schema()?;
         let tls = settings::tls_options(&config).map(|options| Tls::load(&options)).transpose()?;
@@ -177,11 +211,14 @@ impl Node {
         );
         directory.set_key_fetch(key_fetch(config.sasl.token_keys_ca.clone()));
         directory.add_monitor(monitor(&urls, tls.clone()));
+        let filled = Arc::new(tokio::sync::Notify::new());
+        let told = Arc::clone(&filled);
         let (service, replicating) = Service::start(service::Parts {
             dit: Arc::clone(&dit),
             writer: writer.clone(),
             options: service_options(&config, &urls),
             gate: replication::gate(&directory),
+            filled: Some(Box::new(move || told.notify_one())),
         })
         .await?;
         replication::attach(&directory, &service);
@@ -226,6 +263,7 @@ impl Node {
             dit,
             background,
             signals,
+            filled,
             _lock: lock,
         })
     }
@@ -235,26 +273,32 @@ impl Node {
         &self.urls
     }
 
-    /// Serves until SIGTERM or SIGINT, taking new settings on SIGHUP, and stops in order.
-    pub async fn run(mut self) {
+    /// Serves until SIGTERM or SIGINT, taking new settings on SIGHUP, and stops in order. If another data file is to take the
+    /// place of the one that is served, it returns what the start after that needs.
+    pub async fn run(mut self) -> Option<Left> {
         notify(&[NotifyState::Ready]);
         tracing::info!(urls = %self.urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "), "ready");
-        loop {
+        let is_filled = loop {
             tokio::select! {
-                _ = self.signals.terminate.recv() => break,
-                _ = self.signals.interrupt.recv() => break,
+                _ = self.signals.terminate.recv() => break false,
+                _ = self.signals.interrupt.recv() => break false,
                 _ = self.signals.hangup.recv() => self.reload(),
+                () = self.filled.notified() => break true,
             }
+        };
+        if is_filled {
+            // A service manager that heard of stopping would make it last.
+            notify_of_reloading();
+        } else {
+            notify(&[NotifyState::Stopping]);
         }
-        self.stop().await;
+        let left = self.stop().await;
+        is_filled.then_some(left)
     }
 
     /// Takes the reloadable settings and reads certificates again; what is wrong changes nothing and is logged.
     fn reload(&mut self) {
-        match NotifyState::monotonic_usec_now() {
-            Ok(now) => notify(&[NotifyState::Reloading, now]),
-            Err(_) => notify(&[NotifyState::Reloading]),
-        }
+        notify_of_reloading();
         if let Err(error) = self.try_reload() {
             tracing::error!(%error, "settings were not reloaded; the old ones stay");
         }
@@ -289,8 +333,7 @@ impl Node {
     }
 
     /// Stops in order; a second signal ends the wait for what runs.
-    async fn stop(mut self) {
-        notify(&[NotifyState::Stopping]);
+    async fn stop(mut self) -> Left {
         tracing::info!("stopping");
         let drain = Duration::from_secs(u64::from(self.config.server.drain_s));
         let cut = tokio::select! {
@@ -318,6 +361,7 @@ impl Node {
             tracing::error!("the writer ended by a defect; what it had not answered is not stored");
         }
         tracing::info!("stopped");
+        Left { source: self.source, telemetry: self.telemetry, signals: self.signals, urls: self.urls }
     }
 }
 
@@ -364,6 +408,14 @@ async fn listen(config: &Config) -> Result<Vec<Listener>, NodeError> {
         listeners.extend(Listener::bind(&url, options).await?);
     }
     Ok(listeners)
+}
+
+/// Tells the service manager that it will not be ready for a moment.
+fn notify_of_reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(_) => notify(&[NotifyState::Reloading]),
+    }
 }
 
 /// Tells the service manager, if there is one.

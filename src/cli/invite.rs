@@ -118,6 +118,7 @@ pub(super) fn with_service<T>(
         writer: writer.clone(),
         options: service_options(config, &config.server.listen),
         gate: Box::new(|_, _| {}),
+        filled: None,
     };
     let outcome = runtime.block_on(async {
         let (service, task) = Service::start(parts).await.map_err(|error| CliError::new(error.to_string()))?;

@@ -252,6 +252,12 @@ fn status_text(answer: &Value) -> String {
     if answer.get("leaving") == Some(&Value::Bool(true)) {
         let _ = writeln!(out, "  it was asked to leave, or to write no more, and hands over what it has");
     }
+    if answer.get("filling_anew") == Some(&Value::Bool(true)) {
+        let _ = writeln!(
+            out,
+            "  it held changes that nobody else takes, and takes the whole content anew; it serves the old one"
+        );
+    }
     let _ = writeln!(out, "  open conflicts: {}", conflicts_text(answer));
     let holders: Vec<_> = list(answer, "cut_held_by").iter().filter_map(Value::as_str).collect();
     if !holders.is_empty() {

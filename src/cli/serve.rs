@@ -56,7 +56,10 @@ pub(super) fn serve(
         let node = Node::start(config, source, telemetry).await.map_err(failed)?;
         let urls: Vec<String> = node.urls().iter().map(ToString::to_string).collect();
         ready(&urls)?;
-        node.run().await;
+        let mut left = node.run().await;
+        while let Some(again) = left {
+            left = Node::start_again(again).await.map_err(failed)?.run().await;
+        }
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -69,6 +69,7 @@ impl Options {
 
 /// The open tree; shared by everybody.
 pub struct Dit {
+    options: Options,
     environment: Environment,
     catalog: ArcSwap<Catalog>,
     adoption: ArcSwap<Adoption>,
@@ -133,6 +134,7 @@ impl Dit {
         as_recorded: bool,
     ) -> Result<Self, DitError> {
         static TOKENS: AtomicU64 = AtomicU64::new(1);
+        let kept = options.clone();
         let environment = Environment::open(&crate::storage::Options {
             directory: options.directory,
             map_bytes: options.map_bytes,
@@ -160,6 +162,7 @@ impl Dit {
         let recorded = read.reader().meta(MetaName::IndexConfiguration)?.map(<[u8]>::to_vec);
         drop(read);
         let dit = Self {
+            options: kept,
             environment,
             catalog: ArcSwap::from_pointee(catalog),
             adoption: ArcSwap::from_pointee(adoption),
@@ -187,6 +190,16 @@ impl Dit {
             super::bulk::reindex(&dit, &mut |_, _| {})?;
         }
         Ok(dit)
+    }
+
+    /// Makes a tree without content in another folder, with the settings of this one, the schema of the program and its files.
+    ///
+    /// # Errors
+    /// As [`Dit::open`].
+    pub fn open_beside(&self, directory: impl Into<PathBuf>) -> Result<Self, DitError> {
+        let options = Options { directory: directory.into(), must_exist: false, ..self.options.clone() };
+        let schema = super::schema_entry::fitting(self.catalog().schema(), &[]);
+        Self::open(options, Arc::new(schema), self.clock.clone())
     }
 
     /// A snapshot of the last commit. Cost: a few hundred nanoseconds.

@@ -10,6 +10,7 @@
 //! - A member is dialled only while no session with it is open.
 
 mod dialling;
+mod filling;
 mod identity_change;
 mod leaving;
 mod operator;
@@ -85,6 +86,9 @@ pub(super) struct Engine {
     ticket_last: u64,
     local_writes: LocalWrites,
     wants_identity_at_ms: Option<u64>,
+    /// The content that is taken anew beside the one that is served.
+    filling: Option<filling::Filling>,
+    wants_filling_at_ms: Option<u64>,
     members_stale: bool,
     leaving: leaving::Leaving,
     /// The member that this data directory was copied from, as long as it may run beside.
@@ -158,6 +162,8 @@ impl Engine {
             ticket_last: 0,
             local_writes: LocalWrites::Starting,
             wants_identity_at_ms: None,
+            filling: None,
+            wants_filling_at_ms: None,
             members_stale: true,
             leaving: leaving::Leaving::default(),
             original,
@@ -188,7 +194,7 @@ impl Engine {
         loop {
             tokio::select! {
                 command = self.commands.recv() => match command {
-                    Some(Command::Stop) | None => return,
+                    Some(Command::Stop) | None => return self.end().await,
                     Some(command) => self.obey(command).await,
                 },
                 Some(event) = self.events.recv() => self.session_event(event),
@@ -201,7 +207,7 @@ impl Engine {
                 }
                 changed = self.commits.changed() => {
                     if changed.is_err() {
-                        return;
+                        return self.end().await;
                     }
                     self.tell_commit();
                 }
@@ -216,6 +222,9 @@ impl Engine {
             }
             if self.wants_identity_at_ms.is_some_and(|at_ms| at_ms <= self.now().monotonic_ms) {
                 self.take_new_identity().await;
+            }
+            if self.wants_filling_at_ms.is_some_and(|at_ms| at_ms <= self.now().monotonic_ms) {
+                self.fill_anew().await;
             }
         }
     }
@@ -260,6 +269,7 @@ impl Engine {
                     let _ = reply.send(Durable { acknowledged, wanted, met });
                 }
             }
+            Output::FillAnew => self.wants_filling_at_ms = Some(self.now().monotonic_ms),
             Output::LocalWrites(writes) => {
                 self.local_writes = writes;
                 self.tell_gate();
@@ -347,6 +357,7 @@ impl Engine {
             }
             self.renew_if_wanted();
             self.leave_if_asked();
+            self.finish_filling().await;
             self.note_lacking();
             if self.ticks.is_multiple_of(TICKS_SLOW * 60) {
                 self.look_for_original();
@@ -398,6 +409,10 @@ impl Engine {
     }
 
     fn tell_gate(&self) {
+        if self.filling.is_some() {
+            // What is served is the content before, to which nothing else applies now.
+            return;
+        }
         let urls = self.parts.dit.read().and_then(|snapshot| membership::supplier_urls(snapshot.view(), self.node));
         // Nobody else is there who could know better.
         let alone = self.bootstrap.is_empty() && !self.members.iter().any(|member| member.node != self.node);
@@ -449,6 +464,7 @@ fn local(dit: &Dit, members: &[Member], joined: bool) -> Result<Local, ServiceEr
     let view = snapshot.view();
     let node = membership::node_id(view)?;
     let holding = store::holding(dit)?;
+    let filled_ms = view.reader().meta_u64(MetaName::Filled).map_err(crate::dit::DitError::from)?;
     Ok(Local {
         cluster: membership::cluster_id(view)?,
         node,
@@ -457,6 +473,7 @@ fn local(dit: &Dit, members: &[Member], joined: bool) -> Result<Local, ServiceEr
         boot,
         format_level: FORMAT_VERSION,
         joined,
+        filled_ms: Some(filled_ms).filter(|at_ms| *at_ms > 0),
         holding,
         members: members.to_vec(),
     })

@@ -10,6 +10,7 @@
 //! - A member's row counts for the stable cut only when its own changes up to that row are here (`stability`).
 //! - No change of a client is taken before this node knows that its copy is not an old one (`origin`).
 
+mod ahead;
 mod consumer;
 mod durability;
 mod exchange;
@@ -32,6 +33,7 @@ pub use interface::{
 use super::member::{Member, Role, SessionId};
 use super::message::{Hello, Message, PeerError, VERSIONS};
 use crate::state::{NodeId, OriginId};
+use ahead::Ahead;
 use consumer::Consumer;
 use durability::Waits;
 use exchange::Exchange;
@@ -64,6 +66,7 @@ pub struct Replicator {
     exchange_last: u64,
     incarnation: Incarnation,
     repairs: Repairs,
+    ahead: Ahead,
     waits: Waits,
     /// Set when the holding or the peers' changed since the last beacon.
     is_active: bool,
@@ -95,6 +98,7 @@ impl Replicator {
             options,
             now: Now::default(),
             incarnation: Incarnation::new(&local),
+            ahead: Ahead::new(&local),
             holding: local.holding,
             members: BTreeMap::new(),
             spoken: BTreeSet::new(),
@@ -370,6 +374,7 @@ impl Replicator {
         self.ask_for_missing(out);
         self.exchange_tick(out);
         self.give_up_lost(out);
+        self.ahead_tick(out);
         self.stability_tick(out);
         self.incarnation_tick(out);
         self.answer_waits(out);

@@ -33,6 +33,10 @@ pub enum Compression {
     Never,
 }
 
+/// Folder below the data directory in which a member that only reads, and was ahead of all others, gets its content anew; its
+/// `meta/join` is there and empty once it is whole.
+pub const ANEW: &str = "anew";
+
 /// Settings; node fills them from the configuration.
 #[derive(Clone, Debug)]
 pub struct ServiceOptions {
@@ -121,6 +125,8 @@ pub struct Report {
     pub lacking_ms: Vec<(NodeId, u64)>,
     /// Whether this node was asked to leave, or to write no more, and is about to.
     pub leaving: bool,
+    /// Whether its content is taken anew, since it was ahead of all others.
+    pub filling: bool,
 }
 
 /// Records of some tables.
@@ -173,6 +179,9 @@ pub struct Parts {
     pub options: ServiceOptions,
     /// Told whether clients' changes are taken.
     pub gate: Gate,
+    /// Told once content that was taken anew is whole in the folder [`ANEW`]: stop, put it in place and start again. None:
+    /// nobody would, so none is taken.
+    pub filled: Option<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl Service {

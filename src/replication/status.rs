@@ -86,6 +86,7 @@ pub fn report_json(report: &Report) -> Value {
         "suspects": report.counts.suspects,
         "log_records": report.counts.log_records,
         "leaving": report.leaving,
+        "filling_anew": report.filling,
         "repaired": report.repaired.iter().map(|repair| json!({
             "at_ms": repair.at_ms,
             "with": name_of(repair.peer, &known),

@@ -35,6 +35,8 @@ pub enum MetaName {
     Member,
     /// What an unfinished join goes on with; see `replication/invite.rs`.
     Join,
+    /// When this content was begun, since the one before was ahead of all other members, unix milliseconds, u64.
+    Filled,
     /// Port at which other members last reached this node, u64.
     MemberPort,
     /// Number of the data file when this node last served it, u64: another number says that it is a copy.
@@ -60,6 +62,7 @@ impl MetaName {
             Self::NamingStamp => b"naming-stamp",
             Self::Member => b"member",
             Self::Join => b"join",
+            Self::Filled => b"filled",
             Self::MemberPort => b"member-port",
             Self::FileNumber => b"file-number",
             Self::IndexConfiguration => b"index-configuration",

@@ -51,6 +51,7 @@ pub(crate) struct Cluster {
     session_last: u64,
     entry_last: u64,
     node_last: u64,
+    nodes_filled: u64,
     pub(crate) told: BTreeMap<&'static str, u64>,
     /// What was told last of the entries that are watched.
     watched: BTreeMap<(usize, EntryUuid), String>,
@@ -133,6 +134,7 @@ impl Cluster {
             session_last: 0,
             entry_last: 0,
             node_last: 0,
+            nodes_filled: 0,
             told: BTreeMap::new(),
             watched: BTreeMap::new(),
         };

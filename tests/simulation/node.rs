@@ -77,6 +77,7 @@ pub(crate) fn replicator_options() -> replication::Options {
         exchange_retry_ms: 500,
         start_wait_ms: 400,
         settle_ms: 300,
+        fill_pause_ms: 5_000,
         log_records_kept: 10_000,
         ..replication::Options::default()
     }
@@ -94,6 +95,8 @@ pub(crate) struct Node {
     pub(crate) disk: Holding,
     /// Survives restarts, as if written with the vector.
     pub(crate) joined: bool,
+    /// Members that it knows before its content tells them, when it is filled anew.
+    pub(crate) bootstrap: Vec<Member>,
     /// A copy of the data directory as it was once, with what else stood in it.
     pub(crate) backup: Option<Backup>,
     /// Will not come back.
@@ -129,6 +132,7 @@ impl Node {
             clock: Clock::simulated(EPOCH_MS),
             disk: Holding::default(),
             joined: false,
+            bootstrap: Vec::new(),
             backup: None,
             gone: false,
             boots: 0,
@@ -154,7 +158,7 @@ impl Node {
             dit.change_offline(|writing| writing.rotate_origin()).expect("a new origin");
         }
         self.disk = store::holding(&dit).expect("the tree is read");
-        let members = members(&dit).expect("members are read");
+        let members = self.members(&dit);
         let origins_before =
             dit.read().and_then(|snapshot| snapshot.view().origins_before()).expect("the tree is read");
         let replicator = self.replicator(&dit, seed, members.clone(), origins_before, replication);
@@ -178,10 +182,20 @@ impl Node {
             boot,
             format_level: 1,
             joined: self.joined,
+            filled_ms: filled_ms(dit),
             holding: self.disk.clone(),
             members,
         };
         Replicator::new(local, options.clone())
+    }
+
+    /// The members as the content says, and while that is not complete, as was known before.
+    pub(crate) fn members(&self, dit: &Dit) -> Vec<Member> {
+        let mut members = members(dit).expect("members are read");
+        let known: Vec<NodeId> = members.iter().map(|member| member.node).collect();
+        let others = self.bootstrap.iter().filter(|member| !self.joined && !known.contains(&member.node));
+        members.extend(others.cloned());
+        members
     }
 
     pub(crate) fn local_writes(&self) -> Option<LocalWrites> {
@@ -201,6 +215,20 @@ pub(crate) fn give_identity(folder: &Path, node: NodeId, origin: OriginId) {
     txn.put_meta(MetaName::Node, &node.0).expect("node");
     txn.put_meta(MetaName::Origin, &origin.0.to_be_bytes()).expect("origin");
     txn.commit().expect("commit");
+}
+
+/// Notes in a data directory that its content is taken anew from now on.
+pub(crate) fn note_filled(folder: &Path, at_ms: u64) {
+    let dit = Dit::open(dit_options(folder, 1), schema(), Clock::simulated(EPOCH_MS)).expect("the tree opens");
+    let mut txn = dit.environment().write().expect("a transaction");
+    txn.put_meta(MetaName::Filled, &at_ms.to_be_bytes()).expect("a note");
+    txn.commit().expect("commit");
+}
+
+fn filled_ms(dit: &Dit) -> Option<u64> {
+    let snapshot = dit.read().expect("a snapshot");
+    let at_ms = snapshot.view().reader().meta_u64(MetaName::Filled).expect("the tree is read");
+    Some(at_ms).filter(|at_ms| *at_ms > 0)
 }
 
 /// Makes a data directory by copying another.

@@ -236,6 +236,12 @@ impl Engine {
         self.node = node;
         self.trust.set_identity(node, identity);
         self.original = None;
+        self.begin_again().await
+    }
+
+    /// Sessions, replicator and all that is under way begin anew, with what the tree says now.
+    pub(super) async fn begin_again(&mut self) -> Result<(), ServiceError> {
+        let node = self.node;
         self.sessions.clear();
         self.dialling.clear();
         self.dials.shutdown().await;

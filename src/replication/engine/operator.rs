@@ -256,6 +256,19 @@ pub(super) fn alarm_text(alarm: &Alarm, members: &[Member]) -> String {
         format!("{} entries ({})", entries.len(), shown.join(" "))
     };
     match alarm {
+        Alarm::Ahead { first: 0, .. } => {
+            "parts of changes are here that no supplier has or gets any more: this node, which only \
+            reads, takes the whole content anew, and serves what it has until then"
+                .to_owned()
+        }
+        Alarm::Ahead { origin, first, last } => format!(
+            "changes {first} to {last} of origin {origin} are here, and no supplier has or takes them any more: this node, which \
+             only reads, takes the whole content anew, and serves what it has until then"
+        ),
+        Alarm::AheadAgain { origin, first, last } => format!(
+            "changes {first} to {last} of origin {origin} are here, and no supplier has or takes them any more, although the whole \
+             content was taken anew less than an hour ago: it is not taken again before that hour has passed"
+        ),
         Alarm::CloneFound { .. } => "another node runs under this node's identity: one of the two is a copy".to_owned(),
         Alarm::ClockAhead { origin, ahead_ms } => {
             format!("changes of origin {origin} are stamped {ahead_ms} ms ahead of this node's clock: set the clocks")

@@ -30,6 +30,7 @@ impl Engine {
             repaired: self.repaired.iter().cloned().collect(),
             lacking_ms: self.lacking.iter().map(|(node, since)| (*node, now_ms.saturating_sub(*since))).collect(),
             leaving: self.leaving.is_begun(),
+            filling: self.filling.is_some(),
             own: self.members.iter().find(|member| member.node == self.node).cloned(),
             status: self.replicator.status(self.now()),
             alarms: self.alarms.iter().cloned().collect(),

@@ -1,7 +1,7 @@
 //! Clients that wait until others hold their change.
 //!
 //! Who holds a change is what members said to hold after their own durable commits, directly or through others; so the
-//! count in the answer cannot lie. At the deadline the client is told how many there are.
+//! count in the answer cannot lie. Consumers do not count: nobody takes a change back from one. At the deadline the client is told how many there are.
 
 use std::collections::BTreeMap;
 
@@ -21,15 +21,15 @@ struct Wait {
 }
 
 impl Replicator {
-    /// The other members that hold a change, as they said.
+    /// The other members that hold a change and can send it on, as they said.
     pub fn acknowledged_by(&self, dot: Dot) -> Vec<NodeId> {
-        let others = self.members.keys().filter(|node| **node != self.node);
+        let others = self.members.values().filter(|member| member.node != self.node && member.role.may_forward());
         others
-            .filter(|node| {
-                let latest = self.stability.latest(**node);
+            .filter(|member| {
+                let latest = self.stability.latest(member.node);
                 latest.and_then(|row| row.get(&dot.origin)).is_some_and(|held| *held >= dot.sequence)
             })
-            .copied()
+            .map(|member| member.node)
             .collect()
     }
 

@@ -50,6 +50,8 @@ pub struct Options {
     pub log_records_kept: u64,
     /// Stamps further ahead than this raise an alarm.
     pub drift_ms_max: u64,
+    /// A reader that was filled anew, since it was ahead of all others, is not filled anew again before this has passed.
+    pub fill_pause_ms: u64,
 }
 
 impl Default for Options {
@@ -72,6 +74,7 @@ impl Default for Options {
             settle_ms: 10_000,
             log_records_kept: 100_000,
             drift_ms_max: 5 * 60 * 1000,
+            fill_pause_ms: 60 * 60 * 1000,
         }
     }
 }
@@ -93,6 +96,8 @@ pub struct Local {
     pub format_level: u32,
     /// Whether its content was complete once: false while a first state exchange is not done. True for the founder.
     pub joined: bool,
+    /// When this content was begun because the one before was ahead of all others, unix milliseconds.
+    pub filled_ms: Option<u64>,
     /// What it holds.
     pub holding: Holding,
     /// The members as its content says.
@@ -226,6 +231,9 @@ pub enum Output {
         /// Whether that is all that was asked.
         met: bool,
     },
+    /// This node only reads, and holds what nobody else takes: go on with an empty directory under the same identity, take the
+    /// whole content as when joining, and have it take the old one's place once it is whole.
+    FillAnew,
     /// Changes of clients may or may not be taken from now on.
     LocalWrites(LocalWrites),
     /// Read from a snapshot of the tree, and answer.
@@ -295,6 +303,25 @@ pub enum LocalWrites {
 /// What an operator should read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Alarm {
+    /// This node only reads, and holds changes that nobody else takes any more: beyond an agreed end, or since old copies were
+    /// put back. It is filled anew. Without numbers: whole entries had brought some of such changes.
+    Ahead {
+        /// Whose.
+        origin: OriginId,
+        /// The first.
+        first: u64,
+        /// The last.
+        last: u64,
+    },
+    /// The same so soon after it was filled anew that it waits.
+    AheadAgain {
+        /// Whose.
+        origin: OriginId,
+        /// The first.
+        first: u64,
+        /// The last.
+        last: u64,
+    },
     /// Another node runs under this identity.
     CloneFound {
         /// Its boot number.

@@ -337,7 +337,9 @@ impl Replicator {
         if !self.incarnation.joined && self.exchange.is_none() && now_ms >= self.incarnation.join_at_ms {
             self.incarnation.join_at_ms = now_ms + JOIN_RETRY_MS;
             let suppliers = self.open_peers().filter(|peer| {
-                peer.greeting.is_some_and(|greeting| greeting.role.may_forward()) && peer.held_before.is_none()
+                // What is beyond an agreed end there is about to be written again, or to go.
+                let is_beyond = self.finals.iter().any(|(origin, end)| peer.vector.sequence(*origin) > *end);
+                peer.may_forward() && peer.held_before.is_none() && !(is_beyond && self.is_filling())
             });
             let suppliers: Vec<SessionId> = suppliers.map(|peer| peer.session).collect();
             // One after the other: the first may be a node that joins as well, and waits for this one.

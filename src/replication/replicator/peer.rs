@@ -44,6 +44,8 @@ pub(super) struct Peer {
     pub(super) queued_bytes: usize,
     /// An older session of the node that may be a copy running beside: since when an answer is awaited.
     pub(super) challenged_ms: Option<u64>,
+    /// When the newest message was sent here that it answered.
+    pub(super) answered_ms: Option<u64>,
     /// It holds less than it once said, until it holds this again.
     pub(super) held_before: Option<BTreeMap<OriginId, u64>>,
     /// Since when it sends what its membership does not allow, as known here.
@@ -112,6 +114,7 @@ impl Peer {
             interest_told: None,
             queued_bytes: 0,
             challenged_ms: None,
+            answered_ms: None,
             held_before: None,
             not_allowed_ms: None,
             samples: VecDeque::new(),

@@ -8,7 +8,7 @@
 //! Content can be ahead of the vector: an exchange that broke off has brought entries with changes that are still to come
 //! by the log. No digest is told until they are here. Where those who held such changes turn out to be old copies, and
 //! nobody holds them any more, they never come; then what was brought of them counts as content, and reaches the others as
-//! any difference does.
+//! any difference does; a consumer, from which nobody takes anything, is filled anew (`ahead`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -142,6 +142,11 @@ impl Replicator {
                 })
             });
         if !is_lost {
+            return;
+        }
+        if !self.role().may_forward() {
+            // Nobody takes anything from here.
+            self.ahead.has_lost = true;
             return;
         }
         let lost = awaited.iter().map(|(origin, sequence)| (*origin, ours.sequence(*origin) + 1, *sequence));

@@ -49,12 +49,14 @@ impl Replicator {
             return;
         }
         let now_ms = self.now.monotonic_ms;
-        // What is beyond an agreed end is nobody's.
+        // What is beyond an agreed end is nobody's. Who only reads has nothing to take back: it may be filled anew.
+        let writes = self.members.get(&node).is_none_or(|member| member.role.may_originate());
         let fell_back = self.stability.latest(node).cloned().filter(|latest| {
-            latest.iter().any(|(origin, sequence)| {
-                let end = self.finals.get(origin).copied().unwrap_or(u64::MAX);
-                hello.vector.sequence(*origin) < (*sequence).min(end)
-            })
+            writes
+                && latest.iter().any(|(origin, sequence)| {
+                    let end = self.finals.get(origin).copied().unwrap_or(u64::MAX);
+                    hello.vector.sequence(*origin) < (*sequence).min(end)
+                })
         });
         let Some(peer) = self.peers.get_mut(&session) else { return };
         self.incarnation.clock_heard = self.incarnation.clock_heard.max(hello.clock);
@@ -135,6 +137,16 @@ impl Replicator {
             self.close(other, CloseReason::Superseded, out);
         }
         true
+    }
+
+    /// Whether sessions with one node that it greeted under different boot numbers have all answered since: a hello may have
+    /// been on its way when the run that sent it was over.
+    pub(super) fn are_twins(&self, node: NodeId) -> bool {
+        let sessions = || self.peers.values().filter(|peer| peer.node == node);
+        let since_ms = sessions().filter_map(|peer| peer.challenged_ms).max();
+        let answered = sessions().filter(|peer| since_ms.is_some() && peer.answered_ms >= since_ms);
+        let mut boots = answered.filter_map(|peer| Some(peer.greeting?.boot));
+        boots.next().is_some_and(|first| boots.any(|boot| boot != first))
     }
 
     /// An older session of a node answered though the node greeted under another boot number: two of it are running.

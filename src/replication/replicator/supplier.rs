@@ -232,8 +232,9 @@ impl Replicator {
     }
 
     fn moment(&self, asker: NodeId, holding: Holding) -> Moment {
-        // A node that knows no members yet is of no help to a node that wants to know whether it is one.
-        let standing = self.members.get(&asker).map_or(MemberState::Suspended, |member| member.state);
+        // A node that knows no members yet, or has not all content, is of no help to a node that joins.
+        let knows = self.members.get(&asker).filter(|_| !self.is_filling());
+        let standing = knows.map_or(MemberState::Suspended, |member| member.state);
         Moment { vector: holding.vector, clock: holding.clock, standing }
     }
 }

@@ -52,9 +52,10 @@ impl Replicator {
         }
     }
 
-    /// The digest at the vector; none while there is content that the vector does not cover.
+    /// The digest at the vector; none while there is content that the vector does not cover, or clients read other content.
     pub(super) fn told_digest(&self) -> Option<BucketSum> {
         let covered = self.exchange.is_none() && self.repairs.is_covered(&self.holding.vector);
+        let covered = covered && !self.ahead.is_beside;
         covered.then_some(self.holding.digest)
     }
 
@@ -76,10 +77,13 @@ impl Replicator {
         peer.last_echo = Some((beacon.sent_ms, now.monotonic_ms));
         if let Some(echo) = beacon.echo {
             peer.sample(echo, beacon.wall_ms, now.wall_ms, now.monotonic_ms);
-            if peer.challenged_ms.is_some_and(|since| echo.sent_ms >= since) {
+            peer.answered_ms = peer.answered_ms.max(Some(echo.sent_ms));
+            let node = peer.node;
+            if self.are_twins(node) {
                 return self.twins_found(session, out);
             }
         }
+        let Some(peer) = self.peers.get_mut(&session) else { return };
         let vector = if beacon.is_whole { beacon.vector } else { peer.vector.changed_by(&beacon.vector) };
         peer.is_whole = vector_check(&vector) == beacon.check;
         peer.asks_whole = !peer.is_whole;

@@ -8,6 +8,7 @@ use crate::replication::member::MemberState;
 use crate::replication::message::{Ack, Beacon, Interest, Moment, Row, Snapshot, Standing, vector_check};
 use crate::state::{BucketSum, Csn, OriginPosition, StableCut, UpdateVector};
 
+mod ahead;
 mod exchanges;
 mod telling;
 
@@ -36,6 +37,7 @@ fn local(held: &[(OriginId, u64)], members: &[(u8, OriginId)]) -> Local {
         boot: 1,
         format_level: 1,
         joined: true,
+        filled_ms: None,
         holding: Holding { origin: OURS, vector: vector(held), ..Holding::default() },
         members: members.iter().map(member).collect(),
     }

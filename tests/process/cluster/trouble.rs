@@ -93,12 +93,39 @@ fn a_data_directory_put_back_from_an_old_copy_loses_nothing() {
 }
 
 #[test]
-fn a_supplier_put_back_from_an_old_copy_takes_changes_though_a_reader_alone_is_newer() {
+fn a_reader_that_is_newer_than_a_supplier_put_back_from_an_old_copy_is_filled_anew_by_itself() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (a, b) = put_back_from_an_old_copy(folder.path(), "consumer");
+    let node = b.status()["node"].clone();
     wait_until("a to take changes", || a.status()["writes"] == "open");
     a.describe("carol", "since the restore");
+    b.wait_for_saying("takes the whole content anew");
+    b.wait_for_saying("what was here before is kept");
+    wait_until("b to answer again", || {
+        b.said().rsplit_once("is kept").is_some_and(|(_, since)| since.contains("ready"))
+    });
     b.wait_for_description("carol", "since the restore");
+    assert_eq!(b.description("ann"), "before the copy");
+    a.wait_until_equal();
+    b.wait_until_equal();
+    assert_eq!((b.status()["node"].clone(), b.status()["writes"].as_str()), (node, Some("read-only")));
+    assert_eq!(a.status()["members"].as_array().map(Vec::len), Some(1));
+    check(&b.data());
+    assert!(!b.data().join("anew").exists());
+    assert!(export(&b.data().join("replaced")).contains("description: after the copy"), "what it alone held");
+}
+
+/// Wherever it was: before the new content was whole, or before it was in place.
+#[test]
+fn a_reader_that_is_killed_while_it_is_filled_anew_ends_equal() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (a, mut b) = put_back_from_an_old_copy(folder.path(), "consumer");
+    b.wait_for_saying("takes the whole content anew");
+    b.kill();
+    b.serve();
+    a.wait_until_equal();
+    assert_eq!(b.description("ann"), "before the copy");
+    check(&b.data());
 }
 
 /// T-50.

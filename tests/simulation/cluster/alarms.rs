@@ -26,6 +26,8 @@ impl Cluster {
             Alarm::StoreFailed { .. } | Alarm::NotAllowed { .. } | Alarm::Undecodable { .. } => {
                 self.fail(format!("node {place}: {alarm:?}"));
             }
+            Alarm::Ahead { .. } => self.count("reader ahead"),
+            Alarm::AheadAgain { .. } => self.count("reader ahead again"),
             Alarm::RolledBack { .. } => self.count("rolled back"),
             Alarm::Fork { .. } => self.count("fork"),
             Alarm::CloneFound { .. } => self.count("clone"),

@@ -9,7 +9,8 @@ use entente::state::{OriginId, UpdateVector};
 
 use super::Cluster;
 use crate::node::{
-    Backup, EPOCH_MS, Node, TICK_MS, add_member, add_origin, copy_data, dit_options, give_identity, node_id, schema,
+    Backup, EPOCH_MS, Node, TICK_MS, add_member, add_origin, copy_data, dit_options, give_identity, node_id,
+    note_filled, schema,
 };
 use crate::oracle::Oracle;
 
@@ -246,6 +247,25 @@ impl Cluster {
             }
         }
         self.nodes[place].start(seed, &options);
+        false
+    }
+
+    /// A reader that was ahead goes on in an empty data directory of its own.
+    pub(super) fn fill_anew(&mut self, place: usize) -> bool {
+        self.tell(format!("n{place} is filled anew"));
+        self.count("filled anew");
+        let members = self.nodes[place].running.as_ref().expect("it runs").members.clone();
+        self.stop(place);
+        self.nodes_filled += 1;
+        let path = self.folder.path().join(format!("anew{}", self.nodes_filled));
+        std::fs::create_dir_all(&path).expect("a folder");
+        let origin = OriginId::new(self.random.next() | 1);
+        give_identity(&path, self.nodes[place].node, origin);
+        note_filled(&path, self.nodes[place].clock.wall_ms());
+        let node = &mut self.nodes[place];
+        (node.folder, node.joined, node.bootstrap) = (path, false, members);
+        self.start(place);
+        self.doubt_lost();
         false
     }
 

@@ -8,7 +8,7 @@ use entente::replication::{Answer, Input, LocalWrites, Member, Output, Role, Wri
 use entente::state::UpdateVector;
 
 use super::Cluster;
-use crate::node::{add_origin, members, set_member};
+use crate::node::{add_origin, set_member};
 
 /// Outputs handled for one input at most: more is a loop.
 const STEPS_MAX: usize = 20_000;
@@ -39,6 +39,11 @@ impl Cluster {
             && (node.role == Role::Supplier || running.replicator.is_joined())
         {
             node.joined = true;
+            if !std::mem::take(&mut node.bootstrap).is_empty() {
+                // What was taken anew takes the place of what was served.
+                self.stop(place);
+                self.start(place);
+            }
         }
     }
 
@@ -52,6 +57,7 @@ impl Cluster {
                 self.network.close(self.tick, place, session);
             }
             Output::Durable { .. } => {}
+            Output::FillAnew => return self.fill_anew(place),
             Output::LocalWrites(state) => {
                 self.tell(format!("n{place} local writes: {state:?}"));
                 return state != LocalWrites::Open || self.say_origin(place, inputs);
@@ -172,8 +178,8 @@ impl Cluster {
         self.watch(place);
         inputs.push_back(Input::Committed(Box::new(holding)));
         if changed {
+            let members = self.nodes[place].members(&self.nodes[place].running.as_ref().expect("it runs").dit);
             let running = self.nodes[place].running.as_mut().expect("it runs");
-            let members = members(&running.dit).expect("members are read");
             if members != running.members {
                 running.members.clone_from(&members);
                 inputs.push_back(Input::Members(members));
