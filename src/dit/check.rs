@@ -21,7 +21,7 @@ use crate::storage::{
     ENTRY_HAS_LINKS, ENTRY_PHANTOM, EntryId, IndexCursor, MetaName, Postings, Reader, Table, ViewRecord, dn2id_key,
     sealed_id, uuid2id_key,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Differences told in full; the rest is counted.
 const DIFFERENCES_TOLD_MAX: usize = 1000;
@@ -188,9 +188,11 @@ fn entry(
             true => derive(&then, state, parent, winner, None)?,
             false => derive_phantom(&then, state, parent, winner),
         };
-        if sealed_id(id, derived) != stored {
+        let derived = sealed_id(id, derived);
+        if derived != stored {
+            let places = differing(view, &record, &ViewRecord::open(id, &derived)?);
             report.tell(format!(
-                "id2entry: the view of entry number {} (entryUUID {}) differs from its state",
+                "id2entry: the view of entry number {} (entryUUID {}) differs from its state in {places}",
                 id.0, state.uuid
             ));
         }
@@ -225,6 +227,27 @@ fn entry(
         }
     }
     Ok(Some(parent))
+}
+
+/// Where two views of an entry differ.
+fn differing(view: &View<'_>, one: &ViewRecord<'_>, other: &ViewRecord<'_>) -> String {
+    let times = |record: &ViewRecord<'_>| (record.csn(), record.created_ms(), record.modified_ms());
+    let heads = [
+        ("its place", (one.parent(), one.rdn()) != (other.parent(), other.rdn())),
+        ("times", times(one) != times(other)),
+        ("flags", one.flags() != other.flags()),
+    ];
+    let mut places: Vec<&str> = heads.iter().filter(|(_, differs)| *differs).map(|(place, _)| *place).collect();
+    let attributes: BTreeSet<_> = one.kinds().chain(other.kinds()).map(|(attribute, _)| attribute).collect();
+    for attribute in attributes {
+        let [ours, theirs] = [one, other].map(|record| record.any_attribute(attribute));
+        if ours.map(|slice| (slice.flags, slice.set, slice.targets))
+            != theirs.map(|slice| (slice.flags, slice.set, slice.targets))
+        {
+            places.extend(view.catalog().attribute(attribute).map(|info| info.key.as_str()));
+        }
+    }
+    places.join(", ")
 }
 
 /// The digest of an entry, compared with that in its record and added to its bucket.
@@ -338,7 +361,7 @@ fn names(view: &View<'_>, report: &mut CheckReport) -> Result<(), DitError> {
     }
     report.losers = decided.len() as u64;
     let stored: BTreeMap<EntryId, EntryId> = adoption.iter().collect();
-    for id in decided.keys().chain(stored.keys()).collect::<std::collections::BTreeSet<_>>() {
+    for id in decided.keys().chain(stored.keys()).collect::<BTreeSet<_>>() {
         if decided.get(id) != stored.get(id) {
             report.tell(format!(
                 "adopted: the name of entry number {} has {:?}, and the table says {:?}",
