@@ -15,6 +15,8 @@
 //! - A log record that leaves absence is dropped only after it was looked through, or noted in `unsettled`.
 //! - A deleted entry stays while entries are below it, until every member holds that none are, and while a move that is
 //!   kept names it: whoever still showed it may have put something below it. It stays until every member holds its birth.
+//!   That all hold its deletion does not say that all know that nothing is below it: who lacks the deletion of what
+//!   was there shows it as a phantom, and takes what clients put below it.
 
 use super::DitError;
 use super::log::{all_held, log_place, open_record};
@@ -24,7 +26,6 @@ use super::writing::{Writing, read_state};
 use crate::state::encoding::update::{decode_update, leaves_absence};
 use crate::state::{AttributeId, Csn, Delta, EntryState, LogRecord, OriginId, StableCut, Stamp, Update, ValueKey};
 use crate::storage::{EntryId, PutMode, Table, bigvalue_key, bigvalue_prefix, log_key, uuid2id_key};
-use hashbrown::HashSet;
 use std::collections::BTreeMap;
 
 /// What a call of [`Writing::settle`] did.
@@ -196,14 +197,12 @@ impl Writing<'_> {
     fn purge_deleted(&mut self, cut: &StableCut, work_max: u64, settled: &mut Settled) -> Result<(), DitError> {
         let until_ms = self.now_ms().saturating_sub(self.dit.recycle_retention_ms());
         let clock = self.forget_below();
-        let mut due: Vec<EntryId> = Vec::new();
-        let is_left_everywhere = |left: &[u8]| {
-            left.as_chunks::<16>()
-                .0
-                .iter()
-                .map(|place| log_place(place))
-                .all(|(origin, sequence)| cut.get(&origin).is_some_and(|to| sequence <= *to))
+        let stable = |origin: &OriginId| cut.get(origin).copied().unwrap_or(0);
+        let is_stable = |places: &[u8]| {
+            let mut places = places.as_chunks::<16>().0.iter().map(|place| log_place(place));
+            places.all(|(origin, sequence)| sequence <= stable(&origin))
         };
+        let mut due: Vec<(EntryId, bool)> = Vec::new();
         let mut cursor = self.txn.reader().cursor(Table::Deleted)?;
         let mut item = cursor.first()?;
         while let Some((key, left)) = item
@@ -211,23 +210,38 @@ impl Writing<'_> {
         {
             let Some((csn, id)) = deleted_place(key).filter(|(csn, _)| csn.ms() <= until_ms) else { break };
             settled.looked_at += 1;
-            if csn < clock && is_left_everywhere(left) {
-                due.push(id);
+            if csn < clock && is_stable(left) {
+                due.push((id, !left.is_empty()));
             }
             item = cursor.next()?;
         }
         drop(cursor);
-        let named = if due.is_empty() { HashSet::new() } else { self.view().named_by_moves()? };
-        for id in due {
+        if due.is_empty() {
+            return Ok(());
+        }
+        let named = self.view().named_by_moves()?;
+        // What is held here and not by all.
+        let held = self.all_held()?.into_iter().map(|(origin, held)| (origin, held.position.sequence));
+        let lacked: Vec<u8> = held
+            .filter(|(origin, held)| *held > stable(origin))
+            .flat_map(|(origin, held)| log_key(origin, held))
+            .collect();
+        for (id, is_left_everywhere) in due {
             let Some(state) = self.state(id)? else { continue };
-            let is_kept_for_others = !state.dead.is_some_and(|dead| is_settled(cut, clock, dead))
-                || cut.get(&state.birth.csn.origin()).is_none_or(|to| state.birth.sequence > *to)
+            let Some(dead) = state.dead.filter(|dead| is_settled(cut, clock, *dead)) else { continue };
+            let is_kept_for_others = state.birth.sequence > stable(&state.birth.csn.origin())
                 || !self.holds(state.birth)?
                 || named.contains(&state.uuid)
                 || self.view().own_subordinate_count(id)? > 0;
-            if !is_kept_for_others {
+            if is_kept_for_others {
+                continue;
+            }
+            if is_left_everywhere || lacked.is_empty() {
                 self.purge(id, &state)?;
                 settled.purged += 1;
+            } else {
+                // Nothing is below it here; whoever holds less may still show something there, and put more below it.
+                self.txn.put(Table::Deleted, &deleted_key(dead.csn, id), &lacked, PutMode::Upsert)?;
             }
         }
         Ok(())
@@ -277,15 +291,10 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// Notes what is held here as the last entry below a deleted one goes: who holds less may still show it, and put
-    /// something below it.
-    pub(super) fn note_left(&mut self, id: EntryId) -> Result<(), DitError> {
+    /// The last entry below a deleted one went: what was noted before of what others hold does not say that they know it.
+    pub(super) fn forget_left(&mut self, id: EntryId) -> Result<(), DitError> {
         let Some(dead) = self.state(id)?.and_then(|state| state.dead) else { return Ok(()) };
-        let mut left = Vec::new();
-        for (origin, held) in self.all_held()? {
-            left.extend_from_slice(&log_key(origin, held.position.sequence));
-        }
-        Ok(self.txn.put(Table::Deleted, &deleted_key(dead.csn, id), &left, PutMode::Upsert)?)
+        Ok(self.txn.put(Table::Deleted, &deleted_key(dead.csn, id), &[], PutMode::Upsert)?)
     }
 
     /// Notes the absence in a state that came without log records.

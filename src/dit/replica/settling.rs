@@ -173,6 +173,46 @@ fn deleted_entry_is_kept_whole_for_its_time_and_then_does_not_come_back() {
     one.assert_sound();
 }
 
+/// Two deletes Ann without knowing of Bob below her, and shows her as a phantom; one has deleted Bob and then hears that Ann
+/// is deleted, so that it never shows the phantom. All hold her deletion, and two does not hold Bob's.
+#[test]
+fn deleted_entry_stays_until_all_know_that_nothing_is_below_it() {
+    let (one, two) = (node(), Replica::new(2, &Arc::new(Schema::builtin())));
+    two.follow(&one);
+    let below = |name: &str| format!("cn={name},cn=Ann,{SUFFIX}");
+    let person = [("objectClass", &["person"][..]), ("cn", &["x"]), ("sn", &["x"])];
+    one.add(4, &below("Bob"), &person);
+    let common = one.sequence(OriginId(1));
+    two.change(3, |_| vec![Delta::Dead]);
+    two.follow(&one);
+    one.change(4, |_| vec![Delta::Dead]);
+    one.follow(&two);
+    let past_retention = |node: &Replica| {
+        node.clock.advance(31 * DAY);
+        node.set(1, "o", "tick", true);
+    };
+    past_retention(&one);
+    for _ in 0..2 {
+        assert_eq!(one.settle(&[(OriginId(1), common), (OriginId(2), two.sequence(OriginId(2)))].into()).purged, 0);
+    }
+    two.add(5, &below("Cid"), &person);
+    one.follow(&two);
+    two.follow(&one);
+    for node in [&one, &two] {
+        assert_eq!(node.dit.read().unwrap().view().dn_text(node.id(5)).unwrap(), Some(below("Cid")));
+    }
+    one.change(5, |_| vec![Delta::Dead]);
+    two.follow(&one);
+    past_retention(&one);
+    (0..2).for_each(|_| past_retention(&two));
+    one.follow(&two);
+    two.follow(&one);
+    for node in [&one, &two] {
+        assert_eq!(node.settle_all().purged, 3, "Ann, Bob and Cid");
+        node.assert_sound();
+    }
+}
+
 #[test]
 fn log_is_trimmed_below_its_floors_but_for_the_newest_records() {
     let one = node();

@@ -395,7 +395,7 @@ impl Writing<'_> {
         if left == 0 && parent != EntryId::NONE {
             let record = self.txn.reader().get(Table::Id2Entry, &parent.to_key())?;
             if record.is_some_and(|record| ViewRecord::flags_of(record) & ENTRY_PHANTOM != 0) {
-                self.note_left(parent)?;
+                self.forget_left(parent)?;
                 self.follow.look_at(parent);
             }
         }
