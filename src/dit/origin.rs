@@ -40,6 +40,8 @@ struct Again {
     births: BTreeMap<Dot, Reborn>,
     /// Deleted entries above others.
     superiors: BTreeSet<EntryUuid>,
+    /// Whether the tail stays beside what is written again.
+    keeps_tail: bool,
 }
 
 /// Random 48 bits, never zero.
@@ -137,6 +139,34 @@ impl Writing<'_> {
         Ok(tail.len() as u64)
     }
 
+    /// Writes an origin's changes after number `after` again under this node's origin, beside the first ones, which stay: an
+    /// old copy of this node's data wrote them before it knew that it was one. What they touched, others may have changed
+    /// and forgotten since, and so may be what stands above what they made. Returns how many changes there were. To be
+    /// called when all that others hold is here, with their clocks ([`Writing::follow_clock`]).
+    ///
+    /// It is done as by [`Writing::reissue_tail`], but for entries that are deleted by now.
+    ///
+    /// # Errors
+    /// As [`Writing::reissue_tail`].
+    pub fn repeat_tail(&mut self, origin: OriginId, after: u64) -> Result<u64, DitError> {
+        let tail = self.tail(origin, after)?;
+        let mut again = Again { keeps_tail: true, ..Again::default() };
+        for record in &tail {
+            let update = decode_update(&record.bytes, |key| self.catalog.find_key(key))
+                .map_err(|error| state_error(EntryId::NONE, &error))?;
+            // What was written again already has ended itself.
+            let is_again = again.births.contains_key(&update.birth.dot());
+            let lives = match self.id_of(update.uuid, update.birth)? {
+                Some(id) => self.state(id)?.is_some_and(|state| state.dead.is_none()),
+                None => false,
+            };
+            if is_again || lives {
+                self.reissue(update, &mut again)?;
+            }
+        }
+        Ok(tail.len() as u64)
+    }
+
     fn tail(&self, origin: OriginId, after: u64) -> Result<Vec<LogRecord>, DitError> {
         let mut tail = Vec::new();
         let mut cursor = self.txn.reader().cursor(Table::Log)?;
@@ -217,7 +247,9 @@ impl Writing<'_> {
         if update.is_birth() {
             again.births.insert(update.birth.dot(), Reborn { birth: stamp, is_copy: copied.is_some() });
         }
-        self.take_back(&update, stamp)?;
+        if !again.keeps_tail {
+            self.take_back(&update, stamp)?;
+        }
         let reborn = again.births.get(&update.birth.dot()).copied();
         if let Some(deltas) = copied {
             let (old, uuid) = (update.stamp, update.uuid);

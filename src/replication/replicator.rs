@@ -26,8 +26,9 @@ mod telling;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use interface::{
-    Alarm, Answer, Applied, CloseReason, Durability, ExchangeStatus, Holding, Input, Local, LocalWrites, MemberStatus,
-    MemberVerdict, Now, Options, Output, PeerStatus, ReadRequest, RequestId, Status, Ticket, UNAWAITED, WriteRequest,
+    Alarm, Answer, Applied, CloseReason, Durability, EARLY, ExchangeStatus, Holding, Input, Local, LocalWrites,
+    MemberStatus, MemberVerdict, Now, Options, Output, PeerStatus, ReadRequest, RequestId, Status, Ticket, UNAWAITED,
+    WriteRequest,
 };
 
 use super::member::{Member, Role, SessionId};
@@ -82,6 +83,7 @@ enum Purpose {
     Noted,
     OwnChains { session: SessionId, origin: OriginId, theirs: Vec<(u64, [u8; 16])> },
     Reissue,
+    Repeat,
     Rotate,
     Serve { session: SessionId, exchange: u64, buckets: Vec<u16>, after: Vec<u8> },
     Stream { session: SessionId, origin: OriginId, is_range: bool },
@@ -194,6 +196,7 @@ impl Replicator {
                 }
             }
             Purpose::Reissue => self.reissued(&answer),
+            Purpose::Repeat => self.repeated(),
             Purpose::Rotate => self.rotated(&answer, out),
             Purpose::Serve { session, exchange, buckets, after } => {
                 self.serve_answered(session, exchange, buckets, after, answer, out);

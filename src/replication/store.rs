@@ -164,6 +164,10 @@ pub fn write(writing: &mut Writing<'_>, request: &WriteRequest) -> Result<Answer
             writing.follow_clock(*clock);
             writing.reissue_tail(*origin, *after)?;
         }
+        WriteRequest::RepeatTail { origin, after, clock } => {
+            writing.follow_clock(*clock);
+            writing.repeat_tail(*origin, *after)?;
+        }
         WriteRequest::RotateOrigin => {
             writing.rotate_origin()?;
         }

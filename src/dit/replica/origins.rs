@@ -50,6 +50,58 @@ fn old_copy_goes_on_under_a_new_origin_and_takes_its_own_changes_back() {
     assert_eq!((old.origin(), old.sequence(new), old.sequence(OriginId(1))), (new, 1, 2));
 }
 
+/// The copy adds Bob below Ann, whom the others have deleted and forgotten, before it hears of them.
+#[test]
+fn what_an_old_copy_wrote_before_it_caught_up_is_shown_by_all_when_it_is_written_again() {
+    let schema = Arc::new(Schema::builtin());
+    let (one, two) = (Replica::new(1, &schema), Replica::new(2, &schema));
+    one.suffix();
+    one.person(3, "Ann");
+    one.person(4, "Dan");
+    one.set(4, "mail", "dan@x", true);
+    let old = one.copied();
+    two.take_all(&one);
+    one.change(3, |_| vec![Delta::Dead]);
+    two.set(4, "mail", "dan@x", false);
+    for node in [&one, &two] {
+        node.clock.advance(std::time::Duration::from_secs(31 * 24 * 60 * 60));
+        node.set(1, "o", "tick", true);
+    }
+    two.take_all(&one);
+    one.take_all(&two);
+    for node in [&one, &two] {
+        let vector = node.dit.read().unwrap().view().update_vector().unwrap();
+        let cut = vector.iter().map(|(origin, position)| (origin, position.sequence)).collect();
+        assert_eq!(node.write(|writing| writing.settle(&cut, 100).unwrap()).purged, 1);
+    }
+    let new = old.write(|writing| writing.rotate_origin().unwrap());
+    let name = format!("cn=Bob,cn=Ann,{SUFFIX}");
+    old.add(5, &name, &[("objectClass", &["person"]), ("cn", &["Bob"]), ("sn", &["x"])]);
+    old.set(5, "description", "early", true);
+    old.change(4, |writing| vec![cell(writing, "mail", "dan@x", true), cell(writing, "sn", "early", true)]);
+    old.take_all(&two);
+    one.take_all(&old);
+    assert!(!model::shown(&one).contains_key(&EntryUuid([5; 16])), "it waits for Ann");
+    let clock = one.write(|writing| writing.clock.last());
+    let count = old.write(|writing| {
+        writing.follow_clock(clock);
+        writing.repeat_tail(new, 0).unwrap()
+    });
+    assert_eq!(count, 3);
+    for (to, from) in [(&one, &old), (&two, &one), (&one, &two), (&old, &two)] {
+        to.take_all(from);
+    }
+    for node in [&one, &two, &old] {
+        let text = node.dit.read().unwrap().view().dn_text(node.id(5)).unwrap();
+        assert_eq!(text.as_deref(), Some(name.as_str()));
+        assert_eq!(node.values(5, "description"), ["early"]);
+        assert_eq!(node.values(4, "mail"), ["dan@x"]);
+        assert_eq!(model::shown(node), model::shown(&two));
+        assert_eq!(digest(node), digest(&two));
+        assert_eq!(node.sequence(new), old.sequence(new));
+    }
+}
+
 #[test]
 fn two_running_copies_lose_nothing_of_what_either_wrote() {
     let schema = Arc::new(Schema::builtin());

@@ -108,6 +108,10 @@ pub struct Local {
 /// a copy of another member's. Its content is made complete first, and what others lack is written again.
 pub const UNAWAITED: OriginId = OriginId(0);
 
+/// With this bit an origin of this directory stands in [`Local::catch_up`], where the number is the last before an old copy
+/// wrote under it: what comes after that is written again when the directory has caught up.
+pub const EARLY: u64 = 1 << 63;
+
 /// What a node holds, as one snapshot shows it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Holding {

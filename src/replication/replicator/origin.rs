@@ -9,8 +9,9 @@
 //! less than it once said. Where two histories part is searched for in `fork`.
 //!
 //! Changes of clients wait for that: after the start for a peer's word or a few seconds, and after an old copy was found
-//! until it has caught up, since its clock and its cells may be older than what others have forgotten. That it has to catch
-//! up is written down: a run that ends before it did does not make the copy a newer one. So does a copy that takes an
+//! until it has caught up, since its clock and its cells may be older than what others have forgotten. What it wrote in
+//! between (nobody was there to tell it) it writes again then, with the deleted superiors that others may lack by now. That
+//! it has to catch up is written down: a run that ends before it did does not make the copy a newer one. So does a copy that takes an
 //! identity of its own, for whose sake nobody has kept anything.
 //!
 //! Both faults are rare: a run goes on under an origin only after one that ended in order, in the same file, with nothing in
@@ -22,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use self::fork::Search;
 use super::exchange::Cause;
-use super::interface::{Alarm, Answer, CloseReason, Local, LocalWrites, Output, UNAWAITED, WriteRequest};
+use super::interface::{Alarm, Answer, CloseReason, EARLY, Local, LocalWrites, Output, UNAWAITED, WriteRequest};
 use super::{Purpose, Replicator};
 use crate::replication::member::{Member, MemberState, SessionId};
 use crate::state::{Csn, OriginId, UpdateVector};
@@ -56,6 +57,9 @@ pub(super) struct Incarnation {
     pub(super) set_back: BTreeSet<OriginId>,
     /// What must be held before changes of clients are taken again; kept over the end of the run.
     catch_up: Option<BTreeMap<OriginId, u64>>,
+    /// What this directory wrote as an old copy, before it knew: by origin the last number before that. Written again when it
+    /// has caught up.
+    early: BTreeMap<OriginId, u64>,
     /// As it was last written down.
     catch_up_noted: BTreeMap<OriginId, u64>,
     /// The end of an origin of this directory was agreed while this node was away ([`UNAWAITED`]: it was a copy).
@@ -92,6 +96,7 @@ impl Incarnation {
         let member = local.members.iter().find(|member| member.node == local.node);
         let mut catch_up = local.catch_up.clone();
         let unawaited = catch_up.remove(&UNAWAITED).is_some();
+        let early = catch_up.split_off(&OriginId(EARLY));
         Self {
             ends_known: member.into_iter().flat_map(|member| member.finals.keys().copied()).collect(),
             joined: local.joined && !unawaited,
@@ -101,6 +106,7 @@ impl Incarnation {
             own_in_order: own.clone(),
             begun,
             catch_up: (!catch_up.is_empty()).then_some(catch_up),
+            early: early.into_iter().map(|(origin, after)| (OriginId(origin.0 & !EARLY), after)).collect(),
             catch_up_noted: local.catch_up.clone(),
             ..Self::default()
         }
@@ -210,15 +216,17 @@ impl Replicator {
             let at = target.entry(origin).or_default();
             *at = sequence.max(*at);
         }
+        let begun = self.incarnation.begun(origin);
         if before.is_some_and(|before| before != ours) {
             // What the old copy wrote before it knew stands under numbers that were given before; but what every member
             // holds under its number, and may have forgotten, is not written again.
-            let begun = self.incarnation.begun(origin);
             let after = before.map_or(begun, |before| before.min(begun)).max(self.stability.settled(origin));
             if after < ours {
                 self.incarnation.reissues.push_back((origin, after));
             }
             self.rotate(out);
+        } else if is_new && ours > begun && self.role().may_originate() {
+            self.incarnation.early.insert(origin, begun.max(self.stability.settled(origin)));
         }
     }
 
@@ -319,6 +327,16 @@ impl Replicator {
             return;
         }
         self.is_active = true;
+        if self.incarnation.catch_up.as_ref().is_some_and(|target| !target.is_empty()) {
+            // It stands under another origin now, and was written by an old copy all the same.
+            let origin = self.holding.origin;
+            self.incarnation.early.insert(origin, self.incarnation.begun(origin));
+        }
+    }
+
+    pub(super) fn repeated(&mut self) {
+        self.incarnation.reissuing = false;
+        self.is_active = true;
     }
 
     /// What is to be done next about this node's incarnation.
@@ -403,12 +421,20 @@ impl Replicator {
             && !self.incarnation.reissuing
             && self.incarnation.reissues.is_empty()
         {
-            self.incarnation.catch_up = None;
+            match self.incarnation.early.pop_first() {
+                Some((origin, after)) => {
+                    self.incarnation.reissuing = true;
+                    let clock = self.incarnation.clock_heard;
+                    self.write(WriteRequest::RepeatTail { origin, after, clock }, Purpose::Repeat, out);
+                }
+                None => self.incarnation.catch_up = None,
+            }
         }
         self.incarnation.unawaited &=
             self.incarnation.rejoining.is_some() || self.incarnation.reissuing || !self.incarnation.reissues.is_empty();
         let mut target = self.incarnation.catch_up.clone().unwrap_or_default();
         target.extend(self.incarnation.unawaited.then_some((UNAWAITED, 0)));
+        target.extend(self.incarnation.early.iter().map(|(origin, after)| (OriginId(origin.0 | EARLY), *after)));
         if target != self.incarnation.catch_up_noted {
             self.incarnation.catch_up_noted.clone_from(&target);
             self.write(WriteRequest::NoteCatchUp(target), Purpose::Noted, out);

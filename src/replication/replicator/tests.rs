@@ -300,6 +300,53 @@ fn what_all_members_hold_is_not_written_again_by_what_was_taken_for_an_old_copy(
     assert_eq!(fed.reissues(), [(OURS, 6)]);
 }
 
+/// It began a new origin at its start and wrote two changes under it before the peer, which holds its earlier numbers, was there.
+#[test]
+fn old_copy_writes_again_what_it_wrote_under_a_new_origin_once_it_has_caught_up() {
+    let before = OriginId(4);
+    let local = Local {
+        origins_before: vec![before],
+        members: vec![
+            Member { node: node(1), origins: vec![OURS, before], ..Member::default() },
+            Member { node: node(2), origins: vec![THEIRS], ..Member::default() },
+        ],
+        ..local(&[(before, 4), (THEIRS, 5)], &[])
+    };
+    let repeats = |fed: &Fed| -> Vec<(OriginId, u64)> {
+        let repeat = |output: &Output| match output {
+            Output::Write { write: WriteRequest::RepeatTail { origin, after, .. }, .. } => Some((*origin, *after)),
+            _ => None,
+        };
+        fed.out.iter().filter_map(repeat).collect()
+    };
+    let run_on = |mut fed: Fed| {
+        assert_eq!(fed.replicator.local_writes(), LocalWrites::CatchingUp);
+        assert_eq!(repeats(&fed), [], "what others deleted meanwhile is not known here");
+        fed.commit(&[(OURS, 2), (before, 6), (THEIRS, 8)]);
+        assert_eq!(repeats(&fed), [(OURS, 0)]);
+        assert_eq!(fed.replicator.local_writes(), LocalWrites::CatchingUp);
+        let vector = vector(&[(OURS, 4), (before, 6), (THEIRS, 8)]);
+        fed.write_done(Holding { origin: OURS, vector, ..Holding::default() });
+        fed.beacon(&[(before, 6), (THEIRS, 8)]);
+        assert_eq!(fed.replicator.local_writes(), LocalWrites::Open);
+        assert_eq!(repeats(&fed).len(), 1);
+    };
+    let mut fed = Fed::alone(local.clone());
+    fed.commit(&[(OURS, 2), (before, 4), (THEIRS, 5)]);
+    fed.greet(THEIRS, &[(before, 6), (THEIRS, 8)]);
+    assert!(matches!(fed.alarms()[..], [Alarm::RolledBack { origin }] if *origin == before), "{:?}", fed.alarms());
+    let noted = fed.out.iter().rev().find_map(|output| match output {
+        Output::Write { write: WriteRequest::NoteCatchUp(noted), .. } => Some(noted.clone()),
+        _ => None,
+    });
+    run_on(fed);
+    // The same when its run ends before it has caught up.
+    let held = vector(&[(OURS, 2), (before, 4), (THEIRS, 5)]);
+    let holding = Holding { vector: held, ..local.holding.clone() };
+    let local = Local { catch_up: noted.expect("a note"), holding, ..local };
+    run_on(Fed::greeted(local, &[(before, 6), (THEIRS, 8)]));
+}
+
 #[test]
 fn old_copy_that_wrote_nothing_has_nothing_to_write_again() {
     let mut fed = Fed::new(&[(OURS, 4), (THEIRS, 5)], &[(OURS, 9), (THEIRS, 5)]);

@@ -90,6 +90,15 @@ pub enum WriteRequest {
         /// The new stamps are newer than this.
         clock: Csn,
     },
+    /// Write an origin's changes after `after` again, under this node's origin, beside the first ones.
+    RepeatTail {
+        /// The origin.
+        origin: OriginId,
+        /// The last number that is not written again.
+        after: u64,
+        /// The new stamps are newer than this.
+        clock: Csn,
+    },
     /// Begin a new origin.
     RotateOrigin,
     /// Forget what is below the cut.
