@@ -90,3 +90,29 @@ fn link_to_an_entry_that_loses_its_name_while_a_directory_is_taken_in_shows_its_
     }
     assert_eq!(links(&nodes[2]), links(&nodes[0]));
 }
+
+/// Ann is deleted and undeleted on one node, and renamed on the other meanwhile: her second life has the name of before, and
+/// so has all that is below her, however far down.
+#[test]
+fn links_to_what_is_below_an_undeleted_entry_show_the_name_of_its_second_life() {
+    let schema = Arc::new(Schema::builtin());
+    let (one, two) = (Replica::new(1, &schema), Replica::new(2, &schema));
+    one.suffix();
+    one.person(3, "Ann");
+    let below = |name: &str, superior: &str| format!("cn={name},{superior},{SUFFIX}");
+    one.add(4, &below("Bob", "cn=Ann"), &[("objectClass", &["device"]), ("cn", &["Bob"])]);
+    one.add(7, &below("Cid", "cn=Bob,cn=Ann"), &[("objectClass", &["device"]), ("cn", &["Cid"])]);
+    two.follow(&one);
+    one.change(3, |_| vec![Delta::Dead]);
+    one.undelete(3);
+    rename(&two, 3, "Anna");
+    two.add(8, &format!("cn=few,{SUFFIX}"), &[("objectClass", &["groupOfNames"]), ("cn", &["few"])]);
+    two.set(8, "member", &below("Cid", "cn=Bob,cn=Anna"), true);
+    assert_eq!(two.values(8, "member"), [below("Cid", "cn=Bob,cn=Anna")]);
+    two.follow(&one);
+    one.follow(&two);
+    for node in [&one, &two] {
+        assert_eq!(node.values(8, "member"), [below("Cid", "cn=Bob,cn=Ann")]);
+        node.assert_sound();
+    }
+}

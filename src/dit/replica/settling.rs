@@ -24,7 +24,7 @@ impl Replica {
     }
 
     /// Brings a deleted entry back where it was; gives its deletion and its new birth.
-    fn undelete(&self, uuid: u8) -> (Stamp, Stamp) {
+    pub(super) fn undelete(&self, uuid: u8) -> (Stamp, Stamp) {
         let uuid = EntryUuid([uuid; 16]);
         let deleted = self.dit.read().unwrap().view().deleted(uuid).unwrap().unwrap();
         let birth = self.write(|writing| {

@@ -41,7 +41,9 @@ impl Follow {
 
     /// `fresh`: the entry was just made here, so that no link can know it.
     pub(in crate::dit) fn refer(&mut self, uuid: EntryUuid, fresh: bool) {
-        self.referred.push((uuid, fresh));
+        if self.referred.last() != Some(&(uuid, fresh)) {
+            self.referred.push((uuid, fresh));
+        }
     }
 }
 
@@ -316,6 +318,10 @@ impl Writing<'_> {
             self.count_subordinate(*parent, 1)?;
         }
         self.rules_changed |= old.is_some() && !stays;
+        if old.is_some() && new.is_some() && !stays && !self.is_bulk {
+            // Also where nothing of it changed, but another incarnation of its superior stands there now, under another name.
+            self.renamed(state.uuid)?;
+        }
         if let Some((parent, name, _)) = stands {
             self.ask_for_name(id, parent, name, stays)?;
         }
