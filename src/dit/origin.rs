@@ -40,6 +40,8 @@ struct Again {
     births: BTreeMap<Dot, Reborn>,
     /// Deleted entries above others.
     superiors: BTreeSet<EntryUuid>,
+    /// The last change of the origin that stays.
+    after: u64,
     /// Whether the tail stays beside what is written again.
     keeps_tail: bool,
 }
@@ -124,7 +126,7 @@ impl Writing<'_> {
         // Not known if no record tells it any more.
         let chain = chain_at(self.txn.reader(), origin, &held, after)?.unwrap_or_default();
         let tail = self.tail(origin, after)?;
-        let mut again = Again::default();
+        let mut again = Again { after, ..Again::default() };
         for record in &tail {
             let update = decode_update(&record.bytes, |key| self.catalog.find_key(key))
                 .map_err(|error| state_error(EntryId::NONE, &error))?;
@@ -249,6 +251,7 @@ impl Writing<'_> {
         }
         if !again.keeps_tail {
             self.take_back(&update, stamp)?;
+            self.begin_anew(&update, copied.as_ref().unwrap_or(&update.deltas), stamp, again.after)?;
         }
         let reborn = again.births.get(&update.birth.dot()).copied();
         if let Some(deltas) = copied {
@@ -302,6 +305,27 @@ impl Writing<'_> {
         }
         let csn = self.clock.bump(Csn::NONE, above);
         Ok(Stamp { csn, sequence: self.own.position.sequence + 1 })
+    }
+
+    /// Before an entry that nobody else ever knew is born again by `deltas` with the stamp `new`: its superior was this one
+    /// from the beginning, as for the others, who see no move in it, and nothing is left of how it moved before. The old
+    /// births and moves would judge what is written again otherwise than it is judged elsewhere.
+    fn begin_anew(&mut self, update: &Update, deltas: &[Delta], new: Stamp, after: u64) -> Result<(), DitError> {
+        let birth = deltas.iter().find_map(|delta| match delta {
+            Delta::Birth { parent, .. } => Some(*parent),
+            _ => None,
+        });
+        let Some(parent) = birth else { return Ok(()) };
+        let origin = update.stamp.csn.origin();
+        let is_of_tail = |stamp: Stamp| stamp.csn.origin() == origin && stamp.sequence > after;
+        for id in self.view().incarnations(update.uuid)? {
+            if self.state(id)?.is_some_and(|state| !is_of_tail(state.birth)) {
+                return Ok(());
+            }
+        }
+        let moved = self.based(update.uuid, (new, parent), is_of_tail)?;
+        self.follow_edges(&moved, None, false)?;
+        self.settle_shape()
     }
 
     /// What joining does not replace: the stamp of a deletion, of which the oldest stays, and a move that is kept. `new` is

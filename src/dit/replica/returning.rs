@@ -173,6 +173,21 @@ fn unsent_move_is_judged_anew_where_others_moved_meanwhile() {
     assert_eq!(name, "cn=Bob,cn=Ann,dc=example,dc=com");
 }
 
+/// Dan was born below Cid and moved away, so that Cid could be moved below him.
+#[test]
+fn unsent_births_and_moves_are_judged_by_who_wrote_them_again_as_by_those_who_never_knew_the_first_ones() {
+    let [one, two, away] = three_nodes();
+    let end = away.sequence(OriginId(3));
+    away.person(7, "Cid");
+    away.add(8, &format!("cn=Dan,cn=Cid,{SUFFIX}"), &[("objectClass", &["person"]), ("cn", &["Dan"]), ("sn", &["x"])]);
+    away.change(8, |_| vec![Delta::Parent(EntryUuid([1; 16]))]);
+    away.change(7, |_| vec![Delta::Parent(EntryUuid([8; 16]))]);
+    away.return_to(&one, end, 1 << 20);
+    assert_all_equal([&one, &two, &away]);
+    let name = away.dit.read().unwrap().view().dn_text(away.id(7)).unwrap();
+    assert_eq!(name, Some(format!("cn=Cid,cn=Dan,{SUFFIX}")));
+}
+
 #[test]
 fn unsent_change_of_an_entry_that_others_deleted_stays_void() {
     let [one, two, away] = three_nodes();

@@ -342,6 +342,21 @@ impl Writing<'_> {
         if base.0 == Stamp::NONE { Ok(Vec::new()) } else { self.replay(&[], Some((of.uuid, base))) }
     }
 
+    /// Makes `base` the superior that an entry had from the beginning, and forgets those of its moves of which `is_gone` says
+    /// that nobody else has them. Returns the entries whose superior is another one now.
+    pub(in crate::dit) fn based(
+        &mut self,
+        uuid: EntryUuid,
+        base: Edge,
+        is_gone: impl Fn(Stamp) -> bool,
+    ) -> Result<Moved, DitError> {
+        for gone in kept_of(self.txn.reader(), uuid)?.iter().filter(|kept| is_gone(kept.of.stamp)) {
+            self.note_circle(&gone.of, gone.by, None)?;
+            self.forget_move(&gone.of)?;
+        }
+        self.replay(&[], Some((uuid, base)))
+    }
+
     /// Forgets the oldest moves, at most `work_max`, as far as `is_settled` says so: only those that every member holds
     /// *and* that are older than the local clock. One that waits for a birth is still to be judged, and nothing newer is
     /// forgotten before it. Returns how many.
