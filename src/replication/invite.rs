@@ -107,11 +107,17 @@ impl Token {
         let (node, authority) = (NodeId(reader.array()?), reader.array()?);
         let secret = Zeroizing::new(reader.array()?);
         let [count] = reader.array::<1>()?;
+        if usize::from(count) > ADDRESSES_MAX {
+            return Err(TokenError::Damaged);
+        }
         let mut addresses = Vec::new();
         for _ in 0..count {
             let [length] = reader.array::<1>()?;
             let text = std::str::from_utf8(reader.bytes(usize::from(length))?).map_err(|_| TokenError::Damaged)?;
             addresses.push(text.to_owned());
+        }
+        if !reader.0.is_empty() {
+            return Err(TokenError::Damaged);
         }
         Ok(Self { expires_s, role: role_of(role)?, node, authority, secret, addresses })
     }
@@ -192,6 +198,21 @@ mod tests {
             let mut other: Vec<char> = line.chars().collect();
             other[at] = if other[at] == 'A' { 'B' } else { 'A' };
             assert!(Token::decode(&other.into_iter().collect::<String>()).is_err(), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_token_of_more_addresses_than_are_written_or_with_more_behind_them_is_not_read() {
+        let line = Token { addresses: vec![String::new(); ADDRESSES_MAX], ..token() }.encode();
+        assert!(Token::decode(&line).is_ok());
+        let bytes = URL_SAFE_NO_PAD.decode(line.as_bytes()).unwrap();
+        let count_at = bytes.len() - CHECKSUM_BYTES - ADDRESSES_MAX - 1;
+        for count in [ADDRESSES_MAX as u8 + 1, ADDRESSES_MAX as u8] {
+            let mut body = bytes[..bytes.len() - CHECKSUM_BYTES].to_vec();
+            body[count_at] = count;
+            body.push(0);
+            body.extend_from_slice(&checksum(&body));
+            assert_eq!(Token::decode(&URL_SAFE_NO_PAD.encode(&body)), Err(TokenError::Damaged));
         }
     }
 
