@@ -31,7 +31,7 @@ pub use index_selection::IndexSelection;
 pub use open::SchemaLoadError;
 pub use reader::{ConfigError, Problem};
 use value::Value;
-pub use value::{Compression, Durability, LogFormat, LogLevel, TlsVersion};
+pub use value::{CheckAtStart, Compression, Durability, LogFormat, LogLevel, TlsVersion};
 
 /// One setting as the table declares it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -308,6 +308,8 @@ sections! {
         map_size_bytes: u64 = 1 << 40, "1048576 to 70368744177664 bytes", restart, in (1_048_576..=70_368_744_177_664);
         /// Read transactions at one time.
         readers: u32 = 512, "16 to 65536 readers", restart, in (16..=65_536);
+        /// When the structure of the data file is looked through before it is opened.
+        check_at_start: CheckAtStart = CheckAtStart::Changed, "\"changed\", \"always\" or \"never\"", restart;
     }
     /// Other members of the cluster.
     replication: Replication {

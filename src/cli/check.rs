@@ -1,16 +1,19 @@
-//! `entente check`: everything that is derived, computed anew and compared.
+//! `entente check`: the structure of the file, then everything that is derived, computed anew and compared.
 
-use super::data::DataArgs;
+use super::data::{DataArgs, Opened};
 use super::output::{CliError, Output};
 use super::progress::Progress;
-use crate::dit::{CheckReport, check};
+use crate::clock::Clock;
+use crate::dit::{CheckReport, Dit, Options, check};
+use crate::storage::{DataLock, FileCheck, LockUse};
 use std::process::ExitCode;
 
-/// Compare views, indexes, counters, checksums and the log with what follows from the entries' state.
+/// Look through the structure of the data file, then compare views, indexes, counters, checksums and the log with what
+/// follows from the entries' state.
 ///
 /// Changes nothing, and may run while a node serves: it reads one moment of the data.
 ///
-/// Exit status: 0 nothing was found, 1 differences, each named on a line of its own.
+/// Exit status: 0 nothing was found, 1 differences, each named on a line of its own, or a file that must not be opened.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "Example:\n  entente check --data /var/lib/entente")]
 pub struct CheckArgs {
@@ -23,7 +26,15 @@ pub struct CheckArgs {
 /// # Errors
 /// The data cannot be read at all.
 pub fn run(args: &CheckArgs, output: &Output) -> Result<ExitCode, CliError> {
-    let opened = args.data.open_to_read()?;
+    // The structure comes first: before anything is opened, or, beside a running node, of one moment.
+    let (config, lock) = args.data.lock(LockUse::Reading)?;
+    let is_served = DataLock::holder(&config.server.data_dir)?.is_some();
+    let options = Options { check: FileCheck::Always, ..config.dit_options() };
+    let dit = Dit::open_as_recorded(options, config.load_schema()?, Clock::system())?;
+    if is_served {
+        dit.environment().check_file()?;
+    }
+    let opened = Opened { dit, lock };
     let mut progress = Progress::new(Some(0), false);
     progress.stage("entries");
     let report = check(&opened.dit, &mut |done, total| {

@@ -1,7 +1,7 @@
 //! `entente compact`: the data file without its free pages.
 
 use super::data::DataArgs;
-use super::import::forget_cached;
+use super::import::{forget_cached, vouch_for};
 use super::output::{CliError, Output};
 use crate::clock::Clock;
 use crate::dit::Dit;
@@ -73,6 +73,7 @@ pub(super) fn put_in_place(new: &Path, directory: &Path) -> Result<(), CliError>
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(CliError::file(&readers, &error)),
         _ => {}
     }
+    vouch_for(directory);
     std::fs::File::open(directory)
         .and_then(|folder| folder.sync_all())
         .map_err(|error| CliError::file(directory, &error))

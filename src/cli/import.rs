@@ -17,7 +17,7 @@ use crate::model::AttributeDescription;
 use crate::model::ldif::{LdifReader, LdifWriter, UrlPolicy};
 use crate::replication::{Member, MemberState, membership};
 use crate::schema::Schema;
-use crate::storage::MetaName;
+use crate::storage::{MetaName, leave_known};
 use loader::{Loader, Refusal, Suffix};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
@@ -295,10 +295,18 @@ fn take_place(temporary: &Path, directory: &Path) -> Result<(), ImportError> {
     let (new, old) = (temporary.join("data.mdb"), directory.join("data.mdb"));
     forget_cached(&new).map_err(|source| file_error(&new, source))?;
     std::fs::rename(&new, &old).map_err(|source| file_error(&old, source))?;
+    vouch_for(directory);
     std::fs::File::open(directory)
         .and_then(|folder| folder.sync_all())
         .map_err(|source| file_error(directory, source))?;
     std::fs::remove_dir_all(temporary).map_err(|source| file_error(temporary, source))
+}
+
+/// The data file is as this command made it. Without that the next start looks through all of it, so a failure is none here.
+pub(super) fn vouch_for(directory: &Path) {
+    if let Err(error) = leave_known(directory) {
+        tracing::warn!(%error, "the next start looks through the whole data file: nothing can be left to vouch for it");
+    }
 }
 
 /// Drops the page cache that the bulk load left: with large folios each later small write would cost several times

@@ -3,7 +3,7 @@
 //! Interrupted, the same command goes on: the identity is on disk before the invitation is taken, and what came of the
 //! content stays. The folder is not served before the content is whole.
 
-use super::import::forget_cached;
+use super::import::{forget_cached, vouch_for};
 use super::invite::with_service;
 use super::output::{CliError, Output};
 use super::progress::Progress;
@@ -325,6 +325,7 @@ fn finish(config: &Config) -> Result<u64, CliError> {
     let file = dit.environment().data_file();
     drop(dit);
     forget_cached(&file).map_err(|error| CliError::file(&file, &error))?;
+    vouch_for(&config.server.data_dir);
     Ok(entries)
 }
 

@@ -2,6 +2,7 @@
 
 use super::client::{self, ConnectArgs, Connection};
 use super::data::DataArgs;
+use super::import::vouch_for;
 use super::output::{CliError, Output};
 use super::progress::Progress;
 use crate::clock::Clock;
@@ -58,6 +59,8 @@ fn offline(data: &DataArgs) -> Result<(), CliError> {
         progress.advance(done);
     })?;
     progress.finish();
+    drop(dit);
+    vouch_for(&config.server.data_dir);
     Ok(())
 }
 

@@ -3,10 +3,11 @@
 //! One place for the node and for every offline command: a command that opened the tree with another index selection
 //! than the node would make it build its index anew.
 
-use super::Config;
 use super::index_selection::IndexSelection;
+use super::{CheckAtStart, Config};
 use crate::dit;
 use crate::schema::{Schema, SchemaError, SchemaSource};
+use crate::storage::FileCheck;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,6 +37,11 @@ impl Config {
         let mut options = dit::Options::new(&self.server.data_dir);
         options.map_bytes = usize::try_from(self.storage.map_size_bytes).unwrap_or(usize::MAX);
         options.readers_max = self.storage.readers;
+        options.check = match self.storage.check_at_start {
+            CheckAtStart::Always => FileCheck::Always,
+            CheckAtStart::Changed => FileCheck::Changed,
+            CheckAtStart::Never => FileCheck::Never,
+        };
         options.batch_max = self.limits.writer_batch;
         options.log_records_max = self.replication.log_records;
         options.recycle_retention_ms = u64::from(self.replication.recycle_days) * 24 * 60 * 60 * 1000;

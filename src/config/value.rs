@@ -178,6 +178,15 @@ macro_rules! choices {
 }
 
 choices! {
+    /// When the structure of the data file is looked through before it is opened.
+    CheckAtStart {
+        /// At every start.
+        Always = "always",
+        /// When the file is not as a node left it that stopped in order.
+        Changed = "changed",
+        /// Not at all.
+        Never = "never",
+    }
     /// Whether what goes to members is compressed.
     Compression {
         /// To those that are far away.

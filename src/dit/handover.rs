@@ -54,7 +54,7 @@ impl Dit {
         Ok(origins.is_empty() && view.reader().meta_u64(MetaName::Sequence)? == 0)
     }
 
-    /// Leaves the proof for the next run. Nothing may be written after it.
+    /// Leaves the proof for the next run, and vouches for the data file. Nothing may be written after it.
     ///
     /// # Errors
     /// [`DitError::Storage`]. That the file cannot be written is no error: the next run begins a new origin.
@@ -64,6 +64,9 @@ impl Dit {
             .and_then(|mut file| file.write_all(handover.as_bytes()).and_then(|()| file.sync_all()));
         if let Err(error) = written {
             tracing::warn!(%error, "what the next start is to go on from cannot be left behind: it begins a new origin");
+        }
+        if let Err(error) = crate::storage::leave_known(self.environment().directory()) {
+            tracing::warn!(%error, "the next start looks through the whole data file: nothing can be left to vouch for it");
         }
         Ok(())
     }

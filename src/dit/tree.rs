@@ -8,7 +8,7 @@ use super::shape::Adoption;
 use super::view::View;
 use crate::clock::Clock;
 use crate::schema::Schema;
-use crate::storage::{EntryId, Environment, MetaName, ReadTransaction, check_format};
+use crate::storage::{EntryId, Environment, FileCheck, MetaName, ReadTransaction, check_format};
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
 use std::path::PathBuf;
@@ -38,6 +38,8 @@ pub struct Options {
     pub durable: bool,
     /// Whether the data must be there already.
     pub must_exist: bool,
+    /// When the structure of the data file is looked through before it is opened.
+    pub check: FileCheck,
     /// Where new origins come from instead of the operating system's random numbers: a run that is to repeat.
     pub origin_seed: Option<u64>,
     /// A rule to go without, for tests of tests.
@@ -60,6 +62,7 @@ impl Options {
             batch_max: 1024,
             durable: true,
             must_exist: false,
+            check: storage.check,
             origin_seed: None,
             #[cfg(debug_assertions)]
             mutant: None,
@@ -141,6 +144,7 @@ impl Dit {
             readers_max: options.readers_max,
             durable: options.durable,
             must_exist: options.must_exist,
+            check: options.check,
         })?;
         let initialised = check_format(environment.read()?.reader())?;
         let mut index = options.index;

@@ -99,9 +99,11 @@ impl From<StorageError> for OperationError {
                     "the server has no room for more data; it can still be read",
                 )
             }
-            StorageError::Corrupted { .. } | StorageError::Format(_) | StorageError::Io(_) | StorageError::Lmdb(_) => {
-                Self::internal(&error)
-            }
+            StorageError::Corrupted { .. }
+            | StorageError::Format(_)
+            | StorageError::Io(_)
+            | StorageError::Lmdb(_)
+            | StorageError::Unsound { .. } => Self::internal(&error),
         }
     }
 }

@@ -6,12 +6,13 @@
 #![expect(unsafe_code, reason = "pooled transactions outlive their borrow; see Pool")]
 
 use super::StorageError;
+use super::file::{self, FileCheck, Soundness};
 use super::index::Published;
 use super::table::Table;
 use super::transaction::{ReadTransaction, WriteTransaction};
 use super::value::lmdb_error;
 use arc_swap::ArcSwap;
-use lmdb::{DatabaseFlags, EnvironmentFlags, InactiveTransaction};
+use lmdb::{EnvironmentFlags, InactiveTransaction};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -34,12 +35,21 @@ pub struct Options {
     pub durable: bool,
     /// Whether a folder without a data file is an error.
     pub must_exist: bool,
+    /// When the file is walked before LMDB opens it.
+    pub check: FileCheck,
 }
 
 impl Options {
-    /// Defaults for a folder: 1 TiB of address space, 4,096 readers, durable.
+    /// Defaults for a folder: 1 TiB of address space, 4,096 readers, durable, walked where nobody vouches for it.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), map_bytes: 1 << 40, readers_max: 4096, durable: true, must_exist: false }
+        Self {
+            directory: directory.into(),
+            map_bytes: 1 << 40,
+            readers_max: 4096,
+            durable: true,
+            must_exist: false,
+            check: FileCheck::Changed,
+        }
     }
 }
 
@@ -123,7 +133,7 @@ impl Environment {
     ///
     /// # Errors
     /// [`StorageError::Io`] when the folder cannot be used; [`StorageError::Format`] when it must exist and does
-    /// not; LMDB's own otherwise. The format version is checked by [`super::check_format`].
+    /// not; [`StorageError::Unsound`] when the file's structure is broken; LMDB's own otherwise. The format version is checked by [`super::check_format`].
     pub fn open(options: &Options) -> Result<Self, StorageError> {
         let directory = options.directory.clone();
         if options.must_exist && !directory.join("data.mdb").exists() {
@@ -134,6 +144,7 @@ impl Environment {
             )));
         }
         std::fs::create_dir_all(&directory)?;
+        file::before_opening(&directory, options.check)?;
         let mut flags = EnvironmentFlags::NO_TLS | EnvironmentFlags::NO_READAHEAD;
         if !options.durable {
             flags |= EnvironmentFlags::NO_SYNC | EnvironmentFlags::NO_META_SYNC;
@@ -146,13 +157,7 @@ impl Environment {
             .open_with_permissions(&directory, 0o600)
             .map_err(|error| lmdb_error(error, Table::Meta))?;
         let open = |table: Table| {
-            let flags = match table {
-                Table::Id2Entry | Table::Id2State | Table::Subordinates | Table::Adopted => DatabaseFlags::INTEGER_KEY,
-                Table::Index => DatabaseFlags::DUP_SORT | DatabaseFlags::DUP_FIXED | DatabaseFlags::INTEGER_DUP,
-                Table::Dn2Id => DatabaseFlags::DUP_SORT | DatabaseFlags::DUP_FIXED,
-                _ => DatabaseFlags::empty(),
-            };
-            lmdb.create_db(Some(table.name_in_file()), flags).map_err(|error| lmdb_error(error, table))
+            lmdb.create_db(Some(table.name_in_file()), table.flags()).map_err(|error| lmdb_error(error, table))
         };
         let mut databases = Vec::with_capacity(Table::ALL.len());
         for table in Table::ALL {
@@ -244,6 +249,25 @@ impl Environment {
     /// Says that all of the data file is going to be read; the disk then reads it in large pieces, if memory can hold it.
     pub fn read_ahead(&self) {
         super::ahead::read_whole(&self.data_file());
+    }
+
+    /// Walks the structure of the file as of the last commit, while others may write: for a check beside a running node.
+    ///
+    /// # Errors
+    /// [`StorageError::Unsound`]; [`StorageError::Io`].
+    pub fn check_file(&self) -> Result<Soundness, StorageError> {
+        let mut outcome = Err(StorageError::Lmdb("no snapshot".to_owned()));
+        for _ in 0..RENEWALS_MAX {
+            let snapshot = self.read_with_own_index()?;
+            outcome = file::walk_file(&self.data_file(), Some(snapshot.number()));
+            // The meta page of the snapshot is gone when there were two commits before it was looked at.
+            let again =
+                matches!(&outcome, Err(StorageError::Io(error)) if error.kind() == std::io::ErrorKind::Interrupted);
+            if !again {
+                break;
+            }
+        }
+        outcome
     }
 
     /// Sizes.

@@ -10,6 +10,9 @@
 //! | put a new data file in place | exclusive | exclusive |
 //! | read (export, check, backup) | not taken | shared |
 //!
+//! LMDB keeps a table of readers of its own, `lock.mdb`, and believes what stands in it. Whoever takes `lock` while nobody
+//! reads takes that file away first, so that nobody is led by what a crash, a copy or somebody else left there.
+//!
 //! `lock` holds the number of the process and what it does, for the message to whoever comes second.
 
 use rustix::fs::{FlockOperation, flock};
@@ -107,6 +110,9 @@ impl DataLock {
         };
         let path = directory.join("lock.readers");
         let readers = open(&path)?;
+        if writer.is_some() && flock(&readers, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            forget_readers(directory)?;
+        }
         let operation = match lock_use {
             LockUse::Replacing(_) => FlockOperation::NonBlockingLockExclusive,
             _ => FlockOperation::NonBlockingLockShared,
@@ -158,6 +164,15 @@ fn take_writer(directory: &Path, what: &str) -> Result<File, LockError> {
     }
 }
 
+/// Takes LMDB's table of readers away; it makes another one.
+fn forget_readers(directory: &Path) -> Result<(), LockError> {
+    let path = directory.join("lock.mdb");
+    match std::fs::remove_file(&path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(LockError::Io { file: path, source }),
+        _ => Ok(()),
+    }
+}
+
 fn open(path: &Path) -> Result<File, LockError> {
     File::options()
         .read(true)
@@ -197,6 +212,23 @@ mod tests {
         drop(serving);
         assert_eq!(DataLock::holder(directory.path()).unwrap(), None);
         DataLock::acquire(directory.path(), LockUse::Offline("reindex")).unwrap();
+    }
+
+    #[test]
+    fn what_somebody_left_in_the_place_of_lmdbs_readers_is_taken_away_unless_somebody_reads() {
+        let directory = tempfile::tempdir().unwrap();
+        let table = directory.path().join("lock.mdb");
+        let leave = || std::os::unix::fs::symlink(directory.path().join("data.mdb"), &table).unwrap();
+        leave();
+        let serving = DataLock::acquire(directory.path(), LockUse::Serving).unwrap();
+        assert!(table.symlink_metadata().is_err());
+        drop(serving);
+        leave();
+        let reading = DataLock::acquire(directory.path(), LockUse::Reading).unwrap();
+        let serving = DataLock::acquire(directory.path(), LockUse::Serving).unwrap();
+        assert!(table.symlink_metadata().is_ok(), "a reader stands in it");
+        DataLock::acquire(directory.path(), LockUse::Reading).unwrap();
+        drop((reading, serving));
     }
 
     #[test]

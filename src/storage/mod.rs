@@ -7,6 +7,7 @@
 //! - record-checksum: every record of `id2entry`, `id2state`, `bigvalues` and `log` starts with a checksum that
 //!   covers its key too; a record that fails is [`StorageError::Corrupted`], never an answer.
 //! - no-waiting-reader: a read transaction is never held while waiting for a client.
+//! - sound-file: LMDB, which trusts its pages, opens no file that neither a node nor a walk vouches for (`file`).
 //! - durable-commit: a commit returns after LMDB's own two flushes; no flag weakens them but in offline bulk load
 //!   of a new file.
 
@@ -14,6 +15,7 @@ mod ahead;
 mod cursor;
 mod entry_record;
 mod environment;
+mod file;
 mod index;
 mod key;
 mod lock;
@@ -27,6 +29,7 @@ mod view_record;
 
 pub use cursor::Cursor;
 pub use environment::{Environment, Options, Stats, TableStats};
+pub use file::{FileCheck, Soundness, Unsound, leave_known, walk_bytes};
 pub use index::{IndexCursor, Postings};
 pub use key::{
     INDEX_KEY_BYTES_MAX, IndexKind, KEY_BYTES_MAX, bigvalue_key, bigvalue_prefix, dn2id_key, index_key, log_key,
@@ -84,6 +87,17 @@ pub enum StorageError {
     /// Input/output failed.
     #[error("input/output: {0}")]
     Io(#[from] std::io::Error),
+    /// The structure of the data file is broken: LMDB must not be let at it.
+    #[error(
+        "{} is damaged: {unsound}. Nothing of it was opened; put a backup in its place (entente restore --replace), or let this member join its cluster again",
+        file.display()
+    )]
+    Unsound {
+        /// The data file.
+        file: std::path::PathBuf,
+        /// The first thing that is wrong.
+        unsound: Unsound,
+    },
     /// LMDB refused; the text is LMDB's own.
     #[error("LMDB: {0}")]
     Lmdb(String),

@@ -1,6 +1,8 @@
 //! The tables of a data file by name.
 
+use super::EntryId;
 use super::entry_record::Part;
+use lmdb::DatabaseFlags;
 
 /// The tables; see ARCHITECTURE.md for keys and records.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -92,6 +94,21 @@ impl Table {
     /// The name in the file; two tables share one there.
     pub(super) fn name_in_file(self) -> &'static str {
         if self.part().is_some() { "entries" } else { self.name() }
+    }
+
+    /// As what kind of table LMDB opens it.
+    pub(super) fn flags(self) -> DatabaseFlags {
+        match self {
+            Self::Id2Entry | Self::Id2State | Self::Subordinates | Self::Adopted => DatabaseFlags::INTEGER_KEY,
+            Self::Index => DatabaseFlags::DUP_SORT | DatabaseFlags::DUP_FIXED | DatabaseFlags::INTEGER_DUP,
+            Self::Dn2Id => DatabaseFlags::DUP_SORT | DatabaseFlags::DUP_FIXED,
+            _ => DatabaseFlags::empty(),
+        }
+    }
+
+    /// Where a key has several values: the bytes of each (they are entry ids).
+    pub(super) fn value_bytes(self) -> usize {
+        if self.flags().contains(DatabaseFlags::DUP_FIXED) { EntryId::NONE.to_key().len() } else { 0 }
     }
 
     /// Which part of the shared record the table is.

@@ -49,6 +49,11 @@ impl<'e> ReadTransaction<'e> {
         Ok(snapshot)
     }
 
+    /// The number of the commit that it shows.
+    pub(super) fn number(&self) -> u64 {
+        self.transaction.as_ref().map_or(0, |transaction| number_of(transaction.txn()))
+    }
+
     /// The index changes that belong to it.
     pub(super) fn version(&self) -> &Arc<Version> {
         &self.version

@@ -3,7 +3,7 @@
 //! ```text
 //! messages   LDAP messages, values of controls and of extended requests
 //! texts      DN, filter, URL, LDIF, access rules      schema   definitions, values, rules of uniqueness
-//! secrets    stored passwords, SCRAM, tokens          files    configuration, backups
+//! secrets    stored passwords, SCRAM, tokens          files    configuration, backups, data
 //! peers      messages of members                      house    a directory, for
 //! sessions   whole conversations: binds by every mechanism, searches, changes
 //! ```
@@ -70,6 +70,7 @@ pub(crate) const TARGETS: &[Target] = &[
     target("invitation", Shape::Text, 1, secrets::invitation_seeds, secrets::invitation),
     target("configuration", Shape::Text, 20, files::configuration_seeds, files::configuration),
     target("backup", Shape::Text, 20, files::backup_seeds, files::backup),
+    target("data_file", Shape::Text, 40, files::data_file_seeds, files::data_file),
     target("replication_message", Shape::Text, 1, peers::peer_seeds, peers::replication_message),
     target("sasl_bind", Shape::Text, 10, sessions::sasl_seeds, sessions::sasl_bind),
     target("reading", Shape::Ber, 10, sessions::reading_seeds, sessions::reading),
