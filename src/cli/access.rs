@@ -30,7 +30,8 @@ enum AccessCommand {
 ///
 /// Reads the data beside a serving node; nothing is changed. Without --right all rights are explained; without --attribute
 /// those on the entry as a whole (for write: renaming it; for read: seeing that it is there). An entry that is not there is
-/// explained as one about to be added. Of cn=monitor, cn=changelog and their like reading is explained. The connection is taken as a simple bind over a local socket unless said otherwise.
+/// explained as one about to be added. Of cn=monitor, cn=changelog and their like reading is explained, of what is below
+/// cn=conflicts, cn=deleted and cn=lost+found by the rules for the entry that it is about. The connection is taken as a simple bind over a local socket unless said otherwise.
 ///
 /// Exit status: 0 everything asked about is allowed, 1 something is denied.
 #[derive(clap::Args, Clone, Debug)]

@@ -53,6 +53,27 @@ pub(super) fn find(view: View<'_>, access: &Access<'_>, rdn: &Rdn) -> Outcome<Op
     }
 }
 
+/// The entry that what has this RDN is about: its entryUUID, and the name that it had.
+pub(super) fn about(view: View<'_>, rdn: &Rdn) -> Outcome<Option<(EntryUuid, String)>> {
+    let Some(name) = one_of(rdn, &["cn", "commonName", "2.5.4.3"]) else { return Ok(None) };
+    if let Some(conflict) = view.conflict(&name)? {
+        return Ok(Some((conflict.uuid, conflict.dn)));
+    }
+    let Some(standing) = standing(view, &name)? else { return Ok(None) };
+    let (uuid, name) = whose(view, &standing)?;
+    Ok(Some((uuid, name.unwrap_or_default())))
+}
+
+/// The entryUUID of the entry that something is wrong with, and its name.
+fn whose(view: View<'_>, standing: &Standing) -> Outcome<(EntryUuid, Option<String>)> {
+    let uuid = standing.name.split_once('.').and_then(|(_, uuid)| uuid.parse().ok()).unwrap_or(EntryUuid::NIL);
+    let name = match view.dn_text(standing.entry)? {
+        Some(dn) => Some(dn),
+        None => view.state_of(standing.entry)?.map(|state| view.dn_by_state(&state)).transpose()?,
+    };
+    Ok((uuid, name))
+}
+
 /// What is wrong with an entry as it is, and whose values it has too against a rule.
 fn standings(view: View<'_>, id: EntryId) -> Outcome<Vec<Standing>> {
     let mut found = view.standings(id)?;
@@ -208,14 +229,9 @@ fn name_of(view: View<'_>, uuid: EntryUuid) -> Outcome<String> {
 
 fn computed(view: View<'_>, access: &Access<'_>, standing: &Standing) -> Outcome<Option<VirtualEntry>> {
     let dn = format!("cn={},{DN}", standing.name);
-    let uuid = standing.name.split_once('.').map_or("", |(_, uuid)| uuid);
-    let found = match view.dn_text(standing.entry)? {
-        Some(dn) => Some(dn),
-        None => view.state_of(standing.entry)?.map(|state| view.dn_by_state(&state)).transpose()?,
-    };
-    let own = uuid.parse().unwrap_or(EntryUuid::NIL);
+    let (uuid, found) = whose(view, standing)?;
     let name = found.as_deref().unwrap_or_default();
-    if Feed::Conflicts.readable(view, access, own, name, &[])?.is_none() {
+    if Feed::Conflicts.readable(view, access, uuid, name, &[])?.is_none() {
         return Ok(None);
     }
     let attributes = [
@@ -226,7 +242,7 @@ fn computed(view: View<'_>, access: &Access<'_>, standing: &Standing) -> Outcome
         attribute("conflictState", [standing.state.name()]),
         attribute("conflictKind", [standing.kind.name()]),
         attribute("conflictEntry", found),
-        attribute("conflictEntryUUID", [uuid]),
+        attribute("conflictEntryUUID", [uuid.to_string()]),
         attribute("entryDN", [&dn]),
         attribute("hasSubordinates", ["FALSE"]),
     ];

@@ -44,6 +44,13 @@ pub(super) fn number_of(view: View<'_>, uuid: EntryUuid) -> Outcome<Option<Entry
     Ok(None)
 }
 
+/// Its name, as far as that is known, and the attributes that it has.
+pub(super) fn former(view: View<'_>, uuid: EntryUuid) -> Outcome<Option<(String, Vec<Attribute>)>> {
+    let Some(id) = number_of(view, uuid)? else { return Ok(None) };
+    let Some(state) = view.state_of(id)? else { return Ok(None) };
+    Ok(Some((view.dn_by_state(&state)?, content_of(view, &state)?)))
+}
+
 /// The entry of this RDN.
 pub(super) fn find(view: View<'_>, access: &Access<'_>, rdn: &Rdn) -> Outcome<Option<VirtualEntry>> {
     let Some(uuid) = uuid_of(rdn) else { return Ok(None) };

@@ -114,3 +114,52 @@ fn reading_the_monitor_is_explained() {
         assert_eq!(printed.status.success(), allowed, "{subject} {on}: {}", printed.stdout);
     }
 }
+
+/// What is below cn=deleted and cn=conflicts is told by the rules for the entry that it is about, and so explained.
+#[test]
+fn reading_what_is_about_an_entry_is_explained_by_the_rules_for_that() {
+    const ALL: &str = r#"(targetattr = "objectClass || uid || title || isDeleted || conflictKind")(version 3.0; acl "all of it"; allow (read, search) userdn = "ldap:///uid=ann,ou=people,dc=example,dc=com";)"#;
+    const NOT: &str = r#"(target = "ldap:///ou=groups,dc=example,dc=com")(targetattr = "isDeleted || conflictKind")(version 3.0; acl "not groups"; deny (read) userdn = "ldap:///all";)"#;
+    const UNIQUE: &str =
+        r#"(targetattr = "uniqueAttribute")(version 3.0; acl "u"; allow (read) userdn = "ldap:///all";)"#;
+    let server = Server::start(Setup::default().with_access(&[ALL, NOT, UNIQUE], ""));
+    let mut admin = server.admin();
+    let person = |admin: &mut crate::support::client::Client, uid: &str, branch: &str| {
+        let dn = format!("uid={uid},ou={branch},dc=example,dc=com");
+        let classes: (&str, &[&str]) = ("objectClass", &["inetOrgPerson"]);
+        let attributes = [classes, ("cn", &[uid]), ("sn", &[uid]), ("employeeNumber", &["77"])];
+        admin.add(&dn, &attributes).expect(code::SUCCESS);
+        dn
+    };
+    let (gone, hidden) = (person(&mut admin, "gone", "people"), person(&mut admin, "hidden", "groups"));
+    for dn in [&gone, &hidden] {
+        admin.delete(dn).expect(code::SUCCESS);
+    }
+    let other = person(&mut admin, "other", "groups");
+    person(&mut admin, "more", "people");
+    admin.modify("dc=example,dc=com", &[(0, "uniqueAttribute", &["employeeNumber"])]).expect(code::SUCCESS);
+    let mut named = |base: &str, filter: &str| {
+        let search = Search::base(base).scope(1).filter(filter);
+        admin.search(&search).expect(code::SUCCESS).dns().remove(0)
+    };
+    let (in_bin, hidden_in_bin) = (named("cn=deleted", "(uid=gone)"), named("cn=deleted", "(uid=hidden)"));
+    let clash = named("cn=conflicts", "(conflictEntry=uid=more,ou=people,dc=example,dc=com)");
+    let hidden_clash = named("cn=conflicts", &format!("(conflictEntry={other})"));
+    for (subject, on, attribute, allowed, says) in [
+        (ANN, &in_bin, None, true, "isDeleted of uid=gone,ou=people,dc=example,dc=com"),
+        (ANN, &in_bin, Some("title"), true, "title of uid=gone,ou=people,dc=example,dc=com"),
+        (ANN, &in_bin, Some("mail"), false, "mail of uid=gone,ou=people,dc=example,dc=com"),
+        (ANN, &hidden_in_bin, Some("title"), false, "isDeleted of uid=hidden,ou=groups,dc=example,dc=com"),
+        (ANN, &hidden_in_bin, None, false, "not groups"),
+        (ANN, &clash, None, true, "conflictKind of uid=more,ou=people,dc=example,dc=com"),
+        (ANN, &hidden_clash, None, false, "conflictKind of uid=other,ou=groups,dc=example,dc=com"),
+        (BOB, &in_bin, None, false, "isDeleted of dc=example,dc=com"),
+    ] {
+        let more: Vec<&str> = attribute.iter().flat_map(|name| ["--attribute", *name]).collect();
+        let printed = run(&mut explain(&server, subject, on, &more));
+        assert!(printed.stdout.contains(says), "{subject} {on}: {}", printed.stdout);
+        assert_eq!(printed.status.success(), allowed, "{subject} {on}: {}", printed.stdout);
+    }
+    let absent = "entryUUID=00000000-0000-7000-8000-000000000000,cn=deleted";
+    assert!(run(&mut explain(&server, ANN, absent, &[])).expect_failure().contains("there is no entry"));
+}

@@ -3,14 +3,16 @@
 use super::Access;
 use super::decided::{Decided, RuleBook};
 use super::facts::{OwnFacts, ProspectiveEntry, TreeEntry};
-use crate::dit::Dit;
-use crate::model::{Dn, ResultCode};
+use crate::dit::{Dit, View};
+use crate::model::{Attribute, Dn, EntryUuid, ResultCode};
 use crate::operation::outcome::{OperationError, Outcome};
-use crate::operation::virtual_entry;
+use crate::operation::telling::Feed;
+use crate::operation::{conflict_entry, deleted_entry, lost_entry, virtual_entry};
 use crate::policy::access::{AccessContext, EntryFacts, Explanation, LocalTime};
 use crate::policy::requester::{Requester, RequesterKind};
 use crate::policy::rights::Right;
 use crate::schema::AttributeTypeIndex;
+use crate::storage::EntryId;
 use std::sync::Arc;
 
 /// Who wants what.
@@ -33,9 +35,9 @@ pub struct AccessQuestion<'q> {
 pub struct Explained {
     /// Whether the entry is there.
     pub is_there: bool,
-    /// Of an entry that is not in the tree (`cn=monitor` and its like): the suffix and the attribute whose reading is
-    /// explained instead, because that decides.
-    pub instead: Option<(String, &'static str)>,
+    /// Of an entry that is not in the tree (`cn=monitor` and its like): the name and the attribute whose reading is explained
+    /// instead, because that decides: of a suffix, or of the entry that it is about, where that stands or stood.
+    pub instead: Option<(String, String)>,
     /// In the order of the rights asked about.
     pub explanations: Vec<Explanation>,
 }
@@ -91,7 +93,8 @@ pub fn explain_access(dit: &Dit, question: &AccessQuestion<'_>) -> Outcome<Expla
             rights: &[Right::Read],
             time: question.time,
         };
-        let explained = Explained { instead: Some((suffix, feed.marker())), ..explain_in_tree(dit, &asked)? };
+        let explained =
+            Explained { instead: Some((suffix, feed.marker().to_owned())), ..explain_in_tree(dit, &asked)? };
         let is_allowed = explained.explanations.iter().all(Explanation::is_allowed);
         if is_allowed || told.is_none() {
             told = Some(explained);
@@ -100,22 +103,94 @@ pub fn explain_access(dit: &Dit, question: &AccessQuestion<'_>) -> Outcome<Expla
             break;
         }
     }
-    told.ok_or_else(|| absent(question.entry))
+    let told = told.ok_or_else(|| absent(question.entry))?;
+    if !told.explanations.iter().all(Explanation::is_allowed) {
+        return Ok(told);
+    }
+    Ok(explain_subject(dit, question, feed)?.unwrap_or(told))
+}
+
+/// Of what is below one of them: why it is told or not, by the rules for the entry that it is about; and if it is told, why an
+/// attribute of that is. `None` where it is about the server.
+fn explain_subject(dit: &Dit, question: &AccessQuestion<'_>, feed: Feed) -> Outcome<Option<Explained>> {
+    let snapshot = dit.read()?;
+    let view = snapshot.view();
+    let Some(subject) = subject_of(view, question.entry)? else {
+        let is_below =
+            question.entry.rdns().len() > 1 && matches!(feed, Feed::Conflicts | Feed::Deleted | Feed::LostFound);
+        return if is_below { Err(absent(question.entry)) } else { Ok(None) };
+    };
+    let dn = Dn::parse(&subject.name)?;
+    let in_tree = view.by_uuid(subject.uuid)?.map(|id| view.entry(id)).transpose()?.flatten();
+    let (book, decided) = rules_for(dit, view, question)?;
+    let access = Access::new(view, Some(Arc::clone(&decided)));
+    let superior = view.resolve(&dn)?.matched.unwrap_or(EntryId::NONE);
+    let new = ProspectiveEntry { access: &access, view, dn: &dn, superior, attributes: &subject.attributes };
+    let there = in_tree.map(|entry| TreeEntry { access: &access, view, entry });
+    let (facts, at): (&dyn EntryFacts, EntryId) = match &there {
+        Some(there) => (there, there.entry.id),
+        None => (&new, superior),
+    };
+    let rules = decided.rules_at(access.holder_above(&decided, at)?);
+    let own = OwnFacts { decided: &decided, view };
+    let context = AccessContext { requester: &decided.requester, time: question.time };
+    let explain = |name: &str| {
+        let attribute = attribute_named(view, name)?;
+        let explanation = book.compiler.explain(&rules, &context, &own, facts, (Right::Read, Some(attribute)));
+        let instead = Some((subject.name.clone(), name.to_owned()));
+        Ok(Explained { is_there: true, instead, explanations: vec![explanation] })
+    };
+    let told = explain(feed.marker())?;
+    match question.attribute {
+        Some(name) if told.explanations.iter().all(Explanation::is_allowed) => explain(name).map(Some),
+        _ => Ok(Some(told)),
+    }
+}
+
+/// The entry that something below cn=conflicts, cn=deleted or cn=lost+found is about.
+struct Subject {
+    /// Of an entry that may be in the tree; else nil.
+    uuid: EntryUuid,
+    name: String,
+    attributes: Vec<Attribute>,
+}
+
+fn subject_of(view: View<'_>, dn: &Dn) -> Outcome<Option<Subject>> {
+    let [conflict, deleted, lost] = virtual_entry::below(dn);
+    if let Some(rdn) = conflict {
+        return Ok(conflict_entry::about(view, rdn)?.map(|(uuid, name)| Subject {
+            uuid,
+            name,
+            attributes: Vec::new(),
+        }));
+    }
+    let found = match (deleted.and_then(deleted_entry::uuid_of), lost.and_then(lost_entry::uuid_of)) {
+        (Some(uuid), _) => deleted_entry::former(view, uuid)?,
+        (_, Some(uuid)) => lost_entry::former(view, uuid)?,
+        _ => None,
+    };
+    Ok(found.map(|(name, attributes)| Subject { uuid: EntryUuid::NIL, name, attributes }))
+}
+
+fn attribute_named(view: View<'_>, name: &str) -> Outcome<AttributeTypeIndex> {
+    let found = view.catalog().schema().attribute_type(name.split(';').next().unwrap_or_default());
+    found.map(|found| found.index).ok_or_else(|| {
+        OperationError::new(ResultCode::UNDEFINED_ATTRIBUTE_TYPE, format!("{name} is not in the schema"))
+    })
+}
+
+/// The rules as they are, and what they come to for who asks.
+fn rules_for(dit: &Dit, view: View<'_>, question: &AccessQuestion<'_>) -> Outcome<(Arc<RuleBook>, Arc<Decided>)> {
+    let book = Arc::new(RuleBook::load(dit, dit.rules_generation(), view.catalog().schema(), None)?);
+    let decided = Arc::new(Decided::new(dit, &question.requester, Arc::clone(&book), question.time)?);
+    Ok((book, decided))
 }
 
 fn explain_in_tree(dit: &Dit, question: &AccessQuestion<'_>) -> Outcome<Explained> {
     let snapshot = dit.read()?;
     let view = snapshot.view();
-    let schema = view.catalog().schema();
-    let attribute = question.attribute.map(|name| {
-        let found = schema.attribute_type(name.split(';').next().unwrap_or_default()).map(|found| found.index);
-        found.ok_or_else(|| {
-            OperationError::new(ResultCode::UNDEFINED_ATTRIBUTE_TYPE, format!("{name} is not in the schema"))
-        })
-    });
-    let attribute: Option<AttributeTypeIndex> = attribute.transpose()?;
-    let book = Arc::new(RuleBook::load(dit, dit.rules_generation(), schema, None)?);
-    let decided = Arc::new(Decided::new(dit, &question.requester, book, question.time)?);
+    let attribute = question.attribute.map(|name| attribute_named(view, name)).transpose()?;
+    let (book, decided) = rules_for(dit, view, question)?;
     let access = Access::new(view, Some(Arc::clone(&decided)));
     let found = view.resolve(question.entry)?;
     let Some(at) = found.entry.or_else(|| found.matched.filter(|_| found.missing == 1)) else {
@@ -128,7 +203,7 @@ fn explain_in_tree(dit: &Dit, question: &AccessQuestion<'_>) -> Outcome<Explaine
     let rules = decided.rules_at(access.holder_above(&decided, at)?);
     let own = OwnFacts { decided: &decided, view };
     let context = AccessContext { requester: &decided.requester, time: question.time };
-    let explain = |right: &Right| decided.book.compiler.explain(&rules, &context, &own, facts, (*right, attribute));
+    let explain = |right: &Right| book.compiler.explain(&rules, &context, &own, facts, (*right, attribute));
     let explanations = question.rights.iter().map(explain).collect();
     Ok(Explained { is_there: found.entry.is_some(), instead: None, explanations })
 }
