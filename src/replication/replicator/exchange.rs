@@ -470,7 +470,7 @@ impl Replicator {
         match exchange.cause {
             Cause::Join => {
                 self.incarnation.joined();
-                self.write_unawaited_again();
+                self.await_suppliers();
             }
             Cause::Repair => self.repair_done(exchange.peer, exchange.differing),
             Cause::Trimmed | Cause::Fork => {}

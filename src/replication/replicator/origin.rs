@@ -68,6 +68,8 @@ pub(super) struct Incarnation {
     unawaited: bool,
     /// Of which that is over, in this run.
     rejoined: BTreeSet<OriginId>,
+    /// What suppliers held when the content of a node that was away was complete: it goes on once it holds that too.
+    awaited: BTreeMap<OriginId, u64>,
     /// The origins before, oldest first.
     own_in_order: Vec<OriginId>,
     /// Those of this directory of which the content said at the start that their end was agreed.
@@ -245,9 +247,21 @@ impl Replicator {
         self.write(WriteRequest::NoteCatchUp(target), Purpose::Noted, out);
     }
 
+    /// The content is complete again, by the word of one member, who may lag behind what the suppliers hold and forget. What is
+    /// written again must know of that.
+    pub(super) fn await_suppliers(&mut self) {
+        let mut awaited: BTreeMap<OriginId, u64> = BTreeMap::new();
+        let suppliers = self.members.values().filter(|member| member.holds_cut() && member.node != self.node);
+        for (origin, held) in suppliers.filter_map(|member| self.stability.latest(member.node)).flatten() {
+            let at = awaited.entry(*origin).or_default();
+            *at = (*held).max(*at);
+        }
+        self.incarnation.awaited = awaited;
+    }
+
     /// The content of what was a copy is complete: what it wrote beside its original, and nobody else is known to hold, is
     /// written again. What somebody holds may be the original's.
-    pub(super) fn write_unawaited_again(&mut self) {
+    fn write_unawaited_again(&mut self) {
         if !self.incarnation.unawaited {
             return;
         }
@@ -371,6 +385,7 @@ impl Replicator {
         if self.incarnation.joined
             && let Some((old, end)) = self.incarnation.rejoining
             && !self.incarnation.rotating
+            && self.incarnation.awaited.iter().all(|(origin, held)| self.has_caught_up(*origin, *held))
         {
             if origin == old {
                 if self.holding.vector.sequence(old) > end {
@@ -380,10 +395,13 @@ impl Replicator {
             } else {
                 self.incarnation.rejoining = None;
                 self.incarnation.rejoined.insert(old);
+                self.incarnation.awaited.clear();
+                self.write_unawaited_again();
             }
         }
         if self.role().may_originate()
             && self.incarnation.joined
+            && self.incarnation.rejoining.is_none()
             && self.incarnation.reissues.is_empty()
             && !self.incarnation.reissuing
         {

@@ -182,6 +182,21 @@ impl Fed {
         self.feed(Input::Answered { request: request.expect("a write"), answer: Answer::Done { more: false } });
     }
 
+    /// Plays the exchange that it began, of a peer that holds `theirs` and has no entries; it holds `ours` then.
+    fn take_all(&mut self, ours: Holding, theirs: &[(OriginId, u64)]) {
+        let exchange = self.replicator.exchange_last;
+        let heads = self.out.iter().find_map(|output| match output {
+            Output::Read { request, read: ReadRequest::Heads { .. } } => Some(*request),
+            _ => None,
+        });
+        let answer = Answer::Heads { holding: Box::new(ours.clone()), heads: Vec::new() };
+        self.feed(Input::Answered { request: heads.expect("it looks at what it has"), answer });
+        let held = Moment { vector: vector(theirs), clock: Csn::NONE, standing: MemberState::Active };
+        let (after, entries) = (Vec::new(), Vec::new());
+        self.hear(Message::Snapshot(Snapshot { exchange, held, after, next: None, entries_total: 0, entries }));
+        self.write_done(ours);
+    }
+
     fn reissues(&self) -> Vec<(OriginId, u64)> {
         let reissue = |output: &Output| match output {
             Output::Write { write: WriteRequest::ReissueTail { origin, after, .. }, .. } => Some((*origin, *after)),
@@ -448,20 +463,34 @@ fn copy_with_an_identity_of_its_own_takes_all_content_and_writes_again_what_nobo
     });
     assert_eq!(told.collect::<Vec<_>>(), [OURS]);
     assert!(fed.reissues().is_empty());
-    let exchange = fed.replicator.exchange_last;
-    let heads = fed.out.iter().find_map(|output| match output {
-        Output::Read { request, read: ReadRequest::Heads { .. } } => Some(*request),
-        _ => None,
-    });
-    let holding = Holding { origin: OURS, vector: vector(&held), ..Holding::default() };
-    let answer = Answer::Heads { holding: Box::new(holding.clone()), heads: Vec::new() };
-    fed.feed(Input::Answered { request: heads.expect("it looks at what it has"), answer });
-    let at = Moment { vector: vector(&held[..2]), clock: Csn::NONE, standing: MemberState::Active };
-    let (after, entries) = (Vec::new(), Vec::new());
-    fed.hear(Message::Snapshot(Snapshot { exchange, held: at, after, next: None, entries_total: 0, entries }));
-    fed.write_done(holding);
+    fed.take_all(Holding { origin: OURS, vector: vector(&held), ..Holding::default() }, &held[..2]);
     assert_eq!(fed.reissues(), [(copied, 1)]);
     assert_eq!(fed.replicator.local_writes(), LocalWrites::CatchingUp);
+}
+
+/// The hub lags behind a supplier, who may have forgotten what it deleted: what is written again must know of that.
+#[test]
+fn who_was_away_writes_again_when_it_holds_what_the_suppliers_hold_whoever_gave_it_its_content() {
+    let new = OriginId(10);
+    let held = [(OURS, 6), (THEIRS, 5)];
+    let members = [(1, OURS), (2, THEIRS), (3, OriginId(3))];
+    let mut local = Local { origins_before: vec![OURS], ..local(&held, &members) };
+    local.holding.origin = new;
+    local.members[0].finals = BTreeMap::from([(OURS, 4)]);
+    local.members[2].role = Role::Hub;
+    let mut fed = Fed::alone(local);
+    let hub = [(OURS, 4), (THEIRS, 5)];
+    fed.greet_as(SESSION, 3, OriginId(3), &hub);
+    let supplier = Row { node: node(2), origin: THEIRS, age_ms: 0, held: vec![(THEIRS, 7)], digest: None };
+    fed.beacon_with(&hub, vec![supplier]);
+    fed.at_ms += 1_000;
+    fed.feed(Input::Tick);
+    fed.take_all(Holding { origin: new, vector: vector(&held), ..Holding::default() }, &hub);
+    assert_eq!(fed.replicator.local_writes(), LocalWrites::CatchingUp);
+    assert!(fed.reissues().is_empty());
+    let holding = Holding { origin: new, vector: vector(&[(OURS, 6), (THEIRS, 7)]), ..Holding::default() };
+    fed.feed(Input::Committed(Box::new(holding)));
+    assert_eq!(fed.reissues(), [(OURS, 4)]);
 }
 
 #[test]
