@@ -177,7 +177,7 @@ impl Node {
         if !data_dir.join("data.mdb").exists() {
             return Err(NodeError::NotInitialised { path: data_dir.clone() });
         }
-        anew::put_in_place(data_dir).await?;
+        let has_to_wait = anew::put_in_place(data_dir).await?;
         let lock = DataLock::acquire(data_dir, LockUse::Serving)?;
         let schema = config.load_schema()?;
         let tls = settings::tls_options(&config).map(|options| Tls::load(&options)).transpose()?;
@@ -218,9 +218,16 @@ impl Node {
             writer: writer.clone(),
             options: service_options(&config, &urls),
             gate: replication::gate(&directory),
-            filled: Some(Box::new(move || told.notify_one())),
+            filled: (!has_to_wait).then(|| -> service::Filled { Box::new(move || told.notify_one()) }),
         })
         .await?;
+        if has_to_wait {
+            let later = Arc::clone(&filled);
+            tokio::spawn(async move {
+                tokio::time::sleep(anew::RETRY).await;
+                later.notify_one();
+            });
+        }
         replication::attach(&directory, &service);
         let hashing = HashingPool::start(settings::hashing_threads(&config), config.password.hashing_queue)
             .map_err(|source| NodeError::System { what: "the hashing threads", source })?;

@@ -8,22 +8,23 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::NodeError;
-use crate::replication::service::ANEW;
-use crate::storage::{DataLock, Environment, LockUse, MetaName, Options};
+use crate::replication::service::{ANEW, REPLACED};
+use crate::storage::{DataLock, Environment, LockError, LockUse, MetaName, Options};
 
-/// Where the old file is kept.
-const REPLACED: &str = "replaced";
-/// So often, every half second, a folder is tried that somebody reads (a backup, an export).
-const LOCK_TRIES: u32 = 120;
+/// So often, every half second, a folder is tried that somebody reads (a backup, an export); then it is served as it is.
+const LOCK_TRIES: u32 = 10;
+/// A folder that was read is tried again after this.
+pub(super) const RETRY: Duration = Duration::from_secs(600);
 
-/// Puts the file in place if there is one and it is whole; one that is not goes.
+/// Puts the file in place if there is one and it is whole; one that is not goes. Returns whether it has to wait, since another
+/// process reads the folder.
 ///
 /// # Errors
 /// [`NodeError::Lock`], [`NodeError::System`]: the old file is in place still.
-pub(super) async fn put_in_place(data_dir: &Path) -> Result<(), NodeError> {
+pub(super) async fn put_in_place(data_dir: &Path) -> Result<bool, NodeError> {
     let folder = data_dir.join(ANEW);
     if !folder.exists() {
-        return Ok(());
+        return Ok(false);
     }
     let failed = |source| NodeError::System { what: "putting the data that was taken anew in place", source };
     let mut tries = 0;
@@ -31,6 +32,10 @@ pub(super) async fn put_in_place(data_dir: &Path) -> Result<(), NodeError> {
         match DataLock::acquire(data_dir, LockUse::Replacing("serve")) {
             Ok(lock) => break lock,
             Err(_) if tries < LOCK_TRIES => tries += 1,
+            Err(LockError::BeingRead { .. }) => {
+                tracing::warn!("another process reads this data directory: the content that was taken anew waits");
+                return Ok(true);
+            }
             Err(error) => return Err(error.into()),
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -48,7 +53,8 @@ pub(super) async fn put_in_place(data_dir: &Path) -> Result<(), NodeError> {
             "the content that was taken anew is in place; what was here before is kept"
         );
     }
-    std::fs::remove_dir_all(&folder).map_err(failed)
+    std::fs::remove_dir_all(&folder).map_err(failed)?;
+    Ok(false)
 }
 
 /// Whether all content came.
@@ -116,7 +122,14 @@ mod tests {
             assert_eq!((cluster(at), cluster(&at.join(REPLACED))), (Some(expected), kept), "{join:?}");
             assert!(!at.join(ANEW).exists());
         }
-        put_in_place(at).await.unwrap();
-        assert_eq!(cluster(at), Some(2));
+        tree(&at.join(ANEW), 3, Some(b""));
+        let reading = DataLock::acquire(at, LockUse::Reading).unwrap();
+        assert!(put_in_place(at).await.unwrap());
+        assert_eq!(cluster(at), Some(2), "somebody reads it");
+        drop(reading);
+        assert!(!put_in_place(at).await.unwrap());
+        assert_eq!(cluster(at), Some(3));
+        assert!(!put_in_place(at).await.unwrap());
+        assert_eq!(cluster(at), Some(3));
     }
 }

@@ -178,6 +178,7 @@ impl Engine {
             let text = "this data directory is a copy of another, or was moved: it goes on under a new origin";
             engine.alarm(text.to_owned());
         }
+        engine.tell_of_replaced();
         engine.tell_gate();
         engine.handle(Input::Members(members));
         engine.handle(Input::Tick);

@@ -37,6 +37,9 @@ pub enum Compression {
 /// `meta/join` is there and empty once it is whole.
 pub const ANEW: &str = "anew";
 
+/// Folder below the data directory in which the content that such a one took the place of is kept.
+pub const REPLACED: &str = "replaced";
+
 /// Settings; node fills them from the configuration.
 #[derive(Clone, Debug)]
 pub struct ServiceOptions {
@@ -99,6 +102,9 @@ pub struct Durable {
 
 /// What is told whenever it changes: whether clients' changes are taken, and where else they may go.
 pub type Gate = Box<dyn Fn(LocalWrites, Vec<String>) + Send + Sync>;
+
+/// What is told once content that was taken anew is whole.
+pub type Filled = Box<dyn Fn() + Send + Sync>;
 
 /// Everything that an operator is shown.
 #[derive(Clone, Debug)]
@@ -181,7 +187,7 @@ pub struct Parts {
     pub gate: Gate,
     /// Told once content that was taken anew is whole in the folder [`ANEW`]: stop, put it in place and start again. None:
     /// nobody would, so none is taken.
-    pub filled: Option<Box<dyn Fn() + Send + Sync>>,
+    pub filled: Option<Filled>,
 }
 
 impl Service {

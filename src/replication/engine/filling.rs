@@ -15,7 +15,7 @@ use super::{Engine, Member, ServiceError};
 use crate::dit::{Dit, DitError, Writer};
 use crate::replication::identity::Identity;
 use crate::replication::joining::{self, JoinError, encode_members};
-use crate::replication::service::ANEW;
+use crate::replication::service::{ANEW, REPLACED};
 use crate::replication::{NodeId, membership};
 use crate::storage::MetaName;
 
@@ -57,6 +57,18 @@ impl Engine {
         self.commits = self.parts.dit.feed().follow();
         self.bootstrap.clone_from(&self.members);
         self.begin_again().await
+    }
+
+    /// Content that was ahead is kept until an operator removes it.
+    pub(super) fn tell_of_replaced(&mut self) {
+        let kept = self.parts.dit.environment().directory().join(REPLACED);
+        if kept.exists() {
+            self.alarm(format!(
+                "this node held changes that no supplier had or took, and has taken the whole content anew. What was here before \
+                 is kept in {}: remove it if nothing of it is wanted",
+                kept.display()
+            ));
+        }
     }
 
     /// Once all is there, says so in the file and to whoever runs this.

@@ -112,6 +112,7 @@ fn a_reader_that_is_newer_than_a_supplier_put_back_from_an_old_copy_is_filled_an
     assert_eq!(a.status()["members"].as_array().map(Vec::len), Some(1));
     check(&b.data());
     assert!(!b.data().join("anew").exists());
+    assert!(b.status()["alarms"].to_string().contains("is kept in"), "{}", b.status()["alarms"]);
     assert!(export(&b.data().join("replaced")).contains("description: after the copy"), "what it alone held");
 }
 
