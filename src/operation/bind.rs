@@ -5,8 +5,9 @@
 //! behind it and no snapshot is open. Whatever way a client proves who it is, [`verdict`] decides what comes of it.
 //!
 //! Invariants
-//! - One code and one text for an unknown name, a name without password, a wrong password and a locked account; and the
-//!   same time: a failure costs at least one verification of what new passwords are stored as ([`dummy_verify`]).
+//! - One code and one text for an unknown name, a name without password, a wrong password and a locked account; and no
+//!   time by which to tell them: whatever is stored and however it fails, a failure costs one verification of what new
+//!   passwords are stored as ([`dummy_verify`], unless such a value was verified). What older schemes cost comes on top.
 //! - Whatever is not success leaves the requester anonymous.
 //! - An empty password never authenticates (RFC 4513 5.1.2).
 //!
@@ -26,7 +27,7 @@ use super::sasl::SaslExchange;
 use super::{Directory, OperationError, Session};
 use crate::dit::{Entry, View};
 use crate::model::{Dn, ResultCode};
-use crate::policy::password_hash::{Verdict, dummy_verify, is_costly, verify};
+use crate::policy::password_hash::{Verdict, dummy_verify, is_costly, spent_a_hash, verify};
 use crate::policy::password_policy::Standing;
 use crate::policy::requester::{Authentication, Requester, RequesterKind};
 use crate::wire::control::{AUTHORIZATION_IDENTITY_REQUEST, AUTHORIZATION_IDENTITY_RESPONSE};
@@ -264,22 +265,36 @@ impl Directory {
         let password = Zeroizing::new(password.to_vec());
         let (directory, ask) = (Arc::clone(self), ask.clone());
         Ok(BindStep::Hash(Box::new(move || {
-            if claims.is_empty() {
-                dummy_verify(&password);
-            }
-            for Claim { who, costly } in claims {
-                if let Some(stored) = costly.into_iter().find(|stored| verify(stored, &password) == Verdict::Match) {
+            let mut has_spent = false;
+            let mut fits = |stored: &Stored| {
+                let verdict = verify(stored, &password);
+                has_spent |= spent_a_hash(stored, verdict);
+                verdict == Verdict::Match
+            };
+            let proved = claims.into_iter().find_map(|Claim { who, costly }| {
+                let stored = costly.into_iter().find(&mut fits)?;
+                Some((who, stored))
+            });
+            let outcome = match proved {
+                Some((who, stored)) => {
                     let proof = match &who {
-                        Who::Entry(..) => Proof::Password { stored, password },
+                        Who::Entry(..) => Proof::Password { stored, password: password.clone() },
                         Who::Administrator(_) => Proof::Other,
                     };
-                    return directory.accept(&ask, who, proof, None);
+                    directory.accept(&ask, who, proof, None)
                 }
+                None => {
+                    if let Some(account) = &tried {
+                        directory.note_failure(account);
+                    }
+                    ask.failure(&invalid_credentials())
+                }
+            };
+            // The right password of a locked account too.
+            if outcome.code != ResultCode::SUCCESS && !has_spent {
+                dummy_verify(&password);
             }
-            if let Some(account) = &tried {
-                directory.note_failure(account);
-            }
-            ask.failure(&invalid_credentials())
+            outcome
         })))
     }
 

@@ -169,7 +169,18 @@ pub fn hash(password: &[u8]) -> Vec<u8> {
     argon::hash(password, &salt)
 }
 
-/// Spends what verifying a value made by [`hash`] spends, so that an unknown user costs the time of a known one.
+/// Whether coming to `verdict` about `stored` took at least the work of [`dummy_verify`].
+pub fn spent_a_hash(stored: &[u8], verdict: Verdict) -> bool {
+    verdict != Verdict::Unusable && !needs_rehash(stored)
+}
+
+/// Hashes at the cost of new ones or above that were computed on this thread so far.
+#[cfg(test)]
+pub fn full_hashes() -> u32 {
+    argon::FULL_HASHES.get()
+}
+
+/// Spends what verifying a value made by [`hash`] spends, so that every failure costs the time of one with a present value.
 pub fn dummy_verify(password: &[u8]) {
     let verdict = verify(argon::DUMMY, password);
     std::hint::black_box(verdict);

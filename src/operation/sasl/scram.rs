@@ -143,18 +143,23 @@ impl Directory {
                 Secret::Nothing => derive(b"nobody").filter(|_| false),
             };
             let proved = verifier.and_then(|verifier| last.verify(&verifier).ok());
-            if let (Some((kind, account)), Some(word)) = (&user, &proved) {
-                let who = Who::Entry(kind.clone(), account.clone());
-                let sasl = Some(word.as_bytes());
-                return directory.accept(&ask, who, Proof::PasswordUnseen, sasl);
-            }
-            if is_kept {
+            let outcome = match (&user, &proved) {
+                (Some((kind, account)), Some(word)) => {
+                    let who = Who::Entry(kind.clone(), account.clone());
+                    directory.accept(&ask, who, Proof::PasswordUnseen, Some(word.as_bytes()))
+                }
+                _ => {
+                    if let Some((_, account)) = &user {
+                        directory.note_failure(account);
+                    }
+                    ask.failure(&invalid_credentials())
+                }
+            };
+            // The right proof of a locked account too.
+            if is_kept && outcome.code != ResultCode::SUCCESS {
                 std::hint::black_box(derive(b"nobody"));
             }
-            if let Some((_, account)) = &user {
-                directory.note_failure(account);
-            }
-            ask.failure(&invalid_credentials())
+            outcome
         })))
     }
 

@@ -3,11 +3,14 @@
 use super::support::{ANN, BOB, House};
 use crate::model::ResultCode;
 use crate::operation::{BindOutcome, BindStep, ClientFacts, ConnectionFacts, Session, TlsFacts};
+use crate::policy::password_hash;
 use crate::policy::requester::{Authentication, RequesterKind};
 use crate::wire::{self, BindRequest, Controls};
 
 /// `secret`.
 const SSHA: &str = "{SSHA}1G904nLkTkGWjKNnQuB/hpWXC/hzYWx0c2FsdA==";
+/// The same, at the lowest cost.
+const BCRYPT_OF_SECRET: &str = "{CRYPT}$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW";
 const ADMINISTRATOR: &str = "cn=admin,dc=example,dc=com";
 
 impl House {
@@ -74,6 +77,76 @@ fn every_failure_hashes_and_says_the_same() {
     let outcome = done(house.simple("UID=Ann,ou=people, dc=example,dc=com", "secret"));
     assert_eq!((outcome.code, outcome.requester.dn()), (ResultCode::SUCCESS, Some(ANN)));
     assert_eq!(outcome.requester.authentication, Authentication::Simple);
+}
+
+/// T-25: nor by what is stored. The hashes at the cost of new ones are counted, not the time: every failure has one, which
+/// is the stored value's own where that is a present one.
+#[test]
+fn a_failure_hashes_once_whatever_is_stored() {
+    let house = house();
+    let present = String::from_utf8(password_hash::hash(b"secret")).unwrap();
+    let cases: &[&[&str]] = &[
+        &[],
+        &["secret"],
+        &[SSHA],
+        &["{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ="],
+        &["{PBKDF2-SHA256}10000$7F6VOCVVJqZeAxuGv2WuvQ$Lv5OkhJkinJwnQ2BjmbxqI0R1YOPuze9Rh/uKaaX/LA"],
+        &["{ARGON2}$argon2i$v=19$m=64,t=3,p=2$K3G0miB2uMlipGwyFtGrtA$sT1PJnWLjQ/cr8StUFUR+jlaVrsCoEJjVGsMe/+B1Ik"],
+        &["{CRYPT}$5$BU$gIBidxYQILf6M9EA48gITYwhsIzIUTE4hDtJEVJh5d7"],
+        &["{CRYPT}$6$qo$p0q6hfOjiHziR6SNifycCKytVCNDU/AGNcubEUqANiFc9UAMiha469r2wawPyJzsEU7LnPQoA0OHo.4..Lm15/"],
+        &["{CRYPT}$2b$05$aayEWpWAXYVrIo.nhbMuUOBciJXaawbFrpsRorI95NrNhPt14vIZa"],
+        // Nothing fits these, and finding that out costs nothing.
+        &["{CRYPT}$y$j9T$broken"],
+        &["{SSHA}===="],
+        &["{ARGON2}$argon2id$v=19$m=19456,t=2,p=1$$"],
+        &[
+            "{ARGON2}$argon2id$v=19$m=4294967295,t=3,p=2$K3G0miB2uMlipGwyFtGrtA$sT1PJnWLjQ/cr8StUFUR+jlaVrsCoEJjVGsMe/+B1Ik",
+        ],
+        &["{PBKDF2-SHA256}4294967295$7F6VOCVVJqZeAxuGv2WuvQ$Lv5OkhJkinJwnQ2BjmbxqI0R1YOPuze9Rh/uKaaX/LA"],
+        &["{X-UNKNOWN}secret"],
+        // Several values, and a present one.
+        &[SSHA, "{CRYPT}$6$qo$broken", "{CRYPT}$2b$05$aayEWpWAXYVrIo.nhbMuUOBciJXaawbFrpsRorI95NrNhPt14vIZa"],
+        &[&present],
+        &[&present, SSHA, "{CRYPT}$y$j9T$broken"],
+    ];
+    let unknown = hashed(house.simple("uid=nobody,ou=people,dc=example,dc=com", "wrong"));
+    for stored in cases {
+        stored.iter().for_each(|value| house.set(BOB, "userPassword", value, true));
+        let before = password_hash::full_hashes();
+        let failure = hashed(house.simple(BOB, "wrong"));
+        assert_eq!(password_hash::full_hashes() - before, 1, "{stored:?}");
+        assert_eq!((failure.code, &failure.response), (ResultCode::INVALID_CREDENTIALS, &unknown.response));
+        stored.iter().for_each(|value| house.set(BOB, "userPassword", value, false));
+    }
+}
+
+/// T-25: the right password of a locked account takes as long as a wrong one.
+#[test]
+fn a_locked_account_hashes_for_the_right_password_too() {
+    let house = house();
+    house.set(BOB, "pwdAccountLockedTime", "000001010000Z", true);
+    for stored in
+        [SSHA.to_owned(), BCRYPT_OF_SECRET.to_owned(), String::from_utf8(password_hash::hash(b"secret")).unwrap()]
+    {
+        house.set(BOB, "userPassword", &stored, true);
+        for password in ["secret", "wrong"] {
+            let before = password_hash::full_hashes();
+            assert_eq!(hashed(house.simple(BOB, password)).code, ResultCode::INVALID_CREDENTIALS);
+            assert_eq!(password_hash::full_hashes() - before, 1, "{stored} {password}");
+        }
+        house.set(BOB, "userPassword", &stored, false);
+    }
+}
+
+/// What succeeds costs nothing beyond its own scheme.
+#[test]
+fn a_success_hashes_nothing_that_is_not_stored() {
+    let house = house();
+    house.set(BOB, "userPassword", BCRYPT_OF_SECRET, true);
+    let before = password_hash::full_hashes();
+    assert_eq!(done(house.simple(ANN, "secret")).code, ResultCode::SUCCESS);
+    assert_eq!(hashed(house.simple(BOB, "secret")).code, ResultCode::SUCCESS);
+    assert_eq!(password_hash::full_hashes(), before);
 }
 
 /// The administrator is no entry, so whatever is in the tree cannot lock it out; an entry of that name stays an entry.
