@@ -24,6 +24,7 @@ mod value;
 
 use std::path::{Path, PathBuf};
 
+use crate::policy::aci::IpNetwork;
 use crate::transport::{AdmissionLimits, ListenUrl, TlsOptions};
 
 pub use check::{Finding, Severity};
@@ -180,6 +181,9 @@ sections! {
         require_tls: bool = false, "true or false", reload;
         /// Let loopback connections do without TLS all the same.
         loopback_needs_no_tls: bool = true, "true or false", reload;
+        /// Load balancers that say for whom they connect (PROXY protocol, versions 1 and 2); whoever is named must.
+        proxy_protocol_from: Vec<IpNetwork> = Vec::new(),
+            "a list of addresses and networks, as \"192.0.2.7\" and \"2001:db8::/64\"", reload;
         /// Threads that serve connections; 0: one for each core.
         threads: usize = 0, "0 to 1024 threads (0 = one for each core)", restart, in (0..=1024);
         /// Connections that wait in the kernel to be accepted.
@@ -259,7 +263,7 @@ sections! {
         /// Time that a transaction may be open.
         transaction_s: u32 = 60, "1 to 86400 seconds", reload, in (1..=86_400);
         /// Longest request before a bind.
-        pdu_bytes_before_bind: usize = 56 * 1024, "1024 to 16777216 bytes", reload, in (1_024..=16_777_216);
+        pdu_bytes_before_bind: usize = 24 * 1024, "1024 to 16777216 bytes", reload, in (1_024..=16_777_216);
         /// Longest request after a bind; photos must fit.
         pdu_bytes: usize = 4 * 1024 * 1024, "1024 to 268435456 bytes", reload, in (1_024..=268_435_456);
         /// Controls in one request.

@@ -232,6 +232,7 @@ impl Node {
         let hashing = HashingPool::start(settings::hashing_threads(&config), config.password.hashing_queue)
             .map_err(|source| NodeError::System { what: "the hashing threads", source })?;
         let admission = Admission::new(settings::admission_limits(&config.limits));
+        admission.set_balancers(config.server.proxy_protocol_from.clone());
         let shutdown = Shutdown::new();
         let server = Server::new(Parts {
             directory: Arc::clone(&directory),
@@ -329,6 +330,7 @@ impl Node {
         }
         self.server.set_options(settings::server_options(&config));
         self.admission.set_limits(settings::admission_limits(&config.limits));
+        self.admission.set_balancers(config.server.proxy_protocol_from.clone());
         self.directory.set_options(settings::directory_options(&config, self.tls.is_some()));
         if let Err(error) = self.telemetry.reload(&config.log) {
             tracing::error!(%error, "the log goes on as before");

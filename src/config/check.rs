@@ -203,6 +203,10 @@ fn check_server(config: &Config, found: &mut Findings) {
             }
         }
     }
+    if server.proxy_protocol_from.iter().any(|network| network.to_string().ends_with("/0")) {
+        let text = "everybody may say to be anybody, and nobody can connect without; name the balancers alone";
+        found.warning("server.proxy_protocol_from", text);
+    }
     if server.default_search_base != "none"
         && let Err(error) = crate::model::Dn::parse(&server.default_search_base)
     {
@@ -379,7 +383,7 @@ fn harden_limits(config: &Config, found: &mut Findings) {
         ("limits.lookthrough", u64::from(limits.lookthrough), 5_000),
         ("limits.idle_before_bind_s", u64::from(limits.idle_before_bind_s), 30),
         ("limits.idle_s", u64::from(limits.idle_s), 900),
-        ("limits.pdu_bytes_before_bind", limits.pdu_bytes_before_bind as u64, 64 * 1024),
+        ("limits.pdu_bytes_before_bind", limits.pdu_bytes_before_bind as u64, 24 * 1024),
         ("limits.connections_per_address", limits.connections_per_address as u64, 100),
     ];
     for (setting, value, advised) in controls {

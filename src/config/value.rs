@@ -3,11 +3,13 @@
 //! A value is read or it is not: the reader says what is allowed from the table of settings, so there is no error text
 //! here. Lists accept a single string as a list of one, which is what `--set server.listen=ldap://127.0.0.1` gives.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeValue;
 
 use super::IndexSelection;
+use crate::policy::aci::IpNetwork;
 use crate::transport::ListenUrl;
 
 /// A type that a setting can have.
@@ -135,6 +137,28 @@ impl Value for Vec<ListenUrl> {
     fn to_toml(&self) -> String {
         let texts: Vec<String> = self.iter().map(ToString::to_string).collect();
         quoted_list(texts.iter().map(String::as_str))
+    }
+}
+
+impl Value for Vec<IpNetwork> {
+    fn read(value: &DeValue<'_>, _: &Path) -> Option<Self> {
+        strings(value)?.into_iter().map(network).collect()
+    }
+
+    fn to_toml(&self) -> String {
+        let texts: Vec<String> = self.iter().map(ToString::to_string).collect();
+        quoted_list(texts.iter().map(String::as_str))
+    }
+}
+
+/// An address, or the first of those that share so many bits: `192.0.2.0/24`.
+fn network(text: &str) -> Option<IpNetwork> {
+    match text.split_once('/') {
+        Some((address, bits)) => IpNetwork::new(address.parse().ok()?, bits.parse().ok()?),
+        None => {
+            let address: IpAddr = text.parse().ok()?;
+            IpNetwork::new(address, if address.is_ipv4() { 32 } else { 128 })
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use crate::model::ResultCode;
 use crate::operation::{BindOutcome, ClientFacts, ConnectionFacts, Session, TlsFacts};
 use crate::policy::requester::Requester;
-use crate::transport::{Peer, PeerAddress, ShutdownGuard, Stream, Ticket};
+use crate::transport::{Peer, ShutdownGuard, Stream, Ticket, begins_proxy_header};
 use crate::wire::{LdapResult, ResponseKind, frame_length, response};
 
 use super::output::{self, Output};
@@ -117,7 +117,7 @@ impl Connection {
         let now_s = door.registry.now_s();
         let facts = facts(mailbox.id, peer);
         let session = Session::new(anonymous(&facts, peer), facts);
-        tracing::debug!(connection = mailbox.id, peer = %peer.address, "connected");
+        tracing::debug!(connection = mailbox.id, peer = %peer.address, via = ?peer.via, "connected");
         Self {
             door,
             mailbox,
@@ -397,6 +397,9 @@ impl Connection {
                 Ok(None) => break,
                 Err(error) => {
                     self.door.metrics.protocol_errors_total.increment();
+                    if begins_proxy_header(rest) {
+                        self.door.complain_of_proxy_header(self.session.connection.address);
+                    }
                     self.disconnect(ResultCode::PROTOCOL_ERROR, &error.to_string());
                 }
             }
@@ -512,10 +515,7 @@ fn anonymous(facts: &ConnectionFacts, peer: &Peer) -> Requester {
 fn facts(id: u64, peer: &Peer) -> ConnectionFacts {
     ConnectionFacts {
         id,
-        address: match peer.address {
-            PeerAddress::Tcp(address) => Some(address.ip()),
-            PeerAddress::Unix(_) => None,
-        },
+        address: peer.ip(),
         is_local: peer.is_local(),
         unix_uid: peer.unix().map(|unix| unix.uid),
         tls: peer.tls.as_ref().map(|tls| {

@@ -24,8 +24,10 @@ mod request;
 mod work;
 
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -35,7 +37,7 @@ use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::operation::Directory;
 use crate::transport::{
-    Accepted, Admission, Drained, HostNames, Listener, Shutdown, ShutdownGuard, Stream, Tls, TransportError,
+    Accepted, Admission, Drained, HostNames, Listener, Shutdown, ShutdownGuard, Stream, Ticket, Tls, TransportError,
 };
 use crate::wire::PDU_BYTES_MAX_BEFORE_BIND;
 use connection::{Connection, Next};
@@ -48,6 +50,8 @@ const TICK: Duration = Duration::from_secs(1);
 const COMMITS_APART: Duration = Duration::from_millis(2);
 /// A client that takes no answer for so long is not waited for any longer, in seconds.
 const WRITE_STALL_S: u32 = 30;
+/// Lines in the log that any client can cause come so far apart, in seconds.
+const COMPLAINTS_APART_S: u32 = 10;
 /// How long a connection that we end is kept so that the last words reach the client.
 const LINGER: Duration = Duration::from_millis(500);
 /// How many bytes of a client that goes on talking are swallowed in that time.
@@ -142,6 +146,29 @@ struct Door {
     registry: Registry,
     hashing: HashingPool,
     hosts: HostNames,
+    /// When the log had the last line that any client can cause; [`registry::NEVER`]: not yet.
+    complained_s: AtomicU32,
+}
+
+impl Door {
+    /// Whether the log may have one more line that any client can cause.
+    fn may_complain(&self) -> bool {
+        let now_s = self.registry.now_s();
+        let is_due = |last_s: u32| last_s == registry::NEVER || now_s.saturating_sub(last_s) >= COMPLAINTS_APART_S;
+        self.complained_s
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last_s| is_due(last_s).then_some(now_s))
+            .is_ok()
+    }
+
+    /// Somebody who is no balancer began with a header of the PROXY protocol.
+    fn complain_of_proxy_header(&self, address: Option<IpAddr>) {
+        if let Some(address) = address.filter(|_| self.may_complain()) {
+            tracing::warn!(
+                "{address} begins with a PROXY header, and is not believed whom it speaks for; if it is a load balancer, \
+                 add \"{address}\" to server.proxy_protocol_from"
+            );
+        }
+    }
 }
 
 impl Server {
@@ -160,6 +187,7 @@ impl Server {
             registry: Registry::default(),
             hashing,
             hosts,
+            complained_s: AtomicU32::new(registry::NEVER),
         });
         let watched = Arc::downgrade(&door);
         tokio::spawn(async move {
@@ -241,7 +269,11 @@ fn seconds(time: Duration) -> u32 {
 
 /// The life of one connection. Rare waits are boxed, as the size of this future is what an idle connection costs.
 async fn run(door: Arc<Door>, accepted: Accepted, guard: ShutdownGuard) {
-    let Accepted { mut stream, tls_first, ticket } = accepted;
+    let Accepted { mut stream, tls_first, mut ticket } = accepted;
+    if ticket.awaits_client() {
+        let Some(introduced) = introduction(&door, stream, ticket).await else { return };
+        (stream, ticket) = introduced;
+    }
     if tls_first {
         let Some(secured) = handshake(&door, stream).await else { return };
         stream = secured;
@@ -261,13 +293,50 @@ async fn run(door: Arc<Door>, accepted: Accepted, guard: ShutdownGuard) {
     linger(stream).await;
 }
 
+/// A balancer's stream, once it has said for whom it speaks; `None` when it did not, or that client has too many.
+fn introduction(
+    door: &Arc<Door>,
+    stream: Stream,
+    mut ticket: Ticket,
+) -> Pin<Box<dyn Future<Output = Option<(Stream, Ticket)>> + Send>> {
+    let door = Arc::clone(door);
+    Box::pin(async move {
+        let time_max = door.options.load().handshake;
+        let Some(balancer) = stream.peer().ip() else { return None };
+        let outcome = tokio::select! {
+            biased;
+            () = door.shutdown.triggered() => return None,
+            outcome = stream.introduced(time_max) => outcome,
+        };
+        match outcome {
+            Ok(stream) => {
+                let stream = stream?;
+                let client = stream.peer().ip()?;
+                if ticket.count_for(client) {
+                    return Some((stream, ticket));
+                }
+                tracing::debug!(%client, %balancer, "connection refused: too many");
+            }
+            Err(error) => {
+                if door.may_complain() {
+                    tracing::warn!(
+                        "{balancer} is in server.proxy_protocol_from, so that each of its connections must say for whom it \
+                         is: {error}; have it send headers (haproxy: send-proxy-v2), or take it out of the setting"
+                    );
+                }
+            }
+        }
+        None
+    })
+}
+
 /// TLS on the stream; `None` when that failed.
 fn handshake(door: &Arc<Door>, stream: Stream) -> Pin<Box<dyn Future<Output = Option<Stream>> + Send>> {
     let door = Arc::clone(door);
     Box::pin(async move {
         let tls = door.tls.load_full();
         let time_max = door.options.load().handshake;
-        let address = stream.peer().address;
+        let (address, ip) = (stream.peer().address, stream.peer().ip());
         let outcome = match tls {
             Some(tls) => tokio::select! {
                 biased;
@@ -280,6 +349,9 @@ fn handshake(door: &Arc<Door>, stream: Stream) -> Pin<Box<dyn Future<Output = Op
             Ok(stream) => Some(stream),
             Err(error) => {
                 door.metrics.tls_handshakes_failed_total.increment();
+                if matches!(error, TransportError::ProxyHeader(_)) {
+                    door.complain_of_proxy_header(ip);
+                }
                 tracing::debug!(%address, %error, "no TLS");
                 None
             }

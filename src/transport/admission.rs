@@ -3,13 +3,16 @@
 //! One client must not be able to take every connection of the node (hostile clients, and pools that leak). A client is
 //! an IPv4 address or an IPv6 /64, as whoever has one address of a /64 has all of them. Connections over Unix sockets
 //! count in all, but for nobody: the kernel of this machine already bounds them, and administration must get in when
-//! the network is flooded.
+//! the network is flooded. What comes from a load balancer counts for its client, once the balancer has said who that is.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use hashbrown::HashMap;
+
+use crate::policy::aci::IpNetwork;
 
 /// The limits, in connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +34,7 @@ struct Counts {
     open: AtomicUsize,
     admitted_total: AtomicU64,
     refused_total: AtomicU64,
+    balancers: ArcSwap<Vec<IpNetwork>>,
     /// Only addresses with at least one connection: bounded by the connections.
     by_address: Mutex<HashMap<IpAddr, usize>>,
 }
@@ -40,6 +44,7 @@ struct Counts {
 pub struct Ticket {
     counts: Arc<Counts>,
     address: Option<IpAddr>,
+    awaits_client: bool,
 }
 
 impl Admission {
@@ -51,6 +56,7 @@ impl Admission {
             open: AtomicUsize::new(0),
             admitted_total: AtomicU64::new(0),
             refused_total: AtomicU64::new(0),
+            balancers: ArcSwap::default(),
             by_address: Mutex::new(HashMap::new()),
         }))
     }
@@ -61,14 +67,21 @@ impl Admission {
         self.0.per_address_max.store(limits.connections_per_address, Ordering::Relaxed);
     }
 
-    /// Takes a place for a connection from `address` (`None`: a Unix socket); `None` when there is none left.
+    /// Who speaks for clients (PROXY protocol), for connections to come.
+    pub fn set_balancers(&self, balancers: Vec<IpNetwork>) {
+        self.0.balancers.store(Arc::new(balancers));
+    }
+
+    /// Takes a place for a connection from `address` (`None`: a Unix socket); `None` when there is none left. One from a
+    /// balancer counts for nobody until [`Ticket::count_for`].
     pub fn admit(&self, address: Option<IpAddr>) -> Option<Ticket> {
         let counts = &self.0;
-        let address = address.map(client_of);
         let limit = match address {
             Some(_) => counts.connections_max.load(Ordering::Relaxed),
             None => usize::MAX,
         };
+        let is_balancer = |address| counts.balancers.load().iter().any(|network| network.contains(address));
+        let awaits_client = address.is_some_and(is_balancer);
         let admitted = counts
             .open
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| (open < limit).then_some(open + 1))
@@ -77,19 +90,14 @@ impl Admission {
             counts.refused_total.fetch_add(1, Ordering::Relaxed);
             return None;
         }
-        if let Some(address) = address {
-            let mut by_address = counts.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-            let open = by_address.get(&address).copied().unwrap_or(0);
-            if open >= counts.per_address_max.load(Ordering::Relaxed) {
-                drop(by_address);
-                counts.open.fetch_sub(1, Ordering::Relaxed);
-                counts.refused_total.fetch_add(1, Ordering::Relaxed);
-                return None;
-            }
-            by_address.insert(address, open + 1);
+        let mut ticket = Ticket { counts: Arc::clone(counts), address: None, awaits_client };
+        if let Some(address) = address.filter(|_| !awaits_client)
+            && !ticket.count_for(address)
+        {
+            return None;
         }
         counts.admitted_total.fetch_add(1, Ordering::Relaxed);
-        Some(Ticket { counts: Arc::clone(counts), address })
+        Some(ticket)
     }
 
     /// Connections open now.
@@ -105,6 +113,28 @@ impl Admission {
     /// Connections refused since the start.
     pub fn refused_total(&self) -> u64 {
         self.0.refused_total.load(Ordering::Relaxed)
+    }
+}
+
+impl Ticket {
+    /// Whether the connection comes from a balancer that has not said yet for whom.
+    pub fn awaits_client(&self) -> bool {
+        self.awaits_client
+    }
+
+    /// Counts the connection for who is at `address`; false when that has too many. Once for each ticket.
+    pub fn count_for(&mut self, address: IpAddr) -> bool {
+        let address = client_of(address);
+        self.awaits_client = false;
+        let mut by_address = self.counts.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = by_address.get(&address).copied().unwrap_or(0);
+        if self.address.is_some() || open >= self.counts.per_address_max.load(Ordering::Relaxed) {
+            self.counts.refused_total.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        by_address.insert(address, open + 1);
+        self.address = Some(address);
+        true
     }
 }
 
@@ -162,6 +192,23 @@ mod tests {
         let _held = admission.admit(ip("2001:db8:0:1::1"));
         assert!(admission.admit(ip("2001:db8:0:1:ffff::2")).is_none());
         assert!(admission.admit(ip("2001:db8:0:2::1")).is_some());
+    }
+
+    #[test]
+    fn what_comes_through_a_balancer_counts_for_its_client() {
+        let admission = admission(10, 1);
+        admission.set_balancers(vec![IpNetwork::new(ip("10.0.0.0").unwrap(), 24).unwrap()]);
+        let mut tickets: Vec<_> = (0..3).filter_map(|_| admission.admit(ip("10.0.0.9"))).collect();
+        assert!(tickets.iter().all(Ticket::awaits_client));
+        let clients = ["192.0.2.1", "192.0.2.1", "192.0.2.2"].map(|client| ip(client).unwrap());
+        let counted: Vec<_> =
+            tickets.iter_mut().zip(clients).map(|(ticket, client)| ticket.count_for(client)).collect();
+        assert_eq!(counted, [true, false, true]);
+        assert!(admission.admit(ip("192.0.2.2")).is_none(), "it has its connection through the balancer");
+        drop(tickets);
+        assert_eq!(admission.open(), 0);
+        assert!(admission.0.by_address.lock().unwrap().is_empty());
+        assert!(!admission.admit(ip("10.0.1.9")).unwrap().awaits_client());
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod fetch;
 mod host_name;
 mod listen_url;
 mod listener;
+mod proxy_header;
 mod self_signed;
 mod shutdown;
 mod stream;
@@ -31,6 +32,7 @@ pub use fetch::{FetchUrl, fetch};
 pub use host_name::{HostName, HostNames, NameSystem};
 pub use listen_url::{LDAP_PORT, LDAPS_PORT, ListenUrl, ListenUrlError};
 pub use listener::{Accepted, ListenOptions, Listener, bind_sockets};
+pub use proxy_header::{HEADER_BYTES_MAX as PROXY_HEADER_BYTES_MAX, ProxyHeader, begins_proxy_header, proxy_header};
 pub use self_signed::{SelfSigned, ensure_self_signed};
 pub use shutdown::{Drained, Shutdown, ShutdownGuard};
 pub use stream::{Peer, PeerAddress, Stream, TlsFacts, UnixPeer};
@@ -61,6 +63,9 @@ pub enum TransportError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// A load balancer began with no header of the PROXY protocol, or one came that was not asked for.
+    #[error("PROXY header: {0}")]
+    ProxyHeader(String),
     /// A file could not be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {

@@ -1,15 +1,16 @@
 //! One connection, whatever carries it, with what is known about the peer.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
 use super::certificate::ClientCertificate;
+use super::tls::Rationed;
 
 /// Where a peer comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,16 +63,28 @@ pub struct TlsFacts {
 pub struct Peer {
     /// Where it comes from.
     pub address: PeerAddress,
+    /// The load balancer that said so and stands between, if one does.
+    pub via: Option<IpAddr>,
     /// Set once TLS is spoken.
     pub tls: Option<TlsFacts>,
 }
 
 impl Peer {
-    /// True for a peer on this machine: loopback or a Unix socket.
+    /// True for a peer on this machine: loopback or a Unix socket, and nothing of another machine between.
     pub fn is_local(&self) -> bool {
         match self.address {
-            PeerAddress::Tcp(address) => address.ip().is_loopback(),
+            PeerAddress::Tcp(address) => {
+                address.ip().is_loopback() && self.via.is_none_or(|balancer| balancer.is_loopback())
+            }
             PeerAddress::Unix(_) => true,
+        }
+    }
+
+    /// Its address; none over a Unix socket.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self.address {
+            PeerAddress::Tcp(address) => Some(address.ip()),
+            PeerAddress::Unix(_) => None,
         }
     }
 
@@ -105,19 +118,21 @@ pub(super) enum Carrier {
     Tcp(TcpStream),
     Unix(UnixStream),
     /// Boxed: the state of a TLS session is large, and most connections wait most of the time.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Rationed>>),
 }
 
 impl Stream {
     pub(super) fn tcp(stream: TcpStream, address: SocketAddr) -> Self {
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-        Self { carrier: Carrier::Tcp(stream), peer: Peer { address: PeerAddress::Tcp(address), tls: None } }
+        let peer = Peer { address: PeerAddress::Tcp(address), via: None, tls: None };
+        Self { carrier: Carrier::Tcp(stream), peer }
     }
 
     pub(super) fn unix(stream: UnixStream) -> io::Result<Self> {
         let credentials = stream.peer_cred()?;
         let peer = UnixPeer { uid: credentials.uid(), gid: credentials.gid(), pid: credentials.pid() };
-        Ok(Self { carrier: Carrier::Unix(stream), peer: Peer { address: PeerAddress::Unix(peer), tls: None } })
+        let peer = Peer { address: PeerAddress::Unix(peer), via: None, tls: None };
+        Ok(Self { carrier: Carrier::Unix(stream), peer })
     }
 
     pub(super) fn from_parts(carrier: Carrier, peer: Peer) -> Self {
@@ -126,6 +141,14 @@ impl Stream {
 
     pub(super) fn into_parts(self) -> (Carrier, Peer) {
         (self.carrier, self.peer)
+    }
+
+    /// The peer turned out to be a balancer, and this its client.
+    pub(super) fn speaks_for(&mut self, client: SocketAddr) {
+        if let PeerAddress::Tcp(balancer) = self.peer.address {
+            self.peer.via = Some(balancer.ip());
+            self.peer.address = PeerAddress::Tcp(client);
+        }
     }
 
     /// What is known about the peer.
@@ -152,9 +175,36 @@ impl AsyncRead for Stream {
         match &mut self.get_mut().carrier {
             Carrier::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
             Carrier::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
-            Carrier::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+            Carrier::Tls(stream) => poll_read_records(stream, context, buffer),
         }
     }
+}
+
+/// Reads what is there, a record at a time: each that brings something renews the ration. What goes wrong behind what was read
+/// comes again with the next read.
+fn poll_read_records(
+    stream: &mut TlsStream<Rationed>,
+    context: &mut Context<'_>,
+    buffer: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let before = buffer.filled().len();
+    while buffer.remaining() > 0 {
+        let length = match Pin::new(&mut *stream).poll_fill_buf(context) {
+            Poll::Ready(Ok(bytes)) => {
+                let bytes = bytes.get(..buffer.remaining()).unwrap_or(bytes);
+                buffer.put_slice(bytes);
+                bytes.len()
+            }
+            other if buffer.filled().len() == before => return other.map_ok(|_| ()),
+            _ => break,
+        };
+        if length == 0 {
+            break;
+        }
+        Pin::new(&mut *stream).consume(length);
+        stream.get_mut().0.renew();
+    }
+    Poll::Ready(Ok(()))
 }
 
 impl AsyncWrite for Stream {

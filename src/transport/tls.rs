@@ -16,13 +16,16 @@ use rustls::{ProtocolVersion, RootCertStore, ServerConfig, ServerConnection};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::certificate::{ClientCertificate, end_point, expires_unix_s, fingerprint};
 use super::stream::{Carrier, TlsFacts};
 use super::{Stream, TransportError};
+
+mod ration;
+
+pub(super) use ration::Rationed;
 
 /// Mode bits that a key's file must not have: writable by the group, or anything for everybody. The group may read, as
 /// Debian's `ssl-cert` does.
@@ -89,6 +92,7 @@ impl Tls {
     ///
     /// # Errors
     /// [`TransportError::Handshake`]: not TCP, not in time, or not TLS; the connection is closed.
+    /// [`TransportError::ProxyHeader`]: a header of the PROXY protocol came instead.
     pub async fn accept(&self, stream: Stream, handshake_time_max: Duration) -> Result<Stream, TransportError> {
         let (carrier, mut peer) = stream.into_parts();
         let Carrier::Tcp(tcp) = carrier else {
@@ -98,15 +102,19 @@ impl Tls {
             let loaded = self.0.load();
             (Arc::clone(&loaded.config), loaded.end_point.clone())
         };
-        let handshake = TlsAcceptor::from(config).accept(tcp);
-        let tls: Box<TlsStream<TcpStream>> = match tokio::time::timeout(handshake_time_max, handshake).await {
+        let handshake = TlsAcceptor::from(config).accept(Rationed::new(tcp)).into_fallible();
+        let mut tls: Box<TlsStream<Rationed>> = match tokio::time::timeout(handshake_time_max, handshake).await {
             Ok(Ok(tls)) => Box::new(tls),
-            Ok(Err(error)) => return Err(TransportError::Handshake(error.to_string())),
+            Ok(Err((_, tcp))) if tcp.begins_proxy_header() => {
+                return Err(TransportError::ProxyHeader("unasked for, where TLS begins".to_owned()));
+            }
+            Ok(Err((error, _))) => return Err(TransportError::Handshake(error.to_string())),
             Err(_) => {
                 let detail = format!("not finished within {} s", handshake_time_max.as_secs());
                 return Err(TransportError::Handshake(detail));
             }
         };
+        tls.get_mut().0.renew();
         peer.tls = Some(facts(tls.get_ref().1, end_point));
         Ok(Stream::from_parts(Carrier::Tls(tls), peer))
     }

@@ -14,9 +14,10 @@ use tokio_util::codec::Decoder;
 
 use super::ber;
 
-/// Most bytes of a PDU before the client has bound: enough for a bind with a Kerberos ticket of the largest size that is
-/// handed out (48,000 bytes), and little enough that a connection stays below 64 KiB with all that belongs to it.
-pub const PDU_BYTES_MAX_BEFORE_BIND: usize = 56 * 1024;
+/// Most bytes of a PDU before the client has bound: enough for a bind with a Kerberos ticket or a token of usual size, and
+/// little enough that a connection stays below 64 KiB with all that belongs to it, TLS included, which may hold a record of
+/// 18 KiB before it is whole.
+pub const PDU_BYTES_MAX_BEFORE_BIND: usize = 24 * 1024;
 
 /// Most bytes of a PDU after the client has bound, unless set otherwise: photos and certificates fit.
 pub const PDU_BYTES_MAX: usize = 4 * 1024 * 1024;

@@ -20,6 +20,7 @@ mod curl;
 mod dovecot;
 mod evolution;
 mod freeradius;
+mod haproxy;
 mod jndi;
 #[cfg(feature = "gssapi")]
 mod kerberos;

@@ -4,7 +4,7 @@
 //! messages   LDAP messages, values of controls and of extended requests
 //! texts      DN, filter, URL, LDIF, access rules      schema   definitions, values, rules of uniqueness
 //! secrets    stored passwords, SCRAM, tokens          files    configuration, backups, data
-//! peers      messages of members                      house    a directory, for
+//! peers      messages of members, PROXY headers       house    a directory, for
 //! sessions   whole conversations: binds by every mechanism, searches, changes
 //! ```
 
@@ -68,6 +68,7 @@ pub(crate) const TARGETS: &[Target] = &[
     target("token", Shape::Text, 20, secrets::token_seeds, secrets::token),
     target("key_set", Shape::Text, 2, secrets::key_set_seeds, secrets::key_set),
     target("invitation", Shape::Text, 1, secrets::invitation_seeds, secrets::invitation),
+    target("proxy_header", Shape::Text, 1, peers::proxy_header_seeds, peers::proxy_header),
     target("configuration", Shape::Text, 20, files::configuration_seeds, files::configuration),
     target("backup", Shape::Text, 20, files::backup_seeds, files::backup),
     target("data_file", Shape::Text, 40, files::data_file_seeds, files::data_file),

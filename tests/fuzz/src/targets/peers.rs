@@ -1,4 +1,4 @@
-//! What members of a cluster say to each other.
+//! What members of a cluster say to each other, and what a load balancer says first.
 
 use bytes::BytesMut;
 use entente::replication::codec::MessageCodec;
@@ -7,6 +7,7 @@ use entente::replication::message::{
 };
 use entente::replication::{MemberState, Message as PeerMessage, NodeId, Role};
 use entente::state::{BucketSum, Csn, Dot, OriginId, OriginPosition, PortableEntry, UpdateVector};
+use entente::transport::{PROXY_HEADER_BYTES_MAX, ProxyHeader, proxy_header as read_header};
 use tokio_util::codec::{Decoder, Encoder};
 
 /// Messages of most kinds, as content and as frames.
@@ -91,4 +92,42 @@ pub(super) fn replication_message(input: &[u8]) -> bool {
     message.encode(&mut again);
     assert_eq!(PeerMessage::decode(&again).ok().flatten(), Some(message));
     true
+}
+
+/// Headers of both versions, for IPv4, IPv6, and of a balancer that speaks for itself.
+pub(super) fn proxy_header_seeds() -> Vec<Vec<u8>> {
+    let version_2 = |command: u8, family: u8, content: &[u8]| {
+        let length = u16::try_from(content.len()).unwrap_or(u16::MAX).to_be_bytes();
+        [b"\r\n\r\n\0\r\nQUIT\n", &[command, family][..], &length, content].concat()
+    };
+    vec![
+        version_2(0x21, 0x11, &[192, 0, 2, 7, 10, 0, 0, 1, 0x30, 0x39, 1, 133, 0x04, 0, 1, 9]),
+        version_2(0x21, 0x21, &[9; 36]),
+        version_2(0x20, 0x00, &[]),
+        b"PROXY TCP4 192.0.2.7 10.0.0.1 12345 389\r\n".to_vec(),
+        b"PROXY TCP6 2001:db8::7 2001:db8::1 12345 389\r\n".to_vec(),
+        b"PROXY UNKNOWN\r\n".to_vec(),
+    ]
+}
+
+/// Read as the server reads: never more than was asked for, always forward, and in the end it is a header or none.
+pub(super) fn proxy_header(input: &[u8]) -> bool {
+    let mut held = 0;
+    loop {
+        match read_header(&input[..held]) {
+            Ok(ProxyHeader::Needs(needed)) => {
+                assert!(needed > held && needed <= PROXY_HEADER_BYTES_MAX);
+                if needed > input.len() {
+                    return false;
+                }
+                held = needed;
+            }
+            Ok(ProxyHeader::Own) => return true,
+            Ok(ProxyHeader::Client(address)) => {
+                assert_eq!(address.ip(), address.ip().to_canonical());
+                return true;
+            }
+            Err(_) => return false,
+        }
+    }
 }
