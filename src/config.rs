@@ -344,6 +344,8 @@ sections! {
     schema: SchemaFiles {
         /// LDIF files with more attribute types and object classes.
         files: Vec<PathBuf> = Vec::new(), "a list of paths", restart;
+        /// Whether groupOfNames and groupOfUniqueNames may be without members, against RFC 4519; on all members alike.
+        empty_groups: bool = false, "true or false", restart;
     }
     /// What the node says about itself.
     log: Log {

@@ -73,7 +73,8 @@ impl Config {
             texts.push((path.display().to_string(), text));
         }
         let sources: Vec<SchemaSource<'_>> = texts.iter().map(|(name, text)| SchemaSource { name, text }).collect();
-        Ok(Arc::new(Schema::builtin_and(&sources)?))
+        let load = if self.schema.empty_groups { Schema::builtin_with_empty_groups } else { Schema::builtin_and };
+        Ok(Arc::new(load(&sources)?))
     }
 }
 

@@ -25,6 +25,9 @@ use crate::wire::{Control, Controls};
 /// Subentries (RFC 3672 3).
 pub const SUBENTRIES: &str = "1.3.6.1.4.1.4203.1.10.1";
 
+/// Subentries, as the draft before that document has them (draft-ietf-ldup-subentry-08): without a value, subentries alone.
+pub const SUBENTRIES_ALONE: &str = "1.3.6.1.4.1.7628.5.101.1";
+
 /// Every control that is served, for the root DSE.
 pub const SUPPORTED_CONTROLS: &[&str] = &[
     control::PAGED_RESULTS,
@@ -52,6 +55,7 @@ pub const SUPPORTED_CONTROLS: &[&str] = &[
     control::SESSION_TRACKING,
     TRANSACTION,
     SUBENTRIES,
+    SUBENTRIES_ALONE,
     control::MANAGE_DSA_IT,
     SYNC_REQUEST,
     SESSION_TOKEN,
@@ -223,7 +227,7 @@ impl RequestControls {
             (control::PERMISSIVE_MODIFY, Modify) => true,
             (TRANSACTION | control::NO_OPERATION | control::RELAX_RULES, Add | Delete | Modify | ModifyDn) => true,
             (control::PAGED_RESULTS | control::MANAGE_CONFLICTS | SUBENTRIES | SYNC_REQUEST, Search) => true,
-            (control::SORT_REQUEST | control::LIST_VIEW_REQUEST, Search) => true,
+            (control::SORT_REQUEST | control::LIST_VIEW_REQUEST | SUBENTRIES_ALONE, Search) => true,
             (control::SHOW_DELETED, Modify | Search) => true,
             (control::MANAGE_DSA_IT | control::ASSERTION, Add | Compare | Delete | Modify | ModifyDn | Search) => true,
             (SESSION_TOKEN, Add | Compare | Delete | Modify | ModifyDn | Search) => true,
@@ -279,6 +283,10 @@ impl RequestControls {
             SYNC_REQUEST => self.sync = Some(SyncRequest::decode(control)?),
             control::PRE_READ => self.pre_read = Some(selection(control)?),
             control::POST_READ => self.post_read = Some(selection(control)?),
+            SUBENTRIES_ALONE => {
+                no_value(control)?;
+                self.subentries = Subentries::Only;
+            }
             _ => self.subentries = subentries(control.required_value()?)?,
         }
         Ok(true)
@@ -405,5 +413,9 @@ mod tests {
     fn subentries_are_asked_for_by_a_boolean() {
         let only = read(&[(SUBENTRIES, true, Some(&[1, 1, 0xff]))], RequestKind::Search).unwrap();
         assert_eq!(only.subentries, Subentries::Only);
+        let only = read(&[(SUBENTRIES_ALONE, true, None)], RequestKind::Search).unwrap();
+        assert_eq!(only.subentries, Subentries::Only);
+        let refused = read(&[(SUBENTRIES_ALONE, false, Some(&[1, 1, 0xff]))], RequestKind::Search).unwrap_err();
+        assert_eq!(refused.code, ResultCode::PROTOCOL_ERROR);
     }
 }

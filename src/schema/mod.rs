@@ -78,6 +78,8 @@ pub struct Schema {
     content_rules: Vec<ContentRule>,
     /// Syntaxes defined in files by `X-SUBST`.
     substituted_syntaxes: Vec<SyntaxDefinition>,
+    /// Whether a group may be without members ([`Self::builtin_with_empty_groups`]).
+    empty_groups: bool,
     /// The administrator's files.
     files: Arc<Vec<(String, String)>>,
     /// What was added while the server runs.
@@ -93,7 +95,7 @@ impl Schema {
     /// # Errors
     /// The first definition that cannot be read, clashes with another one or refers to something unknown.
     pub fn load(sources: &[SchemaSource<'_>]) -> Result<Self, SchemaError> {
-        resolve::resolve(sources)
+        resolve::resolve(sources, false)
     }
 
     /// The schema the program carries.
@@ -111,7 +113,20 @@ impl Schema {
     /// # Errors
     /// As [`Self::load`].
     pub fn builtin_and(sources: &[SchemaSource<'_>]) -> Result<Self, SchemaError> {
-        let mut schema = Self::load(&[BUILTIN, sources].concat())?;
+        Self::of(sources, false)
+    }
+
+    /// [`Self::builtin_and`], but that groupOfNames and groupOfUniqueNames do not require a member (RFC 4519 3.5 and 3.6 do),
+    /// as in 389 Directory Server.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn builtin_with_empty_groups(sources: &[SchemaSource<'_>]) -> Result<Self, SchemaError> {
+        Self::of(sources, true)
+    }
+
+    fn of(sources: &[SchemaSource<'_>], empty_groups: bool) -> Result<Self, SchemaError> {
+        let mut schema = resolve::resolve(&[BUILTIN, sources].concat(), empty_groups)?;
         schema.files = Arc::new(sources.iter().map(|one| (one.name.to_owned(), one.text.to_owned())).collect());
         Ok(schema)
     }

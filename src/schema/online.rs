@@ -116,7 +116,7 @@ impl Schema {
         let mut sources = BUILTIN.to_vec();
         sources.extend(self.files.iter().map(|(name, text)| SchemaSource { name, text }));
         sources.push(SchemaSource { name: SOURCE, text: &text });
-        let mut schema = Self::load(&sources)?;
+        let mut schema = super::resolve::resolve(&sources, self.empty_groups)?;
         schema.files = Arc::clone(&self.files);
         schema.online = definitions.to_vec();
         let of = |kind: DefinitionKind, all: &[OnlineDefinition]| -> Vec<OnlineDefinition> {

@@ -22,10 +22,17 @@ const MEMBERSHIP_NAMES: &[&str] = &["member", "uniqueMember", "memberUid"];
 const SECRET_NAMES: &[&str] =
     &["userPassword", "authPassword", "pwdHistory", "sambaNTPassword", "sambaLMPassword", "krbPrincipalKey"];
 
-pub(super) fn resolve(sources: &[SchemaSource<'_>]) -> Result<Schema, SchemaError> {
+/// Classes that require what their groups consist of.
+const GROUPS: &[(&str, &str)] = &[("2.5.6.9", "member"), ("2.5.6.17", "uniqueMember")];
+
+/// The schema of these sources; with `empty_groups` what [`GROUPS`] require is only allowed.
+pub(super) fn resolve(sources: &[SchemaSource<'_>], empty_groups: bool) -> Result<Schema, SchemaError> {
     let mut definitions = Definitions::default();
     for source in sources {
         definitions.read(source)?;
+    }
+    if empty_groups {
+        definitions.object_classes.iter_mut().for_each(|(_, class)| let_be_empty(class));
     }
     let Definitions { attribute_types, object_classes, content_rules, syntaxes } = definitions;
     let syntax_names = Syntaxes::new(syntaxes)?;
@@ -37,6 +44,7 @@ pub(super) fn resolve(sources: &[SchemaSource<'_>]) -> Result<Schema, SchemaErro
 
     static IDENTITIES: AtomicU64 = AtomicU64::new(1);
     let mut schema = Schema {
+        empty_groups,
         files: Arc::default(),
         online: Vec::new(),
         extends: Vec::new(),
@@ -54,6 +62,15 @@ pub(super) fn resolve(sources: &[SchemaSource<'_>]) -> Result<Schema, SchemaErro
     }
     schema.content_rules = rules;
     Ok(schema)
+}
+
+fn let_be_empty(class: &mut ObjectClassDefinition) {
+    let Some((_, members)) = GROUPS.iter().find(|(oid, _)| *oid == class.oid) else { return };
+    let (moved, must) =
+        std::mem::take(&mut class.must).into_iter().partition(|name| name.eq_ignore_ascii_case(members));
+    let moved: Vec<String> = moved;
+    class.must = must;
+    class.may.extend(moved);
 }
 
 /// What registering needs to know of a definition.

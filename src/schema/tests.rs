@@ -31,6 +31,25 @@ fn builtin_schema_is_sound() {
 }
 
 #[test]
+fn groups_require_a_member_unless_they_may_be_empty() {
+    let repeated = "objectClasses: ( 2.5.6.9 NAME 'groupOfNames' SUP top STRUCTURAL MUST ( cn $ member ) )";
+    let sources = [SchemaSource { name: "site.ldif", text: repeated }];
+    for (schema, expected) in
+        [(Schema::builtin_and(&sources).unwrap(), true), (Schema::builtin_with_empty_groups(&sources).unwrap(), false)]
+    {
+        let online = schema.with_online(&[]).unwrap();
+        for (class, members) in [("groupOfNames", "member"), ("groupOfUniqueNames", "uniqueMember")] {
+            let members = schema.attribute_type(members).unwrap().index;
+            for schema in [&schema, &online] {
+                let class = schema.object_class(class).unwrap();
+                assert_eq!(class.must.contains(&members), expected, "{class:?}");
+                assert!(class.may.contains(&members), "{class:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_search_on_name_reaches_all_names() {
     let schema = Schema::builtin();
     let name = schema.attribute_type("name").unwrap();

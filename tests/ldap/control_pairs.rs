@@ -23,6 +23,7 @@ fn controls() -> Vec<Control> {
         with_value(oid::PERSISTENT_SEARCH, sequence(&[integer(15), boolean(false), boolean(true)])),
         with_value(oid::SYNC_REQUEST, sequence(&[enumerated(1)])),
         with_value(oid::SUBENTRIES, boolean(false)),
+        Control::plain(oid::SUBENTRIES_ALONE),
         Control::assertion("(objectClass=*)"),
         Control::read_entry(oid::PRE_READ, &["cn"]),
         Control::read_entry(oid::POST_READ, &["cn"]),

@@ -5,7 +5,7 @@ use crate::support::client::Client;
 use crate::support::code;
 use crate::support::oid::IN_CHAIN;
 use crate::support::request::{ADD, DELETE, REPLACE};
-use crate::support::server::{Server, Subject};
+use crate::support::server::{SUFFIX, Server, Setup, Subject};
 use crate::{ANN, BOB, GROUPS, PEOPLE, add_person};
 
 #[track_caller]
@@ -47,6 +47,25 @@ fn a_group_of_members_may_be_empty() {
     assert!(values(&mut client, &person, "memberOf").is_empty());
     let strict = format!("cn=s,{branch}");
     client.add(&strict, &[("objectClass", &["groupOfNames"])]).expect(code::OBJECT_CLASS_VIOLATION);
+}
+
+/// As 389 Directory Server lets them; against RFC 4519 3.5 and 3.6, so that it is a setting.
+#[test]
+fn every_group_may_be_empty_where_the_administrator_says_so() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = Server::start(Setup { settings: vec!["schema.empty_groups=true".to_owned()], ..Setup::default() });
+    let mut client = server.admin();
+    for (class, members) in [("groupOfNames", "member"), ("groupOfUniqueNames", "uniqueMember")] {
+        let group = format!("cn={class},{SUFFIX}");
+        client.add(&group, &[("objectClass", &[class])]).expect(code::SUCCESS);
+        client.modify(&group, &[(ADD, members, &[ANN])]).expect(code::SUCCESS);
+        client.modify(&group, &[(DELETE, members, &[])]).expect(code::SUCCESS);
+    }
+    let schema = client.read_attributes("cn=subschema", &["objectClasses"]).values("objectClasses");
+    let told = schema.iter().find(|text| text.contains("'groupOfNames'")).expect("it is told");
+    assert!(told.contains("MUST cn") && told.contains("member"), "{told}");
 }
 
 /// A member that is deleted leaves its groups, and comes back to them.

@@ -47,6 +47,7 @@ mod rfc2891_sort;
 mod rfc3062_password_modify;
 mod rfc3296_manage_dsa_it;
 mod rfc3671_collective;
+mod rfc3672_subentries;
 mod rfc3829_authorization_identity;
 mod rfc3866_languages;
 mod rfc3876_matched_values;

@@ -102,6 +102,7 @@ pub(crate) mod oid {
     pub(crate) const END_TRANSACTION: &str = "1.3.6.1.1.21.3";
     pub(crate) const ABORTED_TRANSACTION: &str = "1.3.6.1.1.21.4";
     pub(crate) const SUBENTRIES: &str = "1.3.6.1.4.1.4203.1.10.1";
+    pub(crate) const SUBENTRIES_ALONE: &str = "1.3.6.1.4.1.7628.5.101.1";
     pub(crate) const ASSERTION: &str = "1.3.6.1.1.12";
     pub(crate) const PRE_READ: &str = "1.3.6.1.1.13.1";
     pub(crate) const POST_READ: &str = "1.3.6.1.1.13.2";
