@@ -417,7 +417,7 @@ impl<S: Source + ?Sized> Walk<'_, S> {
             return values(&page, size, walked.order, bound).map_err(here);
         }
         self.taken.clear(bytes.len());
-        let node_max = ((self.page_bytes - PAGE_HEAD) / 2 & !1) - 2;
+        let node_max = (((self.page_bytes - PAGE_HEAD) / 2) & !1) - 2;
         let mut last: Option<&[u8]> = None;
         for index in 0..page.count {
             let node = page.node(index).map_err(|what| here(what.into()))?;
