@@ -369,7 +369,7 @@ sections! {
         /// SCRAM mechanisms that are offered, and whose verifiers are stored with every new password.
         scram: Vec<String> = Vec::new(), "a list of \"SCRAM-SHA-256\" and \"SCRAM-SHA-512\"", reload;
         /// How often a password is hashed for such a verifier.
-        scram_iterations: u32 = 100_000, "4096 to 10000000 rounds", reload, in (4_096..=10_000_000);
+        scram_iterations: u32 = 65_536, "4096 to 10000000 rounds", reload, in (4_096..=10_000_000);
         /// Tell who proves the password of a locked account, and asks in a control, that it is locked.
         tell_locked: bool = false, "true or false", reload;
     }

@@ -18,6 +18,9 @@ use crate::transport::{FetchUrl, ListenUrl};
 /// Longest name of a member, as its entry holds it.
 const NAME_BYTES_MAX: usize = 128;
 
+/// Most iterations that the client side of Cyrus SASL computes (`MAX_ITERATION_COUNT` of its plugins/scram.c).
+const CYRUS_ITERATIONS_MAX: u32 = 65_536;
+
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -129,6 +132,13 @@ fn check_authentication(config: &Config, found: &mut Findings) {
     }
     for name in config.password.scram.iter().filter(|name| ScramHash::of(name).is_none()) {
         found.error("password.scram", format!("{name} is not served; write \"SCRAM-SHA-256\" or \"SCRAM-SHA-512\""));
+    }
+    if !config.password.scram.is_empty() && config.password.scram_iterations > CYRUS_ITERATIONS_MAX {
+        let text = format!(
+            "{}: clients that use Cyrus SASL (ldap-utils, SSSD, nslcd, Postfix) refuse more than {CYRUS_ITERATIONS_MAX}",
+            config.password.scram_iterations
+        );
+        found.warning("password.scram_iterations", text);
     }
     check_kerberos(sasl, found);
     if !sasl.token_issuer.is_empty() {

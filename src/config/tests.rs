@@ -253,6 +253,18 @@ fn check_finds_what_will_not_start() {
     assert!(config.check().iter().all(|finding| finding.severity < Severity::Error), "{:?}", config.check());
 }
 
+/// Cyrus SASL refuses more rounds than the default.
+#[test]
+fn check_says_that_clients_refuse_more_rounds_of_scram() {
+    let told = |sets: &[&str]| {
+        let findings = with(sets).unwrap().check();
+        findings.iter().any(|finding| finding.setting == "password.scram_iterations")
+    };
+    let offered = r#"password.scram=["SCRAM-SHA-256"]"#;
+    assert!(!told(&[offered]) && !told(&["password.scram_iterations=65537"]));
+    assert!(told(&[offered, "password.scram_iterations=65537"]));
+}
+
 /// Rules with groupdn would silently mean nobody.
 #[test]
 fn check_says_that_rules_about_groups_need_the_index_of_members() {

@@ -171,6 +171,26 @@ fn ldapwhoami_tells_the_identity() {
     run(plain(&server, "ldapexop").arg("whoami")).expect_success();
 }
 
+/// RFC 5802, RFC 7677, with Cyrus SASL as it comes and our settings as they come.
+#[test]
+fn ldapwhoami_proves_a_password_by_scram() {
+    // slapd's passwords for SASL are a data base of its own.
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = Server::start(Setup::default().with_setting(r#"password.scram=["SCRAM-SHA-256", "SCRAM-SHA-512"]"#));
+    run(as_admin(&server, "ldappasswd").args(["-s", "ann-scram-1", ANN])).expect_success();
+    let who = |mechanism: &str, password: &str| {
+        let mut command = Command::new("ldapwhoami");
+        command.env("LDAPCONF", "/dev/null").env("LC_ALL", "C.UTF-8").args(["-Q", "-H", &server.url()]);
+        run(command.args(["-Y", mechanism, "-U", "ann", "-w", password]))
+    };
+    for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+        assert_eq!(who(mechanism, "ann-scram-1").expect_success().trim(), format!("dn:{ANN}"), "{mechanism}");
+        who(mechanism, "wrong").expect_status(49);
+    }
+}
+
 #[test]
 fn ldapsearch_pages() {
     let server = Server::shared();
