@@ -48,8 +48,19 @@ pub struct ImportReport {
     pub rejects: Option<PathBuf>,
     /// Server-private attributes left out: values by name.
     pub dropped: BTreeMap<String, u64>,
+    /// Passwords that went in and will never be verified, by how they are stored.
+    pub unserved_passwords: BTreeMap<String, UnservedPasswords>,
     /// Wall time.
     pub seconds: f64,
+}
+
+/// Passwords stored in a way that is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct UnservedPasswords {
+    /// Where the first record with one begins.
+    pub line: u64,
+    /// How many there are.
+    pub count: u64,
 }
 
 /// Why an import did nothing.
@@ -230,10 +241,10 @@ fn load(
         }
     }
     progress.stage("building the index");
-    let (entries, dropped) = loader.finish()?;
+    let report = loader.finish()?;
     progress.finish();
     let rejected = rejects.finish().map_err(|source| file_error(&how.rejects.clone().unwrap_or_default(), source))?;
-    Ok(ImportReport { entries, rejected: rejected.1, rejects: rejected.0, dropped, seconds: 0.0 })
+    Ok(ImportReport { rejected: rejected.1, rejects: rejected.0, ..report })
 }
 
 /// The file of refused records; made when the first one comes.

@@ -1,8 +1,8 @@
 //! Stored passwords: does a clear password fit one, and how is a new one stored.
 //!
 //! Directories carry decades of password schemes, and a moved directory must let everybody in on the first day
-//! without knowing a single clear password. So every scheme that OpenLDAP and 389-DS write is verified, and exactly
-//! one is written: Argon2id. A stored value is data that somebody else may have written, so it is treated as hostile.
+//! without knowing a single clear password. So every scheme that OpenLDAP, 389-DS and OpenDJ write and that is worth its
+//! name is verified, and exactly one is written: Argon2id. A stored value is data that somebody else may have written, so it is treated as hostile.
 //!
 //! Invariants
 //! - A malformed, truncated or unknown `{SCHEME}` value never matches any password, the empty one included
@@ -18,6 +18,7 @@ mod argon;
 mod crypt;
 mod digest;
 mod pbkdf2;
+mod yescrypt;
 
 use base64::Engine;
 use base64::alphabet;
@@ -28,6 +29,7 @@ use zeroize::Zeroizing;
 pub use argon::{ARGON2_LANES_MAX, ARGON2_MEMORY_KIB_MAX, ARGON2_PASSES_MAX, ARGON2_WORK_KIB_MAX};
 pub use crypt::{BCRYPT_COST_MAX, CRYPT_PASSWORD_BYTES_MAX, CRYPT_ROUNDS_MAX};
 pub use pbkdf2::PBKDF2_WORK_MAX;
+pub use yescrypt::YESCRYPT_MEMORY_BYTES_MAX;
 
 /// Longest stored value that is looked at, in bytes; the longest real one (389's `{PBKDF2_SHA256}`) has 448.
 pub const STORED_BYTES_MAX: usize = 2048;
@@ -74,6 +76,12 @@ enum Stored<'v> {
     Crypt(&'v str),
     /// `{SCHEME}` that is not ours, or a known one followed by something that is not text.
     Unknown,
+}
+
+impl Stored<'_> {
+    fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown)
+    }
 }
 
 /// Splits `{SCHEME}rest`. `None` when the value does not begin with a scheme: such a value is a clear password.
@@ -146,6 +154,30 @@ pub fn is_hashed(value: &[u8]) -> bool {
 /// they do not know.
 pub fn has_scheme(value: &[u8]) -> bool {
     !matches!(parse(value), Stored::Clear(_))
+}
+
+/// The clear password that a value of clear text is, without its `{CLEARTEXT}`; `None` of any `{SCHEME}` else.
+pub fn clear_text(value: &[u8]) -> Option<&[u8]> {
+    match parse(value) {
+        Stored::Clear(clear) => Some(clear),
+        _ => None,
+    }
+}
+
+/// How a value is stored, if no password will ever be verified against such ones: an unknown `{SCHEME}`, or a kind of
+/// crypt(3) that is not served. Cheap; says nothing of single values that are broken.
+pub fn unserved_scheme(value: &[u8]) -> Option<String> {
+    let (scheme, rest) = split_scheme(value)?;
+    match parse(value) {
+        Stored::Crypt(text) => crypt::unserved(text).map(|kind| format!("{{CRYPT}}{kind}")),
+        // A known scheme with what is no text is broken.
+        Stored::Unknown if parse(format!("{{{scheme}}}").as_bytes()).is_unknown() => {
+            // For SCRAM alone, and verified there.
+            let is_scram = scheme.to_ascii_uppercase().starts_with("SCRAM-SHA-");
+            (!is_scram || rest.is_empty()).then(|| format!("{{{}}}", scheme.to_ascii_uppercase()))
+        }
+        _ => None,
+    }
 }
 
 /// Whether a value that a password just fitted should be stored anew: anything but Argon2id at the present cost

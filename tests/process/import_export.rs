@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::support::code;
 use crate::support::ldif;
 use crate::support::program::{Finished, entente, run};
 use crate::support::server::{DATA, SUFFIX, Server, Setup, check, export, import, init};
@@ -120,6 +121,42 @@ fn strict_import_stops_at_the_first_bad_entry_and_changes_nothing() {
     assert_eq!(ldif::by_dn(&export(&fresh.data())), before);
 }
 
+/// What nobody will be able to bind with is told once for each kind, with the line of the first; the rest of a moved directory
+/// works, clear text with its scheme too.
+#[test]
+fn passwords_that_will_never_be_verified_are_told() {
+    let fresh = Fresh::new();
+    let person = |uid: &str, password: &str| {
+        format!(
+            "\ndn: uid={uid},{SUFFIX}\nobjectClass: inetOrgPerson\nuid: {uid}\ncn: {uid}\nsn: {uid}\n\
+             userPassword: {password}\n"
+        )
+    };
+    let text = [
+        format!("dn: {SUFFIX}\nobjectClass: domain\ndc: example\n"),
+        person("a", "{CRYPT}$1$abcdefgh$0123456789abcdefghijkl"),
+        person("b", "{SASL}b@EXAMPLE.COM"),
+        person("c", "{CRYPT}$y$j75$abcdefghijklmnop$ZSeN8goe1rYh.CsYyEr2QP7Vyr4ee2YdjleF4Z0H631"),
+        person("d", "{crypt}$1$abcdefgh$0123456789abcdefghijkl"),
+        person("e", "{CLEARTEXT}e-secret"),
+    ]
+    .concat();
+    let told = fresh.import(&text, &[]).expect_success();
+    assert!(
+        told.contains("2 passwords stored as {CRYPT}$1$ will never be verified, the first in the entry of line 5"),
+        "{told}"
+    );
+    assert!(told.contains("1 passwords stored as {SASL}"), "{told}");
+    assert_eq!(told.matches("will never be verified").count(), 2, "{told}");
+    let people = text.split_once("\n\n").expect("people come after the suffix").1;
+    let server = Server::start(Setup::default().with_entries(people));
+    let mut client = server.anonymous();
+    for (uid, password) in [("c", "Grüße, 42"), ("e", "e-secret")] {
+        client.bind(&format!("uid={uid},{SUFFIX}"), password).expect(code::SUCCESS);
+    }
+    client.bind(&format!("uid=a,{SUFFIX}"), "anything").expect(code::INVALID_CREDENTIALS);
+}
+
 /// A pipe whose other end failed, or the wrong file, must not empty the directory.
 #[test]
 fn import_of_nothing_changes_nothing() {
@@ -211,11 +248,11 @@ fn check_finds_nothing_after_a_day_of_writes() {
             let dn = format!("uid=u{index},{branch}");
             let attributes: [(&str, &[&str]); 3] =
                 [("objectClass", &["inetOrgPerson"]), ("cn", &["U"]), ("sn", &["U"])];
-            client.add(&dn, &attributes).expect(crate::support::code::SUCCESS);
+            client.add(&dn, &attributes).expect(code::SUCCESS);
             if index % 3 == 0 {
-                client.modify_dn(&dn, &format!("uid=v{index}"), true, None).expect(crate::support::code::SUCCESS);
+                client.modify_dn(&dn, &format!("uid=v{index}"), true, None).expect(code::SUCCESS);
             } else if index % 3 == 1 {
-                client.delete(&dn).expect(crate::support::code::SUCCESS);
+                client.delete(&dn).expect(code::SUCCESS);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The command around [`import`](super::import).
 
-use super::{ImportError, ImportOptions, ImportReport, import, open_input};
+use super::{ImportError, ImportOptions, ImportReport, UnservedPasswords, import, open_input};
 use crate::cli::data::DataArgs;
 use crate::cli::export::parse_dn;
 use crate::cli::output::{CliError, Output};
@@ -77,6 +77,12 @@ fn tell(report: &ImportReport) -> String {
     if !report.dropped.is_empty() {
         let names: Vec<String> = report.dropped.iter().map(|(name, count)| format!("{name} {count}")).collect();
         text.push_str(&format!("\nvalues left out, because only their server understands them: {}", names.join(", ")));
+    }
+    for (scheme, UnservedPasswords { line, count }) in &report.unserved_passwords {
+        text.push_str(&format!(
+            "\nwarning: {count} passwords stored as {scheme} will never be verified, the first in the entry of line {line}: whoever \
+             has no other one cannot bind until a new one is set"
+        ));
     }
     if report.rejected > 0 {
         text.push_str(&format!("\n{} records refused", report.rejected));

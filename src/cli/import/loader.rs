@@ -5,6 +5,7 @@
 //! only the peer understands is dropped and counted by name. Everything else must be a sound entry: known attributes,
 //! valid values, a class that allows them, a superior that is there.
 
+use super::{ImportReport, UnservedPasswords};
 use crate::dit::{BulkLoad, ClusterEntry, Dit, DitError, ValueError, birth_deltas};
 use crate::model::dn::DN_BYTES_MAX;
 use crate::model::ldif::{LdifBody, LdifRecord};
@@ -117,6 +118,7 @@ pub(super) struct Loader<'d> {
     meanings: HashMap<String, Meaning>,
     superiors: HashMap<Vec<u8>, EntryId>,
     pub(super) dropped: BTreeMap<String, u64>,
+    pub(super) unserved: BTreeMap<String, UnservedPasswords>,
     pub(super) entries: u64,
     /// What was there before: its naming contexts may come again, and keep their rules if they bring none.
     suffixes: Vec<Suffix>,
@@ -137,6 +139,7 @@ impl<'d> Loader<'d> {
             meanings: HashMap::new(),
             superiors: HashMap::new(),
             dropped: BTreeMap::new(),
+            unserved: BTreeMap::new(),
             entries: 0,
             suffixes,
             administrator: administrator.map(|(name, _)| name.into_bytes()),
@@ -145,11 +148,13 @@ impl<'d> Loader<'d> {
         })
     }
 
-    pub(super) fn finish(mut self) -> Result<(u64, BTreeMap<String, u64>), DitError> {
+    /// What was done; the report's other parts are the caller's.
+    pub(super) fn finish(mut self) -> Result<ImportReport, DitError> {
         if let Some(load) = self.load.take() {
             load.finish()?;
         }
-        Ok((self.entries, self.dropped))
+        let Self { entries, dropped, unserved, .. } = self;
+        Ok(ImportReport { entries, dropped, unserved_passwords: unserved, ..ImportReport::default() })
     }
 
     /// One record of the file.
@@ -165,7 +170,7 @@ impl<'d> Loader<'d> {
         if record.dn.len() > DN_BYTES_MAX / 3 && dn.to_string().len() > DN_BYTES_MAX {
             return bad(format!("dn: longer than {DN_BYTES_MAX} bytes when it is written with its escapes"));
         }
-        let (entry, uuid) = self.sort_out(&dn, attributes)?;
+        let Sorted { kept: entry, uuid, unserved } = self.sort_out(&dn, attributes)?;
         self.check(&entry)?;
         let parent = self.superior_of(&dn)?;
         let uuid = match uuid {
@@ -178,6 +183,9 @@ impl<'d> Loader<'d> {
         let deltas = birth_deltas(load.writing(), &dn, parent, &values)?;
         let id = load.add(uuid, "import", deltas)?;
         self.entries += 1;
+        for scheme in unserved {
+            self.unserved.entry(scheme).or_insert(UnservedPasswords { line: record.line, count: 0 }).count += 1;
+        }
         self.remember(&dn, id);
         if let Some(load) = self.load.take() {
             self.load = Some(load.turn_over()?);
@@ -186,9 +194,10 @@ impl<'d> Loader<'d> {
     }
 
     /// Groups, drops and checks the attributes of one entry.
-    fn sort_out(&mut self, dn: &Dn, attributes: Vec<Attribute>) -> Result<(Vec<Kept>, Option<EntryUuid>), Refusal> {
+    fn sort_out(&mut self, dn: &Dn, attributes: Vec<Attribute>) -> Result<Sorted, Refusal> {
         let mut kept: Vec<Kept> = Vec::with_capacity(attributes.len() + 1);
         let mut uuid = None;
+        let mut unserved = Vec::new();
         for attribute in attributes {
             match self.meaning(&attribute)? {
                 Meaning::Drop => {
@@ -218,6 +227,7 @@ impl<'d> Loader<'d> {
                     }
                 }
                 Meaning::Password(id, index) => {
+                    unserved.extend(attribute.values.iter().filter_map(|value| password_hash::unserved_scheme(value)));
                     let values = attribute.values.into_iter().map(hashed).collect();
                     Kept::push(&mut kept, id, index, values);
                 }
@@ -227,7 +237,7 @@ impl<'d> Loader<'d> {
         self.add_naming_values(dn.rdn(), &mut kept)?;
         self.keep_rules(dn, &mut kept)?;
         self.add_authors(&mut kept)?;
-        Ok((kept, uuid))
+        Ok(Sorted { kept, uuid, unserved })
     }
 
     /// Entries that do not say who made them are the administrator's, who imports them.
@@ -409,16 +419,25 @@ pub fn is_left_out(name: &str) -> bool {
 
 /// A password as it is stored: hashed as it came, or if it came in clear the one among `held` that it fits, else hashed now.
 pub fn stored_password(value: &[u8], held: &[Vec<u8>]) -> Vec<u8> {
-    if password_hash::has_scheme(value) {
-        return value.to_vec();
-    }
-    let fitting = held.iter().find(|held| password_hash::verify(held, value) == password_hash::Verdict::Match);
-    fitting.map_or_else(|| password_hash::hash(value), Vec::clone)
+    let Some(clear) = password_hash::clear_text(value) else { return value.to_vec() };
+    let fitting = held.iter().find(|held| password_hash::verify(held, clear) == password_hash::Verdict::Match);
+    fitting.map_or_else(|| password_hash::hash(clear), Vec::clone)
 }
 
 /// A clear-text password never reaches the store.
 fn hashed(value: Vec<u8>) -> Vec<u8> {
-    if password_hash::has_scheme(&value) { value } else { password_hash::hash(&value) }
+    match password_hash::clear_text(&value) {
+        Some(clear) => password_hash::hash(clear),
+        None => value,
+    }
+}
+
+/// What a record comes to.
+struct Sorted {
+    kept: Vec<Kept>,
+    uuid: Option<EntryUuid>,
+    /// Of passwords that will never be verified, how each is stored.
+    unserved: Vec<String>,
 }
 
 struct Kept {

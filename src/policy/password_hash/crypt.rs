@@ -1,7 +1,8 @@
-//! `{CRYPT}` and `{BCRYPT}`: what crypt(3) writes, limited to bcrypt (`$2a$`, `$2b$`, `$2y$`) and SHA-crypt
-//! (`$5$`, `$6$`). DES and MD5 crypt are broken and unusable; so is `$2x$`, which marks a faulty bcrypt.
+//! `{CRYPT}` and `{BCRYPT}`: what crypt(3) writes, limited to bcrypt (`$2a$`, `$2b$`, `$2y$`), SHA-crypt (`$5$`, `$6$`),
+//! yescrypt (`$y$`) and scrypt (`$7$`). DES and MD5 crypt (`$1$`) are unusable: whoever has the data has those passwords, and
+//! an import says so. So is `$2x$`, which marks a faulty bcrypt.
 
-use super::Verdict;
+use super::{Verdict, yescrypt};
 use sha_crypt::{PasswordVerifier, ShaCrypt};
 
 /// Most rounds of SHA-crypt that a stored value may ask for: about one second of one core.
@@ -23,8 +24,25 @@ pub(super) fn verify(text: &str, password: &[u8]) -> Verdict {
         sha_crypt(text, rest, 86, password)
     } else if ["$2a$", "$2b$", "$2y$"].iter().any(|prefix| text.starts_with(prefix)) {
         bcrypt(text, password)
+    } else if let Some(rest) = text.strip_prefix("$y$") {
+        yescrypt::verify_yescrypt(rest, password)
+    } else if let Some(rest) = text.strip_prefix("$7$") {
+        yescrypt::verify_scrypt(rest, password)
     } else {
         Verdict::Unusable
+    }
+}
+
+/// What kind of crypt(3) is never verified here, if this is one: `$1$`, `DES`, or `no password` where an account is locked.
+pub(super) fn unserved(text: &str) -> Option<&str> {
+    const SERVED: [&str; 7] = ["$5$", "$6$", "$2a$", "$2b$", "$2y$", "$y$", "$7$"];
+    if SERVED.iter().any(|prefix| text.starts_with(prefix)) {
+        return None;
+    }
+    match text.strip_prefix('$').and_then(|rest| rest.find('$')) {
+        Some(end) => text.get(..end + 2),
+        None if text.is_empty() || text.starts_with(['*', '!']) => Some(" without a password"),
+        None => Some(" DES"),
     }
 }
 

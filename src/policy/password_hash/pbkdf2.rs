@@ -1,4 +1,4 @@
-//! `{PBKDF2…}`: OpenLDAP's and 389's text form, and 389's older binary form.
+//! `{PBKDF2…}`: OpenLDAP's and 389's text form, OpenDJ's, and 389's older binary form.
 
 use super::{Verdict, decode_base64, same_bytes};
 use ::pbkdf2::pbkdf2_hmac;
@@ -24,8 +24,8 @@ impl Algorithm {
     pub(super) fn of_scheme(scheme: &str) -> Option<Self> {
         match scheme {
             "PBKDF2" | "PBKDF2-SHA1" => Some(Self::Sha1),
-            "PBKDF2-SHA256" => Some(Self::Sha256),
-            "PBKDF2-SHA512" => Some(Self::Sha512),
+            "PBKDF2-SHA256" | "PBKDF2-HMAC-SHA256" => Some(Self::Sha256),
+            "PBKDF2-SHA512" | "PBKDF2-HMAC-SHA512" => Some(Self::Sha512),
             _ => None,
         }
     }
@@ -56,6 +56,14 @@ fn parse_text(algorithm: Algorithm, text: &str) -> Option<Parsed> {
     is_whole.then_some(Parsed { iterations, salt, hash })
 }
 
+/// `iterations:` and in base64 the hash, then the salt (OpenDJ; 8 or 16 bytes of salt).
+fn parse_colon(algorithm: Algorithm, iterations: &str, text: &str) -> Option<Parsed> {
+    let bytes = decode_base64(text.trim_end())?;
+    let (hash, salt) = bytes.split_at_checked(algorithm.output_bytes())?;
+    let iterations = iterations.parse().ok()?;
+    (!salt.is_empty()).then(|| Parsed { iterations, salt: salt.to_vec(), hash: hash.to_vec() })
+}
+
 fn parse_binary(text: &str) -> Option<Parsed> {
     let bytes = decode_base64(text.trim_end())?;
     let (iterations, rest) = bytes.split_first_chunk::<4>()?;
@@ -68,7 +76,9 @@ fn parse_binary(text: &str) -> Option<Parsed> {
 }
 
 pub(super) fn verify(algorithm: Algorithm, text: &str, password: &[u8]) -> Verdict {
-    let parsed = if algorithm == Algorithm::Sha256 && !text.contains('$') {
+    let parsed = if let Some((iterations, rest)) = text.split_once(':') {
+        parse_colon(algorithm, iterations, rest)
+    } else if algorithm == Algorithm::Sha256 && !text.contains('$') {
         parse_binary(text)
     } else {
         parse_text(algorithm, text)

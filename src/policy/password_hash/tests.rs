@@ -1,5 +1,6 @@
 //! The stored values below were written by the programs that people move from: `slappasswd` of OpenLDAP 2.5 with
-//! its sha2, pbkdf2 and argon2 modules, `pwdhash` of 389-DS 2.3, `htpasswd` of Apache, crypt(3) of libxcrypt.
+//! its sha2, pbkdf2 and argon2 modules, `pwdhash` of 389-DS 2.3, `htpasswd` of Apache, crypt(3) of libxcrypt. Those of OpenDJ
+//! were computed from its description: iterations, then hash and salt in one.
 
 use super::*;
 use proptest::prelude::*;
@@ -86,6 +87,19 @@ fn malformed_and_unknown_values_are_unusable() {
         "{CRYPT}iWGzS2uP/4kxU",
         "{CRYPT}$1$abcdefgh$0123456789abcdefghijkl",
         "{CRYPT}$6$",
+        "{CRYPT}$y$",
+        "{CRYPT}$y$j9T$abcdefghijklmnop$",
+        "{CRYPT}$y$j9T$$vj93jlfoZpeSB5S.hxXSQfutrRqkv97kmrbbWuDZ6N9",
+        "{CRYPT}$y$j9T$abcdefghijklmnop$vj93jlfoZpeSB5S.hxXSQfutrRqkv97kmrbbWuDZ6N",
+        "{CRYPT}$y$j9TZ$abcdefghijklmnop$vj93jlfoZpeSB5S.hxXSQfutrRqkv97kmrbbWuDZ6N9",
+        "{CRYPT}$y$.9T$abcdefghijklmnop$vj93jlfoZpeSB5S.hxXSQfutrRqkv97kmrbbWuDZ6N9",
+        "{CRYPT}$gy$j9T$abcdefghijklmnop$XkIrLwGjlI6IVzyxYj2IPv2mXGNCBgifrfivXExSji1",
+        "{CRYPT}$7$CU..../....",
+        "{CRYPT}$7$CU........./....abcdefghijkl$d62CzYjYxDgOZgeJPtCkJwetQx1cbkxLONNlSqXh/k4",
+        "{PBKDF2}10000:",
+        "{PBKDF2}10000:AAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        "{PBKDF2}0:rSiM5fnO8bjJ5kTYBnbbQuuiZ7kAAQIDBAUGBw==",
+        "{PBKDF2}:rSiM5fnO8bjJ5kTYBnbbQuuiZ7kAAQIDBAUGBw==",
         "{CRYPT}$6$salt$",
         "{CRYPT}$6$rounds=abc$salt$FGCn",
         "{CRYPT}$2x$05$VaZRcnyTXaHlvjTyZ0SyQ.vnT8uyBkUdFA6jpiJUqkBSiIFSG8myW",
@@ -121,6 +135,10 @@ fn costs_above_the_caps_are_refused_before_any_work() {
     let cases = [
         "{PBKDF2-SHA256}4294967295$7F6VOCVVJqZeAxuGv2WuvQ$Lv5OkhJkinJwnQ2BjmbxqI0R1YOPuze9Rh/uKaaX/LA",
         "{CRYPT}$5$rounds=999999999$47O4R2Ckuhnfir2X$hSW6Zj.2u/NVgPzi0bqzBA/avec/6QEAyfUBceSSOK1",
+        "{CRYPT}$y$jNT$abcdefghijklmnop$vj93jlfoZpeSB5S.hxXSQfutrRqkv97kmrbbWuDZ6N9",
+        "{CRYPT}$y$jzz$abcdefghijklmnop$vj93jlfoZpeSB5S.hxXSQfutrRqkv97kmrbbWuDZ6N9",
+        "{CRYPT}$7$zzzzzzzzzzzabcdefghijkl$d62CzYjYxDgOZgeJPtCkJwetQx1cbkxLONNlSqXh/k4",
+        "{PBKDF2}4294967295:rSiM5fnO8bjJ5kTYBnbbQuuiZ7kAAQIDBAUGBw==",
         "{CRYPT}$2b$31$aayEWpWAXYVrIo.nhbMuUOBciJXaawbFrpsRorI95NrNhPt14vIZa",
         "{ARGON2}$argon2i$v=19$m=4294967295,t=3,p=2$K3G0miB2uMlipGwyFtGrtA$sT1PJnWLjQ/cr8StUFUR+jlaVrsCoEJjVGsMe/+B1Ik",
         "{ARGON2}$argon2i$v=19$m=64,t=4294967295,p=2$K3G0miB2uMlipGwyFtGrtA$sT1PJnWLjQ/cr8StUFUR+jlaVrsCoEJjVGsMe/+B1Ik",
@@ -159,6 +177,32 @@ fn clear_values_are_compared_whole() {
     assert!(has_scheme(b"{X-NEW}secret"));
     assert!(!has_scheme(b"{CLEARTEXT}secret"));
     assert!(!has_scheme(b"{open"));
+}
+
+#[test]
+fn what_will_never_fit_is_known_by_its_kind() {
+    let cases = [
+        ("{CRYPT}$1$abcdefgh$0123456789abcdefghijkl", Some("{CRYPT}$1$")),
+        ("{crypt}iWGzS2uP/4kxU", Some("{CRYPT} DES")),
+        ("{CRYPT}$gy$j9T$abc$def", Some("{CRYPT}$gy$")),
+        ("{CRYPT}*", Some("{CRYPT} without a password")),
+        ("{CRYPT}!$6$abc$def", Some("{CRYPT} without a password")),
+        ("{sasl}ann@EXAMPLE.COM", Some("{SASL}")),
+        ("{SCRAM-SHA-256}4096,c2FsdA==,eA==,eQ==", None),
+        ("{CRYPT}$6$broken", None),
+        ("secret", None),
+        ("{CLEARTEXT}secret", None),
+    ];
+    for (stored, kind) in cases {
+        assert_eq!(unserved_scheme(stored.as_bytes()).as_deref(), kind, "{stored}");
+    }
+    for stored in REAL {
+        assert_eq!(unserved_scheme(stored.as_bytes()), None, "{stored}");
+    }
+    assert_eq!(unserved_scheme(b"{SSHA}\xff\xfe"), None);
+    assert_eq!(clear_text(b"{Clear}secret"), Some(&b"secret"[..]));
+    assert_eq!(clear_text(b"{open"), Some(&b"{open"[..]));
+    assert_eq!(clear_text(b"{SSHA}x"), None);
 }
 
 #[test]
