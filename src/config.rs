@@ -282,6 +282,13 @@ sections! {
         connections: usize = 10_000, "1 to 1000000 connections", reload, in (1..=1_000_000);
         /// Connections from one client address; ldapi is not counted.
         connections_per_address: usize = 100, "1 to 1000000 connections", reload, in (1..=1_000_000);
+        /// Failed binds under one name from one address until the next one has to wait; then longer with each failure, and at
+        /// most half of `failed_binds_window_s`.
+        failed_binds_per_account: u32 = 10, "0 to 1000000 binds (0 = no limit)", reload, in (0..=1_000_000);
+        /// Failed binds from one address within `failed_binds_window_s`, whatever the names, until more have to wait.
+        failed_binds_per_address: u32 = 300, "0 to 1000000 binds (0 = no limit)", reload, in (0..=1_000_000);
+        /// Time after which failed binds are forgotten.
+        failed_binds_window_s: u32 = 60, "2 to 86400 seconds", reload, in (2..=86_400);
         /// Writes that wait for the writer; more are answered `busy`.
         writer_queue: usize = 4096, "1 to 1000000 writes", restart, in (1..=1_000_000);
         /// Writes that share one commit.

@@ -109,6 +109,7 @@ metrics! {
     adds_total: Counter, "Add requests answered.";
     binds_total: Counter, "Bind requests answered.";
     binds_failed_total: Counter, "Bind requests answered with other than success.";
+    binds_throttled_total: Counter, "Binds refused unchecked, because too many have failed before.";
     compares_total: Counter, "Compare requests answered.";
     deletes_total: Counter, "Delete requests answered.";
     extended_total: Counter, "Extended requests answered.";

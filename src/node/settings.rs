@@ -10,6 +10,7 @@ use crate::operation::sasl::{CertificateRule, KerberosOptions, KeySource, Princi
 use crate::operation::{DefaultSearchBase, Options as DirectoryOptions};
 use crate::policy::limits::LimitsOptions;
 use crate::policy::scram::ScramHash;
+use crate::policy::throttle::ThrottleOptions;
 use crate::policy::token::TokenRules;
 use crate::server::{ClearText, Options as ServerOptions};
 use crate::transport::{AdmissionLimits, FetchUrl, ListenUrl, TlsOptions};
@@ -108,6 +109,11 @@ pub(super) fn directory_options(config: &Config, has_tls: bool) -> DirectoryOpti
         },
         sasl: sasl_options(&config.sasl),
         scram: config.password.scram.iter().filter_map(|name| ScramHash::of(name)).collect(),
+        throttle: ThrottleOptions {
+            per_account: limits.failed_binds_per_account,
+            per_address: limits.failed_binds_per_address,
+            window: Duration::from_secs(u64::from(limits.failed_binds_window_s)),
+        },
         scram_iterations: config.password.scram_iterations,
         upgrade_hashes: config.password.upgrade,
         tell_locked: config.password.tell_locked,

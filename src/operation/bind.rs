@@ -13,8 +13,10 @@
 //!
 //! Not here: whether a password may come in clear text, and taking the old identity away (`server`); SASL (`sasl`).
 
+mod throttling;
 pub(super) mod verdict;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
@@ -30,6 +32,7 @@ use crate::model::{Dn, ResultCode};
 use crate::policy::password_hash::{Verdict, dummy_verify, is_costly, spent_a_hash, verify};
 use crate::policy::password_policy::Standing;
 use crate::policy::requester::{Authentication, Requester, RequesterKind};
+use crate::policy::throttle::BindAttempt;
 use crate::wire::control::{AUTHORIZATION_IDENTITY_REQUEST, AUTHORIZATION_IDENTITY_RESPONSE};
 use crate::wire::password_policy::password_policy;
 use crate::wire::{self, BindRequest, Controls, LdapResult, ResponseControl, response};
@@ -73,6 +76,8 @@ pub(super) struct Ask {
     pub(super) id: i32,
     /// The client as it is before.
     pub(super) nobody: Requester,
+    /// Where it comes from; `None`: a local socket.
+    pub(super) address: Option<IpAddr>,
     /// What a password policy has to say is said in a control.
     pub(super) says_policy: bool,
     pub(super) authentication: Authentication,
@@ -148,6 +153,7 @@ impl Directory {
         let mut ask = Ask {
             id,
             nobody,
+            address: session.connection.address,
             says_policy: false,
             authentication: Authentication::Simple,
             authorization_id: String::new(),
@@ -208,15 +214,17 @@ impl Directory {
             Err(_) if self.options().sasl.simple_by_user => None,
             Err(error) => return Err(OperationError::new(ResultCode::INVALID_DN_SYNTAX, error.to_string())),
         };
+        let attempt = self.attempt(ask, view, dn.as_ref(), name);
+        self.admit(attempt)?;
         let entry = match &dn {
             Some(dn) => lookup::named(view, dn)?,
             None => self.user_named(view, name)?,
         };
-        self.by_password(ask, view, entry, dn.as_ref(), password)
+        self.by_password(ask, view, (entry, dn.as_ref(), name), attempt, password)
     }
 
-    /// Goes on with a password for an entry, or for the administrator if that is its name. Where there is neither it
-    /// takes the same time.
+    /// Goes on with a password for who is named: an entry, or the administrator if that is its name. Where there is neither it
+    /// takes the same time. `attempt` was admitted.
     ///
     /// # Errors
     /// Storage.
@@ -224,12 +232,16 @@ impl Directory {
         self: &Arc<Self>,
         ask: &Ask,
         view: View<'_>,
-        entry: Option<Entry<'_>>,
-        dn: Option<&Dn>,
+        (entry, dn, name): (Option<Entry<'_>>, Option<&Dn>, &str),
+        attempt: BindAttempt,
         password: &[u8],
     ) -> Result<BindStep, OperationError> {
         let mut claims = Vec::with_capacity(1);
         let mut tried = None;
+        let done = |outcome: BindOutcome| {
+            self.note_outcome(ask, attempt, name, &outcome);
+            BindStep::Done(outcome)
+        };
         if let Some(entry) = entry.filter(may_bind) {
             let account = self.account(view, &entry)?;
             let is_open = self.standing(&account) == Standing::Open;
@@ -238,12 +250,12 @@ impl Directory {
             let who = || Ok::<_, OperationError>(Who::Entry(self.identity_of(view, &entry)?, account.clone()));
             // What is not let in takes the long way, so that the time does not tell that the password was right.
             if is_open && let Some(AppPassword { name }) = app {
-                return Ok(BindStep::Done(self.accept(ask, who()?, Proof::AppPassword(name), None)));
+                return Ok(done(self.accept(ask, who()?, Proof::AppPassword(name), None)));
             }
             if is_open && let Some(stored) = &attempt.fitting {
                 let stored = stored.clone();
                 let proof = Proof::Password { stored, password: Zeroizing::new(password.to_vec()) };
-                return Ok(BindStep::Done(self.accept(ask, who()?, proof, None)));
+                return Ok(done(self.accept(ask, who()?, proof, None)));
             }
             let told = attempt.fitting.filter(|_| self.options().tell_locked);
             if !attempt.costly.is_empty() || told.is_some() {
@@ -259,12 +271,15 @@ impl Directory {
             if is_costly(&stored) {
                 claims.push(Claim { who, costly: vec![stored] });
             } else if verify(&stored, password) == Verdict::Match {
-                return Ok(BindStep::Done(self.accept(ask, who, Proof::Other, None)));
+                return Ok(done(self.accept(ask, who, Proof::Other, None)));
             }
         }
         let password = Zeroizing::new(password.to_vec());
-        let (directory, ask) = (Arc::clone(self), ask.clone());
+        let (directory, ask, name) = (Arc::clone(self), ask.clone(), name.to_owned());
         Ok(BindStep::Hash(Box::new(move || {
+            if let Err(error) = directory.admit(attempt) {
+                return ask.failure(&error);
+            }
             let mut has_spent = false;
             let mut fits = |stored: &Stored| {
                 let verdict = verify(stored, &password);
@@ -294,6 +309,7 @@ impl Directory {
             if outcome.code != ResultCode::SUCCESS && !has_spent {
                 dummy_verify(&password);
             }
+            directory.note_outcome(&ask, attempt, &name, &outcome);
             outcome
         })))
     }

@@ -75,8 +75,10 @@ use crate::dit::{Dit, View, Writer};
 use crate::metrics::Metrics;
 use crate::model::Dn;
 use crate::policy::limits::LimitsOptions;
+use crate::policy::password_hash::random_bytes;
 use crate::policy::requester::Requester;
 use crate::policy::scram::ScramHash;
+use crate::policy::throttle::{Throttle, ThrottleOptions};
 use access::AccessCache;
 use arc_swap::ArcSwap;
 use std::net::IpAddr;
@@ -115,6 +117,8 @@ pub struct Options {
     pub sasl: sasl::SaslOptions,
     /// SCRAM mechanisms: their verifiers are stored with every new password, and they are offered.
     pub scram: Vec<ScramHash>,
+    /// Failed binds after which the next ones wait; by default any number.
+    pub throttle: ThrottleOptions,
     /// How often a password is hashed for a verifier.
     pub scram_iterations: u32,
     /// Whether a password is stored anew in the present scheme when somebody binds with it.
@@ -135,7 +139,8 @@ impl Default for Options {
             durability: assurance::DurabilityRequest::default(),
             sasl: sasl::SaslOptions::default(),
             scram: Vec::new(),
-            scram_iterations: 100_000,
+            throttle: ThrottleOptions::default(),
+            scram_iterations: 65_536,
             upgrade_hashes: false,
             tell_locked: false,
         }
@@ -158,6 +163,7 @@ pub struct Directory {
     sort_memory: search::SortMemory,
     policies: password_policy::PolicyCache,
     marks: password_policy::Marks,
+    throttle: Mutex<Throttle>,
     token_keys: sasl::KeyCache,
     #[cfg(feature = "gssapi")]
     kerberos_pending: sasl::KerberosPending,
@@ -168,6 +174,8 @@ impl Directory {
     /// The directory over an open tree and its writer.
     pub fn new(dit: Arc<Dit>, writer: Writer, options: Options, metrics: Arc<Metrics>) -> Arc<Self> {
         let started_ms = i64::try_from(dit.clock().wall_ms()).unwrap_or(i64::MAX);
+        let mut throttle_key = [0; 32];
+        random_bytes(&mut throttle_key);
         Arc::new(Self {
             dit,
             writer,
@@ -183,6 +191,7 @@ impl Directory {
             sort_memory: search::SortMemory::default(),
             policies: password_policy::PolicyCache::default(),
             marks: password_policy::Marks::default(),
+            throttle: Mutex::new(Throttle::new(throttle_key)),
             token_keys: sasl::KeyCache::default(),
             #[cfg(feature = "gssapi")]
             kerberos_pending: sasl::KerberosPending::default(),

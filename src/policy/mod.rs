@@ -12,4 +12,5 @@ pub mod password_policy;
 pub mod requester;
 pub mod rights;
 pub mod scram;
+pub mod throttle;
 pub mod token;

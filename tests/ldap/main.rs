@@ -27,6 +27,7 @@ mod conflicts_and_deleted;
 mod control_pairs;
 mod dereference;
 mod effective_rights;
+mod failed_binds;
 mod groups;
 mod hostile;
 mod ldap3_proto_agrees;

@@ -26,12 +26,14 @@ impl Directory {
         let snapshot = self.dit.read()?;
         let view = snapshot.view();
         let (dn, user) = names(name);
+        let attempt = self.attempt(ask, view, dn.as_ref(), user.unwrap_or(name));
+        self.admit(attempt)?;
         let entry = match (&dn, user) {
             (Some(dn), _) => lookup::named(view, dn)?,
             (None, Some(user)) => self.user_named(view, user)?,
             (None, None) => None,
         };
-        self.by_password(ask, view, entry, dn.as_ref(), password)
+        self.by_password(ask, view, (entry, dn.as_ref(), name), attempt, password)
     }
 }
 

@@ -19,6 +19,7 @@ use crate::operation::password_policy::Account;
 use crate::operation::{Directory, Outcome, Session, TlsFacts, lookup};
 use crate::policy::password_hash::{has_scheme, random_bytes};
 use crate::policy::scram::{Channel, ClientFirst, Exchange, ScramHash, Verifier};
+use crate::policy::throttle::BindAttempt;
 use crate::storage::MetaName;
 use crate::wire::LdapResult;
 use base64::Engine;
@@ -35,6 +36,8 @@ const VALUES_MAX: usize = 16;
 #[derive(Debug)]
 pub(super) struct Challenged {
     exchange: Exchange,
+    attempt: BindAttempt,
+    name: String,
     authorization_id: String,
     user: Option<(crate::policy::requester::RequesterKind, Account)>,
     secret: Secret,
@@ -103,6 +106,8 @@ impl Directory {
         let mut secret = Secret::Nothing;
         let (mut salt, mut iterations) = (self.made_up_salt(view, &first.user)?, options.scram_iterations);
         let (dn, user) = super::plain::names(&first.user);
+        let attempt = self.attempt(ask, view, dn.as_ref(), user.unwrap_or(&first.user));
+        self.admit(attempt)?;
         let entry = match (&dn, user) {
             (Some(dn), _) => lookup::named(view, dn)?,
             (None, Some(user)) => self.user_named(view, user)?,
@@ -119,9 +124,10 @@ impl Directory {
         }
         let mut nonce = [0; NONCE_BYTES];
         random_bytes(&mut nonce);
-        let authorization_id = first.authorization_id.clone();
+        let (authorization_id, name) = (first.authorization_id.clone(), first.user.clone());
         let (challenge, exchange) = first.challenge(&salt, iterations, &STANDARD.encode(nonce));
-        let challenged = Challenged { exchange, authorization_id, user: who, secret, hash, salt, iterations };
+        let challenged =
+            Challenged { exchange, attempt, name, authorization_id, user: who, secret, hash, salt, iterations };
         let result = LdapResult::plain(ResultCode::SASL_BIND_IN_PROGRESS);
         let mut outcome = BindOutcome::of(ask.id, ask.nobody.clone(), &result, Some(challenge.as_bytes()), &[]);
         let state = ExchangeState::Scram(Box::new(challenged));
@@ -134,7 +140,10 @@ impl Directory {
         ask.authorization_id.clone_from(&challenged.authorization_id);
         let (directory, ask) = (Arc::clone(self), ask.clone());
         Ok(BindStep::Hash(Box::new(move || {
-            let Challenged { user, secret, hash, salt, iterations, .. } = challenged;
+            let Challenged { attempt, name, user, secret, hash, salt, iterations, .. } = challenged;
+            if let Err(error) = directory.admit(attempt) {
+                return ask.failure(&error);
+            }
             let derive = |password: &[u8]| Verifier::derive(hash, password, &salt, iterations);
             let is_kept = matches!(secret, Secret::Kept(_));
             let verifier = match secret {
@@ -159,6 +168,7 @@ impl Directory {
             if is_kept && outcome.code != ResultCode::SUCCESS {
                 std::hint::black_box(derive(b"nobody"));
             }
+            directory.note_outcome(&ask, attempt, &name, &outcome);
             outcome
         })))
     }

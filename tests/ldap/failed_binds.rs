@@ -1,0 +1,139 @@
+//! Failed binds make the next ones wait (`limits.failed_binds_*`). slapd has nothing of the kind.
+
+use std::os::unix::net::UnixStream;
+
+use crate::support::client::Client;
+use crate::support::code;
+use crate::support::request;
+use crate::support::scram::Scram;
+use crate::support::server::{ADMIN, ADMIN_PASSWORD, Server, Setup, Subject};
+use crate::support::wait::{PATIENCE, wait_until};
+use crate::{ANN, BOB};
+
+const NOBODY: &str = "uid=nobody,ou=people,dc=example,dc=com";
+
+/// A server with these limits.
+fn server(settings: &[&str]) -> Option<Server> {
+    let setup = settings.iter().fold(Setup::default(), |setup, setting| setup.with_setting(setting));
+    (!Subject::current().is_slapd()).then(|| Server::start(setup))
+}
+
+/// Binds that were refused unchecked, as the administrator is told over the local socket.
+fn throttled(server: &Server) -> u64 {
+    let mut local = local(server);
+    local.perform(&request::bind_sasl("", "EXTERNAL", None)).expect(code::SUCCESS);
+    let lines = local.read_attributes("cn=operations,cn=monitor", &["monitoredInfo"]).values("monitoredInfo");
+    let count = lines.iter().find_map(|line| line.strip_prefix("binds_throttled_total: "));
+    count.expect("the monitor counts them").parse().expect("a number")
+}
+
+fn local(server: &Server) -> Client {
+    let stream = UnixStream::connect(server.data().join("ldapi")).expect("the server listens on its socket");
+    stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    Client::over(stream)
+}
+
+/// T-26: a name that is nobody's waits like any other. Whoever waits is answered at once, over any connection; with the right
+/// password too, which is good again when the wait is over.
+#[test]
+fn a_name_that_fails_again_and_again_has_to_wait() {
+    let Some(server) = server(&["limits.failed_binds_per_account=3", "limits.failed_binds_window_s=120"]) else {
+        return;
+    };
+    for (name, password) in [(ANN, "ann-secret"), (NOBODY, "nobody-secret"), (ADMIN, ADMIN_PASSWORD)] {
+        let mut client = server.anonymous();
+        for _ in 0..3 {
+            client.bind(name, "wrong").expect(code::INVALID_CREDENTIALS);
+        }
+        let refused = client.bind(name, password).expect(code::BUSY);
+        assert!(refused.diagnostic.contains("try again in"), "{name}: {refused:?}");
+        server.anonymous().bind(&name.replace("uid=", "UID = "), password).expect(code::BUSY);
+        client.bind(BOB, "bob-secret").expect(code::SUCCESS);
+        let expected = if name == NOBODY { code::INVALID_CREDENTIALS } else { code::SUCCESS };
+        let mut answer = code::BUSY;
+        wait_until("the wait is over", || {
+            answer = server.anonymous().bind(name, password).code;
+            answer != code::BUSY
+        });
+        assert_eq!(answer, expected, "{name}");
+    }
+    assert!(throttled(&server) >= 6);
+    let told = server.said().matches("binds under this name fail again and again").count();
+    assert_eq!(told, 3, "a line for each: {}", server.said());
+}
+
+/// A success begins anew; and who guesses from elsewhere keeps nobody out.
+#[test]
+fn nobody_is_kept_out_by_who_guesses_elsewhere() {
+    let Some(server) = server(&["limits.failed_binds_per_account=3", "limits.failed_binds_window_s=600"]) else {
+        return;
+    };
+    let mut client = server.anonymous();
+    for _ in 0..3 {
+        for _ in 0..2 {
+            client.bind(ANN, "wrong").expect(code::INVALID_CREDENTIALS);
+        }
+        client.bind(ANN, "ann-secret").expect(code::SUCCESS);
+    }
+    for _ in 0..3 {
+        client.bind(ANN, "wrong").expect(code::INVALID_CREDENTIALS);
+    }
+    client.bind(ANN, "ann-secret").expect(code::BUSY);
+    local(&server).bind(ANN, "ann-secret").expect(code::SUCCESS);
+    let mut local = local(&server);
+    for _ in 0..3 {
+        local.bind(BOB, "wrong").expect(code::INVALID_CREDENTIALS);
+    }
+    local.bind(BOB, "bob-secret").expect(code::BUSY);
+    client.bind(BOB, "bob-secret").expect(code::SUCCESS);
+}
+
+/// Password spraying: another name each time.
+#[test]
+fn an_address_that_fails_under_many_names_has_to_wait() {
+    let Some(server) = server(&["limits.failed_binds_per_address=20", "limits.failed_binds_window_s=600"]) else {
+        return;
+    };
+    let mut client = server.anonymous();
+    for number in 0..20 {
+        client
+            .bind(&format!("uid=user-{number},ou=people,dc=example,dc=com"), "wrong")
+            .expect(code::INVALID_CREDENTIALS);
+    }
+    client.bind(ANN, "ann-secret").expect(code::BUSY);
+    client.bind(NOBODY, "wrong").expect(code::BUSY);
+    client.perform(&request::bind_simple(3, "", b"")).expect(code::SUCCESS);
+    local(&server).bind(ANN, "ann-secret").expect(code::SUCCESS);
+    assert_eq!(throttled(&server), 2);
+}
+
+/// T-31: no other way to prove a password passes by; a thousand attempts at once are not hashed either.
+#[test]
+fn other_mechanisms_and_many_connections_wait_too() {
+    let settings = [
+        "limits.failed_binds_per_account=5",
+        "limits.failed_binds_window_s=600",
+        "sasl.plain_without_tls=true",
+        r#"password.scram=["SCRAM-SHA-256"]"#,
+        "password.hashing_threads=2",
+    ];
+    let Some(server) = server(&settings) else { return };
+    let plain = |client: &mut Client, password: &str| {
+        client.perform(&request::bind_sasl("", "PLAIN", Some(format!("\0ann\0{password}").as_bytes()))).code
+    };
+    let mut client = server.anonymous();
+    for _ in 0..4 {
+        assert_eq!(plain(&mut client, "wrong"), code::INVALID_CREDENTIALS);
+    }
+    Scram::new("SCRAM-SHA-256", "ann", "wrong").bind(&mut client).expect(code::INVALID_CREDENTIALS);
+    assert_eq!(plain(&mut client, "ann-secret"), code::BUSY);
+    let first = request::bind_sasl("", "SCRAM-SHA-256", Some(b"n,,n=ann,r=nonce"));
+    client.perform(&first).expect(code::BUSY);
+    // All are sent before the first is answered.
+    let mut clients: Vec<Client> = (0..40).map(|_| server.anonymous()).collect();
+    let ids: Vec<i64> = clients.iter_mut().map(|client| client.send(&request::bind_simple(3, BOB, b"wrong"))).collect();
+    let codes: Vec<u32> = clients.iter_mut().zip(ids).map(|(client, id)| client.outcome_of(id).code).collect();
+    let judged = codes.iter().filter(|code| **code == code::INVALID_CREDENTIALS).count();
+    assert!((5..=7).contains(&judged), "one more for each thread that hashes at most: {codes:?}");
+    assert!(codes.iter().all(|code| [code::INVALID_CREDENTIALS, code::BUSY].contains(code)), "{codes:?}");
+}
