@@ -242,6 +242,15 @@ sections! {
         /// How much the issuer's clock may differ.
         token_skew_s: u32 = 60, "0 to 3600 seconds", reload, in (0..=3_600);
     }
+    /// Whom users of this machine are over ldapi (SASL EXTERNAL). The owner of the data folder and root are the administrator.
+    ldapi: Ldapi {
+        /// The attribute that holds the number of a user; empty: nobody but the administrator is somebody.
+        user_attribute: String = String::new(), "the name of an attribute, or \"\" for nobody", reload;
+        /// The attribute that holds the number of its group.
+        group_attribute: String = "gidNumber".to_owned(), "the name of an attribute", reload;
+        /// Below which entry users are looked for; empty: everywhere.
+        base: String = String::new(), "a DN, or \"\" for everywhere", reload;
+    }
     /// What one client may cost. None of `size`, `time_s`, `lookthrough` binds the administrator.
     limits: Limits {
         /// Entries a search may return.

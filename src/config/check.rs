@@ -127,6 +127,19 @@ fn check_authentication(config: &Config, found: &mut Findings) {
     if crate::model::AttributeDescription::parse(&sasl.user_attribute).is_err() {
         found.error("sasl.user_attribute", format!("{} is no name of an attribute", sasl.user_attribute));
     }
+    let ldapi = &config.ldapi;
+    if let Err(error) = crate::model::Dn::parse(&ldapi.base) {
+        found.error("ldapi.base", format!("no DN: {error}"));
+    }
+    if !ldapi.user_attribute.is_empty() {
+        for (setting, name) in
+            [("ldapi.user_attribute", &ldapi.user_attribute), ("ldapi.group_attribute", &ldapi.group_attribute)]
+        {
+            if crate::model::AttributeDescription::parse(name).is_err() {
+                found.error(setting, format!("{name} is no name of an attribute"));
+            }
+        }
+    }
     for rule in sasl.certificate_map.iter().filter(|rule| CertificateRule::parse(rule).is_none()) {
         found.error("sasl.certificate_map", format!("{rule} is no rule; write \"dn\" or \"subject:CN=uid\""));
     }

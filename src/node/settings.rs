@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::{Config, ConfigError, Durability, Limits, Sasl, TlsVersion};
+use crate::config::{Config, ConfigError, Durability, Ldapi, Limits, Sasl, TlsVersion};
 use crate::model::Dn;
 use crate::operation::assurance::DurabilityRequest;
-use crate::operation::sasl::{CertificateRule, KerberosOptions, KeySource, PrincipalRule, SaslOptions, TokenOptions};
+use crate::operation::sasl::{
+    CertificateRule, KerberosOptions, KeySource, LocalUserOptions, PrincipalRule, SaslOptions, TokenOptions,
+};
 use crate::operation::{DefaultSearchBase, Options as DirectoryOptions};
 use crate::policy::limits::LimitsOptions;
 use crate::policy::scram::ScramHash;
@@ -107,7 +109,7 @@ pub(super) fn directory_options(config: &Config, has_tls: bool) -> DirectoryOpti
             },
             wait_ms: u64::from(config.replication.durability_wait_ms),
         },
-        sasl: sasl_options(&config.sasl),
+        sasl: sasl_options(&config.sasl, &config.ldapi),
         scram: config.password.scram.iter().filter_map(|name| ScramHash::of(name)).collect(),
         throttle: ThrottleOptions {
             per_account: limits.failed_binds_per_account,
@@ -122,7 +124,7 @@ pub(super) fn directory_options(config: &Config, has_tls: bool) -> DirectoryOpti
 }
 
 /// SASL; what cannot be read was refused before.
-fn sasl_options(sasl: &Sasl) -> SaslOptions {
+fn sasl_options(sasl: &Sasl, ldapi: &Ldapi) -> SaslOptions {
     SaslOptions {
         plain: sasl.plain,
         plain_without_tls: sasl.plain_without_tls,
@@ -136,6 +138,11 @@ fn sasl_options(sasl: &Sasl) -> SaslOptions {
             map: sasl.principal_map.iter().filter_map(|rule| PrincipalRule::parse(rule)).collect(),
         }),
         token: token_options(sasl),
+        local_users: (!ldapi.user_attribute.is_empty()).then(|| LocalUserOptions {
+            user_attribute: ldapi.user_attribute.clone(),
+            group_attribute: ldapi.group_attribute.clone(),
+            base: Dn::parse(&ldapi.base).ok().filter(|dn| !dn.is_root()),
+        }),
     }
 }
 

@@ -13,6 +13,7 @@
 use super::control::{RequestControls, RequestKind};
 use super::lookup;
 use super::outcome::{OperationError, Outcome};
+use super::own_limits::own_limits;
 use super::{Directory, Session};
 use crate::dit::{Entry, View};
 use crate::model::{Assertion, Dn, Filter, ResultCode};
@@ -98,6 +99,7 @@ impl Directory {
     pub(super) fn act_as(&self, requester: &Requester, authorization_id: &str) -> Outcome<Requester> {
         let snapshot = self.dit.read()?;
         let view = snapshot.view();
+        let mut limits = None;
         let (kind, is_allowed) = match self.identify(view, authorization_id)? {
             Identity::Anonymous => {
                 return Ok(requester.with_identity(RequesterKind::Anonymous, Authentication::None));
@@ -110,6 +112,7 @@ impl Directory {
                         let entry = view.by_uuid(*uuid)?.map(|id| view.entry(id)).transpose()?.flatten();
                         match entry {
                             Some(entry) => {
+                                limits = own_limits(view, &entry);
                                 requester.entry_uuid() == Some(*uuid)
                                     || self.has_proxy_right(requester, view, &entry)?
                             }
@@ -124,7 +127,7 @@ impl Directory {
         if !is_allowed {
             return Err(denied());
         }
-        Ok(requester.with_identity(kind, requester.authentication.clone()))
+        Ok(requester.with_identity(kind, requester.authentication.clone()).with_limits(limits))
     }
 
     fn has_proxy_right(&self, requester: &Requester, view: View<'_>, entry: &Entry<'_>) -> Outcome<bool> {

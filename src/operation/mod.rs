@@ -42,6 +42,7 @@ mod lookup;
 mod lost_entry;
 mod monitor;
 mod outcome;
+mod own_limits;
 mod paged;
 mod password_policy;
 mod referral;
@@ -278,6 +279,15 @@ pub struct ClientFacts {
     pub uris: Vec<String>,
 }
 
+/// A user of this machine, as the kernel vouches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LocalUser {
+    /// Number of the user.
+    pub uid: u32,
+    /// Number of its group.
+    pub gid: u32,
+}
+
 /// What is known of a connection whoever uses it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConnectionFacts {
@@ -288,7 +298,7 @@ pub struct ConnectionFacts {
     /// Loopback or a local socket: bytes do not leave the machine.
     pub is_local: bool,
     /// Who is at the other end of a local socket.
-    pub unix_uid: Option<u32>,
+    pub unix: Option<LocalUser>,
     /// TLS, when it is spoken; apart, as most of what a connection is made of would be this.
     pub tls: Option<Box<TlsFacts>>,
 }

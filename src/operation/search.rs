@@ -31,7 +31,6 @@ use super::sync::{Following, Standing, SyncSearch};
 use super::{DefaultSearchBase, Directory, Session, referral, virtual_entry};
 use crate::dit::{Entry, View};
 use crate::model::{Dn, Filter, ResultCode, Scope};
-use crate::policy::limits::SearchLimits;
 use crate::search::{Base, CompiledFilter, Estimate, RunOptions, SearchRun, evaluate, find_base_by};
 use crate::storage::EntryId;
 use crate::wire::assurance::SESSION_TOKEN;
@@ -133,7 +132,7 @@ impl Directory {
             }
             return Ok(State::Answered(answer));
         }
-        let limits = options.limits.for_search(&session.requester.kind, request.size_limit, request.time_limit);
+        let limits = options.limits.for_search(&session.requester, request.size_limit, request.time_limit);
         let deadline = limits.time.map(|time| self.dit.clock().monotonic() + time);
         if let Some(paging) = controls.paged.as_ref().filter(|paging| !paging.cookie.is_empty()) {
             let mut running = session.paged.take(&paging.cookie, paged::fingerprint(request, controls))?;
@@ -150,7 +149,7 @@ impl Directory {
                 running.pending = None;
             }
             if let Some(page) = &mut running.page {
-                page.left = page_size(paging.size, options.limits.for_search(&session.requester.kind, 0, 0));
+                page.left = page_size(paging.size, options.limits.for_page(&session.requester));
             }
             return Ok(State::Running(running));
         }
@@ -182,12 +181,11 @@ impl Directory {
         let page = controls.paged.as_ref().map(|paging| Page {
             store: session.paged.clone(),
             fingerprint: paged::fingerprint(request, controls),
-            left: page_size(paging.size, options.limits.for_search(&session.requester.kind, 0, 0)),
+            left: page_size(paging.size, options.limits.for_page(&session.requester)),
         });
         let sent_max = match &page {
-            // A page counts by itself, but for those whose limit is against gathering everything.
-            Some(_) if !session.requester.is_anonymous() => Some(request.size_limit).filter(|limit| *limit != 0),
-            _ => limits.size,
+            Some(_) => options.limits.for_pages(&session.requester, request.size_limit),
+            None => limits.size,
         };
         if let (Some(order), Some(most), None) = (&mut order, sent_max, &page) {
             order.limit(most);
@@ -244,8 +242,8 @@ impl Directory {
     }
 }
 
-fn page_size(asked: u32, limits: SearchLimits) -> u64 {
-    u64::from(limits.size.map_or(asked, |limit| asked.min(limit)))
+fn page_size(asked: u32, most: Option<u32>) -> u64 {
+    u64::from(most.map_or(asked, |most| asked.min(most)))
 }
 
 /// Where a search with an empty base starts.

@@ -3,6 +3,7 @@
 //! Every decision of this floor and every operation takes a [`Requester`]; nobody looks at a connection to find out
 //! who somebody is. A failed bind, a new bind and StartTLS set it back to [`Requester::anonymous`].
 
+use super::limits::OwnLimits;
 use crate::model::EntryUuid;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -55,6 +56,8 @@ pub struct Requester {
     /// The name of the peer's machine, in lower case and confirmed by its addresses; `None` where it was not asked for or could
     /// not be had.
     pub host: Option<Arc<str>>,
+    /// What it may take where that is not what everybody may; from its entry, when it proved who it is.
+    pub limits: Option<Arc<OwnLimits>>,
     /// Over ldapi or loopback, where clear text does not leave the machine.
     pub is_local: bool,
 }
@@ -62,14 +65,22 @@ pub struct Requester {
 impl Requester {
     /// What a connection begins with.
     pub fn anonymous(peer: Option<IpAddr>, ssf: u32, is_local: bool) -> Self {
-        Self { kind: RequesterKind::Anonymous, authentication: Authentication::None, ssf, peer, host: None, is_local }
+        let (kind, authentication) = (RequesterKind::Anonymous, Authentication::None);
+        Self { kind, authentication, ssf, peer, host: None, limits: None, is_local }
     }
 
     /// The same connection with another identity; how a bind, and an unbind to anonymous, change it.
     #[must_use]
     pub fn with_identity(&self, kind: RequesterKind, authentication: Authentication) -> Self {
         let host = self.host.clone();
-        Self { kind, authentication, ssf: self.ssf, peer: self.peer, host, is_local: self.is_local }
+        Self { kind, authentication, ssf: self.ssf, peer: self.peer, host, limits: None, is_local: self.is_local }
+    }
+
+    /// The same with limits of its own.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Option<Arc<OwnLimits>>) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// Whether nobody has authenticated.

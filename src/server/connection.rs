@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::model::ResultCode;
-use crate::operation::{BindOutcome, ClientFacts, ConnectionFacts, Session, TlsFacts};
+use crate::operation::{BindOutcome, ClientFacts, ConnectionFacts, LocalUser, Session, TlsFacts};
 use crate::policy::requester::Requester;
 use crate::transport::{Peer, ShutdownGuard, Stream, Ticket, begins_proxy_header};
 use crate::wire::{LdapResult, ResponseKind, frame_length, response};
@@ -498,7 +498,8 @@ impl Connection {
         if !self.work.is_empty() {
             return NEVER;
         }
-        match if self.is_bound { options.idle_s } else { options.idle_before_bind_s } {
+        let own = self.session.requester.limits.as_ref().and_then(|own| own.idle_s);
+        match if self.is_bound { own.unwrap_or(options.idle_s) } else { options.idle_before_bind_s } {
             0 => NEVER,
             idle_s => after(self.last_request_s, idle_s),
         }
@@ -517,7 +518,7 @@ fn facts(id: u64, peer: &Peer) -> ConnectionFacts {
         id,
         address: peer.ip(),
         is_local: peer.is_local(),
-        unix_uid: peer.unix().map(|unix| unix.uid),
+        unix: peer.unix().map(|unix| LocalUser { uid: unix.uid, gid: unix.gid }),
         tls: peer.tls.as_ref().map(|tls| {
             Box::new(TlsFacts {
                 ssf: u32::from(tls.ssf),

@@ -336,7 +336,7 @@ impl Connection {
         }
         let (code, text) = if request.value.is_some() {
             (ResultCode::PROTOCOL_ERROR, "StartTLS has no value")
-        } else if self.door.tls.load().is_none() || self.session.connection.unix_uid.is_some() {
+        } else if self.door.tls.load().is_none() || self.session.connection.unix.is_some() {
             (ResultCode::PROTOCOL_ERROR, "there is no TLS here")
         } else if self.session.connection.tls.is_some() {
             (ResultCode::OPERATIONS_ERROR, "TLS is spoken already")
@@ -375,7 +375,7 @@ impl Connection {
     fn may_come(&self, in_clear: ClearText) -> bool {
         let facts = &self.session.connection;
         facts.tls.is_some()
-            || facts.unix_uid.is_some()
+            || facts.unix.is_some()
             || match in_clear {
                 ClearText::Everywhere => true,
                 ClearText::Loopback => facts.is_local,

@@ -36,6 +36,7 @@ mod malformed_pdus;
 mod monitor;
 mod no_operation;
 mod operational_attributes;
+mod own_limits;
 mod password_policy;
 mod password_upgrade;
 mod permissive_modify;

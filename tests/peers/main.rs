@@ -21,6 +21,7 @@ mod access_389;
 mod content_sync;
 mod dirsrv;
 mod ldap_utils;
+mod local_users;
 mod migrate_389;
 mod migrate_live;
 mod migration_389;

@@ -212,7 +212,7 @@ impl Replica {
     fn send(&self, request: &Request<'_>) -> (String, String) {
         let kind = RequesterKind::Administrator { dn: ADMIN.to_owned() };
         let requester = Requester::anonymous(None, 256, true).with_identity(kind, Authentication::Simple);
-        let connection = ConnectionFacts { id: 1, address: None, is_local: true, unix_uid: None, tls: None };
+        let connection = ConnectionFacts { id: 1, address: None, is_local: true, unix: None, tls: None };
         let session = Session::new(requester, connection);
         let (answer, answered) = channel();
         let reply = Box::new(move |pdu: Vec<u8>| answer.send(pdu).unwrap());

@@ -39,7 +39,7 @@ pub(super) fn change(data: &DataArgs, operation: LdapOp, control: Option<&str>) 
     let directory = Directory::new(dit, writer.clone(), Options::default(), Arc::new(Metrics::default()));
     let requester = Requester::anonymous(None, 0, true)
         .with_identity(RequesterKind::Administrator { dn }, Authentication::Sasl("EXTERNAL".to_owned()));
-    let connection = ConnectionFacts { id: 0, address: None, is_local: true, unix_uid: None, tls: None };
+    let connection = ConnectionFacts { id: 0, address: None, is_local: true, unix: None, tls: None };
     let session = Session::new(requester, connection);
     let bytes = client::encode(1, operation, control)?;
     let message = Message::decode(&bytes).map_err(|error| CliError::new(error.to_string()))?;

@@ -81,7 +81,8 @@ impl Directory {
             Some(account) => self.judge(ask, account, by_password)?,
             None => Welcome::default(),
         };
-        let proved = ask.nobody.with_identity(kind, ask.authentication.clone());
+        let limits = account.as_ref().and_then(|account| account.limits.clone());
+        let proved = ask.nobody.with_identity(kind, ask.authentication.clone()).with_limits(limits);
         let requester = match ask.authorization_id.is_empty() {
             true => proved,
             false => self.act_as(&proved, &ask.authorization_id).map_err(silent)?,

@@ -21,9 +21,11 @@ pub(super) use marks::Marks;
 pub(super) use state::{cell, clear, second_text, state_of};
 
 use super::outcome::Outcome;
+use super::own_limits::own_limits;
 use super::{Directory, OperationError};
 use crate::dit::{Entry, View};
 use crate::model::{EntryUuid, ResultCode};
+use crate::policy::limits::OwnLimits;
 use crate::policy::password_policy::{PasswordPolicy, PasswordState, Quality, Standing};
 use crate::wire::password_policy::PasswordError;
 use std::sync::Arc;
@@ -35,6 +37,8 @@ pub(super) struct Account {
     pub(super) policy: Option<Arc<PasswordPolicy>>,
     /// As the tree has it; what is not written yet comes on top.
     stored: PasswordState,
+    /// What it may take.
+    pub(super) limits: Option<Arc<OwnLimits>>,
 }
 
 impl Directory {
@@ -44,7 +48,8 @@ impl Directory {
     /// Storage.
     pub(super) fn account(&self, view: View<'_>, entry: &Entry<'_>) -> Outcome<Account> {
         let policy = self.policies.book(self.dit())?.policy_of(view, entry)?;
-        Ok(Account { uuid: entry.record.uuid(), policy, stored: state_of(view, entry)? })
+        let (stored, limits) = (state_of(view, entry)?, own_limits(view, entry));
+        Ok(Account { uuid: entry.record.uuid(), policy, stored, limits })
     }
 
     /// The state of an account with what was noted since it was read.

@@ -27,7 +27,7 @@ mod token;
 pub(super) use gssapi::Pending as KerberosPending;
 #[cfg(feature = "gssapi")]
 pub use gssapi::kerberos_is_ready;
-pub use options::{CertificateRule, SaslOptions};
+pub use options::{CertificateRule, LocalUserOptions, SaslOptions};
 pub use principal::{KerberosOptions, Principal, PrincipalRule};
 pub(super) use token::KeyCache;
 pub use token::{Fetch, KeySource, TokenOptions};
@@ -71,7 +71,7 @@ impl Directory {
         let options = self.options();
         let facts = &session.connection;
         let mut offered = Vec::with_capacity(8);
-        if facts.unix_uid.is_some() || facts.tls.as_ref().is_some_and(|tls| tls.client.is_some()) {
+        if facts.unix.is_some() || facts.tls.as_ref().is_some_and(|tls| tls.client.is_some()) {
             offered.push(EXTERNAL);
         }
         #[cfg(feature = "gssapi")]
@@ -143,7 +143,7 @@ impl Directory {
 
 /// Whether a secret may be shown on this connection.
 fn is_confidential(options: &SaslOptions, session: &Session) -> bool {
-    session.connection.tls.is_some() || session.connection.unix_uid.is_some() || options.plain_without_tls
+    session.connection.tls.is_some() || session.connection.unix.is_some() || options.plain_without_tls
 }
 
 fn has_binding(session: &Session) -> bool {

@@ -23,6 +23,8 @@ pub struct SaslOptions {
     pub kerberos: Option<KerberosOptions>,
     /// Tokens of an issuer.
     pub token: Option<TokenOptions>,
+    /// How a user of this machine leads to an entry; `None`: the administrator alone is somebody over ldapi.
+    pub local_users: Option<LocalUserOptions>,
 }
 
 impl Default for SaslOptions {
@@ -36,8 +38,20 @@ impl Default for SaslOptions {
             certificate_map: vec![CertificateRule::Dn],
             kerberos: None,
             token: None,
+            local_users: None,
         }
     }
+}
+
+/// How a user of this machine leads to an entry: by both its numbers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LocalUserOptions {
+    /// As uidNumber.
+    pub user_attribute: String,
+    /// As gidNumber.
+    pub group_attribute: String,
+    /// Below which entry it is looked for; `None`: in every suffix.
+    pub base: Option<Dn>,
 }
 
 /// How a certificate leads to an entry.

@@ -2,7 +2,8 @@
 
 use super::support::{ANN, BOB, House};
 use crate::model::ResultCode;
-use crate::operation::{BindOutcome, BindStep, ClientFacts, ConnectionFacts, Session, TlsFacts};
+use crate::operation::sasl::{LocalUserOptions, SaslOptions};
+use crate::operation::{BindOutcome, BindStep, ClientFacts, ConnectionFacts, LocalUser, Options, Session, TlsFacts};
 use crate::policy::password_hash;
 use crate::policy::requester::{Authentication, RequesterKind};
 use crate::wire::{self, BindRequest, Controls};
@@ -186,7 +187,7 @@ fn external_takes_the_word_of_the_carrier_and_of_nobody_else() {
     house.directory.dit().set_administrator(ADMINISTRATOR, b"root-secret").unwrap();
     let facts = house.anonymous().connection;
     assert_eq!(house.external(&house.over(facts.clone()), None).code, ResultCode::INVALID_CREDENTIALS);
-    let socket = |uid| house.over(ConnectionFacts { unix_uid: Some(uid), ..facts.clone() });
+    let socket = |uid| house.over(ConnectionFacts { unix: Some(LocalUser { uid, gid: uid }), ..facts.clone() });
     let owner = house.external(&socket(0), None);
     assert!(owner.requester.is_administrator());
     assert_eq!(house.external(&socket(0), Some("dn:cn=admin,dc=example,dc=com")).code, ResultCode::SUCCESS);
@@ -205,6 +206,43 @@ fn external_takes_the_word_of_the_carrier_and_of_nobody_else() {
     for subject in [None, Some(ADMINISTRATOR), Some("CN=nobody"), Some("no dn")] {
         assert_eq!(house.external(&certificate(subject), None).code, ResultCode::INVALID_CREDENTIALS, "{subject:?}");
     }
+}
+
+/// One entry alone, by both numbers; and only below the base.
+#[test]
+fn a_user_of_this_machine_is_the_entry_with_its_numbers() {
+    let house = house();
+    house.set(ANN, "uidNumber", "54321", true);
+    house.set(ANN, "gidNumber", "100", true);
+    let facts = house.anonymous().connection;
+    let external = |uid, gid| {
+        let facts = ConnectionFacts { unix: Some(LocalUser { uid, gid }), ..facts.clone() };
+        house.external(&house.over(facts), None)
+    };
+    let map = |base: Option<&str>| {
+        let base = base.map(|base| crate::model::Dn::parse(base).unwrap());
+        let (user_attribute, group_attribute) = ("uidNumber".to_owned(), "gidNumber".to_owned());
+        let local_users = Some(LocalUserOptions { user_attribute, group_attribute, base });
+        let sasl = SaslOptions { local_users, ..SaslOptions::default() };
+        house.directory.set_options(Options { sasl, ..Options::default() });
+    };
+    assert_eq!(external(54_321, 100).code, ResultCode::INVALID_CREDENTIALS, "off unless set");
+    map(None);
+    assert_eq!(external(54_321, 100).requester.dn(), Some(ANN));
+    assert_eq!(external(54_321, 101).code, ResultCode::INVALID_CREDENTIALS);
+    assert_eq!(external(54_322, 100).code, ResultCode::INVALID_CREDENTIALS);
+    for (base, code) in [
+        ("ou=people,dc=example,dc=com", ResultCode::SUCCESS),
+        (BOB, ResultCode::INVALID_CREDENTIALS),
+        ("ou=nowhere,dc=example,dc=com", ResultCode::INVALID_CREDENTIALS),
+    ] {
+        map(Some(base));
+        assert_eq!(external(54_321, 100).code, code, "{base}");
+    }
+    map(None);
+    house.set(BOB, "uidNumber", "54321", true);
+    house.set(BOB, "gidNumber", "100", true);
+    assert_eq!(external(54_321, 100).code, ResultCode::INVALID_CREDENTIALS, "two have the numbers");
 }
 
 #[test]

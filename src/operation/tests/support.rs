@@ -206,7 +206,7 @@ impl House {
     }
 
     fn session(requester: Requester) -> Session {
-        let connection = ConnectionFacts { id: 1, address: None, is_local: true, unix_uid: None, tls: None };
+        let connection = ConnectionFacts { id: 1, address: None, is_local: true, unix: None, tls: None };
         Session::new(requester, connection)
     }
 

@@ -135,7 +135,7 @@ impl House {
     fn session(&self, kind: RequesterKind) -> Session {
         let anonymous = Requester::anonymous(None, 256, true);
         let requester = anonymous.with_identity(kind, Authentication::Simple);
-        let connection = ConnectionFacts { id: 1, address: None, is_local: true, unix_uid: None, tls: None };
+        let connection = ConnectionFacts { id: 1, address: None, is_local: true, unix: None, tls: None };
         Session::new(requester, connection)
     }
 

@@ -149,7 +149,7 @@ impl House {
     }
 
     pub(super) fn session(&self, who: Who) -> Session {
-        let connection = ConnectionFacts { id: 1, address: None, is_local: true, unix_uid: None, tls: None };
+        let connection = ConnectionFacts { id: 1, address: None, is_local: true, unix: None, tls: None };
         let nobody = Requester::anonymous(None, 0, true);
         let kind = match who {
             Who::Anonymous => return Session::new(nobody, connection),
