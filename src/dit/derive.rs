@@ -243,8 +243,9 @@ pub(super) fn relinked(view: &View<'_>, record: &ViewRecord<'_>) -> Result<Optio
     Ok(Some(builder.finish()))
 }
 
-/// Adds an attribute of links. A text that names a live entry is shown as a link to it, and an entry only once; links to
-/// what is not there are kept behind the values, so that the index still leads here when it comes.
+/// Adds an attribute of links. A text that names a live entry is shown as a link to it, and an entry only once. Behind the
+/// values are kept links to what is not there, so that the index still leads here when it comes, and once more the targets
+/// that texts name, so that it leads here by the name too.
 fn add_links(
     view: &View<'_>,
     builder: &mut ViewRecordBuilder,
@@ -254,7 +255,7 @@ fn add_links(
 ) -> Result<bool, DitError> {
     let mut texts: Vec<Vec<u8>> = Vec::with_capacity(values.len());
     let mut targets: Vec<EntryUuid> = Vec::with_capacity(values.len());
-    let mut dangling = Vec::new();
+    let mut behind = Vec::new();
     let links: Vec<EntryUuid> = values
         .iter()
         .filter_map(|value| match value.content {
@@ -266,6 +267,7 @@ fn add_links(
         match &value.content {
             ViewContent::Text(text) => {
                 let named = if flags & VALUE_OPERATIONAL == 0 { named_entry(view, text)? } else { None };
+                behind.extend(named);
                 match named {
                     Some(target) if links.contains(&target) || targets.contains(&target) => {}
                     Some(target) => {
@@ -283,13 +285,13 @@ fn add_links(
                     texts.push(text);
                     targets.push(*target);
                 }
-                None => dangling.push(*target),
+                None => behind.push(*target),
             },
         }
     }
     if !values.is_empty() {
         let slices: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
-        let bytes: Vec<u8> = targets.iter().chain(&dangling).flat_map(|target| target.0).collect();
+        let bytes: Vec<u8> = targets.iter().chain(&behind).flat_map(|target| target.0).collect();
         let hidden = if texts.is_empty() { VALUE_DANGLING } else { 0 };
         builder.attribute(attribute, flags | VALUE_LINKS | hidden, &slices, &bytes);
     }

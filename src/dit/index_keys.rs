@@ -73,7 +73,10 @@ pub fn link_key(target: EntryUuid) -> Vec<u8> {
     key
 }
 
-/// The normal form under which a DN that names no entry is indexed.
+/// What the normal forms of [`text_link_key`] begin with, and no others of DNs.
+pub const TEXT_LINK_BEGINS: &[u8] = &[TAG_TEXT];
+
+/// The normal form under which a DN is indexed that was written when it named no entry.
 pub fn text_link_key(schema: &Schema, dn: &Dn) -> Vec<u8> {
     let mut key = vec![TAG_TEXT];
     key.extend_from_slice(&schema.dn_key(dn));
@@ -85,12 +88,13 @@ pub fn keys_of_value(schema: &Schema, attribute_type: &AttributeType, value: &[u
     attribute_type.equality?.key(schema, value, out).ok()
 }
 
-/// Appends the keys of one attribute. `targets` are the links' targets in value order (16 bytes each, nil for text),
-/// empty for attributes without links.
+/// Appends the keys of one attribute. `targets` are the links' targets in value order (16 bytes each, nil for text), and
+/// behind them links that show nothing and, once more, targets that are named by a text: found by both. Empty for
+/// attributes without links.
 pub(super) fn keys_of_attribute<'v>(
     schema: &Schema,
     info: &AttributeInfo,
-    values: impl Iterator<Item = &'v [u8]>,
+    values: impl Iterator<Item = &'v [u8]> + Clone,
     targets: &[u8],
     out: &mut KeySet,
 ) {
@@ -104,8 +108,8 @@ pub(super) fn keys_of_attribute<'v>(
     if !info.indexed.equality && !info.indexed.substring && !info.indexed.approx {
         return;
     }
-    let (targets, _) = targets.as_chunks::<16>();
-    let mut targets = targets.iter();
+    let (all, _) = targets.as_chunks::<16>();
+    let (mut targets, texts) = (all.iter(), values.clone());
     let mut normal = Vec::with_capacity(64);
     for value in values {
         normal.clear();
@@ -140,7 +144,10 @@ pub(super) fn keys_of_attribute<'v>(
         }
     }
     for target in targets.filter(|_| info.links && info.indexed.equality) {
-        index_key(info.base, IndexKind::Equality, &link_key(EntryUuid(*target)), out.buffer());
+        let text =
+            texts.clone().zip(all).find(|(_, shown)| *shown == target).and_then(|(text, _)| Dn::parse_bytes(text).ok());
+        let normal = text.map_or_else(|| link_key(EntryUuid(*target)), |dn| text_link_key(schema, &dn));
+        index_key(info.base, IndexKind::Equality, &normal, out.buffer());
         out.end();
     }
 }

@@ -32,6 +32,7 @@ mod sorter;
 mod soundness;
 mod spill;
 mod suffix_digest;
+mod texts;
 mod tree;
 mod undelete;
 mod values;
@@ -52,7 +53,9 @@ pub use conflict::{
 pub use digest_table::EntryHead;
 pub use exchange::{EntryMark, Merged};
 pub use feed::Feed;
-pub use index_keys::{Gram, LONG_PIECE, grams_of, grams_of_part, keys_of_value, link_key, text_link_key};
+pub use index_keys::{
+    Gram, LONG_PIECE, TEXT_LINK_BEGINS, grams_of, grams_of_part, keys_of_value, link_key, text_link_key,
+};
 pub use log::LogRange;
 pub use mutant::Mutant;
 pub use receive::Receipt;

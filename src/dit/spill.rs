@@ -339,6 +339,32 @@ pub(super) fn shown(view: &View<'_>, id: EntryId, attribute: AttributeId) -> Res
     Ok(values)
 }
 
+impl View<'_> {
+    /// The values of a spilled attribute of DNs that are text. Cost: a look at each value's key, and at these.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`]; [`DitError::State`].
+    pub fn spilled_texts(&self, id: EntryId, attribute: AttributeId) -> Result<Vec<Vec<u8>>, DitError> {
+        let prefix = bigvalue_prefix(id, attribute);
+        let mut cursor = self.reader().cursor(Table::BigValues)?;
+        let mut item = cursor.seek(&prefix)?;
+        let mut texts = Vec::new();
+        while let Some((key, record)) = item {
+            let Some(rest) = key.strip_prefix(&prefix) else { break };
+            let value_key = value_key(id, rest)?;
+            if value_key.as_link().is_none() {
+                let cell = decode(self.catalog(), id, &value_key, split(id, unseal("bigvalues", key, record)?)?.cell)?;
+                match cell.value {
+                    CellValue::Text(text) if cell.present => texts.push(text),
+                    _ => {}
+                }
+            }
+            item = cursor.next()?;
+        }
+        Ok(texts)
+    }
+}
+
 /// The links of a spilled attribute of which no text, or an old one, stands beside the cell.
 pub(super) fn without_text(
     view: &View<'_>,

@@ -1,7 +1,7 @@
 //! From what a client writes to what the state keeps: value keys, links, names.
 //!
 //! This is the origin's side of the translation: the normal form is computed once, here, and shipped; receivers compare
-//! bytes. A DN that names an entry of this directory becomes a link to it; any other stays text.
+//! bytes. A DN that names an entry of this directory becomes a link to it; any other stays text (see `texts`).
 
 use super::DitError;
 use super::catalog::AttributeInfo;

@@ -225,11 +225,32 @@ impl<'d> Writing<'d> {
     }
 
     /// Stamps a local change and applies it. The deltas were checked; `requester` is kept in the log.
-    /// Returns the entry and the change's stamp.
+    /// Returns the entry and the change's stamp. Before an entry goes or gets another name, what names it as text becomes a
+    /// link (`texts`).
     ///
     /// # Errors
     /// [`DitError::NoSuchEntry`]; [`DitError::Storage`]: the transaction is then to be dropped.
     pub fn change(
+        &mut self,
+        target: Target,
+        requester: &str,
+        deltas: Vec<Delta>,
+    ) -> Result<(EntryId, Stamp), DitError> {
+        let texts = match target {
+            Target::Existing(id) => self.texts_left_by(id, &deltas)?,
+            Target::New(_) => Vec::new(),
+        };
+        if texts.is_empty() {
+            return self.change_alone(target, requester, deltas);
+        }
+        if self.together.is_some() {
+            return self.change_after_texts(&texts, target, requester, deltas);
+        }
+        self.together(|writing| writing.change_after_texts(&texts, target, requester, deltas))
+    }
+
+    /// [`Writing::change`] without what goes before it.
+    pub(super) fn change_alone(
         &mut self,
         target: Target,
         requester: &str,
@@ -242,7 +263,7 @@ impl<'d> Writing<'d> {
         self.change_held(target, state, requester, deltas)
     }
 
-    /// [`Writing::change`] of an entry whose state, as the transaction has it, is at hand.
+    /// [`Writing::change`] of values of an entry whose state, as the transaction has it, is at hand.
     ///
     /// # Errors
     /// As [`Writing::change`].

@@ -1,7 +1,7 @@
 //! Who is in which group, directly or through others, read from the index of links.
 //!
 //! Nothing about membership is stored with the member. A group's `member` values are links, indexed by the member's
-//! entryUUID, so that one look-up finds an entry's groups; `uniqueMember` values are names and are found by name,
+//! entryUUID, so that one look-up finds an entry's groups (and another one those that name it as text, where some do); `uniqueMember` values are names and are found by name,
 //! `memberUid` values by the entry's `uid`, and what a `memberURL` finds by judging the entry (`dynamic`).
 //! Walks from group to group end: each entry is visited once, and only so many of them.
 //!
@@ -9,11 +9,13 @@
 //! attributes of their members, which people may write themselves.
 
 use super::{SearchError, dynamic};
-use crate::dit::{Entry, View, keys_of_value, link_key};
+use crate::dit::{Entry, TEXT_LINK_BEGINS, View, keys_of_value, link_key, text_link_key};
 use crate::model::{Dn, EntryUuid};
 use crate::schema::MatchingRule;
 use crate::state::{AttributeId, ValueKey};
-use crate::storage::{EntryId, IndexKind, Postings, Reader, Table, VALUE_SPILLED, bigvalue_prefix, index_key};
+use crate::storage::{
+    EntryId, IndexCursor, IndexKind, Postings, Reader, Table, VALUE_SPILLED, bigvalue_prefix, index_key,
+};
 use hashbrown::HashSet;
 
 /// How many entries a walk along links visits at most.
@@ -136,6 +138,11 @@ pub(super) fn members_of(view: View<'_>, group: EntryId) -> Result<Vec<EntryId>,
                 members.extend(view.by_uuid(EntryUuid(*target))?);
             }
         } else {
+            for text in view.spilled_texts(group.id, slice.id)? {
+                if let Ok(dn) = Dn::parse_bytes(&text) {
+                    members.extend(view.resolve(&dn)?.entry);
+                }
+            }
             let prefix = bigvalue_prefix(group.id, slice.id);
             let mut cursor = view.reader().cursor(Table::BigValues)?;
             let mut item = cursor.seek(&prefix)?;
@@ -244,8 +251,17 @@ pub(super) fn chain_to(
     let mut referrers = Vec::new();
     while let Some(target) = queue.pop() {
         referrers.clear();
+        let named = match view.by_uuid(target)? {
+            Some(id) => view.entry(id)?,
+            None => None,
+        };
         for attribute in attributes {
             append_list(view.reader(), &link_index_key(*attribute, target), &mut referrers)?;
+            if let Some(key) =
+                named.as_ref().map(|entry| text_index_key(view, *attribute, entry)).transpose()?.flatten()
+            {
+                append_list(view.reader(), &key, &mut referrers)?;
+            }
         }
         for id in &referrers {
             if found.insert(*id) {
@@ -255,6 +271,24 @@ pub(super) fn chain_to(
         check_count(found.len())?;
     }
     Ok(sorted(found))
+}
+
+/// Where the index has the entries that have, in `attribute` (a bare type), the name of `entry` as text: written before it
+/// was there. `None` where no value is text.
+fn text_index_key(view: View<'_>, attribute: AttributeId, entry: &Entry<'_>) -> Result<Option<Vec<u8>>, SearchError> {
+    let schema = view.catalog().schema();
+    let mut texts = Vec::with_capacity(6);
+    index_key(attribute, IndexKind::Equality, TEXT_LINK_BEGINS, &mut texts);
+    let first = IndexCursor::seek(view.reader(), &texts, EntryId::NONE)?.next()?;
+    if !first.is_some_and(|(key, _)| key.starts_with(&texts)) {
+        return Ok(None);
+    }
+    let mut dn = Vec::with_capacity(96);
+    view.write_dn(entry, &mut dn)?;
+    let Ok(dn) = Dn::parse_bytes(&dn) else { return Ok(None) };
+    let mut key = Vec::with_capacity(104);
+    index_key(attribute, IndexKind::Equality, &text_link_key(schema, &dn), &mut key);
+    Ok(Some(key))
 }
 
 /// Where the index has the entries that link by `attribute` (a bare type) to `target`.
@@ -282,7 +316,10 @@ pub(super) fn append_list(reader: Reader<'_>, key: &[u8], out: &mut Vec<EntryId>
 fn group_keys(view: View<'_>, entry: &Entry<'_>) -> Result<Vec<Vec<u8>>, SearchError> {
     let (linked, named) = membership_attributes(view);
     let mut keys = Vec::with_capacity(2);
-    keys.extend(linked.map(|id| link_index_key(id, entry.record.uuid())));
+    if let Some(id) = linked {
+        keys.push(link_index_key(id, entry.record.uuid()));
+        keys.extend(text_index_key(view, id, entry)?);
+    }
     if let Some(id) = named {
         let mut dn = Vec::with_capacity(96);
         view.write_dn(entry, &mut dn)?;

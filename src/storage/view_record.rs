@@ -175,7 +175,7 @@ pub struct AttributeSlice<'t> {
 
 impl<'t> AttributeSlice<'t> {
     /// The values, in order.
-    pub fn values(&self) -> impl Iterator<Item = &'t [u8]> + use<'t> {
+    pub fn values(&self) -> impl Iterator<Item = &'t [u8]> + Clone + use<'t> {
         let mut rest = element(self.set).map_or(&[][..], |(content, _)| content);
         std::iter::from_fn(move || {
             let (value, after) = element(rest)?;

@@ -42,6 +42,7 @@ mod password_upgrade;
 mod permissive_modify;
 mod persistent_search;
 mod proxy_protocol;
+mod references;
 mod relax_rules;
 mod result_codes;
 mod rfc2696_paged;

@@ -116,3 +116,98 @@ fn links_to_what_is_below_an_undeleted_entry_show_the_name_of_its_second_life() 
         node.assert_sound();
     }
 }
+
+/// A group (8) that names Ann, and 5 as many others as do not stand in its record, before she (3) is there.
+fn groups_of_ann_to_be(node: &Replica) {
+    node.suffix();
+    group(node, SUFFIX);
+    node.add(8, &format!("cn=few,{SUFFIX}"), &[("objectClass", &["groupOfNames"]), ("cn", &["few"])]);
+    node.set(8, "member", &format!("cn=Ann,{SUFFIX}"), true);
+    node.person(3, "Ann");
+}
+
+fn assert_name(nodes: [&Replica; 2], name: Option<&str>) {
+    let text = name.map(|name| format!("cn={name},{SUFFIX}"));
+    for node in nodes {
+        assert_eq!(node.values(8, "member"), text.clone().into_iter().collect::<Vec<_>>());
+        let mut expected: Vec<_> = text.clone().into_iter().chain([format!("cn=group,{SUFFIX}")]).collect();
+        expected.sort();
+        let mut shown = links(node);
+        shown.sort();
+        assert_eq!(shown, expected);
+        node.assert_sound();
+    }
+}
+
+#[test]
+fn texts_become_links_in_the_transaction_that_takes_their_name_away() {
+    let schema = Arc::new(Schema::builtin());
+    let (one, two) = (Replica::new(1, &schema), Replica::new(2, &schema));
+    groups_of_ann_to_be(&one);
+    two.follow(&one);
+    assert_name([&one, &two], Some("Ann"));
+    let before = two.sequence(two.origin());
+    rename(&two, 3, "Anna");
+    assert_eq!(two.sequence(two.origin()), before + 3, "two groups and Ann");
+    one.follow(&two);
+    assert_name([&one, &two], Some("Anna"));
+    rename(&one, 3, "Anne");
+    two.follow(&one);
+    assert_eq!(two.sequence(two.origin()), before + 3);
+    assert_name([&one, &two], Some("Anne"));
+    one.change(3, |_| vec![Delta::Dead]);
+    two.follow(&one);
+    assert_name([&one, &two], None);
+    two.person(4, "Ann");
+    one.follow(&two);
+    assert_name([&one, &two], None);
+    one.undelete(3);
+    two.follow(&one);
+    assert_name([&one, &two], Some("Anne"));
+}
+
+#[test]
+fn deletion_makes_links_of_texts_that_an_undelete_finds_again() {
+    let schema = Arc::new(Schema::builtin());
+    let (one, two) = (Replica::new(1, &schema), Replica::new(2, &schema));
+    groups_of_ann_to_be(&one);
+    two.follow(&one);
+    two.change(3, |_| vec![Delta::Dead]);
+    one.follow(&two);
+    assert_name([&one, &two], None);
+    one.undelete(3);
+    two.follow(&one);
+    assert_name([&one, &two], Some("Ann"));
+}
+
+/// A name of which the index keeps a hash.
+#[test]
+fn texts_of_very_long_names_become_links_too() {
+    let schema = Arc::new(Schema::builtin());
+    let node = Replica::new(1, &schema);
+    node.suffix();
+    let unit = |letter: &str| format!("ou={},{SUFFIX}", letter.repeat(300));
+    let long = "l".repeat(200);
+    group(&node, SUFFIX);
+    node.add(8, &format!("cn=few,{SUFFIX}"), &[("objectClass", &["groupOfNames"]), ("cn", &["few"])]);
+    for group in [5, 8] {
+        for name in ["k", &long] {
+            node.set(group, "member", &format!("cn={name},{}", unit("u")), true);
+        }
+    }
+    let ou = "u".repeat(300);
+    node.add(6, &unit("u"), &[("objectClass", &["organizationalUnit"]), ("ou", &[&ou])]);
+    node.add(3, &format!("cn={long},{}", unit("u")), &[("objectClass", &["device"]), ("cn", &[&long])]);
+    node.change(6, |writing| {
+        let rdn = crate::model::Rdn::parse(&format!("ou={}", "v".repeat(300))).unwrap();
+        vec![Delta::Rdn(rdn_state(writing, &rdn).unwrap())]
+    });
+    let mut shown = node.values(8, "member");
+    shown.sort();
+    assert_eq!(shown, [format!("cn=k,{}", unit("u")), format!("cn={long},{}", unit("v"))]);
+    assert!(links(&node).contains(&format!("cn={long},{}", unit("v"))));
+    node.assert_sound();
+    rename(&node, 3, "short");
+    assert!(node.values(8, "member").contains(&format!("cn=short,{}", unit("v"))));
+    node.assert_sound();
+}

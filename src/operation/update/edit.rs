@@ -101,6 +101,8 @@ pub(super) struct AttributeEdit<'h> {
     done: Done,
     /// Values that only the RDN implied are to be written as values.
     explicit: bool,
+    /// Identities that are written absent although they are not there.
+    denied: BTreeSet<ValueKey>,
 }
 
 impl<'h> AttributeEdit<'h> {
@@ -114,6 +116,7 @@ impl<'h> AttributeEdit<'h> {
             order_next: 0,
             done: Done::Nothing,
             explicit: false,
+            denied: BTreeSet::new(),
         }
     }
 
@@ -153,7 +156,15 @@ impl<'h> AttributeEdit<'h> {
             }
         }
         self.done = Done::Other;
-        if found { Ok(()) } else { Err(EditError::Absent) }
+        if !found {
+            return Err(EditError::Absent);
+        }
+        if value.alias.as_ref().is_some_and(|alias| self.finals.contains_key(alias)) {
+            // Another master may make a link of the text meanwhile.
+            self.finals.entry(value.key.clone()).or_insert(None);
+            self.denied.insert(value.key.clone());
+        }
+        Ok(())
     }
 
     /// Deletes all values.
@@ -283,7 +294,7 @@ impl<'h> AttributeEdit<'h> {
                 Some((order, content)) if before.as_ref() != Some(content) || self.is_settled_now(key) => {
                     out.push(self.present(key.clone(), *order, content.clone()));
                 }
-                None if before.is_some() => out.push(self.absent(key.clone())),
+                None if before.is_some() || self.denied.contains(key) => out.push(self.absent(key.clone())),
                 _ => {}
             }
         }
@@ -332,6 +343,7 @@ impl<'h> AttributeEdit<'h> {
             self.cleared = Some(how);
         }
         self.finals.clear();
+        self.denied.clear();
         self.order_next = 0;
         self.done = Done::Other;
     }

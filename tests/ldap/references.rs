@@ -1,0 +1,184 @@
+//! Values that name an entry before it is there (RFC 4511 asks for no target), and what becomes of them when it comes, gets
+//! another name, and goes: as of values that were written afterwards. Entente's alone: slapd's overlays know some attributes.
+
+use crate::support::client::Client;
+use crate::support::code;
+use crate::support::request::{ADD, Control, DELETE};
+use crate::support::server::{Server, Setup, Subject, check};
+use crate::{GROUPS, PEOPLE, add_person};
+
+#[track_caller]
+fn values(client: &mut Client, dn: &str, name: &str) -> Vec<String> {
+    let mut values = client.read_attributes(dn, &[name]).values(name);
+    values.sort();
+    values
+}
+
+#[track_caller]
+fn add_group(client: &mut Client, dn: &str, members: &[&str]) {
+    client.add(dn, &[("objectClass", &["groupOfNames"]), ("member", members)]).expect(code::SUCCESS);
+}
+
+#[track_caller]
+fn add_unit(client: &mut Client, dn: &str) {
+    client.add(dn, &[("objectClass", &["organizationalUnit"])]).expect(code::SUCCESS);
+}
+
+#[test]
+fn a_reference_follows_the_rename_of_a_target_that_came_after_it() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = Server::shared().branch("references-rename");
+    let (group, person) = (format!("cn=g,{branch}"), format!("uid=b,{branch}"));
+    let boss: [(&str, &[&str]); 5] = [
+        ("objectClass", &["inetOrgPerson"]),
+        ("cn", &["Boss"]),
+        ("sn", &["Boss"]),
+        ("manager", &[&person]),
+        ("seeAlso", &[&person]),
+    ];
+    client.add(&format!("uid=a,{branch}"), &boss).expect(code::SUCCESS);
+    add_group(&mut client, &group, &["cn=nobody", &person]);
+    add_person(&mut client, &branch, "b");
+    let before = client.read_attributes(&group, &["modifiersName"]).values("modifiersName");
+    let renamed = format!("uid=b2,{branch}");
+    client.modify_dn(&person, "uid=b2", true, None).expect(code::SUCCESS);
+    assert_eq!(values(&mut client, &renamed, "memberOf"), std::slice::from_ref(&group));
+    assert_eq!(values(&mut client, &group, "member"), ["cn=nobody", &renamed]);
+    assert_eq!(client.read_attributes(&group, &["modifiersName"]).values("modifiersName"), before);
+    for attribute in ["manager", "seeAlso"] {
+        assert_eq!(client.names(&branch, &format!("({attribute}={renamed})")), ["a"], "{attribute}");
+        assert!(client.names(&branch, &format!("({attribute}={person})")).is_empty(), "{attribute}");
+    }
+    assert_eq!(client.names(&branch, &format!("(member={renamed})")), ["g"]);
+    // Whoever has the old name next is somebody else.
+    add_person(&mut client, &branch, "b");
+    assert!(values(&mut client, &person, "memberOf").is_empty());
+    client.modify(&group, &[(DELETE, "member", &[&person])]).expect(code::NO_SUCH_ATTRIBUTE);
+    client.modify(&group, &[(DELETE, "member", &[&renamed])]).expect(code::SUCCESS);
+    assert_eq!(values(&mut client, &group, "member"), ["cn=nobody"]);
+}
+
+#[test]
+fn a_reference_goes_with_a_target_that_came_after_it() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = Server::shared().branch("references-delete");
+    let (group, person) = (format!("cn=g,{branch}"), format!("uid=b,{branch}"));
+    add_group(&mut client, &group, &["cn=nobody", &person]);
+    add_person(&mut client, &branch, "b");
+    client.delete(&person).expect(code::SUCCESS);
+    assert_eq!(values(&mut client, &group, "member"), ["cn=nobody"]);
+    assert!(client.names(&branch, &format!("(member={person})")).is_empty());
+    add_person(&mut client, &branch, "b");
+    assert!(values(&mut client, &person, "memberOf").is_empty());
+    assert_eq!(values(&mut client, &group, "member"), ["cn=nobody"]);
+}
+
+#[test]
+fn references_follow_superiors_that_came_after_them() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = Server::shared().branch("references-superior");
+    let (group, unit) = (format!("cn=g,{branch}"), format!("ou=e,{branch}"));
+    let (person, absent) = (format!("uid=b,ou=f,{unit}"), format!("uid=c,ou=f,{unit}"));
+    add_group(&mut client, &group, &[&person, &absent, &unit]);
+    add_unit(&mut client, &unit);
+    add_unit(&mut client, &format!("ou=f,{unit}"));
+    add_person(&mut client, &format!("ou=f,{unit}"), "b");
+    client.modify_dn(&unit, "ou=z", true, None).expect(code::SUCCESS);
+    let moved = format!("ou=z,{branch}");
+    let renamed = format!("uid=b,ou=f,{moved}");
+    // What names nobody stays what was written.
+    assert_eq!(values(&mut client, &group, "member"), [renamed.as_str(), &absent, &moved]);
+    assert_eq!(values(&mut client, &renamed, "memberOf"), std::slice::from_ref(&group));
+    assert_eq!(values(&mut client, &moved, "memberOf"), std::slice::from_ref(&group));
+    assert_eq!(client.names(&branch, &format!("(member={renamed})")), ["g"]);
+}
+
+/// More members than stand in the entry's record.
+#[test]
+fn references_of_a_large_group_are_links_to_what_comes_after_them() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = Server::shared().branch("references-large");
+    let group = format!("cn=g,{branch}");
+    let names: Vec<String> = (0..100).map(|number| format!("uid=p{number:02},ou=e,{branch}")).collect();
+    let members: Vec<&str> = names.iter().map(String::as_str).collect();
+    add_group(&mut client, &group, &members);
+    add_unit(&mut client, &format!("ou=e,{branch}"));
+    for uid in ["p07", "p08", "p09"] {
+        let person = add_person(&mut client, &format!("ou=e,{branch}"), uid);
+        assert_eq!(values(&mut client, &person, "memberOf"), std::slice::from_ref(&group));
+    }
+    assert_eq!(client.names(&branch, &format!("(memberOf={group})")), ["p07", "p08", "p09"]);
+    client.modify_dn(&names[7], "uid=q07", true, None).expect(code::SUCCESS);
+    client.delete(&names[8]).expect(code::SUCCESS);
+    client.modify_dn(&format!("ou=e,{branch}"), "ou=z", true, None).expect(code::SUCCESS);
+    let (seventh, ninth) = (format!("uid=q07,ou=z,{branch}"), format!("uid=p09,ou=z,{branch}"));
+    let shown = values(&mut client, &group, "member");
+    assert_eq!(shown.len(), 99);
+    assert!(shown.contains(&seventh) && shown.contains(&ninth), "{shown:?}");
+    assert!(![7, 8, 9].iter().any(|gone| shown.contains(&names[*gone])), "{shown:?}");
+    assert_eq!(client.names(&branch, &format!("(memberOf={group})")), ["p09", "q07"]);
+    for person in [&seventh, &ninth] {
+        assert_eq!(values(&mut client, person, "memberOf"), std::slice::from_ref(&group));
+        assert_eq!(client.names(&branch, &format!("(member={person})")), ["g"]);
+    }
+}
+
+/// From an import, into another suffix, and across a restart; the data are sound in the end.
+#[test]
+fn imported_references_follow_targets_of_another_suffix_that_come_later() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (person, local) = ("uid=p,c=aq", format!("uid=later,{PEOPLE}"));
+    let group = format!("cn=travellers,{GROUPS}");
+    let ldif = format!("\ndn: {group}\nobjectClass: groupOfNames\ncn: travellers\nmember: {person}\nmember: {local}\n");
+    let mut server = Server::start(Setup::default().with_entries(&ldif));
+    let mut client = server.admin();
+    let relax = || Control::critical("1.3.6.1.4.1.4203.666.5.12", None);
+    client.with(relax()).add("c=aq", &[("objectClass", &["country"])]).expect(code::SUCCESS);
+    add_person(&mut client, "c=aq", "p");
+    add_person(&mut client, PEOPLE, "later");
+    assert_eq!(values(&mut client, person, "memberOf"), std::slice::from_ref(&group));
+    client.modify_dn(person, "uid=q", true, None).expect(code::SUCCESS);
+    client.modify_dn(&local, "uid=sooner", true, None).expect(code::SUCCESS);
+    let sooner = format!("uid=sooner,{PEOPLE}");
+    assert_eq!(values(&mut client, &group, "member"), ["uid=q,c=aq", &sooner]);
+    drop(client);
+    server.stop();
+    assert!(check(&server.data()).contains("sound"));
+    server.restart();
+    let mut client = server.admin();
+    assert_eq!(values(&mut client, "uid=q,c=aq", "memberOf"), std::slice::from_ref(&group));
+    client.delete("uid=q,c=aq").expect(code::SUCCESS);
+    client.delete(&sooner).expect(code::SUCCESS);
+    assert!(values(&mut client, &group, "member").is_empty());
+    client.modify(&group, &[(ADD, "member", &[person])]).expect(code::SUCCESS);
+    assert_eq!(values(&mut client, &group, "member"), [person]);
+}
+
+/// draft-armijo-ldap-treedelete.
+#[test]
+fn references_go_with_a_tree_that_came_after_them() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = Server::shared().branch("references-tree");
+    let (group, unit) = (format!("cn=g,{branch}"), format!("ou=e,{branch}"));
+    let person = format!("uid=b,{unit}");
+    add_group(&mut client, &group, &["cn=nobody", &person, &unit]);
+    add_unit(&mut client, &unit);
+    add_person(&mut client, &unit, "b");
+    client.with(Control::critical("1.2.840.113556.1.4.805", None)).delete(&unit).expect(code::SUCCESS);
+    assert_eq!(values(&mut client, &group, "member"), ["cn=nobody"]);
+    add_unit(&mut client, &unit);
+    add_person(&mut client, &unit, "b");
+    assert_eq!(values(&mut client, &group, "member"), ["cn=nobody"]);
+}
