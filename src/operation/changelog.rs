@@ -8,7 +8,8 @@
 //! does (`replication.log_records`), and its numbers are this node's own (`dit::arrivals`): a client that goes to another
 //! node begins anew there, or uses content synchronisation, whose cookies hold everywhere.
 //!
-//! `targetDN` is the name at the time of the change, and `targetEntryUUID` the identity. Values of secret attributes are
+//! `targetDN` is the name at the time of the change, and `targetEntryUUID` the identity. Values that name entries are told
+//! by the names that these have now, since the log holds identities. Values of secret attributes are
 //! left out. Changes below cn=cluster are not told.
 
 use super::access::Access;
