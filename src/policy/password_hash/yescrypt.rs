@@ -5,7 +5,8 @@
 use super::{Verdict, same_bytes};
 use ::yescrypt::{Mode, Params, yescrypt};
 
-/// Most memory that a stored value may ask for, in bytes: about half a second of one core.
+/// Most memory that a stored value may ask for, in bytes: 0.6 s of one core, for each lane. What Debian writes asks for 16 MiB,
+/// 30 ms.
 pub const YESCRYPT_MEMORY_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Most lanes of `$7$`; they are computed one after the other.
 const LANES_MAX: u32 = 4;
