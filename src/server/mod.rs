@@ -267,6 +267,9 @@ fn seconds(time: Duration) -> u32 {
     u32::try_from(time.as_secs()).unwrap_or(u32::MAX - 1)
 }
 
+/// What seldom happens to a connection, apart from its own future.
+type Rare<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
 /// The life of one connection. Rare waits are boxed, as the size of this future is what an idle connection costs.
 async fn run(door: Arc<Door>, accepted: Accepted, guard: ShutdownGuard) {
     let Accepted { mut stream, tls_first, mut ticket } = accepted;
@@ -294,15 +297,11 @@ async fn run(door: Arc<Door>, accepted: Accepted, guard: ShutdownGuard) {
 }
 
 /// A balancer's stream, once it has said for whom it speaks; `None` when it did not, or that client has too many.
-fn introduction(
-    door: &Arc<Door>,
-    stream: Stream,
-    mut ticket: Ticket,
-) -> Pin<Box<dyn Future<Output = Option<(Stream, Ticket)>> + Send>> {
+fn introduction(door: &Arc<Door>, stream: Stream, mut ticket: Ticket) -> Rare<Option<(Stream, Ticket)>> {
     let door = Arc::clone(door);
     Box::pin(async move {
         let time_max = door.options.load().handshake;
-        let Some(balancer) = stream.peer().ip() else { return None };
+        let balancer = stream.peer().ip()?;
         let outcome = tokio::select! {
             biased;
             () = door.shutdown.triggered() => return None,
@@ -331,7 +330,7 @@ fn introduction(
 }
 
 /// TLS on the stream; `None` when that failed.
-fn handshake(door: &Arc<Door>, stream: Stream) -> Pin<Box<dyn Future<Output = Option<Stream>> + Send>> {
+fn handshake(door: &Arc<Door>, stream: Stream) -> Rare<Option<Stream>> {
     let door = Arc::clone(door);
     Box::pin(async move {
         let tls = door.tls.load_full();
@@ -360,7 +359,7 @@ fn handshake(door: &Arc<Door>, stream: Stream) -> Pin<Box<dyn Future<Output = Op
 }
 
 /// Ends a connection so that what was sent last arrives: closing with unread bytes would reset it.
-fn linger(mut stream: Stream) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+fn linger(mut stream: Stream) -> Rare<()> {
     Box::pin(async move {
         let farewell = async {
             stream.shutdown().await?;
