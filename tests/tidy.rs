@@ -204,6 +204,20 @@ fn is_there(path: &str) -> bool {
     })
 }
 
+/// Both versions of a passage, as a merge that nobody has finished leaves them.
+#[test]
+fn no_file_holds_both_sides_of_a_merge() {
+    let begins = "<".repeat(7) + " ";
+    let texts =
+        ["src", "schema", "tests", "ldif", "deploy"].iter().flat_map(|folder| files_below(&root().join(folder)));
+    let own = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "Cargo.toml"].iter().map(|name| root().join(name));
+    let is_text = |path: &PathBuf| !path.components().any(|part| part.as_os_str() == "corpus");
+    for path in texts.chain(own).filter(is_text) {
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        assert!(!text.lines().any(|line| line.starts_with(&begins)), "{}", path.display());
+    }
+}
+
 #[test]
 fn documents_name_files_that_exist() {
     let mut documents: Vec<PathBuf> =
