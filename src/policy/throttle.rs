@@ -26,7 +26,7 @@ const FIRST_WAITS_A_WINDOW: u32 = 60;
 const WAIT_MIN: Duration = Duration::from_secs(1);
 
 /// How many failures go unpunished.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ThrottleOptions {
     /// Failures of one name from one address, one after the other; 0: any number.
     pub per_account: u32,
@@ -34,6 +34,12 @@ pub struct ThrottleOptions {
     pub per_address: u32,
     /// After so long without a failure a name is as before. Nobody waits longer than half of it.
     pub window: Duration,
+}
+
+impl Default for ThrottleOptions {
+    fn default() -> Self {
+        Self { per_account: 10, per_address: 300, window: Duration::from_secs(60) }
+    }
 }
 
 /// Somebody who wants to bind as somebody; see [`Throttle::attempt`].
