@@ -6,6 +6,7 @@ use crate::operation::sasl::{LocalUserOptions, SaslOptions};
 use crate::operation::{BindOutcome, BindStep, ClientFacts, ConnectionFacts, LocalUser, Options, Session, TlsFacts};
 use crate::policy::password_hash;
 use crate::policy::requester::{Authentication, RequesterKind};
+use crate::policy::throttle::ThrottleOptions;
 use crate::wire::{self, BindRequest, Controls};
 
 /// `secret`.
@@ -52,8 +53,10 @@ fn hashed(step: BindStep) -> BindOutcome {
     }
 }
 
+/// Where many binds may fail at once.
 fn house() -> House {
-    let house = House::new(&[]);
+    let throttle = ThrottleOptions { per_account: 0, per_address: 0, ..ThrottleOptions::default() };
+    let house = House::with_options(&[], Options { throttle, ..Options::default() });
     house.set(ANN, "userPassword", SSHA, true);
     house
 }
