@@ -471,6 +471,7 @@ fn local(dit: &Dit, members: &[Member], joined: bool) -> Result<Local, ServiceEr
         node,
         origins_before: view.origins_before()?,
         catch_up: store::catch_up(dit)?,
+        uncovered: store::uncovered(dit)?,
         boot,
         format_level: FORMAT_VERSION,
         joined,

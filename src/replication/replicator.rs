@@ -101,6 +101,7 @@ impl Replicator {
             now: Now::default(),
             incarnation: Incarnation::new(&local),
             ahead: Ahead::new(&local),
+            repairs: Repairs::new(&local),
             holding: local.holding,
             members: BTreeMap::new(),
             spoken: BTreeSet::new(),
@@ -112,7 +113,6 @@ impl Replicator {
             stability: Stability::default(),
             exchange: None,
             exchange_last: 0,
-            repairs: Repairs::default(),
             waits: Waits::default(),
             is_active: true,
         };

@@ -31,8 +31,20 @@ pub fn holding(dit: &Dit) -> Result<Holding, DitError> {
 /// # Errors
 /// [`DitError::Storage`].
 pub fn catch_up(dit: &Dit) -> Result<BTreeMap<OriginId, u64>, DitError> {
+    noted(dit, MetaName::CatchUp)
+}
+
+/// What whole entries brought beyond the vector in a run before; see [`WriteRequest::Merge`].
+///
+/// # Errors
+/// [`DitError::Storage`].
+pub fn uncovered(dit: &Dit) -> Result<BTreeMap<OriginId, u64>, DitError> {
+    noted(dit, MetaName::Uncovered)
+}
+
+fn noted(dit: &Dit, name: MetaName) -> Result<BTreeMap<OriginId, u64>, DitError> {
     let snapshot = dit.read()?;
-    let places = snapshot.view().reader().meta(MetaName::CatchUp)?.unwrap_or_default();
+    let places = snapshot.view().reader().meta(name)?.unwrap_or_default();
     let number = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_be_bytes);
     let place = |place: &[u8; 16]| {
         let (origin, sequence) = place.split_at(8);
@@ -49,6 +61,14 @@ pub fn note_unawaited(writing: &mut Writing<'_>) -> Result<(), DitError> {
     let mut places = writing.view().reader().meta(MetaName::CatchUp)?.unwrap_or_default().to_vec();
     places.extend(log_key(UNAWAITED, 0));
     writing.put_meta(MetaName::CatchUp, &places)
+}
+
+fn note(writing: &mut Writing<'_>, name: MetaName, places: &BTreeMap<OriginId, u64>) -> Result<(), DitError> {
+    let places: Vec<u8> = places.iter().flat_map(|(origin, sequence)| log_key(*origin, *sequence)).collect();
+    if writing.view().reader().meta(name)?.unwrap_or_default() == places {
+        return Ok(());
+    }
+    writing.put_meta(name, &places)
 }
 
 fn holding_of(view: &View<'_>) -> Result<Holding, DitError> {
@@ -140,8 +160,9 @@ pub fn write(writing: &mut Writing<'_>, request: &WriteRequest) -> Result<Answer
                 writing.drop_if_deleted_at(*uuid, *birth, theirs)?;
             }
         }
-        WriteRequest::Merge { entries, theirs, clock, fill, revive } => {
+        WriteRequest::Merge { entries, theirs, clock, uncovered, fill, revive } => {
             writing.follow_clock(*clock);
+            note(writing, MetaName::Uncovered, uncovered)?;
             if *fill {
                 writing.begin_fill()?;
             }
@@ -156,10 +177,8 @@ pub fn write(writing: &mut Writing<'_>, request: &WriteRequest) -> Result<Answer
                 }
             }
         }
-        WriteRequest::NoteCatchUp(target) => {
-            let places = target.iter().flat_map(|(origin, sequence)| log_key(*origin, *sequence));
-            writing.put_meta(MetaName::CatchUp, &places.collect::<Vec<u8>>())?;
-        }
+        WriteRequest::NoteCatchUp(target) => note(writing, MetaName::CatchUp, target)?,
+        WriteRequest::NoteUncovered(uncovered) => note(writing, MetaName::Uncovered, uncovered)?,
         WriteRequest::ReissueTail { origin, after, clock } => {
             writing.follow_clock(*clock);
             writing.reissue_tail(*origin, *after)?;

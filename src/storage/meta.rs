@@ -22,6 +22,8 @@ pub enum MetaName {
     OriginsBefore,
     /// What must be held before changes of clients are taken, after an old copy was put back: origin u64, sequence u64 each.
     CatchUp,
+    /// What whole entries may have brought beyond the vector, while the log is to bring the rest: origin u64, sequence u64 each.
+    Uncovered,
     /// Last sequence number that this origin used, u64.
     Sequence,
     /// Last time stamp of the hybrid clock (a CSN), 16 bytes.
@@ -56,6 +58,7 @@ impl MetaName {
             Self::Origin => b"origin",
             Self::OriginsBefore => b"origins-before",
             Self::CatchUp => b"catch-up",
+            Self::Uncovered => b"uncovered",
             Self::Sequence => b"sequence",
             Self::Clock => b"clock",
             Self::LastEntryId => b"last-entry-id",

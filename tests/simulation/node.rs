@@ -179,6 +179,7 @@ impl Node {
             node: self.node,
             origins_before,
             catch_up: store::catch_up(dit).expect("the tree is read"),
+            uncovered: store::uncovered(dit).expect("the tree is read"),
             boot,
             format_level: 1,
             joined: self.joined,

@@ -310,9 +310,10 @@ impl Replicator {
         // What a fault lost on one side, and what another history wrote under the same numbers, was not removed.
         let removes = matches!(exchange.cause, Cause::Join | Cause::Trimmed);
         let theirs = removes.then_some(held.vector);
+        let uncovered = self.repairs.uncovered_at(&self.holding.vector);
         let fill = exchange.cause == Cause::Join && is_filling;
         let revive = exchange.cause == Cause::Repair;
-        self.write(WriteRequest::Merge { entries, theirs, clock: held.clock, fill, revive }, purpose, out);
+        self.write(WriteRequest::Merge { entries, theirs, clock: held.clock, uncovered, fill, revive }, purpose, out);
     }
 
     /// Goes on when nothing is under way.

@@ -90,6 +90,8 @@ pub struct Local {
     pub origins_before: Vec<OriginId>,
     /// What it must hold before changes of clients are taken, as a run before found; empty: nothing.
     pub catch_up: BTreeMap<OriginId, u64>,
+    /// What whole entries brought beyond the vector in a run before; empty: nothing.
+    pub uncovered: BTreeMap<OriginId, u64>,
     /// Minted at this start.
     pub boot: u64,
     /// Version of the data's format.

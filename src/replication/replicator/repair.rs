@@ -6,18 +6,18 @@
 //! named and left alone: that is for a developer.
 //!
 //! Content can be ahead of the vector: an exchange that broke off has brought entries with changes that are still to come
-//! by the log. No digest is told until they are here. Where those who held such changes turn out to be old copies, and
+//! by the log. No digest is told until they are here, in later runs neither. Where those who held such changes turn out to be old copies, and
 //! nobody holds them any more, they never come; then what was brought of them counts as content, and reaches the others as
 //! any difference does; a consumer, from which nobody takes anything, is filled anew (`ahead`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::exchange::Cause;
-use super::interface::{Alarm, MemberVerdict, Output};
-use super::{Now, Replicator};
+use super::interface::{Alarm, Local, MemberVerdict, Output, WriteRequest};
+use super::{Now, Purpose, Replicator};
 use crate::model::EntryUuid;
 use crate::replication::member::{MemberState, SessionId};
-use crate::state::{NodeId, OriginId, UpdateVector};
+use crate::state::{NodeId, OriginId, OriginPosition, UpdateVector};
 
 /// Entries named in an alarm at most.
 const NAMED_MAX: usize = 100;
@@ -29,6 +29,8 @@ const RETRY_MS: u64 = 600_000;
 pub(super) struct Repairs {
     /// What the vector must reach before the digest means something again, and since when.
     uncovered: Option<(UpdateVector, u64)>,
+    /// Whether the store remembers any of it.
+    is_noted: bool,
     /// Differences found and repaired once, and which entries they were.
     repaired: BTreeMap<NodeId, (u64, BTreeSet<EntryUuid>)>,
     /// Left alone.
@@ -37,11 +39,28 @@ pub(super) struct Repairs {
 }
 
 impl Repairs {
+    pub(super) fn new(local: &Local) -> Self {
+        let position = |sequence: &u64| OriginPosition { sequence: *sequence, ..OriginPosition::default() };
+        let positions = local.uncovered.iter().map(|(origin, sequence)| (*origin, position(sequence)));
+        let uncovered = UpdateVector::from_positions(positions);
+        let is_noted = !local.uncovered.is_empty();
+        Self { uncovered: is_noted.then_some((uncovered, 0)), is_noted, ..Self::default() }
+    }
+
     /// States were joined that may hold changes up to here.
     pub(super) fn cover(&mut self, vector: &UpdateVector, now_ms: u64) {
         let (uncovered, since_ms) = self.uncovered.get_or_insert_default();
         uncovered.join(vector);
         *since_ms = now_ms;
+    }
+
+    /// What the content may hold beyond the vector; the store is to remember it.
+    pub(super) fn uncovered_at(&mut self, vector: &UpdateVector) -> BTreeMap<OriginId, u64> {
+        let uncovered = self.uncovered.iter().flat_map(|(uncovered, _)| uncovered.iter());
+        let beyond = uncovered.filter(|(origin, position)| vector.sequence(*origin) < position.sequence);
+        let beyond: BTreeMap<OriginId, u64> = beyond.map(|(origin, position)| (origin, position.sequence)).collect();
+        self.is_noted |= !beyond.is_empty();
+        beyond
     }
 
     /// Whether the content is just what the vector says.
@@ -126,8 +145,7 @@ impl Replicator {
             .filter(|(origin, sequence)| ours.sequence(*origin) < *sequence)
             .collect();
         if awaited.is_empty() {
-            self.repairs.uncovered = None;
-            return;
+            return self.await_no_more(out);
         }
         let others = self.members.values().filter(|member| member.node != self.node);
         let mut others = others.filter(|member| member.state == MemberState::Active && member.role.may_forward());
@@ -151,11 +169,18 @@ impl Replicator {
         }
         let lost = awaited.iter().map(|(origin, sequence)| (*origin, ours.sequence(*origin) + 1, *sequence));
         out.extend(lost.map(|(origin, first, last)| Output::Alarm(Alarm::Lost { origin, first, last })));
-        self.repairs.uncovered = None;
+        self.await_no_more(out);
         self.is_active = true;
         self.acknowledge(out);
         let sessions: Vec<SessionId> = self.open_peers().map(|peer| peer.session).collect();
         sessions.into_iter().for_each(|session| self.compare_digests(session, out));
+    }
+
+    fn await_no_more(&mut self, out: &mut Vec<Output>) {
+        self.repairs.uncovered = None;
+        if std::mem::take(&mut self.repairs.is_noted) {
+            self.write(WriteRequest::NoteUncovered(BTreeMap::new()), Purpose::Noted, out);
+        }
     }
 
     /// Entries that were found to differ from a member's and are not proved equal again.

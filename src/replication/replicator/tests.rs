@@ -34,6 +34,7 @@ fn local(held: &[(OriginId, u64)], members: &[(u8, OriginId)]) -> Local {
         node: node(1),
         origins_before: Vec::new(),
         catch_up: BTreeMap::new(),
+        uncovered: BTreeMap::new(),
         boot: 1,
         format_level: 1,
         joined: true,

@@ -74,6 +74,9 @@ pub enum WriteRequest {
         theirs: Option<UpdateVector>,
         /// Its hybrid clock.
         clock: Csn,
+        /// What these and states before may have brought that the vector does not cover; to be remembered with them, since
+        /// content beyond the vector stays so in later runs.
+        uncovered: BTreeMap<OriginId, u64>,
         /// Whether nobody reads here until [`WriteRequest::TakeVector`], so that the index can be written then.
         fill: bool,
         /// Whether what is not here though it is held was lost by a fault, unless the log tells of its deletion.
@@ -81,6 +84,8 @@ pub enum WriteRequest {
     },
     /// Remember what must be held before changes of clients are taken, also in later runs; empty: nothing.
     NoteCatchUp(BTreeMap<OriginId, u64>),
+    /// Remember what content is beyond the vector, also in later runs; empty: nothing.
+    NoteUncovered(BTreeMap<OriginId, u64>),
     /// Write an origin's changes after `after` again, under this node's origin, and forget them under the old one.
     ReissueTail {
         /// The old origin.

@@ -73,6 +73,33 @@ fn changes_that_came_in_part_are_awaited_until_every_member_has_said_that_it_doe
     assert_eq!(fed.told_digest(), Some(BucketSum::default()));
 }
 
+#[test]
+fn changes_that_came_in_part_are_awaited_in_later_runs_too() {
+    let (held, members) = ([(OURS, 4), (THEIRS, 5)], [(1, OURS), (2, THEIRS)]);
+    let mut fed = Fed::new(&held, &[(OURS, 4), (THEIRS, 9)]);
+    fed.hear(Message::Trimmed { origin: THEIRS, first_kept: 8 });
+    fed.send_entry(&[(OURS, 4), (THEIRS, 9)]);
+    let noted = fed.out.iter().find_map(|output| match output {
+        Output::Write { write: WriteRequest::Merge { uncovered, .. }, .. } => Some(uncovered.clone()),
+        _ => None,
+    });
+    let uncovered = noted.expect("a merge");
+    assert_eq!(uncovered, BTreeMap::from([(THEIRS, 9)]));
+
+    let mut fed = Fed::greeted(Local { uncovered, ..local(&held, &members) }, &[(OURS, 4), (THEIRS, 9)]);
+    fed.tick();
+    assert_eq!(fed.replicator.told_digest(), None, "the entry holds more than the vector says");
+    fed.feed(Input::Committed(Box::new(Holding {
+        origin: OURS,
+        vector: vector(&[(OURS, 4), (THEIRS, 9)]),
+        ..Holding::default()
+    })));
+    fed.tick();
+    assert_eq!(fed.told_digest(), Some(BucketSum::default()));
+    let forgets = |output: &Output| matches!(output, Output::Write { write: WriteRequest::NoteUncovered(uncovered), .. } if uncovered.is_empty());
+    assert!(fed.out.iter().any(forgets), "nothing is beyond the vector any more");
+}
+
 /// Two that join at once hear of each other before they hear of anybody who has something.
 #[test]
 fn node_that_joins_asks_one_peer_after_the_other_until_one_can_help() {
