@@ -173,6 +173,42 @@ fn unsent_move_is_judged_anew_where_others_moved_meanwhile() {
     assert_eq!(name, "cn=Bob,cn=Ann,dc=example,dc=com");
 }
 
+#[test]
+fn entries_come_one_by_one_though_those_on_the_way_up_stand_the_other_way_round_by_now() {
+    for all in [false, true] {
+        let [one, two, away] = three_nodes();
+        one.add(
+            7,
+            "cn=Dan,cn=Ann,dc=example,dc=com",
+            &[("objectClass", &["person"]), ("cn", &["Dan"]), ("sn", &["d"])],
+        );
+        away.catch_up(&one);
+        let end = away.sequence(OriginId(3));
+        one.change(7, |_| vec![Delta::Parent(EntryUuid([1; 16]))]);
+        one.clock.advance(Duration::from_millis(2));
+        one.change(3, |_| vec![Delta::Parent(EntryUuid([7; 16]))]);
+        settle([&one, &two]);
+        assert!(one.dit.read().unwrap().view().moves().unwrap().is_empty(), "they came to be the beginning");
+        let parts = one.dit.read().unwrap().view().portable_entries(None, 1 << 20).unwrap().0;
+        let ann = parts.iter().find(|part| part.uuid == EntryUuid([3; 16])).unwrap();
+        assert_eq!(away.write(|writing| writing.take_entry(ann, &vector(&one)).unwrap()), Merged::Changed);
+        away.assert_sound();
+        let name = |uuid| away.dit.read().unwrap().view().dn_text(away.id(uuid)).unwrap().unwrap();
+        assert_eq!(name(7), "cn=Dan,cn=Ann,dc=example,dc=com", "that is still to come");
+        if all {
+            away.return_to(&one, end, 100);
+        } else {
+            let dan = parts.iter().find(|part| part.uuid == EntryUuid([7; 16])).unwrap();
+            away.write(|writing| writing.take_entry(dan, &vector(&one)).unwrap());
+            away.assert_sound();
+        }
+        assert_eq!(name(3), "cn=Ann,cn=Dan,dc=example,dc=com");
+        if all {
+            assert_all_equal([&one, &two, &away]);
+        }
+    }
+}
+
 /// Dan was born below Cid and moved away, so that Cid could be moved below him.
 #[test]
 fn unsent_births_and_moves_are_judged_by_who_wrote_them_again_as_by_those_who_never_knew_the_first_ones() {

@@ -267,7 +267,8 @@ impl Writing<'_> {
     }
 
     /// Plays moves that were not known, upon another birth where one is given: takes back what is newer, plays, plays
-    /// that again.
+    /// that again. Where that birth makes a circle with others it is where another node's settled moves led, of which only
+    /// some are here yet; then it counts as a move, to be made when the others are here.
     fn replay(&mut self, new: &[Move], birth: Option<(EntryUuid, Edge)>) -> Result<Moved, DitError> {
         let first = new.iter().map(|of| (of.stamp.csn, of.uuid)).min();
         let from = if birth.is_some() { None } else { first };
@@ -277,10 +278,17 @@ impl Writing<'_> {
             replay.edges.insert(undone.of.uuid, Some(undone.before));
         }
         let undone: HashSet<EntryUuid> = kept.iter().map(|kept| kept.of.uuid).collect();
+        let mut new = new.to_vec();
         if let Some((uuid, edge)) = birth {
-            replay.edges.insert(uuid, Some(edge));
+            let again = Move { stamp: edge.0, uuid, parent: edge.1 };
+            let held = replay.edge(uuid)?.filter(|held| held.0 < edge.0);
+            if held.is_some() && replay.judge(&again)?.0 == Outcome::Circle {
+                new.push(again);
+            } else {
+                replay.edges.insert(uuid, Some(edge));
+            }
         }
-        for of in new {
+        for of in &new {
             if !kept.iter().any(|kept| kept.of == *of) {
                 kept.push(Kept { of: *of, before: (Stamp::NONE, EntryUuid::NIL), outcome: Outcome::Waits, by: None });
             }
