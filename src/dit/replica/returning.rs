@@ -191,7 +191,7 @@ fn entries_come_one_by_one_though_those_on_the_way_up_stand_the_other_way_round_
         assert!(one.dit.read().unwrap().view().moves().unwrap().is_empty(), "they came to be the beginning");
         let parts = one.dit.read().unwrap().view().portable_entries(None, 1 << 20).unwrap().0;
         let ann = parts.iter().find(|part| part.uuid == EntryUuid([3; 16])).unwrap();
-        assert_eq!(away.write(|writing| writing.take_entry(ann, &vector(&one)).unwrap()), Merged::Changed);
+        away.write(|writing| writing.take_entry(ann, &vector(&one)).unwrap());
         away.assert_sound();
         let name = |uuid| away.dit.read().unwrap().view().dn_text(away.id(uuid)).unwrap().unwrap();
         assert_eq!(name(7), "cn=Dan,cn=Ann,dc=example,dc=com", "that is still to come");
