@@ -150,6 +150,10 @@ impl Directory {
         if authorization_id.is_empty() {
             return Ok(Identity::Anonymous);
         }
+        // RFC 4422 appendix A, RFC 4616 2: none has a NUL. Matching rules would pass over it (RFC 4518 2.2).
+        if authorization_id.contains('\0') {
+            return Ok(Identity::Unknown);
+        }
         let (form, name) = authorization_id.split_once(':').unwrap_or(("", authorization_id));
         if form.eq_ignore_ascii_case("dn") {
             if name.trim().is_empty() {

@@ -35,6 +35,7 @@ use crate::search::{Base, CompiledFilter, Estimate, RunOptions, SearchRun, evalu
 use crate::storage::EntryId;
 use crate::wire::assurance::SESSION_TOKEN;
 use crate::wire::{Controls, LdapResult, ResponseControl, ResponseKind, SearchRequest, response};
+pub(super) use effective_rights::RightsOf;
 use form::Form;
 pub(super) use form::Looking;
 use ordered::Order;

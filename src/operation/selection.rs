@@ -196,7 +196,18 @@ impl Selection {
     /// The attribute types that are meant, with the names to show: those named, whether the entry has them or not, and
     /// those of the entry that come along.
     pub(super) fn named_types(&self, view: View<'_>, entry: &Entry<'_>) -> Vec<(String, AttributeTypeIndex)> {
-        let schema = view.catalog().schema();
+        let catalog = view.catalog();
+        let infos = entry.record.attributes().filter_map(|slice| catalog.attribute(slice.id));
+        let present = infos.filter(|info| !info.sealed).filter_map(|info| info.attribute_type);
+        self.named_among(catalog.schema(), present)
+    }
+
+    /// The types that are asked for by name, and of those `present` the ones that `*` and `+` mean; spelled as asked.
+    pub(super) fn named_among(
+        &self,
+        schema: &Schema,
+        present: impl Iterator<Item = AttributeTypeIndex>,
+    ) -> Vec<(String, AttributeTypeIndex)> {
         let spelled =
             |range: &Range<usize>| self.text.get(range.clone()).map(|name| String::from_utf8_lossy(name).into_owned());
         let shown = |asked: &Asked| match asked.name.as_ref().and_then(spelled) {
@@ -204,11 +215,10 @@ impl Selection {
             None => schema.attribute_type_at(asked.index).name().to_owned(),
         };
         let mut types: Vec<_> = self.asked.iter().map(|asked| (shown(asked), asked.index)).collect();
-        for slice in entry.record.attributes() {
-            let Some(info) = view.catalog().attribute(slice.id) else { continue };
-            let is_meant = if info.operational { self.all_operational } else { self.all_user };
-            let Some(index) = info.attribute_type.filter(|_| is_meant && !info.sealed) else { continue };
-            if !types.iter().any(|(_, known)| *known == index) {
+        for index in present {
+            let is_operational = schema.attribute_type_at(index).is_operational();
+            let is_meant = if is_operational { self.all_operational } else { self.all_user };
+            if is_meant && !types.iter().any(|(_, known)| *known == index) {
                 types.push((schema.attribute_type_at(index).name().to_owned(), index));
             }
         }

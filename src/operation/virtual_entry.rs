@@ -7,6 +7,7 @@
 
 use super::control::RequestControls;
 use super::outcome::{OperationError, Outcome};
+use super::search::RightsOf;
 use super::selection::Selection;
 use super::telling::Feed;
 use super::{
@@ -181,6 +182,10 @@ pub(super) fn search(
     }
     let filter = CompiledFilter::compile(schema, &request.filter);
     let selection = Selection::new(view.catalog(), request.attributes.iter().copied(), request.types_only);
+    let rights = match &controls.effective_rights {
+        Some(wanted) => Some(RightsOf::new(directory, view.catalog(), session, wanted)?),
+        None => None,
+    };
     let paging = controls.paged.as_ref();
     if paging.is_some_and(|paging| paging.size == 0) {
         return Ok(Some(paged::ended(id)));
@@ -206,6 +211,9 @@ pub(super) fn search(
         }
         let mut pdu = SearchEntry::begin(&mut out, id, entry.dn.as_bytes());
         selection.write_attributes(schema, &entry.attributes, &mut pdu);
+        if let Some(rights) = &rights {
+            rights.write_told(directory, session, view, &entry, &selection, &mut pdu)?;
+        }
         pdu.finish(&[]);
         sent += 1;
         last = position.to_vec();

@@ -4,7 +4,7 @@ use crate::support::ber::{octets, sequence};
 use crate::support::request::{Control, Search};
 use crate::support::server::{ADMIN, Server, Setup, Subject};
 use crate::support::{code, oid};
-use crate::{ANN, BOB};
+use crate::{ANN, BOB, GROUPS, PEOPLE, add_person};
 
 const RULES: [&str; 3] = [
     r#"(targetattr = "cn || sn || title")(version 3.0; acl "some"; allow (read, search) userdn = "ldap:///anyone";)"#,
@@ -78,4 +78,59 @@ fn only_the_administrator_asks_for_others() {
     nobody.expect(code::NO_SUCH_OBJECT);
     let found = server.anonymous().with(rights_of("dn:")).search(&search);
     assert_eq!(found.outcome.code, code::INSUFFICIENT_ACCESS_RIGHTS);
+}
+
+/// What is below cn=deleted and cn=conflicts is told by the rules for the entry that it is about, and its rights too: ann is
+/// told of who was among the people and what may be read there, of the groups nothing.
+#[test]
+fn rights_are_told_of_what_is_not_in_the_tree() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    const TOLD: &str = r#"(targetattr = "objectClass || uid || title || employeeNumber || isDeleted || conflictKind")(version 3.0; acl "told"; allow (read, search, compare) userdn = "ldap:///uid=ann,ou=people,dc=example,dc=com";)"#;
+    const NOT: &str = r#"(target = "ldap:///ou=groups,dc=example,dc=com")(targetattr = "isDeleted || conflictKind")(version 3.0; acl "not groups"; deny (read) userdn = "ldap:///all";)"#;
+    const UNIQUE: &str =
+        r#"(targetattr = "uniqueAttribute")(version 3.0; acl "u"; allow (read) userdn = "ldap:///all";)"#;
+    let server = Server::start(Setup::default().with_access(&[TOLD, NOT, UNIQUE], ""));
+    let mut admin = server.admin();
+    for branch in [PEOPLE, GROUPS] {
+        let gone = add_person(&mut admin, branch, &format!("gone-{}", &branch[3..6]));
+        admin.modify(&gone, &[(0, "title", &["Cook"]), (0, "mail", &["gone@example.com"])]).expect(code::SUCCESS);
+        admin.delete(&gone).expect(code::SUCCESS);
+        let shared = add_person(&mut admin, branch, &format!("shares-{}", &branch[3..6]));
+        admin.modify(&shared, &[(0, "employeeNumber", &["77"])]).expect(code::SUCCESS);
+    }
+    admin.modify("dc=example,dc=com", &[(0, "uniqueAttribute", &["employeeNumber"])]).expect(code::SUCCESS);
+    let mut rights = |subject: &str, base: &str, filter: &str, attributes: &[&str]| {
+        let search = Search::base(base).scope(1).filter(filter).attributes(attributes);
+        let entry = admin.with(rights_of(subject)).search(&search).single();
+        (entry.value("entryLevelRights"), entry.value("attributeLevelRights"))
+    };
+    let (ann, bob, admin_id) = (format!("dn:{ANN}"), format!("dn:{BOB}"), format!("dn:{ADMIN}"));
+    let names = ["title", "mail", "uid"];
+    let told = |level: &str, list: &str| (level.to_owned(), list.to_owned());
+    let gone = "(uid=gone-peo)";
+    assert_eq!(rights(&ann, "cn=deleted", gone, &names), told("v", "mail:none, title:rsc, uid:rsc"));
+    assert_eq!(rights(&bob, "cn=deleted", gone, &names), told("none", "mail:none, title:none, uid:none"));
+    assert_eq!(rights("dn:", "cn=deleted", gone, &names), told("none", "mail:none, title:none, uid:none"));
+    assert_eq!(rights(&admin_id, "cn=deleted", gone, &names), told("v", "mail:rsc, title:rsc, uid:rsc"));
+    let hidden = "(uid=gone-gro)";
+    assert_eq!(rights(&ann, "cn=deleted", hidden, &names), told("none", "mail:none, title:none, uid:none"));
+    let kind = ["conflictKind"];
+    let clash = |who: &str, branch: &str| format!("(conflictEntry=uid={who},{branch})");
+    let (seen, unseen) = (clash("shares-peo", PEOPLE), clash("shares-gro", GROUPS));
+    assert_eq!(rights(&ann, "cn=conflicts", &seen, &kind), told("v", "conflictKind:rsc"));
+    assert_eq!(rights(&ann, "cn=conflicts", &unseen, &kind), told("none", "conflictKind:none"));
+    assert_eq!(rights(&bob, "cn=conflicts", &seen, &kind), told("none", "conflictKind:none"));
+    // Ann may ask for herself, and is told what she is told else.
+    let search = Search::base("cn=deleted").scope(1).attributes(&["title", "mail"]);
+    let own = server.person("ann").with(rights_of(&ann)).search(&search).single();
+    assert_eq!(own.value("attributeLevelRights"), "mail:none, title:rsc");
+    // The root DSE is for anybody, cn=lost+found for whom a rule tells it.
+    let top = |server: &Server, subject: &str, base: &str| {
+        server.admin().with(rights_of(subject)).search(&Search::base(base).attributes(&["objectClass"])).single()
+    };
+    assert_eq!(top(&server, "dn:", "").value("entryLevelRights"), "v");
+    assert_eq!(top(&server, &ann, "cn=lost\\+found").value("attributeLevelRights"), "objectClass:rsc");
+    assert_eq!(top(&server, &bob, "cn=lost\\+found").value("attributeLevelRights"), "objectClass:none");
 }

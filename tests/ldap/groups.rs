@@ -6,6 +6,7 @@ use crate::support::code;
 use crate::support::oid::IN_CHAIN;
 use crate::support::request::{ADD, DELETE, REPLACE};
 use crate::support::server::{SUFFIX, Server, Setup, Subject};
+use crate::support::strain::Use;
 use crate::{ANN, BOB, GROUPS, PEOPLE, add_person};
 
 #[track_caller]
@@ -155,4 +156,48 @@ fn a_url_that_asks_for_too_much_names_nobody() {
     let url = format!("ldap://other.example.net/{branch}??sub?(uid=one)");
     client.add(&group, &[("objectClass", &["groupOfURLs"]), ("memberURL", &[&url])]).expect(code::SUCCESS);
     assert!(client.names(&branch, "(memberOf=*)").is_empty());
+}
+
+/// A member costs one cell, however many there are: what is written to add or take away one is what it is for a group of a
+/// hundred, and reading another attribute of the group reads none of them.
+#[test]
+fn a_member_of_a_group_of_100_000_costs_one_cell() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    const MEMBERS: usize = 100_000;
+    let group = |name: &str, count: usize| {
+        let members: String =
+            (0..count).map(|number| format!("member: uid=m{number},ou=elsewhere,{SUFFIX}\n")).collect();
+        format!("dn: cn={name},{GROUPS}\nobjectClass: groupOfNames\ncn: {name}\n{members}")
+    };
+    let entries = [group("few", 100), group("many", MEMBERS)].join("\n");
+    let server = Server::start(Setup::default().with_entries(&entries));
+    let mut admin = server.admin();
+    let (few, many) = (format!("cn=few,{GROUPS}"), format!("cn=many,{GROUPS}"));
+    let mut written = |group: &str| {
+        let before = Use::of(&server);
+        for kind in [ADD, DELETE] {
+            for member in [ANN, BOB] {
+                admin.modify(group, &[(kind, "member", &[member])]).expect(code::SUCCESS);
+            }
+        }
+        before.since(&server).written_kib / 4
+    };
+    let (of_few, of_many) = (written(&few), written(&many));
+    println!("a member more or less: {of_few} KiB written for a group of 100, {of_many} KiB for one of 100,000");
+    // A copy of the group's record alone would be 4,000 KiB.
+    assert!(of_many < 2 * of_few + 64, "{of_many} KiB written for a member, {of_few} in a small group");
+    let before = Use::of(&server);
+    let name = admin.read_attributes(&many, &["cn"]);
+    assert_eq!(name.value("cn"), "many");
+    assert!(before.since(&server).cpu < 0.1, "reading a name reads no members");
+    Use::forget_peak(&server);
+    let before = Use::of(&server);
+    let members = admin.read_attributes(&many, &["member"]).bytes("member");
+    assert_eq!(members.len(), MEMBERS);
+    let peak = before.since(&server).peak_kib;
+    println!("reading 100,000 members: {peak} KiB more at the peak");
+    assert!(peak < 64 * 1024, "{peak} KiB more at the peak");
+    admin.compare(&many, "member", &format!("uid=m99999,ou=elsewhere,{SUFFIX}")).expect(code::COMPARE_TRUE);
 }

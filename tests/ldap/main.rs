@@ -17,6 +17,7 @@ mod support;
 mod access;
 mod access_cases;
 mod account_usability;
+mod acting_as;
 mod app_password;
 mod approximate;
 mod assurance;

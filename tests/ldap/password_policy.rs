@@ -1,10 +1,12 @@
 //! Password policy (draft-behera-ldap-password-policy-10), and Netscape's two controls.
 
+use std::time::Duration;
+
 use crate::support::ber::Element;
 use crate::support::client::{Client, Outcome};
 use crate::support::request::{self, ADD, Control, DELETE, REPLACE, Search};
 use crate::support::server::{Server, Setup, Subject};
-use crate::support::wait::wait_for;
+use crate::support::wait::{Stopwatch, wait_for};
 use crate::support::{code, oid};
 use crate::{ANN, BOB, PEOPLE};
 
@@ -226,6 +228,35 @@ fn an_earlier_password_is_refused() {
         !server.anonymous().read_attributes(ANN, &["+", "pwdHistory"]).has("pwdHistory")
             || Subject::current().is_slapd()
     );
+}
+
+/// Draft 5.2.18, 5.2.19: after a failure the next bind has to wait, twice as long with each further one, and never longer than
+/// the most. Attempts that come too early are refused here, where slapd answers late.
+#[test]
+fn failures_make_the_next_bind_wait_up_to_the_most() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = Server::start(policy(&[("pwdMinDelay", "600"), ("pwdMaxDelay", "600")]));
+    server.anonymous().bind(ANN, "wrong").expect(code::INVALID_CREDENTIALS);
+    // T-26: the right password is refused as a wrong one is; nobody else has to wait.
+    server.anonymous().bind(ANN, "ann-secret").expect(code::INVALID_CREDENTIALS);
+    server.person("bob");
+    // Five failures would be 16 s without a most; with it, it is over after the two seconds that the last one makes.
+    let server = Server::start(policy(&[("pwdMinDelay", "1"), ("pwdMaxDelay", "2")]));
+    server.anonymous().bind(ANN, "wrong").expect(code::INVALID_CREDENTIALS);
+    let failures = |server: &Server| operational(server, ANN, "pwdFailureTime").len();
+    for number in 2..=6 {
+        wait_for("an attempt that counts", || {
+            server.anonymous().bind(ANN, "wrong").expect(code::INVALID_CREDENTIALS);
+            (failures(&server) >= number).then_some(())
+        });
+    }
+    let watch = Stopwatch::start();
+    wait_for("the end of the delay", || {
+        (server.anonymous().bind(ANN, "ann-secret").code == code::SUCCESS).then_some(())
+    });
+    assert!(watch.elapsed() < Duration::from_secs(16), "{:?}", watch.elapsed());
 }
 
 /// Draft 5.2.2.

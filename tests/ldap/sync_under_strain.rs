@@ -40,16 +40,28 @@ fn read_until(client: &mut Client, id: i64, rdn: &str) {
 /// T-44: Nothing is queued for who does not read: 30 such clients, and 12 MB of changes that each of them would have to be sent.
 #[test]
 fn a_persisting_client_that_does_not_read_costs_no_memory() {
+    stalled_followers_cost_no_memory("sync-stalled", || sync_control(3, None));
+}
+
+/// T-44: the same with a persistent search (draft-ietf-ldapext-psearch).
+#[test]
+fn a_persistent_search_that_is_not_read_costs_no_memory() {
+    let all = || ber::sequence(&[ber::integer(15), ber::boolean(false), ber::boolean(true)]);
+    stalled_followers_cost_no_memory("psearch-stalled", || Control::critical(oid::PERSISTENT_SEARCH, Some(all())));
+}
+
+#[track_caller]
+fn stalled_followers_cost_no_memory(name: &str, follows: impl Fn() -> Control) {
     if Subject::current().is_slapd() {
         return;
     }
     let server = Server::start(Setup::default());
-    let (mut writer, branch) = server.branch("sync-stalled");
+    let (mut writer, branch) = server.branch(name);
     let people: Vec<_> = (0..20).map(|number| crate::add_person(&mut writer, &branch, &format!("p{number}"))).collect();
     let mut stalled: Vec<(Client, i64)> = (0..30)
         .map(|_| {
             let mut client = server.admin();
-            let id = persist(&mut client, &branch);
+            let id = client.with(follows()).send(&Search::subtree(&branch, "(objectClass=*)").encode());
             (client, id)
         })
         .collect();

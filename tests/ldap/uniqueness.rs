@@ -1,10 +1,10 @@
 //! Values that one entry of a subtree alone may have: rules are values of `uniqueAttribute`. Entente's alone (slapd has an
 //! overlay with another configuration).
 
-use crate::add_person;
 use crate::support::code;
-use crate::support::request::{ADD, DELETE, REPLACE};
-use crate::support::server::{Server, Subject};
+use crate::support::request::{ADD, DELETE, REPLACE, Search};
+use crate::support::server::{Server, Setup, Subject};
+use crate::{BOB, PEOPLE, add_person};
 
 #[test]
 fn a_value_that_another_entry_has_is_refused_with_its_name() {
@@ -39,6 +39,31 @@ fn a_value_that_another_entry_has_is_refused_with_its_name() {
     let stranger = add_person(&mut client, &other, "one");
     client.modify_dn(&stranger, "uid=one", false, Some(&branch)).expect(code::ENTRY_ALREADY_EXISTS);
     client.modify_dn(&stranger, "cn=A Person", false, Some(&branch)).expect(code::CONSTRAINT_VIOLATION);
+}
+
+/// The refusal tells that the value is taken to everybody, and by whom only to who may see that entry (T-22).
+#[test]
+fn who_holds_the_value_is_told_to_who_may_see_it_alone() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let hidden = r#"(target = "ldap:///uid=bob,ou=people,dc=example,dc=com")(targetattr = "* || +")(version 3.0; acl "bob hides"; deny (all) userdn = "ldap:///uid=ann,ou=people,dc=example,dc=com";)"#;
+    let read = r#"(targetattr = "*")(version 3.0; acl "read"; allow (read, search) userdn = "ldap:///all";)"#;
+    let own = r#"(targetattr = "mail")(version 3.0; acl "own"; allow (write) userdn = "ldap:///self";)"#;
+    let server = Server::start(Setup::default().with_access(&[hidden, read, own], ""));
+    server.admin().modify(PEOPLE, &[(ADD, "uniqueAttribute", &["mail"])]).expect(code::SUCCESS);
+    for (uid, other, sees) in [("ann", "carol", false), ("carol", "ann", true)] {
+        let mut client = server.person(uid);
+        let own = format!("uid={uid},{PEOPLE}");
+        assert_eq!(client.search(&Search::base(BOB)).outcome.code == code::SUCCESS, sees, "{uid}");
+        let refused = client.modify(&own, &[(ADD, "mail", &["bob@example.com"])]).expect(code::CONSTRAINT_VIOLATION);
+        assert_eq!(refused.diagnostic.to_lowercase().contains("uid=bob"), sees, "{uid}: {}", refused.diagnostic);
+        assert_eq!(refused.matched_dn, "", "{uid}");
+        // The same for a value of an entry that both see.
+        let taken = format!("{other}@example.com");
+        let refused = client.modify(&own, &[(ADD, "mail", &[&taken])]).expect(code::CONSTRAINT_VIOLATION);
+        assert!(refused.diagnostic.contains(&format!("uid={other}")), "{uid}: {}", refused.diagnostic);
+    }
 }
 
 #[test]
@@ -94,15 +119,14 @@ fn values_shared_before_the_rule_are_listed_and_may_stay() {
     assert_eq!(flag(&mut client, &two), [format!("unique attribute=mail winner={first}")]);
     assert_eq!(flag(&mut client, &one), [format!("unique attribute=mail loser={second}")]);
     let sharers = |client: &mut crate::support::client::Client, filter: &str| {
-        let found = client.search(&crate::support::request::Search::subtree(&branch, filter)).expect(code::SUCCESS);
+        let found = client.search(&Search::subtree(&branch, filter)).expect(code::SUCCESS);
         found.dns()
     };
     assert_eq!(sharers(&mut client, "(replUniqueViolation=*)"), [one.to_lowercase(), two.to_lowercase()]);
     assert_eq!(sharers(&mut client, "(!(replUniqueViolation=*))"), [branch.to_lowercase()]);
     assert!(sharers(&mut client, "(replSchemaViolation=*)").is_empty());
     let filter = format!("(&(conflictKind=unique-violation)(conflictEntry={two}))");
-    let search =
-        crate::support::request::Search::base("cn=conflicts").scope(crate::support::request::ONE).filter(&filter);
+    let search = Search::base("cn=conflicts").scope(crate::support::request::ONE).filter(&filter);
     assert_eq!(client.search(&search).single().value("description"), format!("unique attribute=mail winner={first}"));
     client.modify(&two, &[(DELETE, "mail", &[])]).expect(code::SUCCESS);
     assert!(flag(&mut client, &one).is_empty());

@@ -14,6 +14,10 @@ pub(crate) struct Use {
     pub(crate) cpu: f64,
     /// Memory of its own in KiB; what is mapped from files does not count.
     pub(crate) held_kib: u64,
+    /// All memory in KiB, what is mapped from files with it: the most that it was since [`Use::forget_peak`].
+    pub(crate) peak_kib: u64,
+    /// Bytes given to `write` and its like, in KiB: data file, log, sockets.
+    pub(crate) written_kib: u64,
 }
 
 impl Use {
@@ -22,20 +26,38 @@ impl Use {
         let id = server.process_id().expect("it runs");
         let read = |file: &str| std::fs::read_to_string(format!("/proc/{id}/{file}")).expect("the server runs");
         let status = read("status");
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux says so");
-        let held_kib = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        let kib = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("Linux says so");
+            line.trim().trim_end_matches(" kB").parse().expect("a number")
+        };
+        let (held_kib, peak_kib) = (kib("RssAnon:"), kib("VmHWM:"));
+        let io = read("io");
+        let written = io.lines().find_map(|line| line.strip_prefix("wchar:")).expect("Linux says so");
+        let written_kib = written.trim().parse::<u64>().expect("a number") / 1_024;
         // Behind the name, which ends with the last bracket: state is field 3, utime 14, stime 15, in hundredths.
         let stat = read("stat");
         let fields: Vec<&str> = stat.rsplit(')').next().expect("a line").split_whitespace().collect();
         let ticks: f64 = [fields[11], fields[12]].iter().map(|field| field.parse::<f64>().expect("a number")).sum();
-        Self { cpu: ticks / 100.0, held_kib }
+        Self { cpu: ticks / 100.0, held_kib, peak_kib, written_kib }
+    }
+
+    /// Begins the peak anew at what there is now.
+    #[track_caller]
+    pub(crate) fn forget_peak(server: &Server) {
+        let id = server.process_id().expect("it runs");
+        std::fs::write(format!("/proc/{id}/clear_refs"), "5").expect("the server is ours");
     }
 
     /// What has come on top since.
     #[track_caller]
     pub(crate) fn since(self, server: &Server) -> Self {
         let now = Self::of(server);
-        Self { cpu: now.cpu - self.cpu, held_kib: now.held_kib.saturating_sub(self.held_kib) }
+        Self {
+            cpu: now.cpu - self.cpu,
+            held_kib: now.held_kib.saturating_sub(self.held_kib),
+            peak_kib: now.peak_kib.saturating_sub(self.peak_kib),
+            written_kib: now.written_kib - self.written_kib,
+        }
     }
 }
 

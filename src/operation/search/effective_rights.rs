@@ -3,17 +3,20 @@
 //!
 //! `entryLevelRights`: `v` see it, `a` add it, `d` delete it, `n` rename it. `attributeLevelRights`, for each attribute:
 //! `r` read, `s` search, `c` compare, `w` add values, `o` take values away, `W` and `O` the same with one's own name only.
-//! `none` where there is no right.
+//! `none` where there is no right. Of what is not in the tree (`virtual_entry`): what the subject is told of it may be read,
+//! found and compared by it, and nothing else is told as a right.
 
 use super::form::Looking;
-use crate::dit::{Catalog, Entry};
-use crate::model::ResultCode;
+use crate::dit::{Catalog, Entry, View};
+use crate::model::{Attribute, Dn, ResultCode};
 use crate::operation::act_as::Identity;
 use crate::operation::outcome::{OperationError, Outcome};
 use crate::operation::selection::Selection;
+use crate::operation::virtual_entry::{self, VirtualEntry};
 use crate::operation::{Directory, Session};
 use crate::policy::requester::{Authentication, Requester, RequesterKind};
 use crate::policy::rights::Right;
+use crate::schema::AttributeTypeIndex;
 use crate::wire::SearchEntry;
 use crate::wire::control::EffectiveRights;
 
@@ -29,7 +32,7 @@ impl RightsOf {
     ///
     /// # Errors
     /// insufficientAccessRights; noSuchObject where the subject is not there.
-    pub(super) fn new(
+    pub(in crate::operation) fn new(
         directory: &Directory,
         catalog: &Catalog,
         session: &Session,
@@ -83,16 +86,12 @@ impl RightsOf {
         ];
         out.attribute_values(b"entryLevelRights", [letters(&of_entry)]);
         let schema = at.view.catalog().schema();
-        let mut names = selection.named_types(at.view, entry);
-        names.extend(self.besides.named_types(at.view, entry));
-        names.sort_by(|(left, _), (right, _)| left.cmp(right));
-        names.dedup_by(|(_, left), (_, right)| left == right);
-        let mut list = String::new();
-        for (name, index) in names {
+        let names = [selection.named_types(at.view, entry), self.besides.named_types(at.view, entry)].concat();
+        let rights = |name: &str, index| {
             let index = Some(index);
-            let changes = !schema.attribute_type(&name).is_some_and(|found| found.no_user_modification);
+            let changes = !schema.attribute_type(name).is_some_and(|found| found.no_user_modification);
             let (writes, own) = (write.for_attribute(index) && changes, own_name.for_attribute(index) && changes);
-            let of_attribute = [
+            letters(&[
                 ('r', read.for_attribute(index)),
                 ('s', search.for_attribute(index)),
                 ('c', compare.for_attribute(index)),
@@ -100,18 +99,55 @@ impl RightsOf {
                 ('o', writes),
                 ('W', own),
                 ('O', own),
-            ];
-            if !list.is_empty() {
-                list.push_str(", ");
-            }
-            list.push_str(&name);
-            list.push(':');
-            list.push_str(&letters(&of_attribute));
-        }
-        let list = if list.is_empty() { "*:none".to_owned() } else { list };
-        out.attribute_values(b"attributeLevelRights", [list]);
+            ])
+        };
+        out.attribute_values(b"attributeLevelRights", [list_of(names, rights)]);
         Ok(())
     }
+
+    /// The same for an entry that is not in the tree, as `session` is told it.
+    ///
+    /// # Errors
+    /// Storage.
+    pub(in crate::operation) fn write_told(
+        &self,
+        directory: &Directory,
+        session: &Session,
+        view: View<'_>,
+        entry: &VirtualEntry,
+        selection: &Selection,
+        out: &mut SearchEntry<'_>,
+    ) -> Outcome<()> {
+        let subject = Session::new(self.subject.clone(), session.connection.clone());
+        let told = match virtual_entry::find(directory, &subject, view, &Dn::parse(&entry.dn)?) {
+            Ok(told) => told.map(|told| told.attributes),
+            Err(error) if error.code == ResultCode::NO_SUCH_OBJECT => None,
+            Err(error) => return Err(error),
+        };
+        out.attribute_values(b"entryLevelRights", [letters(&[('v', told.is_some())])]);
+        let schema = view.catalog().schema();
+        let types = |attributes: &[Attribute]| -> Vec<AttributeTypeIndex> {
+            let found = attributes.iter().filter_map(|attribute| schema.attribute_type(attribute.description.name()));
+            found.map(|found| found.index).collect()
+        };
+        let present = types(&entry.attributes);
+        let readable = told.map(|attributes| types(&attributes)).unwrap_or_default();
+        let names = [selection, &self.besides].map(|wanted| wanted.named_among(schema, present.iter().copied()));
+        let rights = |_: &str, index| letters(&['r', 's', 'c'].map(|letter| (letter, readable.contains(&index))));
+        out.attribute_values(b"attributeLevelRights", [list_of(names.concat(), rights)]);
+        Ok(())
+    }
+}
+
+/// `name:letters, …`, each type once, in the order of names.
+fn list_of(
+    mut names: Vec<(String, AttributeTypeIndex)>,
+    rights: impl Fn(&str, AttributeTypeIndex) -> String,
+) -> String {
+    names.sort_by(|(left, _), (right, _)| left.cmp(right));
+    names.dedup_by(|(_, left), (_, right)| left == right);
+    let list: Vec<String> = names.iter().map(|(name, index)| format!("{name}:{}", rights(name, *index))).collect();
+    if list.is_empty() { "*:none".to_owned() } else { list.join(", ") }
 }
 
 fn letters(rights: &[(char, bool)]) -> String {

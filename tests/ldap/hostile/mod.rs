@@ -24,6 +24,10 @@ use crate::{ANN, PEOPLE};
 const OTHERS_WAIT: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1_000 } else { 50 });
 /// Answers that others get during an attack.
 const OTHERS_ASK: usize = 100;
+/// How many times as long as without an attack the slowest hundredth of others' answers may take with it.
+const OTHERS_SLOWER: u32 = 20;
+/// What counts as one wait of no attack at least: a turn of the system's scheduler, beside other tests.
+const WAIT_LEAST: Duration = Duration::from_millis(4);
 
 /// How many times as large as usual the attacks are.
 fn strain() -> usize {
@@ -59,4 +63,14 @@ fn others_are_served(what: &str, server: &Server, other: &mut Client, before: Us
     );
     assert!(Subject::current().is_slapd() || waits.median() < OTHERS_WAIT, "{what}: others wait {:?}", waits.median());
     used
+}
+
+/// T-42: others' slowest hundredth `during` an attack is that without it, by [`OTHERS_SLOWER`]. The same client asked before
+/// (`calm`) and asks after, so that the machine's own moods count on both sides.
+#[track_caller]
+fn others_wait_as_before(what: &str, other: &mut Client, calm: &Waits, during: &Waits) {
+    let after = Waits::of(other, ANN, 5 * OTHERS_ASK);
+    let usual = calm.p99().max(after.p99()).max(WAIT_LEAST);
+    println!("{what}: others wait {:?} (p99), {:?} before and {:?} after", during.p99(), calm.p99(), after.p99());
+    assert!(during.p99() < usual * OTHERS_SLOWER, "{what}: others wait {:?} (p99), else {usual:?}", during.p99());
 }

@@ -2,13 +2,15 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{others_are_served, strain};
+use super::{others_are_served, others_wait_as_before, strain};
 use crate::ANN;
 use crate::support::client::Client;
 use crate::support::request::{self, Search};
 use crate::support::server::{Server, Setup, Subject};
-use crate::support::strain::Use;
+use crate::support::strain::{Use, Waits};
 use crate::support::{code, oid};
 
 /// The header of the longest request before a bind: 24 KiB in all.
@@ -138,14 +140,29 @@ fn trickling_clients_hold_up_nobody() {
     let server = Server::start(open_to_many(Setup::default()).with_setting("limits.idle_before_bind_s=5"));
     let mut other = server.person("bob");
     let bytes = request::message(1, &Search::base(ANN).encode(), &[]);
+    let calm = Waits::of(&mut other, ANN, 500);
     let before = Use::of(&server);
     let mut trickling: Vec<TcpStream> = (0..5_000 * strain()).map(|_| Client::socket(server.address())).collect();
-    for byte in &bytes[..5] {
-        for socket in &mut trickling {
-            pour(socket, &[*byte]);
+    let is_asked = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&is_asked);
+    // One byte for each, round after round, as long as others ask; of the last byte nobody is sent any.
+    let senders = std::thread::spawn(move || {
+        for byte in &bytes[..bytes.len() - 1] {
+            for socket in &mut trickling {
+                pour(socket, &[*byte]);
+            }
+            if asked.load(Ordering::Relaxed) {
+                break;
+            }
         }
-        others_are_served("5,000 clients that trickle", &server, &mut other, before);
-    }
+        trickling
+    });
+    let during = Waits::of(&mut other, ANN, 500);
+    assert!(!senders.is_finished(), "others asked while all of them sent");
+    is_asked.store(true, Ordering::Relaxed);
+    let mut trickling = senders.join().expect("the senders end");
+    others_wait_as_before("5,000 clients that trickle", &mut other, &calm, &during);
+    others_are_served("5,000 clients that trickle", &server, &mut other, before);
     // Bytes that trickle in are no reason to keep a connection.
     for socket in &mut trickling {
         let mut rest = Vec::new();

@@ -8,11 +8,11 @@ use entente::storage::{Environment, MetaName, Options};
 use lmdb::Transaction;
 
 use super::node::{Node, free_port, person};
-use crate::support::code;
 use crate::support::program::{Program, entente, run};
-use crate::support::request::{REPLACE, Search};
+use crate::support::request::{Control, REPLACE, Search};
 use crate::support::server::{ADMIN, DATA, SUFFIX, check, export};
 use crate::support::wait::wait_until;
+use crate::support::{code, oid};
 
 /// T-51: count and digest are compared at the end.
 #[test]
@@ -261,5 +261,14 @@ fn a_consumer_takes_everything_and_sends_writers_to_a_supplier() {
     assert_eq!(refused.code, code::REFERRAL, "{refused:?}");
     assert_eq!(refused.referrals, [a.url()], "{refused:?}");
     assert_eq!(b.description("ann"), "for everybody");
+    // RFC 6171 3: who wants no copy is sent to where the original is, by search and compare.
+    let no_copy = || Control::critical(oid::DONT_USE_COPY, None);
+    let mut reader = b.client();
+    let found = reader.with(no_copy()).search(&Search::base(person("ann")));
+    assert_eq!((found.outcome.code, found.entries.len()), (code::REFERRAL, 0), "{found:?}");
+    assert_eq!(found.outcome.referrals, [a.url()]);
+    let compared = reader.with(no_copy()).compare(&person("ann"), "description", "for everybody");
+    assert_eq!((compared.code, compared.referrals), (code::REFERRAL, vec![a.url()]));
+    a.client().with(no_copy()).search(&Search::base(person("ann"))).single();
     a.wait_until_equal();
 }

@@ -352,6 +352,28 @@ fn an_entry_without_a_superior_is_seen_below_lost_and_found_and_put_elsewhere() 
     let lost = format!("entryUUID={uuid},cn=lost\\+found");
     assert_eq!(shown(&house, &lost, "sn"), ["Stray"]);
     assert_eq!(shown(&house, &format!("cn=lost-superior.{uuid},cn=conflicts"), "conflictKind"), ["lost-superior"]);
+    // Who is told of it, and why, by the rules for where it stands.
+    let rule = r#"(targetattr = "isDeleted || sn")(version 3.0; acl "found"; allow (read) userdn = "ldap:///uid=ann,ou=people,dc=example,dc=com";)"#;
+    house.modify(&house.admin(), SUFFIX, &[(ModificationKind::Add, "aci", &[rule])]).is(OK);
+    let reads = |who: &str, attribute: Option<&str>| {
+        let entry = Dn::parse(&lost).unwrap();
+        let connection = Requester::anonymous(None, 0, true);
+        let dit = house.directory.dit();
+        let question = crate::operation::access::AccessQuestion {
+            requester: crate::operation::access::requester_named(dit, &Dn::parse(who).unwrap(), &connection).unwrap(),
+            entry: &entry,
+            attribute,
+            rights: &[crate::policy::rights::Right::Read],
+            time: crate::policy::access::LocalTime::from_unix_ms(0, 0),
+        };
+        let told = crate::operation::access::explain_access(dit, &question).unwrap();
+        (told.instead.unwrap().0, told.explanations.iter().all(|explanation| explanation.is_allowed()))
+    };
+    // Of its superior no name is known, so it stands in no suffix, and the rules of none speak of it: ann is told that it is that
+    // entry that she may not read, bob that he is told of none.
+    assert_eq!(reads(ANN, None), ("cn=stray".to_owned(), false));
+    assert_eq!(reads(ANN, Some("sn")), ("cn=stray".to_owned(), false));
+    assert_eq!(reads(BOB, None), (SUFFIX.to_owned(), false));
     let place = |to: &str| {
         let list: [(ModificationKind, &str, &[&str]); 1] = [(ModificationKind::Replace, "distinguishedName", &[to])];
         house.modify(&house.admin(), &lost, &list)
