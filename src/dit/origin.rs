@@ -109,7 +109,8 @@ impl Writing<'_> {
     /// older may come upon that. Returns how many changes there were. Call [`Writing::rotate_origin`] first, and
     /// [`Writing::follow_clock`] with the clocks of others.
     ///
-    /// An entry that the tail made is made again as it is now, with what anybody changed in it since. Deleted entries
+    /// An entry that the tail made is made again as it is now, with what anybody changed in it since, before all else: a
+    /// superior before what is below it. Of an incarnation that ended, and whose entry lives again, nothing but the end is written. Deleted entries
     /// above what is made or moved again are made again with it, and deleted again: who has forgotten them is to show
     /// the same phantoms as who has not, so that everything keeps the name that a client was told. A number that was
     /// incremented is written as the value that it has here now. Nothing is written of entries that were
@@ -127,9 +128,7 @@ impl Writing<'_> {
         let chain = chain_at(self.txn.reader(), origin, &held, after)?.unwrap_or_default();
         let tail = self.tail(origin, after)?;
         let mut again = Again { after, ..Again::default() };
-        for record in &tail {
-            let update = decode_update(&record.bytes, |key| self.catalog.find_key(key))
-                .map_err(|error| state_error(EntryId::NONE, &error))?;
+        for update in self.births_first(&tail)? {
             self.reissue(update, &mut again)?;
         }
         for record in &tail {
@@ -153,9 +152,7 @@ impl Writing<'_> {
     pub fn repeat_tail(&mut self, origin: OriginId, after: u64) -> Result<u64, DitError> {
         let tail = self.tail(origin, after)?;
         let mut again = Again { keeps_tail: true, ..Again::default() };
-        for record in &tail {
-            let update = decode_update(&record.bytes, |key| self.catalog.find_key(key))
-                .map_err(|error| state_error(EntryId::NONE, &error))?;
+        for update in self.births_first(&tail)? {
             // What was written again already has ended itself.
             let is_again = again.births.contains_key(&update.birth.dot());
             let lives = match self.id_of(update.uuid, update.birth)? {
@@ -178,6 +175,40 @@ impl Writing<'_> {
             item = cursor.next()?;
         }
         Ok(tail)
+    }
+
+    /// The changes of a tail in the order in which they are written again. What makes an entry that lives comes first, superiors
+    /// before what is below them: it is made as it is now, so that it may stand below what the tail made later, and who has
+    /// forgotten an earlier incarnation of that must not place it otherwise than who has not.
+    fn births_first(&self, tail: &[LogRecord]) -> Result<Vec<Update>, DitError> {
+        let mut ordered = Vec::with_capacity(tail.len());
+        let mut is_before_elsewhere = false;
+        for record in tail {
+            let mut update = decode_update(&record.bytes, |key| self.catalog.find_key(key))
+                .map_err(|error| state_error(EntryId::NONE, &error))?;
+            let depth = if update.is_birth() { self.live_depth(&update)? } else { None };
+            update.joined &= !is_before_elsewhere;
+            is_before_elsewhere = depth.is_some();
+            ordered.push((depth.unwrap_or(usize::MAX), update));
+        }
+        ordered.sort_by_key(|(depth, _)| *depth);
+        Ok(ordered.into_iter().map(|(_, update)| update).collect())
+    }
+
+    /// How many superiors are above the entry that a birth made; `None` if it lives no more.
+    fn live_depth(&self, birth: &Update) -> Result<Option<usize>, DitError> {
+        let Some(id) = self.id_of(birth.uuid, birth.birth)? else { return Ok(None) };
+        let Some(mut at) = self.state(id)?.filter(EntryState::is_live).map(|state| state.parent.1) else {
+            return Ok(None);
+        };
+        let mut depth = 0;
+        while at != EntryUuid::NIL && depth < SUPERIORS_MAX {
+            let Some((id, state)) = self.representative(at)? else { break };
+            let state = state.map_or_else(|| self.state(id), |state| Ok(Some(state)))?;
+            at = state.map_or(EntryUuid::NIL, |state| state.parent.1);
+            depth += 1;
+        }
+        Ok(Some(depth))
     }
 
     /// Writes one change again, and deleted superiors that it needs together with it.
@@ -244,6 +275,11 @@ impl Writing<'_> {
             let end = self.above(&update)?;
             let dead = Update::new(end, update.uuid, update.birth, update.requester.clone(), vec![Delta::Dead]);
             self.write_again(dead)?;
+            if copied.is_none() && self.lives(update.uuid)? {
+                // It came back since: that one is written again, and an older one must not be born after it.
+                again.births.insert(update.birth.dot(), Reborn { birth: end, is_copy: true });
+                return self.restamp_conflicts(update.uuid, update.stamp, end);
+            }
         }
         let stamp = self.above(&update)?;
         if update.is_birth() {
@@ -275,6 +311,13 @@ impl Writing<'_> {
         let known = known_to(&update);
         self.write_again(Update { stamp, birth, deltas, replaced: Vec::new(), known, ..update })?;
         self.restamp_conflicts(uuid, old, stamp)
+    }
+
+    /// Whether any incarnation of an entry lives.
+    fn lives(&self, uuid: EntryUuid) -> Result<bool, DitError> {
+        let Some((id, state)) = self.representative(uuid)? else { return Ok(false) };
+        let state = state.map_or_else(|| self.state(id), |state| Ok(Some(state)))?;
+        Ok(state.is_some_and(|state| state.is_live()))
     }
 
     /// What makes again the entry that `update` made, as it is now; none when it lives no more.
@@ -343,7 +386,8 @@ impl Writing<'_> {
                     self.put_state(id, &state)?;
                     self.refresh(id, &state, &Touched::default())?;
                 }
-                Delta::Parent(parent) => {
+                // The birth of a later incarnation is kept as a move.
+                Delta::Parent(parent) | Delta::Birth { parent, .. } => {
                     let of = Move { stamp: update.stamp, uuid: update.uuid, parent: *parent };
                     let moved = self.unmade(&of)?;
                     self.follow_edges(&moved, None, false)?;

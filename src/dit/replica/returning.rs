@@ -295,6 +295,38 @@ fn what_is_written_again_below_what_others_deleted_keeps_its_name_whoever_has_fo
     assert!(!model::shown(&one).contains_key(&EntryUuid([3; 16])));
 }
 
+/// Cid was deleted and brought back, and stands below Ann, who was brought back after him; one has forgotten Ann's first
+/// incarnation, and two has not.
+#[test]
+fn superiors_that_came_back_are_written_again_before_what_stands_below_them() {
+    let [one, two, away] = three_nodes();
+    one.change(3, |_| vec![Delta::Dead]);
+    settle([&one, &two]);
+    away.catch_up(&one);
+    one.clock.advance(Duration::from_secs(40 * 24 * 60 * 60));
+    settle([&one, &two]);
+    let is_kept = |node: &Replica| model::heads(node).iter().any(|(uuid, _)| *uuid == EntryUuid([3; 16]));
+    assert_eq!((is_kept(&one), is_kept(&two), is_kept(&away)), (false, true, true));
+    let end = away.sequence(OriginId(3));
+    away.person(7, "Cid");
+    away.change(7, |_| vec![Delta::Dead]);
+    away.undelete(7);
+    away.undelete(3);
+    away.change(7, |_| vec![Delta::Parent(EntryUuid([3; 16]))]);
+    away.return_to(&two, end, 1 << 20);
+    for record in away.records(away.origin(), 0) {
+        for node in [&one, &two] {
+            assert!(matches!(node.receive(&record), Receipt::Applied { .. }));
+        }
+        let (ones, twos) = (one.dit.read().unwrap(), two.dit.read().unwrap());
+        let difference = format!("after change {}", record.sequence);
+        assert_eq!(ones.view().digest_buckets().unwrap(), twos.view().digest_buckets().unwrap(), "{difference}");
+    }
+    assert_all_equal([&one, &two, &away]);
+    let name = one.dit.read().unwrap().view().dn_text(one.id(7)).unwrap();
+    assert_eq!(name, Some(format!("cn=Cid,cn=Ann,{SUFFIX}")));
+}
+
 /// The model of `model`, one of whose three is away for a part of its life.
 #[test]
 fn trees_of_which_one_was_away_show_the_same() {
