@@ -444,14 +444,9 @@ fn bootstrap_members(view: View<'_>) -> Result<Vec<Member>, ServiceError> {
     Ok(bytes.filter(|bytes| !bytes.is_empty()).map(decode_members).unwrap_or_default())
 }
 
-/// The content's members; while it is not complete, those of the invitation that it does not know yet too.
+/// The content's members; while it is not complete, with what the invitation told of them.
 fn current_members(view: View<'_>, own: NodeId, bootstrap: &[Member]) -> Result<Vec<Member>, ServiceError> {
-    let mut members = membership::members(view)?;
-    for member in bootstrap {
-        if !members.iter().any(|known| known.node == member.node) {
-            members.push(member.clone());
-        }
-    }
+    let mut members = Member::with_known_before(membership::members(view)?, bootstrap);
     members.sort_by_key(|member| (member.node != own, member.node));
     Ok(members)
 }

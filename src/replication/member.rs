@@ -87,4 +87,44 @@ impl Member {
     pub fn holds_log(&self) -> bool {
         self.state == MemberState::Active
     }
+
+    /// Members as content that is not complete yet tells them, together with what was known before it came (`before`): members
+    /// that it does not name yet, and agreed ends and origins, which never go once they are there. By the older word alone
+    /// this node would take the whole content from one that holds what is beyond an end, and that no other will ever hold.
+    pub fn with_known_before(mut members: Vec<Self>, before: &[Self]) -> Vec<Self> {
+        for known in before {
+            let Some(member) = members.iter_mut().find(|member| member.node == known.node) else {
+                members.push(known.clone());
+                continue;
+            };
+            for (origin, end) in &known.finals {
+                member.finals.entry(*origin).or_insert(*end);
+            }
+            for origin in &known.origins {
+                if !member.origins.contains(origin) {
+                    member.origins.push(*origin);
+                }
+            }
+        }
+        members
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agreed_ends_stay_known_while_the_first_content_that_comes_is_older() {
+        let member = |node: u8, origins: &[u64], finals: &[(u64, u64)]| Member {
+            node: NodeId([node; 16]),
+            origins: origins.iter().copied().map(OriginId).collect(),
+            finals: finals.iter().map(|(origin, end)| (OriginId(*origin), *end)).collect(),
+            ..Member::default()
+        };
+        let before = [member(1, &[1, 2], &[(1, 6)]), member(2, &[], &[])];
+        let told = vec![member(1, &[1, 3], &[]), member(3, &[], &[])];
+        let expected = [member(1, &[1, 3, 2], &[(1, 6)]), member(3, &[], &[]), member(2, &[], &[])];
+        assert_eq!(Member::with_known_before(told, &before), expected);
+    }
 }

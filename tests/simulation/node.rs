@@ -192,11 +192,8 @@ impl Node {
 
     /// The members as the content says, and while that is not complete, as was known before.
     pub(crate) fn members(&self, dit: &Dit) -> Vec<Member> {
-        let mut members = members(dit).expect("members are read");
-        let known: Vec<NodeId> = members.iter().map(|member| member.node).collect();
-        let others = self.bootstrap.iter().filter(|member| !self.joined && !known.contains(&member.node));
-        members.extend(others.cloned());
-        members
+        let members = members(dit).expect("members are read");
+        if self.joined { members } else { Member::with_known_before(members, &self.bootstrap) }
     }
 
     pub(crate) fn local_writes(&self) -> Option<LocalWrites> {
