@@ -119,6 +119,12 @@ impl Incarnation {
         self.begun.get(&origin).copied().unwrap_or(0)
     }
 
+    /// The origins before the running one, the oldest first.
+    pub(super) fn before(&self) -> impl Iterator<Item = OriginId> {
+        let later = self.own.iter().filter(|origin| !self.own_in_order.contains(origin));
+        self.own_in_order.iter().chain(later).copied()
+    }
+
     /// The first exchange is complete.
     pub(super) fn joined(&mut self) {
         self.joined = true;

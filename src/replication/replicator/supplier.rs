@@ -2,7 +2,8 @@
 //!
 //! For each session there is a place in every origin's log that the peer wants, and one read under way. What was sent
 //! and not acknowledged is bounded by bytes and by count, so a slow peer costs a bounded amount and stops nobody else.
-//! A peer that lost something asks for it by number; nothing is remembered about what it may have lost.
+//! A peer that lost something asks for it by number; nothing is remembered about what it may have lost. Whoever follows what
+//! this node writes is sent first what it wrote under its origins before, and does not hold.
 
 use super::interface::{Answer, Output, ReadRequest};
 use super::{Purpose, Replicator};
@@ -47,20 +48,35 @@ impl Replicator {
         }) {
             supply.ranges.pop_front();
         }
-        let next = match supply.ranges.front() {
-            Some((origin, first, last)) => Some((*origin, *first, *last, true)),
-            None => {
+        let theirs = &peer.vector;
+        // What this node writes now may stand on what it wrote before, which is lost if the node is lost in between.
+        let follows = supply.wants(self.holding.origin);
+        let before = self.incarnation.before().filter(|origin| follows && !withholds(*origin));
+        let before = before.filter(|origin| !supply.trimmed.contains(origin)).find_map(|origin| {
+            let sent = supply.cursors.get(&origin).copied().unwrap_or(0);
+            let (first, last) = (sent.max(theirs.sequence(origin) + 1), vector.sequence(origin));
+            (first <= last).then_some((origin, first, last))
+        });
+        let next = match (before, supply.ranges.front()) {
+            (Some((origin, first, last)), _) => {
+                supply.cursors.insert(origin, first);
+                Some((origin, first, last, false))
+            }
+            (None, Some((origin, first, last))) => Some((*origin, *first, *last, true)),
+            (None, None) => {
                 // Origins take turns: those after the last one first.
                 let turn = supply.last;
                 let after = vector.iter().filter(|(origin, _)| *origin > turn);
                 let before = vector.iter().filter(|(origin, _)| *origin <= turn);
-                after.chain(before).find_map(|(origin, position)| {
-                    if !supply.wants(origin) || supply.trimmed.contains(&origin) || withholds(origin) {
+                let mut origins = after.chain(before).map(|(origin, _)| origin).filter(|origin| !withholds(*origin));
+                origins.find_map(|origin| {
+                    if !supply.wants(origin) || supply.trimmed.contains(&origin) {
                         return None;
                     }
-                    let start = || peer.vector.sequence(origin) + 1;
+                    let start = || theirs.sequence(origin) + 1;
                     let cursor = *supply.cursors.entry(origin).or_insert_with(start);
-                    (cursor <= position.sequence).then_some((origin, cursor, position.sequence, false))
+                    let last = vector.sequence(origin);
+                    (cursor <= last).then_some((origin, cursor, last, false))
                 })
             }
         };

@@ -216,6 +216,22 @@ fn range_that_was_trimmed_meanwhile_is_answered_with_where_the_log_begins() {
     assert_eq!((fed.pushed(), fed.log_read().3), (vec![(2, 2)], 2), "and is not read again");
 }
 
+/// If this node is lost for ever in between, what others have of it stands on nothing that they lack.
+#[test]
+fn what_a_node_wrote_under_an_origin_before_is_sent_before_what_it_writes_now() {
+    let before = OriginId(5);
+    let held = [(before, 3), (OURS, 4), (THEIRS, 5)];
+    let local = Local { origins_before: vec![before], ..local(&held, &[(1, OURS), (2, THEIRS)]) };
+    let mut fed = Fed::greeted(local, &[(THEIRS, 5)]);
+    fed.hear(Message::Interest(Interest { all_but: false, origins: vec![OURS], held: vec![(OURS, 0)] }));
+    fed.hear(Message::Request { origin: OURS, first: 1, last: 4 });
+    assert_eq!(fed.log_read(), (before, 1, 3, 1));
+    let record = |sequence| LogRecord { origin: before, sequence, chain: [sequence as u8; 16], bytes: vec![0; 9] };
+    fed.read_done(Answer::Log((1..=3).map(record).collect()));
+    fed.feed(Input::Tick);
+    assert_eq!(fed.log_read(), (OURS, 1, 4, 2));
+}
+
 /// Ours differs in entry 3, lacks entry 4 and has entry 5 besides, of which the log must prove that it was deleted there.
 fn differing() -> (Fed, Vec<WriteRequest>) {
     let held = [(OURS, 4), (THEIRS, 5)];
