@@ -112,7 +112,7 @@ impl Writing<'_> {
         drop_gone(&mut state, gone, &mut effect);
         state.parent = edge;
         let moved = match edges {
-            Some((edges, settled_at)) => self.edges_merged(&mut state, edges, settled_at)?,
+            Some((edges, settled_at)) => self.edges_merged((&mut state, effect.born), edges, settled_at)?,
             None => Vec::new(),
         };
         effect.parent = state.parent != edge;

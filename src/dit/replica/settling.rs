@@ -351,6 +351,31 @@ fn births_that_come_whole_after_a_later_one_stand_before_it() {
     four.assert_sound();
 }
 
+/// It came unborn with what its first incarnation stood below then, and that was moved since.
+#[test]
+fn second_birth_that_comes_whole_stands_where_the_first_was_moved_meanwhile() {
+    let schema = Arc::new(Schema::builtin());
+    let [one, two, three, four] = [1, 2, 3, 4].map(|origin| Replica::new(origin, &schema));
+    one.suffix();
+    one.add(4, "ou=new,dc=example,dc=com", &[("objectClass", &["organizationalUnit"]), ("ou", &["new"])]);
+    one.person(3, "Ann");
+    two.follow(&one);
+    two.change(3, |_| vec![Delta::Dead]);
+    two.undelete(3);
+    one.follow(&two);
+    one.set(3, "mail", "ann@x", true);
+    three.follow(&one);
+    four.initialise(&three, 1 << 20);
+    two.follow(&one);
+    two.change(3, |_| vec![Delta::Parent(EntryUuid([4; 16]))]);
+    four.initialise(&two, 1 << 20);
+    let name = |node: &Replica| node.dit.read().unwrap().view().dn_text(node.id(3)).unwrap();
+    assert_eq!(name(&four).as_deref(), Some("cn=Ann,ou=new,dc=example,dc=com"));
+    assert_eq!(four.digest(), two.digest());
+    two.assert_sound();
+    four.assert_sound();
+}
+
 /// Where numbers are set back, the birth would be one that is still to come.
 #[test]
 fn deleted_entry_stays_until_all_hold_its_birth() {

@@ -396,10 +396,11 @@ impl Writing<'_> {
 
     /// Joins what another node knows of an entry's superiors; `state` gets its own. What the own vector covers and is not
     /// kept any more was settled here; what `settled_at` covers and the other node does not keep was settled there.
+    /// `is_born_now`: the state's birth came along.
     /// Returns as [`Writing::born_below`].
     pub(in crate::dit) fn edges_merged(
         &mut self,
-        state: &mut EntryState,
+        (state, is_born_now): (&mut EntryState, bool),
         theirs: &Edges,
         settled_at: Option<&UpdateVector>,
     ) -> Result<Moved, DitError> {
@@ -449,7 +450,8 @@ impl Writing<'_> {
         };
         match changed.iter().find(|(changed, _)| *changed == uuid) {
             Some((_, edge)) => state.parent = *edge,
-            None if state.parent.0 == Stamp::NONE => {
+            // What an unborn state says of the superior is what it was when that came; the moves did not follow it.
+            None if is_born_now || state.parent.0 == Stamp::NONE => {
                 let known = self.stored_edge(uuid)?;
                 let told = if state.born && known.is_none() { self.told_edge(uuid)? } else { None };
                 state.parent = known.or(told).unwrap_or(state.parent);
