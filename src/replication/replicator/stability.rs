@@ -22,6 +22,9 @@ use crate::state::{BucketSum, NodeId, OriginId, StableCut, UpdateVector};
 /// Marks of when what was held, kept for the age of a backlog.
 const MARKS_MAX: usize = 512;
 
+/// How often it is looked who is silent, in the time after which a session is closed as silent.
+const WATCHES: u64 = 3;
+
 /// Rows of all members.
 #[derive(Debug, Default)]
 pub(super) struct Stability {
@@ -32,6 +35,8 @@ pub(super) struct Stability {
     silent: BTreeMap<NodeId, (u64, Vec<NodeId>)>,
     /// Suspended members, and since when that is known here.
     suspended: BTreeMap<NodeId, u64>,
+    /// When it is looked next who is silent and who is back.
+    watch_at_ms: u64,
     settle_at_ms: u64,
     settled: StableCut,
     trimmed: BTreeMap<OriginId, u64>,
@@ -282,9 +287,14 @@ impl Replicator {
         floors
     }
 
-    /// Forgets and trims from time to time; suspends who has been silent for too long.
+    /// Suspends who has been silent for too long, takes back who was heard again; forgets and trims from time to time.
     pub(super) fn stability_tick(&mut self, out: &mut Vec<Output>) {
         let now_ms = self.now.monotonic_ms;
+        if now_ms >= self.stability.watch_at_ms {
+            self.stability.watch_at_ms = now_ms + self.options.silence_ms / WATCHES;
+            self.suspend_silent(out);
+            self.take_back_heard(out);
+        }
         if now_ms < self.stability.settle_at_ms || self.stability.background > 0 || self.exchange.is_some() {
             return;
         }
@@ -302,8 +312,6 @@ impl Replicator {
             self.stability.background += 1;
             self.write(WriteRequest::TrimLog(floors), Purpose::Background, out);
         }
-        self.suspend_silent(out);
-        self.take_back_heard(out);
     }
 
     /// Active suppliers that were not heard of, directly or through others, for too long.
