@@ -330,6 +330,10 @@ sections! {
         readers: u32 = 512, "16 to 65536 readers", restart, in (16..=65_536);
         /// When the structure of the data file is looked through before it is opened.
         check_at_start: CheckAtStart = CheckAtStart::Changed, "\"changed\", \"always\" or \"never\"", restart;
+        /// Attributes whose values stand nowhere in clear in the data folder. After a change: `entente encryption apply`.
+        encrypted_attributes: Vec<String> = Vec::new(), "a list of attribute names", restart;
+        /// The file with the keys they are encrypted with, readable by the owner alone; the first key encrypts.
+        encryption_key_file: Option<PathBuf> = None, "a path, or \"\" for none", restart;
     }
     /// Other members of the cluster.
     replication: Replication {

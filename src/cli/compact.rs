@@ -34,9 +34,19 @@ pub fn run(args: &CompactArgs, output: &Output) -> Result<ExitCode, CliError> {
     }
     let (config, _lock) = args.data.lock(LockUse::Replacing("compact"))?;
     let directory = &config.server.data_dir;
-    let (new, old) = (directory.join("data.mdb.compact"), directory.join("data.mdb"));
-    let before = size(&old)?;
-    let dit = Dit::open_as_recorded(config.dit_options(), config.load_schema()?, Clock::system())?;
+    let data = directory.join("data.mdb");
+    let before = size(&data)?;
+    compact(Dit::open_as_recorded(config.dit_options(), config.load_schema()?, Clock::system())?, directory)?;
+    let after = size(&data)?;
+    output.report(&serde_json::json!({ "bytes_before": before, "bytes_after": after }), || {
+        format!("{} MiB before, {} MiB now", before >> 20, after >> 20)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the data file of `directory` anew without its free pages. Needs [`LockUse::Replacing`].
+pub(super) fn compact(dit: Dit, directory: &Path) -> Result<(), CliError> {
+    let new = directory.join("data.mdb.compact");
     let file = std::fs::File::options()
         .write(true)
         .create(true)
@@ -51,12 +61,7 @@ pub fn run(args: &CompactArgs, output: &Output) -> Result<ExitCode, CliError> {
         let _ = std::fs::remove_file(&new);
         return Err(error.into());
     }
-    put_in_place(&new, directory)?;
-    let after = size(&old)?;
-    output.report(&serde_json::json!({ "bytes_before": before, "bytes_after": after }), || {
-        format!("{} MiB before, {} MiB now", before >> 20, after >> 20)
-    })?;
-    Ok(ExitCode::SUCCESS)
+    put_in_place(&new, directory)
 }
 
 fn size(path: &Path) -> Result<u64, CliError> {

@@ -143,7 +143,8 @@ struct Kept {
 
 impl Kept {
     fn of(options: &Options, schema: &Arc<Schema>, clock: &Clock, replace: bool) -> Result<Self, ImportError> {
-        let dit = Dit::open(Options { must_exist: true, ..options.clone() }, Arc::clone(schema), clock.clone())?;
+        // What is kept is read as it is; the settings are for what comes in its place.
+        let dit = Dit::open_as_recorded(options.clone(), Arc::clone(schema), clock.clone())?;
         let snapshot = dit.read()?;
         let view = snapshot.view();
         let own = membership::node_id(view)?;

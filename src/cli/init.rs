@@ -11,6 +11,7 @@ use clap::Args;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use super::data::settings_file;
 use super::import::{ImportOptions, import};
 use super::output::{CliError, Output};
 use super::progress::Progress;
@@ -65,7 +66,8 @@ pub fn run(args: InitArgs, output: &Output) -> Result<ExitCode, CliError> {
         Some(text) => Dn::parse(text).map_err(|error| CliError::new(format!("--admin-dn {text}: {error}")))?,
         None => Dn::parse(&format!("cn=admin,{suffix}")).map_err(|error| CliError::new(error.to_string()))?,
     };
-    let mut config = Config::load(args.config.as_deref(), &args.sets)?;
+    let file = settings_file(args.config.as_deref(), Some(args.data.as_path()));
+    let mut config = Config::load(file.as_deref(), &args.sets)?;
     config.server.data_dir.clone_from(&args.data);
     let password = match &args.admin_password_file {
         Some(file) => password_of_file(file)?,

@@ -3,6 +3,7 @@
 //! Interrupted, the same command goes on: the identity is on disk before the invitation is taken, and what came of the
 //! content stays. The folder is not served before the content is whole.
 
+use super::data::{SETTINGS_FILE, settings_file};
 use super::import::{forget_cached, vouch_for};
 use super::invite::with_service;
 use super::output::{CliError, Output};
@@ -69,7 +70,8 @@ pub struct JoinArgs {
 /// It is no member yet, or has not the whole content; the text says what to do.
 pub fn run(args: &JoinArgs, output: &Output) -> Result<ExitCode, CliError> {
     let token = Token::decode(&args.token).map_err(|error| CliError::new(error.to_string()))?;
-    let mut config = Config::load(args.config.as_deref(), &args.sets)?;
+    let file = settings_file(args.config.as_deref(), Some(args.data.as_path()));
+    let mut config = Config::load(file.as_deref(), &args.sets)?;
     config.server.data_dir.clone_from(&args.data);
     if !args.listen.is_empty() {
         config.server.listen.clone_from(&args.listen);
@@ -331,7 +333,7 @@ fn finish(config: &Config) -> Result<u64, CliError> {
 
 /// Writes the settings that `serve --data` finds in the folder, unless there are some.
 fn write_settings(args: &JoinArgs, config: &Config) -> Result<(), CliError> {
-    let path = config.server.data_dir.join(super::data::SETTINGS_FILE);
+    let path = config.server.data_dir.join(SETTINGS_FILE);
     let defaults = Config::default();
     let values: Vec<_> = config
         .values()

@@ -14,6 +14,7 @@ pub mod config;
 pub mod conflicts;
 pub mod data;
 pub mod demo;
+pub mod encryption;
 pub mod export;
 pub mod import;
 pub mod init;
@@ -72,6 +73,8 @@ pub enum Command {
     Config(config::ConfigArgs),
     /// Serve an example directory at once
     Demo(demo::DemoArgs),
+    /// Encrypt attributes in the data directory
+    Encryption(encryption::EncryptionArgs),
     /// Write the directory as LDIF
     Export(export::ExportArgs),
     /// Load LDIF into the data directory
@@ -126,6 +129,7 @@ fn dispatch(command: Command, output: &Output) -> Result<ExitCode, CliError> {
         Command::Completions(args) => shell::completions(&args, output),
         Command::Config(args) => config::run(args, output),
         Command::Demo(args) => demo::run(args, output),
+        Command::Encryption(args) => encryption::run(args, output),
         Command::Export(args) => export::run(args, output),
         Command::Import(args) => import::run(args, output),
         Command::Init(args) => init::run(args, output),

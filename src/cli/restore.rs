@@ -8,6 +8,7 @@ use super::archive::{Archive, Manifest, Seal};
 use super::compact::put_in_place;
 use super::output::{CliError, Output};
 use super::progress::Progress;
+use crate::dit::encrypted_with;
 use crate::storage::{self, DataLock, Environment, LockUse, MetaName, check_format};
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Seek};
@@ -56,6 +57,7 @@ pub fn run(args: RestoreArgs, output: &Output) -> Result<ExitCode, CliError> {
         "entries": restored.entries,
         "node": restored.node,
         "origin": restored.origin,
+        "key": restored.key,
         "manifest": restored.manifest,
     });
     output.report(&value, || {
@@ -67,7 +69,9 @@ pub fn run(args: RestoreArgs, output: &Output) -> Result<ExitCode, CliError> {
             restored.node,
             restored.origin,
             restored.manifest.origin,
-        )
+        ) + &restored.key.as_ref().map_or_else(String::new, |key| {
+            format!("\nattributes in it are encrypted: it can be read only with key {key} (storage.encryption_key_file)")
+        })
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -83,6 +87,8 @@ pub struct Restored {
     pub node: String,
     /// The copy's origin, hexadecimal.
     pub origin: String,
+    /// The number of the key that attributes in it are encrypted with.
+    pub key: Option<String>,
 }
 
 /// Unpacks the backup `file` into the data directory `directory`.
@@ -163,6 +169,8 @@ fn new_origin(directory: &Path, manifest: Manifest) -> Result<Restored, CliError
     let entries = read.reader().count(storage::Table::Id2Entry)?;
     let node = read.reader().meta(MetaName::Node)?.unwrap_or_default();
     let node = node.iter().map(|byte| format!("{byte:02x}")).collect();
+    let key = encrypted_with(read.reader()).map_err(|error| CliError::new(error.to_string()))?;
+    let key = key.map(|(number, _)| number.to_string());
     drop(read);
     let mut random = [0; 6];
     getrandom::fill(&mut random).map_err(|error| CliError::new(format!("no random numbers: {error}")))?;
@@ -172,7 +180,7 @@ fn new_origin(directory: &Path, manifest: Manifest) -> Result<Restored, CliError
     transaction.put_meta(MetaName::Sequence, &0_u64.to_be_bytes())?;
     transaction.commit()?;
     environment.sync()?;
-    Ok(Restored { manifest, entries, node, origin: format!("{origin:016x}") })
+    Ok(Restored { manifest, entries, node, origin: format!("{origin:016x}"), key })
 }
 
 #[cfg(test)]

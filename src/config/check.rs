@@ -13,6 +13,7 @@ use crate::operation::sasl::{CertificateRule, Principal, PrincipalRule};
 use crate::policy::scram::ScramHash;
 use crate::replication::door::address_error;
 use crate::replication::invite::ADDRESSES_MAX;
+use crate::storage::Keyring;
 use crate::transport::{FetchUrl, ListenUrl};
 
 /// Longest name of a member, as its entry holds it.
@@ -81,6 +82,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
     let mut found = Findings::default();
     check_server(config, &mut found);
     check_tls(config, &mut found);
+    check_encryption(config, &mut found);
     check_limits(config, &mut found);
     check_replication(config, &mut found);
     check_authentication(config, &mut found);
@@ -377,6 +379,22 @@ fn harden_transport(config: &Config, found: &mut Findings) {
         "TLS 1.3 or newer",
         "TLS 1.2 is still spoken; set \"1.3\" if no client needs the older one",
     );
+}
+
+fn check_encryption(config: &Config, found: &mut Findings) {
+    let storage = &config.storage;
+    match &storage.encryption_key_file {
+        Some(file) => {
+            if let Err(error) = Keyring::read(file) {
+                found.error("storage.encryption_key_file", error.to_string());
+            }
+        }
+        None if !storage.encrypted_attributes.is_empty() => found.error(
+            "storage.encrypted_attributes",
+            "without a key nothing is encrypted; make one with entente encryption create-key FILE, and name it in storage.encryption_key_file",
+        ),
+        None => {}
+    }
 }
 
 fn harden_files(config: &Config, found: &mut Findings) {

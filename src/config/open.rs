@@ -51,6 +51,10 @@ impl Config {
             substring: IndexSelection::texts(&self.index.substring),
             approx: IndexSelection::texts(&self.index.approx),
         };
+        options.encryption = dit::EncryptionOptions {
+            attributes: self.storage.encrypted_attributes.clone(),
+            key_file: self.storage.encryption_key_file.clone(),
+        };
         options
     }
 

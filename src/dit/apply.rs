@@ -19,7 +19,7 @@ use super::writing::{Writing, state_error};
 use crate::model::{Dn, EntryUuid};
 use crate::state::{AttributeId, AttributeState, Delta, Effect, EntryState, Spilled, Update, UpdateVector, ValueKey};
 use crate::storage::{
-    ENTRY_PHANTOM, EntryId, IndexKind, Postings, PutMode, Table, ViewRecord, bigvalue_key, index_key, sealed_id,
+    ENTRY_PHANTOM, EntryId, IndexKind, Postings, PutMode, Table, ViewRecord, bigvalue_key, index_key,
 };
 use std::sync::Arc;
 
@@ -234,7 +234,7 @@ impl Writing<'_> {
         state.encode(|origin| catalog.origin_number(origin), &mut record).map_err(|error| state_error(id, &error))?;
         let old = if self.appends { None } else { self.digest_before(id)? };
         self.digest_changes.note(state.uuid, old, digest);
-        let record = sealed_id(id, record);
+        let record = catalog.state_record(id, state, record)?;
         if self.filling {
             self.filled.entry(id).or_default();
         }

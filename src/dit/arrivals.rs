@@ -85,7 +85,7 @@ impl View<'_> {
             let from = run.sequence + wanted.saturating_sub(run.number);
             let mut log = self.reader().cursor(Table::Log)?;
             let Some((key, value)) = log.seek(&log_key(run.origin, from))? else { continue };
-            let record = open_record(key, value)?;
+            let record = open_record(self.catalog(), key, value)?;
             let found = run.number_of(record.sequence);
             if record.origin == run.origin && found < end {
                 return Ok(Some((found, self.read_logged(&record.bytes)?)));
@@ -107,7 +107,7 @@ impl View<'_> {
     pub fn logged(&self, dot: Dot) -> Result<Option<Update>, DitError> {
         let key = log_key(dot.origin, dot.sequence);
         match self.reader().get(Table::Log, &key)? {
-            Some(value) => self.read_logged(&open_record(&key, value)?.bytes).map(Some),
+            Some(value) => self.read_logged(&open_record(self.catalog(), &key, value)?.bytes).map(Some),
             None => Ok(None),
         }
     }

@@ -130,7 +130,7 @@ pub(super) fn relink(
     match value_of(&view, info, text) {
         Ok((key, value)) => Ok((key, Cell { value, ..cell })),
         Err(super::values::ValueError::Dit(error)) => Err(error),
-        Err(super::values::ValueError::Invalid { .. }) => Ok((key, cell)),
+        Err(super::values::ValueError::Invalid { .. } | super::values::ValueError::Encrypted { .. }) => Ok((key, cell)),
     }
 }
 

@@ -16,6 +16,7 @@ pub use index_options::{IndexOptions, Indexed};
 pub use well_known::WellKnown;
 
 use super::DitError;
+use super::encryption::Encryption;
 use crate::model::AttributeDescription;
 use crate::schema::{AttributeType, AttributeTypeIndex, Schema};
 use crate::state::{AttributeId, OriginId};
@@ -58,6 +59,8 @@ pub struct AttributeInfo {
     pub membership: bool,
     /// Holds password hashes.
     pub secret: bool,
+    /// Whether its values are encrypted in the data file.
+    pub encrypted: bool,
     /// Whether its values are shown to nobody.
     pub sealed: bool,
     /// Whether a change of it leaves `modifyTimestamp` as it was.
@@ -73,6 +76,7 @@ pub struct AttributeInfo {
 pub struct Catalog {
     schema: Arc<Schema>,
     options: Arc<IndexOptions>,
+    encryption: Option<Arc<Encryption>>,
     attributes: Vec<AttributeInfo>,
     by_key: HashMap<String, AttributeId>,
     /// For each attribute type: the numbers of its descriptions and of all its subtypes' descriptions.
@@ -93,6 +97,7 @@ impl Catalog {
         Self {
             schema,
             options,
+            encryption: None,
             attributes: Vec::new(),
             by_key: HashMap::new(),
             by_type,
@@ -147,12 +152,25 @@ impl Catalog {
 
     /// The same numbers explained by another schema or indexed otherwise.
     pub fn with(&self, schema: Arc<Schema>, options: Arc<IndexOptions>) -> Self {
-        let mut catalog = Self::new(schema, options);
+        self.again(Self { encryption: self.encryption.clone(), ..Self::new(schema, options) })
+    }
+
+    /// The same numbers with other attributes encrypted.
+    pub fn encrypted_by(&self, encryption: Option<Arc<Encryption>>) -> Self {
+        self.again(Self { encryption, ..Self::new(Arc::clone(&self.schema), Arc::clone(&self.options)) })
+    }
+
+    fn again(&self, mut empty: Self) -> Self {
         for info in &self.attributes {
-            catalog.append(&info.key);
+            empty.append(&info.key);
         }
-        catalog.origins.clone_from(&self.origins);
-        catalog
+        empty.origins.clone_from(&self.origins);
+        empty
+    }
+
+    /// What is encrypted in the data file, and the keys; `None` when nothing is.
+    pub fn encryption(&self) -> Option<&Encryption> {
+        self.encryption.as_deref()
     }
 
     /// Numbers of the attributes that the tree itself looks at.
@@ -328,6 +346,8 @@ impl Catalog {
         let base = if options.is_empty() { id } else { self.by_key.get(oid).copied().unwrap_or(id) };
         let found = self.schema.attribute_type(oid);
         let suffix = key.get(oid.len()..).unwrap_or_default();
+        let encrypted = self.encryption().zip(found).is_some_and(|(encryption, found)| encryption.covers(found));
+        let indexed = found.map_or_else(Indexed::default, |found| self.options.of(found));
         let info = AttributeInfo {
             key: key.to_owned(),
             attribute_type: found.map(|found| found.index),
@@ -339,10 +359,11 @@ impl Catalog {
             single_value: found.is_some_and(|found| found.single_value),
             membership: found.is_some_and(AttributeType::is_membership),
             secret: found.is_some_and(AttributeType::is_secret),
+            encrypted,
             sealed: found.is_some_and(AttributeType::is_sealed),
             volatile: found.is_some_and(AttributeType::is_volatile),
             collective: found.is_some_and(|found| found.collective),
-            indexed: found.map_or_else(Indexed::default, |found| self.options.of(found)),
+            indexed: if encrypted { indexed.of_encrypted() } else { indexed },
         };
         if info.links && base == id {
             if info.indexed.equality {

@@ -109,7 +109,7 @@ pub fn check(dit: &Dit, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckRepor
     names(&view, &mut report)?;
     views_without_state(reader, &mut report)?;
     digest_sums(&view, &sums, &mut report)?;
-    log(reader, &mut report)?;
+    log(&view, &mut report)?;
     Ok(report)
 }
 
@@ -185,7 +185,7 @@ fn entry(
             None => None,
         };
         let derived = match live {
-            true => derive(&then, state, parent, winner, None)?,
+            true => derive(&then, (id, state), parent, winner, None)?,
             false => derive_phantom(&then, state, parent, winner),
         };
         let derived = sealed_id(id, derived);
@@ -270,7 +270,7 @@ fn digest(
         }
     }
     let digest = digest_of(view, id, state)?;
-    if stored_digest(view.reader(), id)? != digest {
+    if stored_digest(view.reader(), view.catalog(), id)? != digest {
         report.tell(format!("id2state: the digest of entry number {} is not that of its state", id.0));
     }
     if let Some(sum) = sums.get_mut(usize::from(bucket_of(state.uuid))) {
@@ -434,7 +434,8 @@ fn views_without_state(reader: Reader<'_>, report: &mut CheckReport) -> Result<(
 }
 
 /// The log of each origin is dense from its floor to what is held, every record is whole and follows the one before it.
-fn log(reader: Reader<'_>, report: &mut CheckReport) -> Result<(), DitError> {
+fn log(view: &View<'_>, report: &mut CheckReport) -> Result<(), DitError> {
+    let reader = view.reader();
     let all = all_held(reader)?;
     let mut chain: Option<(OriginId, OriginPosition)> = None;
     let mut counts: BTreeMap<OriginId, u64> = BTreeMap::new();
@@ -445,7 +446,7 @@ fn log(reader: Reader<'_>, report: &mut CheckReport) -> Result<(), DitError> {
         report.log_bytes += value.len() as u64;
         let (origin, sequence) = log_place(key);
         let held = all.get(&origin).copied().unwrap_or_default();
-        match open_record(key, value) {
+        match open_record(view.catalog(), key, value) {
             // What lies below the floor awaits its trimming.
             Ok(_) if sequence < held.floor => {}
             Ok(record) => {

@@ -312,7 +312,7 @@ fn unfit(detail: String) -> DitError {
 fn unfit_value(error: ValueError) -> DitError {
     match error {
         ValueError::Dit(error) => error,
-        error @ ValueError::Invalid { .. } => unfit(error.to_string()),
+        error @ (ValueError::Invalid { .. } | ValueError::Encrypted { .. }) => unfit(error.to_string()),
     }
 }
 

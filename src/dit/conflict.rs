@@ -22,6 +22,7 @@ mod record;
 mod standing;
 mod upkeep;
 
+pub(super) use record::TABLE;
 pub use standing::{ConflictKind, Standing};
 
 use super::DitError;
@@ -181,7 +182,7 @@ impl View<'_> {
         let mut cursor = self.reader().cursor(Table::Conflicts)?;
         let start = if position.is_empty() { vec![record::CONFLICT] } else { [position, &[0]].concat() };
         match cursor.seek(&start)?.filter(|(key, _)| record::is_conflict(key)) {
-            Some((key, bytes)) => Ok(Some((key.to_vec(), record::open(key, bytes)?))),
+            Some((key, bytes)) => Ok(Some((key.to_vec(), record::open(self.catalog(), key, bytes)?))),
             None => Ok(None),
         }
     }
@@ -200,7 +201,7 @@ impl View<'_> {
         let mut item = cursor.seek(&[record::CONFLICT])?;
         while let Some((key, bytes)) = item.filter(|(key, _)| record::is_conflict(key)) {
             if record::name_of(key).eq_ignore_ascii_case(id) {
-                return record::open(key, bytes).map(Some);
+                return record::open(self.catalog(), key, bytes).map(Some);
             }
             item = cursor.next()?;
         }

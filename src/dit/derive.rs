@@ -13,8 +13,8 @@ use crate::state::view::ViewContent;
 use crate::state::{AttributeId, CellValue, EntryState, RdnState, Stamp};
 use crate::storage::{
     AttributeSlice, ENTRY_ALIAS, ENTRY_HAS_ACI, ENTRY_HAS_LINKS, ENTRY_LOSER, ENTRY_PHANTOM, ENTRY_POLICY,
-    ENTRY_REFERRAL, ENTRY_SUBENTRY, EntryId, VALUE_DANGLING, VALUE_LINKS, VALUE_OPERATIONAL, VALUE_SECRET,
-    VALUE_SPILLED, ViewHeader, ViewRecord, ViewRecordBuilder,
+    ENTRY_REFERRAL, ENTRY_SUBENTRY, EntryId, VALUE_DANGLING, VALUE_ENCRYPTED, VALUE_LINKS, VALUE_OPERATIONAL,
+    VALUE_SECRET, VALUE_SPILLED, ViewHeader, ViewRecord, ViewRecordBuilder,
 };
 use std::collections::BTreeMap;
 
@@ -47,7 +47,7 @@ impl<'v> Earlier<'v> {
 /// what changed since is made anew.
 pub(super) fn derive(
     view: &View<'_>,
-    state: &EntryState,
+    (id, state): (EntryId, &EntryState),
     parent: EntryId,
     winner: Option<EntryUuid>,
     earlier: Option<Earlier<'_>>,
@@ -88,6 +88,9 @@ pub(super) fn derive(
         if info.secret {
             flags |= VALUE_SECRET;
         }
+        if info.encrypted {
+            flags |= VALUE_ENCRYPTED;
+        }
         if let Some(earlier) = &earlier
             && let Some(slice) = earlier.kept(attribute, flags, info.links, view.naming_stamp())
         {
@@ -124,7 +127,9 @@ pub(super) fn derive(
         if attribute == known.aci {
             builder.flags(ENTRY_HAS_ACI);
         }
-        if !texts.is_empty() {
+        if info.encrypted && !texts.is_empty() {
+            catalog.put_encrypted((id, attribute), flags, &texts, &mut builder)?;
+        } else if !texts.is_empty() {
             builder.attribute(attribute, flags, &texts, &[]);
         }
     }

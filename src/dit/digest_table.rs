@@ -8,11 +8,12 @@
 //! Invariant: the sums are those of the digests in the state records, of live entries only; `check` computes both anew.
 
 use super::DitError;
+use super::catalog::Catalog;
 use super::view::View;
 use super::writing::{Writing, read_state, split_state, state_error};
 use crate::model::EntryUuid;
 use crate::state::{BUCKETS, BucketSum, EntryDigest, EntryState, Stamp, bucket_of};
-use crate::storage::{EntryId, MetaName, PutMode, Reader, Table, unseal_id};
+use crate::storage::{EntryId, MetaName, PutMode, Reader, Table};
 use hashbrown::HashMap;
 use std::collections::BTreeSet;
 
@@ -26,6 +27,12 @@ const CHUNK_BUCKETS: usize = 64;
 const JOURNAL_COMMITS_MAX: u64 = 64;
 /// A commit that changed more buckets than this sums the journal up at once.
 const CHANGES_MAX: usize = 512;
+
+/// Where sums stand, for their encryption.
+const META: &str = "meta";
+const SUM_KEY: &[u8] = b"digest";
+const CHUNKS: &str = "digest";
+const JOURNAL: &str = "digest-journal";
 
 /// An entry in short, as members compare them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,7 +82,7 @@ impl View<'_> {
     /// # Errors
     /// [`DitError::Storage`].
     pub fn digest(&self) -> Result<BucketSum, DitError> {
-        Ok(self.reader().meta(MetaName::Digest)?.map_or_else(BucketSum::default, decode_sum))
+        sum_of_all(self.reader(), self.catalog())
     }
 
     /// The sum of each of the [`BUCKETS`] buckets, as of the last commit.
@@ -83,8 +90,8 @@ impl View<'_> {
     /// # Errors
     /// [`DitError::Storage`].
     pub fn digest_buckets(&self) -> Result<Vec<BucketSum>, DitError> {
-        let mut sums = read_chunks(self.reader())?;
-        add_journal(self.reader(), &mut sums)?;
+        let mut sums = read_chunks(self.reader(), self.catalog())?;
+        add_journal(self.reader(), self.catalog(), &mut sums)?;
         Ok(sums)
     }
 
@@ -107,7 +114,7 @@ impl View<'_> {
             {
                 let id = EntryId::from_key(id);
                 if let Some(state) = read_state(self.reader(), self.catalog(), id)? {
-                    let digest = stored_digest(self.reader(), id)?;
+                    let digest = stored_digest(self.reader(), self.catalog(), id)?;
                     let changes = state.changes_hash(moves.get(&state.uuid).into_iter().flatten().copied());
                     heads.push(EntryHead { uuid: state.uuid, birth: state.birth, digest, changes });
                 }
@@ -119,9 +126,13 @@ impl View<'_> {
 }
 
 /// The digest in a state record; `None` for an entry that is not live, or not there.
-pub(super) fn stored_digest(reader: Reader<'_>, id: EntryId) -> Result<Option<EntryDigest>, DitError> {
+pub(super) fn stored_digest(
+    reader: Reader<'_>,
+    catalog: &Catalog,
+    id: EntryId,
+) -> Result<Option<EntryDigest>, DitError> {
     match reader.get(Table::Id2State, &id.to_key())? {
-        Some(record) => Ok(split_state(id, unseal_id("id2state", id, record)?)?.0),
+        Some(record) => Ok(split_state(id, &catalog.state_content(id, record)?)?.0),
         None => Ok(None),
     }
 }
@@ -141,9 +152,10 @@ impl Writing<'_> {
         if changes.is_empty() {
             return Ok(());
         }
-        let mut all = self.txn.reader().meta(MetaName::Digest)?.map_or_else(BucketSum::default, decode_sum);
+        let mut all = sum_of_all(self.txn.reader(), &self.catalog)?;
         changes.iter().for_each(|(_, change)| all.merge(*change));
-        self.txn.put_meta(MetaName::Digest, &encode_sum(&all))?;
+        let record = self.catalog.sums_record(META, SUM_KEY, encode_sum(&all).to_vec())?;
+        self.txn.put_meta(MetaName::Digest, &record)?;
         let journal_count = self.txn.reader().count(Table::DigestJournal)?;
         if changes.len() <= CHANGES_MAX && journal_count < JOURNAL_COMMITS_MAX {
             let mut cursor = self.txn.reader().cursor(Table::DigestJournal)?;
@@ -154,11 +166,13 @@ impl Writing<'_> {
                 record.extend_from_slice(&bucket.to_le_bytes());
                 record.extend_from_slice(&encode_sum(change));
             }
-            return Ok(self.txn.put(Table::DigestJournal, &(last + 1).to_be_bytes(), &record, PutMode::Append)?);
+            let key = (last + 1).to_be_bytes();
+            let record = self.catalog.sums_record(JOURNAL, &key, record)?;
+            return Ok(self.txn.put(Table::DigestJournal, &key, &record, PutMode::Append)?);
         }
-        let mut sums = read_chunks(self.txn.reader())?;
+        let mut sums = read_chunks(self.txn.reader(), &self.catalog)?;
         let before = sums.clone();
-        add_journal(self.txn.reader(), &mut sums)?;
+        add_journal(self.txn.reader(), &self.catalog, &mut sums)?;
         for (bucket, change) in changes {
             if let Some(sum) = sums.get_mut(usize::from(bucket)) {
                 sum.merge(change);
@@ -166,8 +180,7 @@ impl Writing<'_> {
         }
         for (number, (chunk, before)) in sums.chunks(CHUNK_BUCKETS).zip(before.chunks(CHUNK_BUCKETS)).enumerate() {
             if chunk != before {
-                let record: Vec<u8> = chunk.iter().flat_map(encode_sum).collect();
-                self.txn.put(Table::Digest, &[number as u8], &record, PutMode::Upsert)?;
+                self.put_chunk(number as u8, chunk)?;
             }
         }
         if journal_count > 0 {
@@ -175,27 +188,58 @@ impl Writing<'_> {
         }
         Ok(())
     }
+
+    fn put_chunk(&mut self, number: u8, chunk: &[BucketSum]) -> Result<(), DitError> {
+        let record: Vec<u8> = chunk.iter().flat_map(encode_sum).collect();
+        let record = self.catalog.sums_record(CHUNKS, &[number], record)?;
+        Ok(self.txn.put(Table::Digest, &[number], &record, PutMode::Upsert)?)
+    }
+
+    /// Writes all sums anew, as the settings are now.
+    pub(super) fn rewrite_sums(&mut self) -> Result<(), DitError> {
+        let all = sum_of_all(self.txn.reader(), &self.catalog)?;
+        let record = self.catalog.sums_record(META, SUM_KEY, encode_sum(&all).to_vec())?;
+        self.txn.put_meta(MetaName::Digest, &record)?;
+        let mut sums = read_chunks(self.txn.reader(), &self.catalog)?;
+        add_journal(self.txn.reader(), &self.catalog, &mut sums)?;
+        self.txn.clear(Table::DigestJournal)?;
+        for (number, chunk) in sums.chunks(CHUNK_BUCKETS).enumerate() {
+            if chunk.iter().any(|sum| *sum != BucketSum::default()) {
+                self.put_chunk(number as u8, chunk)?;
+            } else {
+                self.txn.delete(Table::Digest, &[number as u8], None)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 const _: () = assert!(BUCKETS / CHUNK_BUCKETS <= 256, "a chunk's number is one byte");
 
-fn read_chunks(reader: Reader<'_>) -> Result<Vec<BucketSum>, DitError> {
+fn sum_of_all(reader: Reader<'_>, catalog: &Catalog) -> Result<BucketSum, DitError> {
+    let Some(record) = reader.meta(MetaName::Digest)? else { return Ok(BucketSum::default()) };
+    Ok(decode_sum(&catalog.sums((META, SUM_KEY, SUM_BYTES), record)?))
+}
+
+fn read_chunks(reader: Reader<'_>, catalog: &Catalog) -> Result<Vec<BucketSum>, DitError> {
     let mut sums = vec![BucketSum::default(); BUCKETS];
     let mut cursor = reader.cursor(Table::Digest)?;
     let mut item = cursor.first()?;
     while let Some((key, record)) = item {
         let first = key.first().map_or(0, |number| usize::from(*number) * CHUNK_BUCKETS);
         let places = sums.iter_mut().skip(first).take(CHUNK_BUCKETS);
+        let record = catalog.sums((CHUNKS, key, SUM_BYTES), record)?;
         places.zip(record.chunks_exact(SUM_BYTES)).for_each(|(place, bytes)| *place = decode_sum(bytes));
         item = cursor.next()?;
     }
     Ok(sums)
 }
 
-fn add_journal(reader: Reader<'_>, sums: &mut [BucketSum]) -> Result<(), DitError> {
+fn add_journal(reader: Reader<'_>, catalog: &Catalog, sums: &mut [BucketSum]) -> Result<(), DitError> {
     let mut cursor = reader.cursor(Table::DigestJournal)?;
     let mut item = cursor.first()?;
-    while let Some((_, record)) = item {
+    while let Some((key, record)) = item {
+        let record = catalog.sums((JOURNAL, key, CHANGE_BYTES), record)?;
         for change in record.chunks_exact(CHANGE_BYTES) {
             if let Some((bucket, sum)) = change.split_first_chunk::<2>()
                 && let Some(place) = sums.get_mut(usize::from(u16::from_le_bytes(*bucket)))

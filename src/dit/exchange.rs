@@ -365,12 +365,12 @@ impl Writing<'_> {
         if let Err(error) = self.take_conflicts(&notes)? {
             return Ok(Merged::Undecodable(error));
         }
-        let digest = if is_repair { stored_digest(self.txn.reader(), id)? } else { None };
+        let digest = if is_repair { stored_digest(self.txn.reader(), &self.catalog, id)? } else { None };
         let changed = self.join_state(id, state, &other, Some((&edges, settled_at)), &gone)?;
         if changed {
             self.note_absence_of(id, &other)?;
         }
-        if is_repair && changed && stored_digest(self.txn.reader(), id)? != digest {
+        if is_repair && changed && stored_digest(self.txn.reader(), &self.catalog, id)? != digest {
             self.note_repair(id)?;
         }
         Ok(if changed { Merged::Changed } else { Merged::Unchanged })
@@ -387,7 +387,7 @@ impl Writing<'_> {
             let mut cursor = self.txn.reader().cursor(Table::Log)?;
             let mut item = cursor.first()?;
             while let Some((key, value)) = item {
-                let record = open_record(key, value)?;
+                let record = open_record(&self.catalog, key, value)?;
                 if let Ok(update) = decode_update(&record.bytes, |key| self.catalog.find_key(key))
                     && update.deltas.contains(&Delta::Dead)
                 {

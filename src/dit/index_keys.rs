@@ -14,7 +14,7 @@ use super::catalog::AttributeInfo;
 use crate::model::{Dn, EntryUuid};
 use crate::schema::sound::near_keys;
 use crate::schema::{AttributeType, Schema};
-use crate::storage::{IndexKind, index_key};
+use crate::storage::{FORM_BYTES, IndexKind, index_key};
 
 const TAG_TEXT: u8 = 1;
 const TAG_LINK: u8 = 2;
@@ -148,6 +148,18 @@ pub(super) fn keys_of_attribute<'v>(
             texts.clone().zip(all).find(|(_, shown)| *shown == target).and_then(|(text, _)| Dn::parse_bytes(text).ok());
         let normal = text.map_or_else(|| link_key(EntryUuid(*target)), |dn| text_link_key(schema, &dn));
         index_key(info.base, IndexKind::Equality, &normal, out.buffer());
+        out.end();
+    }
+}
+
+/// Appends the keys of one encrypted attribute, by the forms of its values.
+pub(super) fn keys_of_forms(info: &AttributeInfo, forms: &[[u8; FORM_BYTES]], out: &mut KeySet) {
+    if info.indexed.presence {
+        index_key(info.base, IndexKind::Presence, &[], out.buffer());
+        out.end();
+    }
+    for form in forms.iter().filter(|_| info.indexed.equality) {
+        index_key(info.base, IndexKind::Equality, form, out.buffer());
         out.end();
     }
 }

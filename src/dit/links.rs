@@ -19,6 +19,9 @@ pub(super) fn render<'t>(
     if slice.flags & VALUE_SPILLED != 0 {
         return spill::shown(view, entry.id, slice.id);
     }
+    if let Some(values) = view.catalog().decrypted_values(entry.id, slice)? {
+        return Ok(values);
+    }
     let mut values = Vec::new();
     let mut shown: Vec<EntryUuid> = Vec::new();
     let (targets, _) = slice.targets.as_chunks::<16>();

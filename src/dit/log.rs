@@ -9,13 +9,16 @@
 //! - A transaction writes an element of the vector once, at its commit, however many updates it took.
 
 use super::DitError;
+use super::catalog::Catalog;
 use super::view::View;
 use super::writing::Writing;
 use crate::state::encoding::update::is_joined;
 use crate::state::{LogRecord, OriginId, OriginPosition, UpdateVector};
-use crate::storage::{PutMode, Reader, StorageError, Table, log_key, seal, unseal};
+use crate::storage::{PutMode, Reader, StorageError, Table, log_key};
 use std::collections::BTreeMap;
 
+/// The table, for checksums and encryption.
+pub(super) const TABLE: &str = "log";
 /// Bytes of a log record before the update: checksum, chain.
 const HEAD_BYTES: usize = 8 + 16;
 
@@ -144,7 +147,7 @@ impl View<'_> {
         let mut cursor = self.reader().cursor(Table::Log)?.reading_ahead();
         let mut item = if from > held.position.sequence { None } else { cursor.seek(&log_key(origin, from))? };
         while let Some((key, value)) = item {
-            let record = open_record(key, value)?;
+            let record = open_record(self.catalog(), key, value)?;
             bytes += record.bytes.len();
             let expected = from + records.len() as u64;
             // What was made together is not cut apart; how much that is was limited when it was made.
@@ -171,13 +174,14 @@ impl View<'_> {
     /// [`DitError::Storage`].
     pub fn log_chain(&self, origin: OriginId, sequence: u64) -> Result<Option<[u8; 16]>, DitError> {
         let held = Held::read(self.reader(), origin)?;
-        chain_at(self.reader(), origin, &held, sequence)
+        chain_at(self.reader(), self.catalog(), origin, &held, sequence)
     }
 }
 
 /// As [`View::log_chain`].
 pub(super) fn chain_at(
     reader: Reader<'_>,
+    catalog: &Catalog,
     origin: OriginId,
     held: &Held,
     sequence: u64,
@@ -193,7 +197,7 @@ pub(super) fn chain_at(
     }
     let key = log_key(origin, sequence);
     match reader.get(Table::Log, &key)? {
-        Some(value) => Ok(Some(open_record(&key, value)?.chain)),
+        Some(value) => Ok(Some(open_record(catalog, &key, value)?.chain)),
         None => Err(hole(origin, sequence)),
     }
 }
@@ -207,12 +211,12 @@ pub(super) fn log_place(key: &[u8]) -> (OriginId, u64) {
 }
 
 /// The record under a key of the log.
-pub(super) fn open_record(key: &[u8], value: &[u8]) -> Result<LogRecord, DitError> {
-    let body = unseal("log", key, value)?;
+pub(super) fn open_record(catalog: &Catalog, key: &[u8], value: &[u8]) -> Result<LogRecord, DitError> {
+    let body = catalog.content(TABLE, key, value)?;
     let (origin, sequence) = log_place(key);
     let (chain, bytes) = body.split_first_chunk::<16>().ok_or_else(|| {
         let detail = format!("record {sequence} of origin {origin} is cut short");
-        DitError::Storage(StorageError::Corrupted { table: "log", detail })
+        DitError::Storage(StorageError::Corrupted { table: TABLE, detail })
     })?;
     Ok(LogRecord { origin, sequence, chain: *chain, bytes: bytes.to_vec() })
 }
@@ -275,7 +279,7 @@ impl Writing<'_> {
         held.position.sequence = sequence;
         held.position.chain = chain;
         let key = log_key(origin, sequence);
-        seal(&key, &mut value);
+        let value = self.catalog.record(TABLE, &key, value)?;
         self.txn.put(Table::Log, &key, &value, PutMode::Rising)?;
         self.set_held(origin, held);
         Ok(())
@@ -317,7 +321,7 @@ impl Writing<'_> {
             && (keys.len() as u64) < work_max
         {
             if log_place(key).1 > held.settled {
-                not_looked_through.push(open_record(key, value)?);
+                not_looked_through.push(open_record(&self.catalog, key, value)?);
             }
             keys.extend(<[u8; 16]>::try_from(key));
             item = cursor.next()?;

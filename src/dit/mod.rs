@@ -15,6 +15,7 @@ mod cluster;
 mod conflict;
 mod derive;
 mod digest_table;
+mod encryption;
 mod exchange;
 mod feed;
 mod fill;
@@ -51,6 +52,7 @@ pub use conflict::{
     SideContent, Standing,
 };
 pub use digest_table::EntryHead;
+pub use encryption::{Anew, Encryption, EncryptionOptions, encrypt_anew, encrypted_with};
 pub use exchange::{EntryMark, Merged};
 pub use feed::Feed;
 pub use index_keys::{

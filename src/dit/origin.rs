@@ -125,7 +125,7 @@ impl Writing<'_> {
             return Ok(0);
         }
         // Not known if no record tells it any more.
-        let chain = chain_at(self.txn.reader(), origin, &held, after)?.unwrap_or_default();
+        let chain = chain_at(self.txn.reader(), &self.catalog, origin, &held, after)?.unwrap_or_default();
         let tail = self.tail(origin, after)?;
         let mut again = Again { after, ..Again::default() };
         for update in self.births_first(&tail)? {
@@ -171,7 +171,7 @@ impl Writing<'_> {
         let mut cursor = self.txn.reader().cursor(Table::Log)?;
         let mut item = cursor.seek(&log_key(origin, after + 1))?;
         while let Some((key, value)) = item.filter(|(key, _)| log_place(key).0 == origin) {
-            tail.push(open_record(key, value)?);
+            tail.push(open_record(&self.catalog, key, value)?);
             item = cursor.next()?;
         }
         Ok(tail)

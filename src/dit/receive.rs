@@ -60,7 +60,7 @@ impl Writing<'_> {
     pub fn receive(&mut self, record: &LogRecord) -> Result<Receipt, DitError> {
         let held = self.held(record.origin)?;
         if record.sequence <= held.position.sequence {
-            let chain = chain_at(self.txn.reader(), record.origin, &held, record.sequence)?;
+            let chain = chain_at(self.txn.reader(), &self.catalog, record.origin, &held, record.sequence)?;
             let differs = chain.is_some_and(|chain| chain != record.chain);
             return Ok(if differs { Receipt::Fork } else { Receipt::Known });
         }
@@ -187,7 +187,7 @@ impl Writing<'_> {
         }
         let key = log_key(stamp.csn.origin(), stamp.sequence);
         let Some(value) = self.txn.reader().get(Table::Log, &key)? else { return Ok(true) };
-        let record = open_record(&key, value)?;
+        let record = open_record(&self.catalog, &key, value)?;
         let update = decode_update(&record.bytes, |key| self.catalog.find_key(key));
         Ok(update.map_or(true, |update| update.stamp == stamp))
     }
@@ -200,7 +200,7 @@ impl Writing<'_> {
         }
         let origin = stamp.csn.origin();
         let (held, there) = (self.held(origin)?, theirs.position(origin));
-        let chain = chain_at(self.txn.reader(), origin, &held, there.sequence)?;
+        let chain = chain_at(self.txn.reader(), &self.catalog, origin, &held, there.sequence)?;
         Ok(chain.zip(there.known_chain()).is_none_or(|(here, there)| here == there))
     }
 

@@ -30,13 +30,35 @@ struct Replica {
     schema: Arc<Schema>,
 }
 
+/// What is encrypted where the folder has keys: text, numbers that count, and an attribute with many values.
+const ENCRYPTED: [&str; 3] = ["description", "uidNumber", "mail"];
+
 fn options(folder: &tempfile::TempDir) -> Options {
-    Options { durable: false, map_bytes: 1 << 28, ..Options::new(folder.path()) }
+    let key_file = folder.path().join("keys");
+    let encryption = if key_file.exists() {
+        EncryptionOptions { attributes: ENCRYPTED.map(str::to_owned).to_vec(), key_file: Some(key_file) }
+    } else {
+        EncryptionOptions::default()
+    };
+    Options { durable: false, map_bytes: 1 << 28, encryption, ..Options::new(folder.path()) }
 }
 
 impl Replica {
     fn new(origin: u64, schema: &Arc<Schema>) -> Self {
+        Self::new_in(tempfile::tempdir().unwrap(), origin, schema)
+    }
+
+    /// One that encrypts, with a key of its own.
+    fn encrypting(origin: u64, schema: &Arc<Schema>) -> Self {
+        use std::os::unix::fs::OpenOptionsExt;
         let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        let mut file = std::fs::File::options().write(true).create_new(true).mode(0o600).open(path).unwrap();
+        std::io::Write::write_all(&mut file, format!("{origin:064x}\n").as_bytes()).unwrap();
+        Self::new_in(folder, origin, schema)
+    }
+
+    fn new_in(folder: tempfile::TempDir, origin: u64, schema: &Arc<Schema>) -> Self {
         let clock = Clock::simulated(1_700_000_000_000);
         let dit = Dit::open(options(&folder), Arc::clone(schema), clock.clone()).unwrap();
         let mut txn = dit.environment().write().unwrap();

@@ -97,7 +97,7 @@ impl Writing<'_> {
                 break;
             };
             settled.looked_at += 1;
-            let record = open_record(key, value)?;
+            let record = open_record(&self.catalog, key, value)?;
             done = record.sequence;
             if leaves_absence(&record.bytes) {
                 leaving.push(record);
@@ -322,6 +322,27 @@ impl Writing<'_> {
         self.txn.put(Table::Unsettled, &Noted::key(stamp, id, None), &csn, PutMode::Upsert)?;
         for cell in cells {
             self.txn.put(Table::Unsettled, &Noted::key(stamp, id, Some(cell)), &csn, PutMode::Upsert)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets which cells were noted of attributes that are encrypted: these do not spill, their entries are noted anyway, and
+    /// the key of a cell is in clear.
+    pub(super) fn drop_noted_cells(&mut self) -> Result<(), DitError> {
+        let mut keys = Vec::new();
+        let mut cursor = self.txn.reader().cursor(Table::Unsettled)?;
+        let mut item = cursor.first()?;
+        while let Some((key, csn)) = item {
+            let cell = Noted::read(key, csn).and_then(|noted| noted.cell);
+            let info = cell.and_then(|(attribute, _)| self.catalog.attribute(attribute));
+            if info.is_some_and(|info| info.encrypted) {
+                keys.push(key.to_vec());
+            }
+            item = cursor.next()?;
+        }
+        drop(cursor);
+        for key in keys {
+            self.txn.delete(Table::Unsettled, &key, None)?;
         }
         Ok(())
     }

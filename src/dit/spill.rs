@@ -5,7 +5,7 @@
 //! so that reading a group is mostly copying, and then the cell.
 //!
 //! An attribute spills when it passes [`SPILL_ABOVE`] cells, and comes back only when nothing is left of it; classes,
-//! access rules and passwords never spill. While an update is applied, the cells that it touches are loaded into the
+//! access rules, passwords and what is encrypted never spill. While an update is applied, the cells that it touches are loaded into the
 //! state and put back afterwards.
 
 use super::DitError;
@@ -18,7 +18,7 @@ use super::view::View;
 use super::writing::state_error;
 use crate::model::EntryUuid;
 use crate::state::encoding::cell::{decode_cell, encode_cell};
-use crate::state::{AttributeId, Cell, CellValue, Delta, EntryState, ValueKey};
+use crate::state::{AttributeId, AttributeState, Cell, CellValue, Delta, EntryState, ValueKey};
 use crate::storage::{
     EntryId, PutMode, Reader, Table, VALUE_SPILLED, ViewRecord, WriteTransaction, bigvalue_key, bigvalue_prefix, seal,
     unseal,
@@ -194,13 +194,28 @@ impl Touched {
     }
 }
 
+/// Takes all cells of a spilled attribute into its state, for good.
+pub(super) fn take_in(
+    txn: &mut WriteTransaction<'_>,
+    catalog: &Catalog,
+    (id, attribute): (EntryId, AttributeId),
+    held: &mut AttributeState,
+) -> Result<(), DitError> {
+    for (key, cell) in read_cells(txn.reader(), catalog, id, attribute)? {
+        txn.delete(Table::BigValues, &bigvalue_key(id, attribute, &key), None)?;
+        held.cells.insert(key, cell);
+    }
+    held.spilled = None;
+    Ok(())
+}
+
 /// Attributes that stand in the entry's record however many cells they have, because what an entry is and who may do
-/// what is read from there: its classes, its access rules, its passwords.
+/// what is read from there: its classes, its access rules, its passwords; and what is encrypted, whose keys would be in clear.
 fn stays_whole(catalog: &Catalog, attribute: AttributeId) -> bool {
     let known = catalog.well_known();
     attribute == known.object_class
         || attribute == known.aci
-        || catalog.attribute(attribute).is_some_and(|info| info.secret)
+        || catalog.attribute(attribute).is_some_and(|info| info.secret || info.encrypted)
 }
 
 /// One cell of a spilled attribute.

@@ -24,7 +24,7 @@ impl View<'_> {
         let mut item = cursor.first()?;
         while let Some((key, _)) = item {
             let id = EntryId::from_key(key);
-            if let Some(digest) = stored_digest(self.reader(), id)? {
+            if let Some(digest) = stored_digest(self.reader(), self.catalog(), id)? {
                 let suffix = self.suffix(id, &mut suffix_of)?;
                 sums.entry(suffix).or_default().replace(None, Some(digest));
             }

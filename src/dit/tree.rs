@@ -2,6 +2,7 @@
 
 use super::DitError;
 use super::catalog::{Catalog, IndexOptions};
+use super::encryption::{EncryptionOptions, Purpose, Recorded};
 use super::feed::Feed;
 use super::fill::Gatherer;
 use super::shape::Adoption;
@@ -26,6 +27,8 @@ pub struct Options {
     pub readers_max: u32,
     /// Which attributes to index.
     pub index: IndexOptions,
+    /// Which attributes to encrypt, and with which keys.
+    pub encryption: EncryptionOptions,
     /// Records kept in the log at most, all origins together; the oldest of the longest are dropped whoever lacks them.
     pub log_records_max: u64,
     /// Records of each origin kept in the log although every member holds them: for followers that were away a moment.
@@ -56,6 +59,7 @@ impl Options {
             map_bytes: storage.map_bytes,
             readers_max: storage.readers_max,
             index: IndexOptions::default(),
+            encryption: EncryptionOptions::default(),
             log_records_max: 100_000,
             log_records_min: 10_000,
             recycle_retention_ms: 30 * 24 * 60 * 60 * 1000,
@@ -118,7 +122,7 @@ impl Dit {
     /// # Errors
     /// [`DitError::Storage`]: the folder cannot be used, or has another format.
     pub fn open(options: Options, schema: Arc<Schema>, clock: Clock) -> Result<Self, DitError> {
-        Self::open_environment(options, schema, clock, false)
+        Self::open_environment(options, schema, clock, Purpose::AsConfigured)
     }
 
     /// Opens the tree with the index settings that its index was built by: for commands that only read, which must not
@@ -127,17 +131,27 @@ impl Dit {
     /// # Errors
     /// As [`Dit::open`].
     pub fn open_as_recorded(options: Options, schema: Arc<Schema>, clock: Clock) -> Result<Self, DitError> {
-        Self::open_environment(Options { must_exist: true, ..options }, schema, clock, true)
+        Self::open_environment(Options { must_exist: true, ..options }, schema, clock, Purpose::AsRecorded)
+    }
+
+    /// Opens the tree to encrypt it as the settings say ([`super::encrypt_anew`]), however it is encrypted now. Until that is
+    /// done nothing else may be done with it.
+    ///
+    /// # Errors
+    /// As [`Dit::open`]; [`StorageError::Encryption`](crate::storage::StorageError::Encryption): the key is missing.
+    pub fn open_to_encrypt(options: Options, schema: Arc<Schema>, clock: Clock) -> Result<Self, DitError> {
+        Self::open_environment(Options { must_exist: true, ..options }, schema, clock, Purpose::Anew)
     }
 
     fn open_environment(
         options: Options,
         schema: Arc<Schema>,
         clock: Clock,
-        as_recorded: bool,
+        purpose: Purpose,
     ) -> Result<Self, DitError> {
         static TOKENS: AtomicU64 = AtomicU64::new(1);
-        let kept = options.clone();
+        let as_recorded = purpose == Purpose::AsRecorded;
+        let mut kept = options.clone();
         let environment = Environment::open(&crate::storage::Options {
             directory: options.directory,
             map_bytes: options.map_bytes,
@@ -153,7 +167,8 @@ impl Dit {
         }
         let index = Arc::new(index);
         if !initialised {
-            super::writing::initialise(&environment, Arc::clone(&schema), Arc::clone(&index))?;
+            let encryption = super::encryption::decide(&options.encryption, None, &schema, purpose, true)?;
+            super::writing::initialise(&environment, Arc::clone(&schema), Arc::clone(&index), encryption.as_ref())?;
         }
         let read = environment.read()?;
         let mut catalog = Catalog::load(read.reader(), schema, Arc::clone(&index))?;
@@ -162,6 +177,13 @@ impl Dit {
         if !definitions.is_empty() {
             let schema = super::schema_entry::fitting(catalog.schema(), &definitions);
             catalog = catalog.with(Arc::new(schema), Arc::clone(&index));
+        }
+        let encrypted = Recorded::read(read.reader())?;
+        let schema = catalog.schema();
+        let encryption = super::encryption::decide(&options.encryption, encrypted.as_ref(), schema, purpose, false)?;
+        if let Some(encryption) = encryption {
+            kept.encryption.attributes = encryption.attributes().map(str::to_owned).collect();
+            catalog = catalog.encrypted_by(Some(Arc::new(encryption)));
         }
         let recorded = read.reader().meta(MetaName::IndexConfiguration)?.map(<[u8]>::to_vec);
         drop(read);
@@ -185,6 +207,9 @@ impl Dit {
             filling: AtomicBool::new(false),
             gatherer: std::sync::Mutex::default(),
         };
+        if purpose == Purpose::Anew {
+            return Ok(dit);
+        }
         let wanted = index.fingerprint(dit.catalog().schema());
         if !as_recorded && recorded.as_deref() == Some(super::fill::UNDER_WAY) {
             tracing::info!("taking in a directory was interrupted: building the index of what is there");

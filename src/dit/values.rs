@@ -24,6 +24,12 @@ pub enum ValueError {
         /// What is wrong with the value.
         detail: String,
     },
+    /// The value would stand in a name, which is kept in clear, and its attribute is encrypted.
+    #[error("{attribute} is encrypted in the data file, and names are not: name the entry by another attribute")]
+    Encrypted {
+        /// Attribute as the schema names it.
+        attribute: String,
+    },
     /// Storage and the like.
     #[error(transparent)]
     Dit(#[from] DitError),
@@ -65,7 +71,7 @@ pub fn value_of(view: &View<'_>, info: &AttributeInfo, value: &[u8]) -> Result<(
 /// The state of an RDN; its attribute types are numbered if they are new.
 ///
 /// # Errors
-/// [`ValueError::Dit`]: an unknown attribute type; [`ValueError::Invalid`].
+/// [`ValueError::Dit`]: an unknown attribute type; [`ValueError::Invalid`]; [`ValueError::Encrypted`].
 pub fn rdn_state(writing: &mut Writing<'_>, rdn: &Rdn) -> Result<RdnState, ValueError> {
     let mut avas = Vec::with_capacity(rdn.avas().len());
     for ava in rdn.avas() {
@@ -74,6 +80,9 @@ pub fn rdn_state(writing: &mut Writing<'_>, rdn: &Rdn) -> Result<RdnState, Value
         let attribute = writing.intern(&description)?;
         let view = writing.view();
         let Some(info) = view.catalog().attribute(attribute) else { continue };
+        if info.encrypted {
+            return Err(ValueError::Encrypted { attribute: info.name.clone() });
+        }
         let (key, _) = value_of(&view, info, &ava.value)?;
         avas.push(RdnAva { attribute, key, value: ava.value.clone(), type_text: ava.attribute.clone() });
     }

@@ -9,8 +9,8 @@ use super::links;
 use super::shape::Adoption;
 use crate::model::{Dn, EntryUuid, Rdn};
 use crate::storage::{
-    AttributeSlice, Cursor, ENTRY_LOSER, ENTRY_PHANTOM, EntryId, Reader, Table, VALUE_LINKS, VALUE_SPILLED, ViewRecord,
-    dn2id_key, uuid2id_key,
+    AttributeSlice, Cursor, ENTRY_LOSER, ENTRY_PHANTOM, EntryId, Reader, Table, VALUE_ENCRYPTED, VALUE_LINKS,
+    VALUE_SPILLED, ViewRecord, dn2id_key, uuid2id_key,
 };
 use hashbrown::HashMap;
 use std::cell::RefCell;
@@ -364,7 +364,7 @@ impl<'t> View<'t> {
 
     /// Whether the texts in `slice` may be copied as they stand.
     pub fn is_current(&self, entry: &Entry<'_>, slice: &AttributeSlice<'_>) -> bool {
-        slice.flags & VALUE_SPILLED == 0
+        slice.flags & (VALUE_SPILLED | VALUE_ENCRYPTED) == 0
             && (slice.flags & VALUE_LINKS == 0 || entry.record.naming_stamp() == self.naming_stamp)
     }
 

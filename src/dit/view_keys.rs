@@ -1,8 +1,9 @@
 //! Which index keys a view calls for, and by which two views differ.
 
 use super::catalog::{AttributeInfo, Catalog};
-use super::index_keys::{KeySet, keys_of_attribute};
+use super::index_keys::{KeySet, keys_of_attribute, keys_of_forms};
 use super::{DitError, spill};
+use crate::schema::Schema;
 use crate::schema::time::format_generalized_time;
 use crate::state::AttributeId;
 use crate::storage::{AttributeSlice, ENTRY_PHANTOM, EntryId, Reader, VALUE_SPILLED, ViewRecord};
@@ -20,16 +21,24 @@ pub(super) fn view_keys(catalog: &Catalog, record: &ViewRecord<'_>, other: Optio
         if same.is_some_and(|same| is_same(&same, &slice)) && !twins.contains(&info.base) {
             continue;
         }
-        keys_of_attribute(schema, info, slice.values(), slice.targets, out);
+        keys_of_slice(schema, info, &slice, out);
     }
     time_keys(catalog, record, other, out);
+}
+
+/// Index keys of one attribute of a view.
+fn keys_of_slice(schema: &Schema, info: &AttributeInfo, slice: &AttributeSlice<'_>, out: &mut KeySet) {
+    match slice.encrypted() {
+        Some((forms, _)) => keys_of_forms(info, forms, out),
+        None => keys_of_attribute(schema, info, slice.values(), slice.targets, out),
+    }
 }
 
 /// Index keys of the attributes that are links, or of all others; of a record without spilled values.
 pub(super) fn keys_by_links(catalog: &Catalog, record: &ViewRecord<'_>, links: bool, out: &mut KeySet) {
     for slice in record.all_attributes() {
         if let Some(info) = catalog.attribute(slice.id).filter(|info| info.links == links) {
-            keys_of_attribute(catalog.schema(), info, slice.values(), slice.targets, out);
+            keys_of_slice(catalog.schema(), info, &slice, out);
         }
     }
     if !links {
@@ -66,7 +75,7 @@ pub(super) fn differing_keys(catalog: &Catalog, [one, other]: [&ViewRecord<'_>; 
         if slice.flags & VALUE_SPILLED == 0
             && let Some(info) = catalog.attribute(slice.id)
         {
-            keys_of_attribute(schema, info, slice.values(), slice.targets, out);
+            keys_of_slice(schema, info, &slice, out);
         }
     };
     let (mut left, mut right) = (one.all_attributes().peekable(), other.all_attributes().peekable());

@@ -10,6 +10,7 @@ use super::DitError;
 use super::arrivals::Run;
 use super::catalog::{Catalog, IndexOptions};
 use super::digest_table::{DigestChanges, stored_digest};
+use super::encryption::Encryption;
 use super::index_keys::KeySet;
 use super::log::{Held, log_value};
 use super::mutant::Mutant;
@@ -26,7 +27,7 @@ use crate::state::{
     AttributeId, Cell, Csn, Delta, Dot, EntryDigest, EntryState, HybridClock, OriginId, Stamp, StateError, Update,
     ValueKey,
 };
-use crate::storage::{EntryId, Environment, FORMAT_VERSION, MetaName, Reader, Table, WriteTransaction, unseal_id};
+use crate::storage::{EntryId, Environment, FORMAT_VERSION, MetaName, Reader, Table, WriteTransaction};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -204,7 +205,7 @@ impl<'d> Writing<'d> {
     pub(super) fn digest_before(&self, id: EntryId) -> Result<Option<EntryDigest>, DitError> {
         match self.digest_read.take() {
             Some((of, digest)) if of == id => Ok(digest),
-            _ => stored_digest(self.txn.reader(), id),
+            _ => stored_digest(self.txn.reader(), &self.catalog, id),
         }
     }
 
@@ -468,6 +469,7 @@ pub(super) fn initialise(
     environment: &Environment,
     schema: Arc<Schema>,
     index: Arc<IndexOptions>,
+    encryption: Option<&Encryption>,
 ) -> Result<(), DitError> {
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(|_| DitError::Unavailable("the operating system gives no random numbers"))?;
@@ -480,6 +482,9 @@ pub(super) fn initialise(
     txn.put_meta(MetaName::Node, &node)?;
     txn.put_meta(MetaName::Origin, &origin.0.to_be_bytes())?;
     txn.put_meta(MetaName::IndexConfiguration, index.fingerprint(&schema).as_bytes())?;
+    if let Some(encryption) = encryption {
+        txn.put_meta(MetaName::Encryption, encryption.recorded().as_bytes())?;
+    }
     let mut catalog = Catalog::new(schema, index);
     catalog.initialise(&mut txn)?;
     catalog.intern_origin(&mut txn, origin)?;
@@ -497,7 +502,8 @@ fn read_whole(
     id: EntryId,
 ) -> Result<Option<(Option<EntryDigest>, EntryState)>, DitError> {
     let Some(record) = reader.get(Table::Id2State, &id.to_key())? else { return Ok(None) };
-    let (digest, body) = split_state(id, unseal_id("id2state", id, record)?)?;
+    let content = catalog.state_content(id, record)?;
+    let (digest, body) = split_state(id, &content)?;
     let state = EntryState::decode(body, |number| catalog.origin(number)).map_err(|error| state_error(id, &error))?;
     Ok(Some((digest, state)))
 }

@@ -100,6 +100,7 @@ impl From<StorageError> for OperationError {
                 )
             }
             StorageError::Corrupted { .. }
+            | StorageError::Encryption(_)
             | StorageError::Format(_)
             | StorageError::Io(_)
             | StorageError::Lmdb(_)
@@ -141,6 +142,7 @@ impl From<ValueError> for OperationError {
     fn from(error: ValueError) -> Self {
         match error {
             ValueError::Invalid { .. } => Self::new(ResultCode::INVALID_ATTRIBUTE_SYNTAX, error.to_string()),
+            ValueError::Encrypted { .. } => Self::new(ResultCode::CONSTRAINT_VIOLATION, error.to_string()),
             ValueError::Dit(error) => error.into(),
         }
     }

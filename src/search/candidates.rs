@@ -35,6 +35,9 @@ const PROBE_MAX: u64 = 2_048;
 /// Pieces of a substring that are looked up, and lists that are intersected.
 const PIECES_MAX: usize = 8;
 const LISTS_MAX: usize = 4;
+/// Entries whose values of an encrypted attribute are looked at although no index knows their order; with more of them the
+/// search is one that no index serves.
+const DECRYPTED_MAX: u64 = 4_096;
 /// How much of a normal form an index key keeps in order (the rest may be a hash).
 const ORDERED_BYTES: usize = INDEX_KEY_BYTES_MAX - 16;
 
@@ -320,6 +323,8 @@ impl<'t> Planner<'t> {
         Ok(match &leaf.test {
             Test::Present if info.indexed.presence => Some(self.list(base, IndexKind::Presence, &[])?),
             Test::Equal { rule, key, .. } if serves(*rule) => Some(self.list(base, IndexKind::Equality, key)?),
+            // The index of what is encrypted knows no order: what has the attribute at all is looked at, unless it is much.
+            Test::Ordered { .. } | Test::Contains(_) if info.encrypted => self.few_present(base, info)?,
             Test::Ordered { rule, key, order } if serves(*rule) => Some(Planned::range(ordered(base, key, *order))),
             Test::Names { dn, key } if info.indexed.equality => {
                 if !info.links {
@@ -485,10 +490,22 @@ impl<'t> Planner<'t> {
         }
     }
 
+    /// The entries that have values of `base`, where the index has them and they are few.
+    fn few_present(&self, base: AttributeId, info: &AttributeInfo) -> Result<Option<Planned>, SearchError> {
+        if !info.indexed.presence {
+            return Ok(None);
+        }
+        let present = self.list(base, IndexKind::Presence, &[])?;
+        Ok(present.count.is_some_and(|count| count <= DECRYPTED_MAX).then_some(present))
+    }
+
     /// The ids under one key; short lists are read here and now.
     fn list(&self, base: AttributeId, kind: IndexKind, normal: &[u8]) -> Result<Planned, SearchError> {
         let mut key = Vec::with_capacity(normal.len() + 8);
-        index_key(base, kind, normal, &mut key);
+        match kind {
+            IndexKind::Equality => self.view.catalog().equality_key(base, normal, &mut key),
+            _ => drop(index_key(base, kind, normal, &mut key)),
+        }
         let Some(mut list) = Postings::open(self.view.reader(), &key)? else { return Ok(Planned::nothing()) };
         let count = list.count();
         if count > SHORT_LIST {

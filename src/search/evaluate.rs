@@ -17,7 +17,7 @@ use crate::model::attribute::option_is_meant;
 use crate::model::{Attribute, Dn, EntryUuid};
 use crate::schema::{AttributeTypeIndex, MatchingRule, Schema};
 use crate::state::AttributeId;
-use crate::storage::{AttributeSlice, EntryId, IndexKind, VALUE_LINKS, VALUE_SPILLED, index_key};
+use crate::storage::{AttributeSlice, EntryId, IndexKind, VALUE_ENCRYPTED, VALUE_LINKS, VALUE_SPILLED, index_key};
 use hashbrown::HashSet;
 
 pub use truth::{AllSearchable, AttributeGate, Truth};
@@ -263,12 +263,12 @@ impl Judge {
             }
             Test::Equal { rule, key, .. } if slice.flags & VALUE_SPILLED != 0 && listed(info, leaf, *rule, schema) => {
                 let mut normal = Vec::with_capacity(key.len() + 8);
-                index_key(info.base, IndexKind::Equality, key, &mut normal);
+                view.catalog().equality_key(info.base, key, &mut normal);
                 return Ok(Truth::from(list_has(view.reader(), &normal, entry.id)?));
             }
             _ => {}
         }
-        if slice.flags & (VALUE_SPILLED | VALUE_LINKS) == 0 {
+        if slice.flags & (VALUE_SPILLED | VALUE_LINKS | VALUE_ENCRYPTED) == 0 {
             // Most often a value stands as it is asked for: no key is made to see that.
             if let Test::Equal { raw, .. } = &leaf.test
                 && slice.values().any(|value| value == raw)

@@ -118,7 +118,7 @@ impl UniqueRule {
         for index in &self.types {
             for base in bases(view, *index) {
                 let mut key = Vec::with_capacity(normal.len() + 8);
-                index_key(base, IndexKind::Equality, &normal, &mut key);
+                view.catalog().equality_key(base, &normal, &mut key);
                 keys.push(key);
             }
         }
@@ -235,6 +235,7 @@ pub fn unique_clashes(view: View<'_>, after: EntryId, entries_max: usize) -> Res
         for base in rule.types.iter().flat_map(|index| bases(view, *index)).collect::<Vec<_>>() {
             let mut within = Vec::with_capacity(8);
             index_key(base, IndexKind::Equality, &[], &mut within);
+            let is_form = view.catalog().attribute(base).is_some_and(|info| info.encrypted);
             let mut cursor = IndexCursor::seek(view.reader(), &within, EntryId::NONE)?;
             let mut last: Vec<u8> = Vec::new();
             let mut read = 0;
@@ -252,7 +253,12 @@ pub fn unique_clashes(view: View<'_>, after: EntryId, entries_max: usize) -> Res
                 let normal = key.get(within.len()..).unwrap_or_default();
                 for other in rule.types.iter().flat_map(|index| bases(view, *index)) {
                     let mut place = Vec::with_capacity(key.len());
-                    index_key(other, IndexKind::Equality, normal, &mut place);
+                    // Of an encrypted attribute the index has a form already, the same for all of them.
+                    if is_form {
+                        index_key(other, IndexKind::Equality, normal, &mut place);
+                    } else {
+                        view.catalog().equality_key(other, normal, &mut place);
+                    }
                     holders.extend(rule.holders(view, &place, None, entries_max)?);
                 }
                 if holders.len() > 1 {

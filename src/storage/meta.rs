@@ -43,6 +43,8 @@ pub enum MetaName {
     MemberPort,
     /// Number of the data file when this node last served it, u64: another number says that it is a copy.
     FileNumber,
+    /// What is encrypted and with which key, text; see `dit/encryption.rs`.
+    Encryption,
     /// Fingerprint of the index configuration that the index table was built by, text.
     IndexConfiguration,
     /// The sum of the digests of all entries: count u64, sum u128, little-endian.
@@ -68,6 +70,7 @@ impl MetaName {
             Self::Filled => b"filled",
             Self::MemberPort => b"member-port",
             Self::FileNumber => b"file-number",
+            Self::Encryption => b"encryption",
             Self::IndexConfiguration => b"index-configuration",
             Self::Digest => b"digest",
         }
@@ -119,6 +122,14 @@ impl WriteTransaction<'_> {
         let mut bytes = naming.to_be_bytes().to_vec();
         bytes.extend_from_slice(&adopted.to_be_bytes());
         self.put_meta(MetaName::NamingStamp, &bytes)
+    }
+
+    /// Takes `name` away.
+    ///
+    /// # Errors
+    /// As [`WriteTransaction::put`].
+    pub fn delete_meta(&mut self, name: MetaName) -> Result<(), StorageError> {
+        self.delete(Table::Meta, name.key(), None).map(|_| ())
     }
 
     /// Sets `name`.

@@ -13,6 +13,7 @@
 
 mod ahead;
 mod cursor;
+mod encryption;
 mod entry_record;
 mod environment;
 mod file;
@@ -28,6 +29,7 @@ mod value;
 mod view_record;
 
 pub use cursor::Cursor;
+pub use encryption::{CipherPlace, ENCRYPTED_BYTES_MORE, FORM_BYTES, KeyNumber, Keyring, decrypted};
 pub use environment::{Environment, Options, Stats, TableStats};
 pub use file::{FileCheck, Soundness, Unsound, leave_known, walk_bytes};
 pub use index::{IndexCursor, Postings};
@@ -38,13 +40,15 @@ pub use key::{
 pub use lock::{DataLock, Holder, LockError, LockUse};
 pub use meta::{FORMAT_VERSION, MetaName, check_format};
 pub use reader::Reader;
-pub use record::{seal, sealed_id, unseal, unseal_id};
+pub use record::{
+    Body, seal, sealed_encrypted, sealed_encrypted_id, sealed_id, unseal, unseal_any, unseal_any_id, unseal_id,
+};
 pub use table::Table;
 pub use transaction::{PutMode, ReadTransaction, WriteTransaction};
 pub use view_record::{
     AttributeSlice, ENTRY_ALIAS, ENTRY_HAS_ACI, ENTRY_HAS_LINKS, ENTRY_LOSER, ENTRY_PHANTOM, ENTRY_POLICY,
-    ENTRY_REFERRAL, ENTRY_SUBENTRY, VALUE_DANGLING, VALUE_LINKS, VALUE_OPERATIONAL, VALUE_SECRET, VALUE_SPILLED,
-    ViewHeader, ViewRecord, ViewRecordBuilder,
+    ENTRY_REFERRAL, ENTRY_SUBENTRY, VALUE_DANGLING, VALUE_ENCRYPTED, VALUE_LINKS, VALUE_OPERATIONAL, VALUE_SECRET,
+    VALUE_SPILLED, ViewHeader, ViewRecord, ViewRecordBuilder, set_of, values_of_set,
 };
 
 /// The local number of an entry: dense, ascending in creation order, never used again.
@@ -78,6 +82,9 @@ pub enum StorageError {
         /// Key and what is wrong with its record.
         detail: String,
     },
+    /// Keys are missing or wrong, or what is encrypted does not decrypt.
+    #[error("{0}")]
+    Encryption(String),
     /// The data directory was written by another format version, or is not one of ours.
     #[error("{0}")]
     Format(String),

@@ -12,12 +12,14 @@
 //! 80  directory: for each attribute: id u32 (top byte: flags), offset u32 (of its SET from the record's start)
 //!     RDN text (UTF-8, as last written)
 //!     for each attribute: a BER SET OF its values, complete with tag and length; after it, for an attribute of
-//!     links, the entryUUID that each value's text was rendered from (16 bytes each, nil for plain text)
+//!     links, the entryUUID that each value's text was rendered from (16 bytes each, nil for plain text);
+//!     after the empty SET of encrypted values: count of their forms u32, the forms (16 bytes each), the ciphertext
 //! ```
 //!
 //! All numbers little-endian. Attributes stand in ascending order of id, user and operational together; an
 //! attribute without values has no place. Spilled attributes (values in `bigvalues`) have an empty SET here.
 
+use super::encryption::FORM_BYTES;
 use super::record::unseal_id;
 use super::{EntryId, StorageError};
 use crate::model::EntryUuid;
@@ -51,6 +53,9 @@ pub const VALUE_SPILLED: u8 = 4;
 pub const VALUE_SECRET: u8 = 8;
 /// The attribute shows nothing: all its links lead to entries that are not there.
 pub const VALUE_DANGLING: u8 = 16;
+
+/// The values are encrypted: their SET is empty, and what stands behind it is [`AttributeSlice::encrypted`].
+pub const VALUE_ENCRYPTED: u8 = 32;
 
 const HEADER_BYTES: usize = 80;
 const SLOT_BYTES: usize = 8;
@@ -123,15 +128,16 @@ impl ViewRecordBuilder {
     pub fn attribute(&mut self, id: AttributeId, flags: u8, values: &[&[u8]], targets: &[u8]) {
         debug_assert!(self.slots.last().is_none_or(|(last, _)| last & ID_MASK < id.0), "attributes ascend");
         self.slots.push(((u32::from(flags) << 24) | (id.0 & ID_MASK), self.sets.len() as u32));
-        let content: usize = values.iter().map(|value| 1 + length_bytes(value.len()) + value.len()).sum();
-        self.sets.push(0x31);
-        push_length(&mut self.sets, content);
-        for value in values {
-            self.sets.push(0x04);
-            push_length(&mut self.sets, value.len());
-            self.sets.extend_from_slice(value);
-        }
+        push_set(&mut self.sets, values);
         self.sets.extend_from_slice(targets);
+    }
+
+    /// Adds an attribute whose values are encrypted: their forms in the equality index, and the ciphertext of their SET.
+    pub fn encrypted(&mut self, id: AttributeId, flags: u8, forms: &[[u8; FORM_BYTES]], ciphertext: &[u8]) {
+        self.attribute(id, flags | VALUE_ENCRYPTED, &[], &[]);
+        self.sets.extend_from_slice(&(forms.len() as u32).to_le_bytes());
+        self.sets.extend_from_slice(forms.as_flattened());
+        self.sets.extend_from_slice(ciphertext);
     }
 
     /// The record, with room for the checksum at its start (see [`super::sealed_id`]).
@@ -169,11 +175,22 @@ pub struct AttributeSlice<'t> {
     /// The complete BER SET OF values.
     pub set: &'t [u8],
     /// The links' targets, 16 bytes for each value (nil for plain text), then those of links that are not shown; empty
-    /// for an attribute without links.
+    /// for an attribute without links. Of encrypted values what [`AttributeSlice::encrypted`] reads.
     pub targets: &'t [u8],
 }
 
 impl<'t> AttributeSlice<'t> {
+    /// The forms of encrypted values in the equality index, and the ciphertext of their SET; `None` for what is in clear.
+    pub fn encrypted(&self) -> Option<(&'t [[u8; FORM_BYTES]], &'t [u8])> {
+        if self.flags & VALUE_ENCRYPTED == 0 {
+            return None;
+        }
+        let (count, rest) = self.targets.split_first_chunk::<4>()?;
+        let length = (u32::from_le_bytes(*count) as usize).checked_mul(FORM_BYTES)?;
+        let (forms, ciphertext) = rest.split_at_checked(length)?;
+        Some((forms.as_chunks::<FORM_BYTES>().0, ciphertext))
+    }
+
     /// The values, in order.
     pub fn values(&self) -> impl Iterator<Item = &'t [u8]> + Clone + use<'t> {
         let mut rest = element(self.set).map_or(&[][..], |(content, _)| content);
@@ -316,7 +333,7 @@ fn slice<'t>(
     let id = slot_id(slot);
     let place = bytes.get(slot_offset(slot)..end)?;
     let flags = (id >> 24) as u8;
-    let (set, targets) = if flags & VALUE_LINKS == 0 {
+    let (set, targets) = if flags & (VALUE_LINKS | VALUE_ENCRYPTED) == 0 {
         (place, &[][..])
     } else {
         let (_, targets) = element(place)?;
@@ -347,6 +364,29 @@ fn length_bytes(length: usize) -> usize {
         0x100..0x1_0000 => 3,
         0x1_0000..0x100_0000 => 4,
         _ => 5,
+    }
+}
+
+/// The BER SET OF `values`, as records have it.
+pub fn set_of(values: &[&[u8]]) -> Vec<u8> {
+    let mut out = Vec::new();
+    push_set(&mut out, values);
+    out
+}
+
+/// The values in a SET that [`set_of`] wrote.
+pub fn values_of_set(set: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
+    AttributeSlice { id: AttributeId(0), flags: 0, set, targets: &[] }.values()
+}
+
+fn push_set(out: &mut Vec<u8>, values: &[&[u8]]) {
+    let content: usize = values.iter().map(|value| 1 + length_bytes(value.len()) + value.len()).sum();
+    out.push(0x31);
+    push_length(out, content);
+    for value in values {
+        out.push(0x04);
+        push_length(out, value.len());
+        out.extend_from_slice(value);
     }
 }
 
@@ -398,6 +438,23 @@ mod tests {
         assert_eq!(nine.values().map(<[u8]>::len).collect::<Vec<_>>(), [70_000, 200, 0]);
         assert_eq!(nine.flags, VALUE_OPERATIONAL);
         assert!(record.attribute(AttributeId(2)).is_none());
+    }
+
+    #[test]
+    fn encrypted_values_stand_behind_an_empty_set() {
+        let mut builder = ViewRecordBuilder::new(header(), "cn=Ann");
+        builder.attribute(AttributeId(1), 0, &[b"person"], &[]);
+        builder.encrypted(AttributeId(2), 0, &[[7; FORM_BYTES], [8; FORM_BYTES]], b"ciphertext");
+        builder.encrypted(AttributeId(3), VALUE_OPERATIONAL, &[], b"other");
+        let bytes = sealed_id(EntryId(42), builder.finish());
+        let record = ViewRecord::open(EntryId(42), &bytes).unwrap();
+        let two = record.attribute(AttributeId(2)).unwrap();
+        assert_eq!(two.encrypted().unwrap(), (&[[7; FORM_BYTES], [8; FORM_BYTES]][..], &b"ciphertext"[..]));
+        assert_eq!(two.values().count(), 0);
+        assert_eq!(record.attribute(AttributeId(3)).unwrap().encrypted().unwrap().1, b"other");
+        assert!(record.attribute(AttributeId(1)).unwrap().encrypted().is_none());
+        let values: [&[u8]; 2] = [b"one", b""];
+        assert_eq!(values_of_set(&set_of(&values)).collect::<Vec<_>>(), values);
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod joining;
 mod leaving;
 mod links;
 mod lockout;
-mod node;
+pub(crate) mod node;
 mod proxy;
 mod restoring;
 mod status;

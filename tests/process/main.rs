@@ -17,6 +17,7 @@ mod access;
 mod cluster;
 mod commands;
 mod demo;
+mod encryption;
 mod help;
 mod hostile;
 mod import_export;

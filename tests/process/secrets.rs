@@ -8,7 +8,7 @@ use crate::support::{code, oid};
 
 const CANARY: &str = "canary-Zw3kq9-in-clear-text";
 
-fn holds(folder: &Path, needle: &[u8]) -> Option<String> {
+pub(crate) fn holds(folder: &Path, needle: &[u8]) -> Option<String> {
     for file in std::fs::read_dir(folder).expect("our folder").filter_map(Result::ok) {
         let path = file.path();
         if path.is_dir() {

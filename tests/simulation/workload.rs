@@ -23,7 +23,7 @@ pub(crate) fn attribute(writing: &mut Writing<'_>, name: &str) -> Result<Attribu
 pub(crate) fn dit_error(error: ValueError) -> DitError {
     match error {
         ValueError::Dit(error) => error,
-        ValueError::Invalid { detail, .. } => panic!("{detail}"),
+        error @ (ValueError::Invalid { .. } | ValueError::Encrypted { .. }) => panic!("{error}"),
     }
 }
 

@@ -86,7 +86,7 @@ impl From<ValueError> for Refusal {
     fn from(error: ValueError) -> Self {
         match error {
             ValueError::Dit(error) => error.into(),
-            error @ ValueError::Invalid { .. } => Self::Bad(error.to_string()),
+            error @ (ValueError::Invalid { .. } | ValueError::Encrypted { .. }) => Self::Bad(error.to_string()),
         }
     }
 }

@@ -198,6 +198,9 @@ fn note(
         Ok(Outcome::Refused(reason)) | Err(ValueError::Invalid { detail: reason, .. }) => {
             tally.refused.insert(incoming.dn, reason);
         }
+        Err(error @ ValueError::Encrypted { .. }) => {
+            tally.refused.insert(incoming.dn, error.to_string());
+        }
         Err(ValueError::Dit(DitError::Storage(error))) => return Err(DitError::Storage(error)),
         Err(ValueError::Dit(error)) => {
             tally.refused.insert(incoming.dn, error.to_string());

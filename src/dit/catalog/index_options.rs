@@ -16,6 +16,13 @@ pub struct Indexed {
     pub approx: bool,
 }
 
+impl Indexed {
+    /// The indexes that serve without the order and the pieces of values, which would say much of them.
+    pub(super) fn of_encrypted(self) -> Self {
+        Self { substring: false, approx: false, ..self }
+    }
+}
+
 /// Which attributes to index; names as in the schema.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct IndexOptions {

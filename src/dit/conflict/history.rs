@@ -52,7 +52,7 @@ impl History for LogHistory<'_> {
         let dot = stamp.dot();
         let key = log_key(dot.origin, dot.sequence);
         let record = match self.reader.get(Table::Log, &key) {
-            Ok(value) => open_record(&key, value?),
+            Ok(value) => open_record(self.catalog, &key, value?),
             Err(error) => Err(error.into()),
         };
         match record {

@@ -45,8 +45,8 @@ impl View<'_> {
         }
         for key in keys.iter().rev() {
             let Some(value) = self.reader().get(Table::Conflicts, key)? else { continue };
-            let conflict = record::open(key, value)?;
-            let portable = record::portable(key, value)?;
+            let conflict = record::open(self.catalog(), key, value)?;
+            let portable = record::portable(self.catalog(), key, value)?;
             // A repair is of one member alone.
             if conflict.birth != birth || conflict.rule == Rule::Repaired {
                 continue;
@@ -103,7 +103,7 @@ impl Writing<'_> {
     pub(in crate::dit) fn heal_conflicts(&mut self, before: &EntryState, update: &Update) -> Result<(), DitError> {
         for key in self.conflicts_of(before.uuid)? {
             let Some(value) = self.txn.reader().get(Table::Conflicts, &key)? else { continue };
-            let conflict = record::open(&key, value)?;
+            let conflict = record::open(&self.catalog, &key, value)?;
             if conflict.birth != before.birth
                 || matches!(conflict.rule, Rule::Circle | Rule::Repaired)
                 || update.stamp < conflict.loser.stamp
@@ -257,7 +257,7 @@ impl Writing<'_> {
     ) -> Result<(), DitError> {
         for key in self.conflicts_of(uuid)? {
             let Some(value) = self.txn.reader().get(Table::Conflicts, &key)? else { continue };
-            let mut conflict = record::open(&key, value)?;
+            let mut conflict = record::open(&self.catalog, &key, value)?;
             if conflict.loser.stamp == old {
                 self.drop_conflict(&key)?;
             } else if conflict.winner.stamp == old {
@@ -292,7 +292,7 @@ impl Writing<'_> {
         }
         for question in &found.questions {
             if self.txn.reader().count(Table::Conflicts)? < QUESTIONS_MAX + 2 * super::CONFLICTS_MAX {
-                let (key, value) = record::seal_question((before.uuid, before.birth), question, &self.catalog);
+                let (key, value) = record::seal_question((before.uuid, before.birth), question, &self.catalog)?;
                 self.txn.put(Table::Conflicts, &key, &value, PutMode::Upsert)?;
             }
         }
@@ -313,11 +313,12 @@ impl Writing<'_> {
     fn put_conflict(&mut self, key: &[u8], conflict: &Conflict) -> Result<(), DitError> {
         let rank = |of: &Conflict| (of.winner.stamp, !of.winner.requester.is_empty(), !of.loser.requester.is_empty());
         if let Some(value) = self.txn.reader().get(Table::Conflicts, key)?
-            && rank(&record::open(key, value)?) >= rank(conflict)
+            && rank(&record::open(&self.catalog, key, value)?) >= rank(conflict)
         {
             return Ok(());
         }
-        self.txn.put(Table::Conflicts, key, &record::seal_conflict(key, conflict), PutMode::Upsert)?;
+        let value = record::seal_conflict(&self.catalog, key, conflict)?;
+        self.txn.put(Table::Conflicts, key, &value, PutMode::Upsert)?;
         self.txn.put(Table::Conflicts, &record::entry_key(conflict.uuid, key), &[], PutMode::Upsert)?;
         Ok(())
     }

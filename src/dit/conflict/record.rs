@@ -13,7 +13,7 @@ use crate::model::EntryUuid;
 use crate::state::conflict::{Place, Question, Rule};
 use crate::state::encoding::bytes::{Reader, put_bytes, put_varint};
 use crate::state::{CellValue, Csn, Dot, OriginId, Stamp, StateError, ValueKey};
-use crate::storage::{StorageError, seal, unseal};
+use crate::storage::StorageError;
 
 const FORMAT_VERSION: u8 = 1;
 const SECRET: u8 = 1;
@@ -23,6 +23,8 @@ pub(super) const CONFLICT: u8 = b'c';
 pub(super) const BY_ENTRY: u8 = b'e';
 /// Questions.
 pub(super) const QUESTION: u8 = b'q';
+/// The table, for checksums and encryption.
+pub(in crate::dit) const TABLE: &str = "conflicts";
 /// Bytes of a key after its kind, of a conflict.
 const NAME_BYTES: usize = 24;
 
@@ -63,7 +65,7 @@ pub(super) fn seal_question(
     (uuid, birth): (EntryUuid, Stamp),
     question: &Question,
     catalog: &Catalog,
-) -> (Vec<u8>, Vec<u8>) {
+) -> Result<(Vec<u8>, Vec<u8>), DitError> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&uuid.0).update(&question.older.csn.to_be_bytes());
     hash_place(&question.place, catalog, &mut hasher);
@@ -91,8 +93,8 @@ pub(super) fn seal_question(
             put_bytes(&mut out, value.as_bytes());
         }
     }
-    seal(&key, &mut out);
-    (key, out)
+    let record = catalog.record(TABLE, &key, out)?;
+    Ok((key, record))
 }
 
 /// The incarnation that a question is about, and the question.
@@ -100,9 +102,9 @@ type Asked = ((EntryUuid, Stamp), Question);
 
 /// The inverse of [`seal_question`]; `None` where the attribute is not known any more.
 pub(super) fn open_question(key: &[u8], bytes: &[u8], catalog: &Catalog) -> Result<Option<Asked>, DitError> {
-    let body = unseal("conflicts", key, bytes)?;
+    let body = catalog.content(TABLE, key, bytes)?;
     let read = || -> Result<Option<Asked>, StateError> {
-        let mut reader = Reader::new(body);
+        let mut reader = Reader::new(&body);
         reader.version(FORMAT_VERSION)?;
         let uuid = EntryUuid(reader.array()?);
         let mut stamp = || -> Result<Stamp, StateError> {
@@ -129,13 +131,13 @@ pub(super) fn open_question(key: &[u8], bytes: &[u8], catalog: &Catalog) -> Resu
 }
 
 fn corrupted(error: &StateError) -> DitError {
-    DitError::Storage(StorageError::Corrupted { table: "conflicts", detail: error.to_string() })
+    DitError::Storage(StorageError::Corrupted { table: TABLE, detail: error.to_string() })
 }
 
 /// A conflict as it travels to another member: its key's name and its record, without what is local.
-pub(super) fn portable(key: &[u8], bytes: &[u8]) -> Result<Vec<u8>, DitError> {
-    let body = unseal("conflicts", key, bytes)?;
-    Ok([key.get(1..).unwrap_or_default(), body].concat())
+pub(super) fn portable(catalog: &Catalog, key: &[u8], bytes: &[u8]) -> Result<Vec<u8>, DitError> {
+    let body = catalog.content(TABLE, key, bytes)?;
+    Ok([key.get(1..).unwrap_or_default(), &body].concat())
 }
 
 /// Key and conflict as another member sent them.
@@ -186,7 +188,7 @@ pub(super) fn name_of(key: &[u8]) -> String {
     format!("{:011x}-{hash}", ms_of(key))
 }
 
-pub(super) fn seal_conflict(key: &[u8], conflict: &Conflict) -> Vec<u8> {
+pub(super) fn seal_conflict(catalog: &Catalog, key: &[u8], conflict: &Conflict) -> Result<Vec<u8>, DitError> {
     let mut out = vec![0; 8];
     out.push(FORMAT_VERSION);
     out.push(conflict.rule as u8);
@@ -209,13 +211,12 @@ pub(super) fn seal_conflict(key: &[u8], conflict: &Conflict) -> Vec<u8> {
         put_bytes(&mut out, side.requester.as_bytes());
         put_content(&mut out, &side.content);
     }
-    seal(key, &mut out);
-    out
+    catalog.record(TABLE, key, out)
 }
 
-pub(super) fn open(key: &[u8], bytes: &[u8]) -> Result<Conflict, DitError> {
-    let body = unseal("conflicts", key, bytes)?;
-    read(key, body).map_err(|error| corrupted(&error))
+pub(super) fn open(catalog: &Catalog, key: &[u8], bytes: &[u8]) -> Result<Conflict, DitError> {
+    let body = catalog.content(TABLE, key, bytes)?;
+    read(key, &body).map_err(|error| corrupted(&error))
 }
 
 fn read(key: &[u8], body: &[u8]) -> Result<Conflict, StateError> {

@@ -18,7 +18,7 @@ const MARKED_AT_ONCE_MAX: usize = 64;
 impl Writing<'_> {
     pub(super) fn drop_conflict(&mut self, key: &[u8]) -> Result<(), DitError> {
         let Some(value) = self.txn.reader().get(Table::Conflicts, key)? else { return Ok(()) };
-        let uuid = record::open(key, value)?.uuid;
+        let uuid = record::open(&self.catalog, key, value)?.uuid;
         self.txn.delete(Table::Conflicts, key, None)?;
         self.txn.delete(Table::Conflicts, &record::entry_key(uuid, key), None)?;
         Ok(())

@@ -50,9 +50,21 @@ pub(super) type Shown = (String, i64, i64, Vec<(String, Vec<String>)>);
 
 impl Cluster {
     pub(super) fn new(seed: u64, schema: &Arc<Schema>, forgets_when_stable: bool) -> Self {
+        Self::of(seed, forgets_when_stable, |at| Replica::new(origin(at).0, schema))
+    }
+
+    /// One of which some replicas encrypt, each with a key of its own.
+    fn encrypting(seed: u64, schema: &Arc<Schema>) -> Self {
+        Self::of(seed, true, |at| match at {
+            0 => Replica::new(origin(at).0, schema),
+            _ => Replica::encrypting(origin(at).0, schema),
+        })
+    }
+
+    fn of(seed: u64, forgets_when_stable: bool, make: impl Fn(usize) -> Replica) -> Self {
         let replicas: Vec<Replica> = (0..REPLICAS)
             .map(|at| {
-                let Replica { dit, clock, folder, schema } = Replica::new(origin(at).0, schema);
+                let Replica { dit, clock, folder, schema } = make(at);
                 drop(dit);
                 let options = model_options(&folder);
                 let dit = Dit::open(options, Arc::clone(&schema), clock.clone()).unwrap();
@@ -416,6 +428,15 @@ fn trees_that_exchanged_everything_show_the_same() {
     let schema = Arc::new(Schema::builtin());
     for seed in seeds() {
         Cluster::new(seed, &schema, true).run(120).assert_equal();
+    }
+}
+
+/// The same where some encrypt and others do not: what is encrypted is the same on all.
+#[test]
+fn trees_of_which_some_encrypt_show_the_same() {
+    let schema = Arc::new(Schema::builtin());
+    for seed in seeds() {
+        Cluster::encrypting(seed, &schema).run(120).assert_equal();
     }
 }
 

@@ -382,10 +382,19 @@ impl Writing<'_> {
             None => None,
         };
         if place.live {
-            derive(&view, state, place.parent, winner, earlier)
+            derive(&view, (id, state), place.parent, winner, earlier)
         } else {
             Ok(derive_phantom(&view, state, place.parent, winner))
         }
+    }
+
+    /// Writes the view of an entry anew where it stands, as its state and the settings are now, and no index.
+    pub(in crate::dit) fn write_view_anew(&mut self, id: EntryId, state: &EntryState) -> Result<(), DitError> {
+        let Some(entry) = self.view().entry(id)? else { return Ok(()) };
+        let live = entry.record.flags() & ENTRY_PHANTOM == 0;
+        let place = Place { parent: entry.record.parent(), live };
+        let bytes = sealed_id(id, self.view_of(id, state, place, None)?);
+        Ok(self.txn.put(Table::Id2Entry, &id.to_key(), &bytes, PutMode::Upsert)?)
     }
 
     fn stands_at(&self, record: &ViewRecord<'_>) -> (EntryId, Vec<u8>) {

@@ -1,7 +1,7 @@
 //! The checksums of records, looked at on the way through the file.
 
 use super::super::entry_record::Part;
-use super::super::record::{unseal, unseal_id};
+use super::super::record::{unseal, unseal_any, unseal_any_id, unseal_id};
 use super::super::{EntryId, StorageError};
 use super::walk::Records;
 
@@ -18,18 +18,19 @@ impl Records for Checksums {
         match table {
             "entries" => {
                 let id = EntryId::from_key(key);
-                for (part, name) in [(Part::View, "id2entry"), (Part::State, "id2state")] {
-                    if let Some(record) = part.of(key, value) {
-                        unseal_id(name, id, record).map_err(told)?;
-                    }
+                if let Some(view) = Part::View.of(key, value) {
+                    unseal_id("id2entry", id, view).map_err(told)?;
+                }
+                if let Some(state) = Part::State.of(key, value) {
+                    unseal_any_id("id2state", id, state).map_err(told)?;
                 }
                 Ok(())
             }
             "bigvalues" => unseal("bigvalues", key, value).map(drop).map_err(told),
-            "log" => unseal("log", key, value).map(drop).map_err(told),
+            "log" => unseal_any("log", key, value).map(drop).map_err(told),
             // Those that only say that there is one are empty.
             "conflicts" if value.is_empty() => Ok(()),
-            "conflicts" => unseal("conflicts", key, value).map(drop).map_err(told),
+            "conflicts" => unseal_any("conflicts", key, value).map(drop).map_err(told),
             "pending-even" | "pending-odd" => unseal("pending index changes", key, value).map(drop).map_err(told),
             _ => Ok(()),
         }
