@@ -324,7 +324,9 @@ impl<'t> Planner<'t> {
             Test::Present if info.indexed.presence => Some(self.list(base, IndexKind::Presence, &[])?),
             Test::Equal { rule, key, .. } if serves(*rule) => Some(self.list(base, IndexKind::Equality, key)?),
             // The index of what is encrypted knows no order: what has the attribute at all is looked at, unless it is much.
-            Test::Ordered { .. } | Test::Contains(_) if info.encrypted => self.few_present(base, info)?,
+            Test::Ordered { .. } | Test::Contains(_) | Test::Sounds { .. } | Test::Dialled { .. } if info.encrypted => {
+                self.few_present(base, info)?
+            }
             Test::Ordered { rule, key, order } if serves(*rule) => Some(Planned::range(ordered(base, key, *order))),
             Test::Names { dn, key } if info.indexed.equality => {
                 if !info.links {
