@@ -17,7 +17,9 @@ use super::spill::{self, Naming, Touched};
 use super::view_keys::{all_view_keys, differing_keys, has_options, has_spilled, shares_spilled_keys, view_keys};
 use super::writing::{Writing, state_error};
 use crate::model::{Dn, EntryUuid};
-use crate::state::{AttributeId, AttributeState, Delta, Effect, EntryState, Spilled, Update, UpdateVector, ValueKey};
+use crate::state::{
+    AttributeId, AttributeState, Delta, Effect, EntryState, Spilled, Stamp, Update, UpdateVector, ValueKey,
+};
 use crate::storage::{
     ENTRY_PHANTOM, EntryId, IndexKind, Postings, PutMode, Table, ViewRecord, bigvalue_key, index_key,
 };
@@ -138,8 +140,13 @@ impl Writing<'_> {
         state.parent = edge;
         for delta in &update.deltas {
             match delta {
-                Delta::Birth { parent, .. } if effect.born => {
-                    let held = if self.is_bulk { None } else { self.edge_of_others(id, state.uuid)? };
+                Delta::Birth { parent, .. } => {
+                    let held = match effect.born {
+                        true if self.is_bulk => None,
+                        true => self.edge_of_others(id, state.uuid)?,
+                        false if self.begins_later(state.uuid, update.stamp)? => Some(edge),
+                        false => continue,
+                    };
                     changed = self.born_below(state, (update.stamp, *parent), held)?;
                 }
                 Delta::Parent(parent) => {
@@ -152,6 +159,21 @@ impl Writing<'_> {
             }
         }
         Ok(changed)
+    }
+
+    /// Whether a later birth than this one, which is held, is taken for the beginning of the entry: this node took the earlier
+    /// one back, to write it again, and somebody held it all the same.
+    fn begins_later(&self, uuid: EntryUuid, birth: Stamp) -> Result<bool, DitError> {
+        let (base, _) = self.view().edges_of(uuid)?.base;
+        if base <= birth {
+            return Ok(false);
+        }
+        for id in self.view().incarnations(uuid)? {
+            if self.state(id)?.is_some_and(|state| state.birth == base) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The superior that other incarnations of the entry have.

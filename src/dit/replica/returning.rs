@@ -173,6 +173,24 @@ fn unsent_move_is_judged_anew_where_others_moved_meanwhile() {
     assert_eq!(name, "cn=Bob,cn=Ann,dc=example,dc=com");
 }
 
+/// It found no record that both have, and could not tell that others hold what it took back.
+#[test]
+fn birth_that_was_taken_back_and_comes_from_others_is_the_beginning_again() {
+    let [one, two, three] = three_nodes();
+    let end = two.sequence(OriginId(2));
+    two.person(7, "Cid");
+    two.change(7, |_| vec![Delta::Parent(EntryUuid([3; 16]))]);
+    one.catch_up(&two);
+    two.write(|writing| {
+        writing.rotate_origin().unwrap();
+        assert_eq!(writing.reissue_tail(OriginId(2), end).unwrap(), 2);
+    });
+    two.catch_up(&one);
+    assert_all_equal([&one, &two, &three]);
+    let edges = |node: &Replica| node.dit.read().unwrap().view().edges_of(EntryUuid([7; 16])).unwrap();
+    assert_eq!(edges(&two), edges(&one));
+}
+
 #[test]
 fn entries_come_one_by_one_though_those_on_the_way_up_stand_the_other_way_round_by_now() {
     for all in [false, true] {
