@@ -214,7 +214,7 @@ impl Directory {
             Err(_) if self.options().sasl.simple_by_user => None,
             Err(error) => return Err(OperationError::new(ResultCode::INVALID_DN_SYNTAX, error.to_string())),
         };
-        let attempt = self.attempt(ask, view, dn.as_ref(), name);
+        let attempt = self.attempt(ask.address, dn.as_ref(), name);
         self.admit(attempt)?;
         let entry = match &dn {
             Some(dn) => lookup::named(view, dn)?,

@@ -118,7 +118,9 @@ impl Directory {
             question.answer(compared)?;
             let token = given.find(SESSION_TOKEN).and_then(|_| self.token_control());
             let says_policy = controls.password_policy;
-            let question = PasswordQuestion { id, password: request.value, says_policy, token };
+            let address = session.connection.address;
+            let password = request.value;
+            let question = PasswordQuestion { id, dn: &dn, address, password, says_policy, token };
             return self.compare_password(view, &entry, question).map(Compared::Password);
         }
         question.answer(compared).map(Compared::Values)

@@ -4,7 +4,7 @@ use std::os::unix::net::UnixStream;
 
 use crate::support::client::Client;
 use crate::support::code;
-use crate::support::request;
+use crate::support::request::{self, ADD, DELETE};
 use crate::support::scram::Scram;
 use crate::support::server::{ADMIN, ADMIN_PASSWORD, Server, Setup, Subject};
 use crate::support::wait::{PATIENCE, wait_until};
@@ -136,4 +136,63 @@ fn other_mechanisms_and_many_connections_wait_too() {
     let judged = codes.iter().filter(|code| **code == code::INVALID_CREDENTIALS).count();
     assert!((5..=7).contains(&judged), "one more for each thread that hashes at most: {codes:?}");
     assert!(codes.iter().all(|code| [code::INVALID_CREDENTIALS, code::BUSY].contains(code)), "{codes:?}");
+}
+
+/// T-31: whatever says that a password is right counts like a bind: the old password of a password modify (RFC 3062) and of a
+/// modify that deletes it by value, and a compare. Where one door is shut, so are the others; and what is refused with the right
+/// password was not judged.
+#[test]
+fn no_other_way_to_try_a_password_passes_by() {
+    let compares =
+        r#"(targetattr = "userPassword")(version 3.0; acl "compare"; allow (compare) userdn = "ldap:///all";)"#;
+    let owns = r#"(targetattr = "userPassword")(version 3.0; acl "own"; allow (write) userdn = "ldap:///self";)"#;
+    let reads = r#"(targetattr = "*")(version 3.0; acl "read"; allow (read, search) userdn = "ldap:///all";)"#;
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let start = || {
+        let setup = Setup::default().with_access(&[compares, owns, reads], "");
+        let setup = setup.with_setting("limits.failed_binds_per_account=3");
+        Server::start(setup.with_setting("limits.failed_binds_window_s=600"))
+    };
+    type Try = fn(&mut Client, &str) -> u32;
+    let modify: Try =
+        |client, old| client.perform(&request::password_modify(None, Some(old), Some("new-secret-1"))).code;
+    let replace: Try = |client, old| {
+        client.modify(ANN, &[(DELETE, "userPassword", &[old]), (ADD, "userPassword", &["new-secret-1"])]).code
+    };
+    let compare: Try = |client, password| client.compare(ANN, "userPassword", password).code;
+    for (what, attempt, wrong, right) in [
+        ("password modify", modify, code::INVALID_CREDENTIALS, code::SUCCESS),
+        ("modify", replace, code::NO_SUCH_ATTRIBUTE, code::SUCCESS),
+        ("compare", compare, code::COMPARE_FALSE, code::COMPARE_TRUE),
+    ] {
+        let server = start();
+        let mut ann = server.person("ann");
+        for _ in 0..2 {
+            assert_eq!(attempt(&mut ann, "wrong"), wrong, "{what}");
+        }
+        // A success begins anew, as for binds.
+        server.anonymous().bind(ANN, "ann-secret").expect(code::SUCCESS);
+        for _ in 0..3 {
+            assert_eq!(attempt(&mut ann, "wrong"), wrong, "{what}");
+        }
+        for (other, again) in [("password modify", modify), ("modify", replace), ("compare", compare)] {
+            assert_eq!(again(&mut ann, "ann-secret"), code::BUSY, "{other} after {what}");
+        }
+        let refused = server.anonymous().bind(ANN, "ann-secret").expect(code::BUSY);
+        assert!(refused.diagnostic.contains("try again in"), "{what}: {refused:?}");
+        assert!(throttled(&server) >= 4, "{what}");
+        // From elsewhere it is open, and nobody else waits here.
+        let mut local = local(&server);
+        local.bind(ANN, "ann-secret").expect(code::SUCCESS);
+        assert_eq!(attempt(&mut local, "ann-secret"), right, "{what}");
+        let mut bob = server.person("bob");
+        bob.compare(BOB, "userPassword", "bob-secret").expect(code::COMPARE_TRUE);
+        // Whose rights do not reach it is told that, counts nothing, and learns of no wait.
+        let old = request::password_modify(Some(BOB), Some("wrong"), Some("new-secret-1"));
+        for _ in 0..5 {
+            local.perform(&old).expect(code::INSUFFICIENT_ACCESS_RIGHTS);
+        }
+    }
 }

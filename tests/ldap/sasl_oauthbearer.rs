@@ -91,6 +91,33 @@ fn a_token_of_the_issuer_is_its_user() {
     client.perform(&request::bind_sasl("", "OAUTHBEARER", Some(b"x"))).expect(code::PROTOCOL_ERROR);
 }
 
+/// A token that is not taken, sent again and again, has to wait; so has an address that sends many. Others are served.
+#[test]
+fn tokens_that_prove_nothing_have_to_wait() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (issuer, file) = (Issuer::new(), folder.path().join("keys.json"));
+    std::fs::write(&file, issuer.keys()).unwrap();
+    let limits = ["limits.failed_binds_per_account=3", "limits.failed_binds_per_address=8"];
+    let setup = setup(&file.display().to_string()).with_setting("limits.failed_binds_window_s=600");
+    let server = Server::start(limits.iter().fold(setup, |setup, limit| setup.with_setting(limit)));
+    let mut client = secure(&server);
+    let old = issuer.token("ann", -120);
+    for _ in 0..3 {
+        refused(&mut client, &old);
+    }
+    bear(&mut client, "", &old).expect(code::BUSY);
+    bear(&mut client, "", &issuer.token("ann", 60)).expect(code::SUCCESS);
+    for number in 0..5 {
+        refused(&mut client, &issuer.token("ann", -200 - number));
+    }
+    let waits = bear(&mut client, "", &issuer.token("ann", 60)).expect(code::BUSY);
+    assert!(waits.diagnostic.contains("try again in"), "{waits:?}");
+    client.bind(BOB, "bob-secret").expect(code::BUSY);
+}
+
 #[test]
 fn keys_come_from_the_one_address_of_the_settings() {
     if Subject::current().is_slapd() {

@@ -1,33 +1,40 @@
-//! Failed binds make the next ones wait: what counts as a failure, and what a client is told.
+//! Failed proofs make the next ones wait: what counts as a failure, and what a client is told.
 //!
 //! Who has to wait is told `busy` at once: nothing of the password is looked at, nothing is queued, and the answer says when
 //! to come again. `busy` and not invalidCredentials, as the password was not judged: what asks again later is right to.
-//! Counted are simple binds, PLAIN and SCRAM: what is proved by a password that people choose. A certificate, a ticket and a
-//! token cannot be guessed.
+//! Counted is whatever says that a password is right: simple binds, PLAIN and SCRAM, the old password of a password modify
+//! (RFC 3062) and of a modify that deletes it by value, a compare of `userPassword`; all under the name of the account and the
+//! address of who asks, so that no other door is left where one is shut. Tokens are counted by themselves: none is guessed,
+//! but each costs a signature, and a client that has kept an old one sends it without end. A certificate and a ticket are not.
 //!
 //! Invariants
-//! - Asked before the name is looked up, and again before a hash is computed: of many attempts at once no more are hashed
-//!   beyond the limit than there are threads that hash.
-//! - Names that are no account's are counted like others.
+//! - Asked before the name of a bind is looked up, and of anything again before a hash is computed: of many attempts at once
+//!   no more are hashed beyond the limit than there are threads that hash.
+//! - Names that are no account's are counted like others; what the rights do not let somebody try is not counted.
 //!
 //! Each member counts for itself; what holds for all of them is the lockout of a password policy.
 
 use super::{Ask, BindOutcome};
-use crate::dit::View;
 use crate::model::{Dn, ResultCode, escape_for_log};
 use crate::operation::{Directory, OperationError, Outcome};
 use crate::policy::throttle::{BindAttempt, Exceeded, Throttle};
+use std::net::IpAddr;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 impl Directory {
-    /// The attempt of `ask`'s client as who `name` says. `dn`: the name, where it is one.
-    pub(in crate::operation) fn attempt(&self, ask: &Ask, view: View<'_>, dn: Option<&Dn>, name: &str) -> BindAttempt {
+    /// The attempt of a client at `address` as who `name` says. `dn`: the name, where it is one.
+    pub(in crate::operation) fn attempt(&self, address: Option<IpAddr>, dn: Option<&Dn>, name: &str) -> BindAttempt {
         let key = match dn {
-            Some(dn) => [b"d", view.catalog().schema().dn_key(dn).as_slice()].concat(),
+            Some(dn) => [b"d", self.dit.catalog().schema().dn_key(dn).as_slice()].concat(),
             None => [b"u", name.to_lowercase().as_bytes()].concat(),
         };
-        self.throttle().attempt(ask.address, &key)
+        self.throttle().attempt(address, &key)
+    }
+
+    /// The attempt of a client at `address` with this token.
+    pub(in crate::operation) fn attempt_by_token(&self, address: Option<IpAddr>, token: &str) -> BindAttempt {
+        self.throttle().attempt(address, &[b"t", token.as_bytes()].concat())
     }
 
     /// Refuses an attempt that has to wait.
@@ -41,11 +48,11 @@ impl Directory {
         }
         self.metrics.binds_throttled_total.increment();
         let seconds = wait.saturating_add(Duration::from_millis(999)).as_secs();
-        let text = format!("too many binds have failed; the password was not looked at, try again in {seconds} s");
+        let text = format!("too many attempts have failed; this one was not looked at, try again in {seconds} s");
         Err(OperationError::new(ResultCode::BUSY, text))
     }
 
-    /// Counts what came of an attempt whose password was judged.
+    /// Counts what came of a bind whose password was judged.
     pub(in crate::operation) fn note_outcome(
         &self,
         ask: &Ask,
@@ -53,14 +60,26 @@ impl Directory {
         name: &str,
         outcome: &BindOutcome,
     ) {
-        if outcome.code == ResultCode::SUCCESS {
+        match outcome.code {
+            ResultCode::SUCCESS => self.note_proof(attempt, ask.address, name, true),
+            ResultCode::INVALID_CREDENTIALS => self.note_proof(attempt, ask.address, name, false),
+            _ => {}
+        }
+    }
+
+    /// Counts whether an attempt from `address` under `name` proved to be right.
+    pub(in crate::operation) fn note_proof(
+        &self,
+        attempt: BindAttempt,
+        address: Option<IpAddr>,
+        name: &str,
+        is_right: bool,
+    ) {
+        if is_right {
             return self.throttle().succeeded(attempt);
         }
-        if outcome.code != ResultCode::INVALID_CREDENTIALS {
-            return;
-        }
         let exceeded = self.throttle().failed(attempt, &self.options().throttle, self.dit.clock().monotonic());
-        let address = || ask.address.map_or_else(|| "local".to_owned(), |address| address.to_string());
+        let address = || address.map_or_else(|| "local".to_owned(), |address| address.to_string());
         match exceeded {
             None => {}
             Some(Exceeded::Account) => {

@@ -5,12 +5,13 @@
 //! control says why. Who may ask at all, the right `compare` on `userPassword` decides.
 //!
 //! Invariants
+//! - Failures make the next attempts wait, as failed binds do (`bind/throttling`): busy then, and nothing is judged.
 //! - What is stored is never compared as text: whoever has stolen a hash does not get in by it.
 //! - What costs milliseconds is handed back, to be run where nobody waits behind it.
 
 use super::Job;
 use crate::dit::{Entry, View};
-use crate::model::ResultCode;
+use crate::model::{Dn, ResultCode};
 use crate::operation::Directory;
 use crate::operation::bind::try_entry;
 use crate::operation::bind::verdict::controls_of;
@@ -20,12 +21,17 @@ use crate::policy::password_hash::{Verdict, verify};
 use crate::policy::password_policy::{Standing, Welcome};
 use crate::wire::password_policy::{PasswordError, password_policy};
 use crate::wire::{LdapResult, ResponseControl, ResponseKind, response};
+use std::net::IpAddr;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// What a compare of a password asks for.
 pub(super) struct PasswordQuestion<'a> {
     pub(super) id: i32,
+    /// The name of the entry.
+    pub(super) dn: &'a Dn,
+    /// Where the question comes from; `None`: a local socket.
+    pub(super) address: Option<IpAddr>,
     pub(super) password: &'a [u8],
     /// What the policy has to say is said in a control.
     pub(super) says_policy: bool,
@@ -37,26 +43,34 @@ impl Directory {
     /// What answers the question. Cheap unless [`Job::is_costly`].
     ///
     /// # Errors
-    /// Storage.
+    /// busy, where too many have failed; storage.
     pub(super) fn compare_password(
         self: &Arc<Self>,
         view: View<'_>,
         entry: &Entry<'_>,
         question: PasswordQuestion<'_>,
     ) -> Outcome<Job> {
+        let name = question.dn.to_string();
+        let attempt = self.attempt(question.address, Some(question.dn), &name);
+        self.admit(attempt)?;
         let account = self.account(view, entry)?;
-        let attempt = try_entry(view, entry, question.password);
-        let is_costly = attempt.fitting.is_none() && !attempt.costly.is_empty();
+        let tried = try_entry(view, entry, question.password);
+        let is_costly = tried.fitting.is_none() && !tried.costly.is_empty();
         let password = Zeroizing::new(question.password.to_vec());
-        let PasswordQuestion { id, says_policy, token, .. } = question;
+        let PasswordQuestion { id, address, says_policy, token, .. } = question;
         let directory = Arc::clone(self);
         let answer = move || {
-            let fits = attempt.fitting.is_some()
-                || attempt.costly.iter().any(|stored| verify(stored, &password) == Verdict::Match);
+            let mut out = Vec::with_capacity(32);
+            if let Err(error) = directory.admit(attempt) {
+                error.respond(&mut out, id, ResponseKind::Compare, &[]);
+                return out;
+            }
+            let fits = tried.fitting.is_some()
+                || tried.costly.iter().any(|stored| verify(stored, &password) == Verdict::Match);
             let (is_right, control) = directory.judge_comparison(&account, fits);
+            directory.note_proof(attempt, address, &name, is_right);
             let code = if is_right { ResultCode::COMPARE_TRUE } else { ResultCode::COMPARE_FALSE };
             let controls: Vec<ResponseControl> = control.filter(|_| says_policy).into_iter().chain(token).collect();
-            let mut out = Vec::with_capacity(32);
             response::result(&mut out, id, ResponseKind::Compare, &LdapResult::plain(code), &controls);
             out
         };

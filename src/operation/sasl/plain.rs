@@ -26,7 +26,7 @@ impl Directory {
         let snapshot = self.dit.read()?;
         let view = snapshot.view();
         let (dn, user) = names(name);
-        let attempt = self.attempt(ask, view, dn.as_ref(), user.unwrap_or(name));
+        let attempt = self.attempt(ask.address, dn.as_ref(), user.unwrap_or(name));
         self.admit(attempt)?;
         let entry = match (&dn, user) {
             (Some(dn), _) => lookup::named(view, dn)?,

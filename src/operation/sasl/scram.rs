@@ -106,7 +106,7 @@ impl Directory {
         let mut secret = Secret::Nothing;
         let (mut salt, mut iterations) = (self.made_up_salt(view, &first.user)?, options.scram_iterations);
         let (dn, user) = super::plain::names(&first.user);
-        let attempt = self.attempt(ask, view, dn.as_ref(), user.unwrap_or(&first.user));
+        let attempt = self.attempt(ask.address, dn.as_ref(), user.unwrap_or(&first.user));
         self.admit(attempt)?;
         let entry = match (&dn, user) {
             (Some(dn), _) => lookup::named(view, dn)?,

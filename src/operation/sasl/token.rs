@@ -24,6 +24,8 @@ use std::time::Duration;
 const READ_AGAIN_S: u64 = 60;
 /// They are read again after so long in any case: a key that the issuer takes back is gone then.
 const KEPT_S: u64 = 3_600;
+/// What the log calls who sent a token that proves nothing.
+const TOKEN: &str = "(a token)";
 /// Longest message, in bytes.
 const MESSAGE_BYTES_MAX: usize = 20 * 1024;
 
@@ -84,19 +86,28 @@ impl Directory {
         // The name of the GS2 header is whom to act as; the token's own user needs none.
         ask.authorization_id = authorization;
         let Some(options) = self.options().sasl.token.clone() else { return Err(invalid_credentials()) };
+        let attempt = self.attempt_by_token(ask.address, &token);
+        self.admit(attempt)?;
         let (directory, ask) = (Arc::clone(self), ask.clone());
         // Reading the keys may take a while, once in an hour.
-        Ok(BindStep::Hash(Box::new(move || match directory.bearer(&options, &token) {
-            Ok(Some(who)) => directory.accept(&ask, who, Proof::Other, None),
-            Ok(None) => {
-                let text = br#"{"status":"invalid_token"}"#;
-                let result = LdapResult::plain(ResultCode::SASL_BIND_IN_PROGRESS);
-                let mut outcome = BindOutcome::of(ask.id, ask.nobody.clone(), &result, Some(text), &[]);
-                let state = ExchangeState::TokenRefused;
-                outcome.exchange = Some(Box::new(SaslExchange { mechanism: OAUTHBEARER.to_owned(), state }));
-                outcome
+        Ok(BindStep::Hash(Box::new(move || {
+            match directory.admit(attempt).and_then(|()| directory.bearer(&options, &token)) {
+                Ok(Some(who)) => {
+                    let outcome = directory.accept(&ask, who, Proof::Other, None);
+                    directory.note_outcome(&ask, attempt, TOKEN, &outcome);
+                    outcome
+                }
+                Ok(None) => {
+                    directory.note_proof(attempt, ask.address, TOKEN, false);
+                    let text = br#"{"status":"invalid_token"}"#;
+                    let result = LdapResult::plain(ResultCode::SASL_BIND_IN_PROGRESS);
+                    let mut outcome = BindOutcome::of(ask.id, ask.nobody.clone(), &result, Some(text), &[]);
+                    let state = ExchangeState::TokenRefused;
+                    outcome.exchange = Some(Box::new(SaslExchange { mechanism: OAUTHBEARER.to_owned(), state }));
+                    outcome
+                }
+                Err(error) => ask.failure(&error),
             }
-            Err(error) => ask.failure(&error),
         })))
     }
 

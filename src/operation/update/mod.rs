@@ -253,7 +253,9 @@ fn hash_first(mut context: Context, mut change: Change, mut answer: Answer) -> U
             return answer.refuse(&error);
         }
         context.verifiers = secret::verifiers(&context, &change);
-        secret::hash(&context, &mut change);
+        if let Err(error) = secret::hash(&context, &mut change) {
+            return answer.refuse(&error);
+        }
         queue(context, Work::Change(change), answer, None);
     }))
 }

@@ -1,20 +1,20 @@
 //! Password modify (RFC 3062): one's own password or another's, with the old one or without, made up if none is given.
 //!
 //! The requester needs the right to write `userPassword` of the entry; the old password, where it is given, must fit
-//! besides. Whoever lacks the right learns nothing of the old password, for it is not looked at. The administrator is
+//! besides, and wrong ones make the next ones wait (`bind/throttling`). Whoever lacks the right learns nothing of the old password, for it is not looked at. The administrator is
 //! no entry: its own password is kept beside the tree and changes in the same writer's transaction.
 //!
 //! Invariants
 //! - No password passes a connection that others could read.
 //! - What was verified is what is replaced: if the stored value changed in between, the operation fails.
 
-use super::secret::{self, STORED_PASSWORDS_MAX};
+use super::secret;
 use super::transaction::Part;
 use super::{Context, UpdateStep, Work, password_change, queue};
 use crate::model::{Attribute, AttributeDescription, Change, Dn, Modification, ModificationKind, ResultCode};
 use crate::operation::outcome::{OperationError, Outcome};
 use crate::operation::{Directory, ExtendedCall, Session};
-use crate::policy::password_hash::{self, Verdict};
+use crate::policy::password_hash;
 use crate::policy::requester::RequesterKind;
 use crate::wire::LdapResult;
 use crate::wire::extended::{PasswordModify, generated_password};
@@ -157,15 +157,15 @@ pub(super) fn hash(context: &mut Context, wanted: Wanted) -> Outcome<Work> {
     let expected = match &wanted.old {
         None => None,
         Some(old) => {
-            let stored = match &wanted.owner {
+            let (dn, stored) = match &wanted.owner {
                 Owner::Administrator => {
-                    context.directory.dit().administrator()?.map(|(_, stored)| stored).into_iter().collect()
+                    let known = context.directory.dit().administrator()?;
+                    let (name, stored) = known.ok_or_else(|| OperationError::no_such_object(""))?;
+                    (Dn::parse(&name)?, vec![stored])
                 }
-                Owner::Entry(dn) => secret::stored_passwords(context, dn, &description)?,
+                Owner::Entry(dn) => (dn.clone(), secret::stored_passwords(context, dn, &description)?),
             };
-            let fits = |stored: &&Vec<u8>| password_hash::verify(stored, old) == Verdict::Match;
-            let found = stored.iter().take(STORED_PASSWORDS_MAX).find(fits).cloned();
-            Some(found.ok_or_else(|| {
+            Some(secret::fitting(context, &dn, &stored, old)?.ok_or_else(|| {
                 OperationError::new(
                     ResultCode::INVALID_CREDENTIALS,
                     "the old password is not right; nothing was changed",

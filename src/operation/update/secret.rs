@@ -75,7 +75,10 @@ pub(super) fn wants_hashing(change: &Change) -> bool {
 
 /// Hashes the clear passwords that are to be stored, and puts the stored values in place of the clear ones that are to
 /// be deleted. Cost: 20 ms for each; only for the hashing pool.
-pub(super) fn hash(context: &Context, change: &mut Change) {
+///
+/// # Errors
+/// busy: too many that were to be deleted were wrong, and this one was not looked at.
+pub(super) fn hash(context: &Context, change: &mut Change) -> Outcome<()> {
     match change {
         Change::Add { attributes, .. } => {
             for attribute in attributes.iter_mut().filter(|attribute| is_password(&attribute.description)) {
@@ -91,7 +94,7 @@ pub(super) fn hash(context: &Context, change: &mut Change) {
                             dn,
                             &modification.attribute.description,
                             &mut modification.attribute.values,
-                        );
+                        )?;
                     }
                     _ => modification.attribute.values.iter_mut().for_each(hash_in_place),
                 }
@@ -99,6 +102,7 @@ pub(super) fn hash(context: &Context, change: &mut Change) {
         }
         Change::Delete { .. } | Change::ModifyDn { .. } => {}
     }
+    Ok(())
 }
 
 /// SCRAM verifiers of the clear password that a change sets; none if it sets none, or several.
@@ -140,15 +144,30 @@ fn hash_in_place(value: &mut Vec<u8>) {
 }
 
 /// Puts stored values in place of the clear ones that fit them. What fits none stays, and is then found absent.
-fn find_stored(context: &Context, dn: &Dn, description: &AttributeDescription, values: &mut [Vec<u8>]) {
+fn find_stored(context: &Context, dn: &Dn, description: &AttributeDescription, values: &mut [Vec<u8>]) -> Outcome<()> {
     // Why not, the transaction says to those who may know.
-    let Ok(stored) = stored_passwords(context, dn, description) else { return };
+    let Ok(stored) = stored_passwords(context, dn, description) else { return Ok(()) };
     for value in values.iter_mut().filter(|value| !password_hash::is_hashed(value)) {
-        let fits = |stored: &&Vec<u8>| password_hash::verify(stored, value) == Verdict::Match;
-        if let Some(stored) = stored.iter().find(fits) {
-            value.clone_from(stored);
+        if let Some(fitting) = fitting(context, dn, &stored, value)? {
+            *value = fitting;
         }
     }
+    Ok(())
+}
+
+/// The one of the `stored` passwords of `dn` that an old password fits, which the requester may try. Counts as a bind does.
+///
+/// # Errors
+/// busy: too many have failed, and this one was not looked at.
+pub(super) fn fitting(context: &Context, dn: &Dn, stored: &[Vec<u8>], old: &[u8]) -> Outcome<Option<Vec<u8>>> {
+    let (directory, address) = (&context.directory, context.requester.peer);
+    let name = dn.to_string();
+    let attempt = directory.attempt(address, Some(dn), &name);
+    directory.admit(attempt)?;
+    let fits = |stored: &&Vec<u8>| password_hash::verify(stored, old) == Verdict::Match;
+    let found = stored.iter().take(STORED_PASSWORDS_MAX).find(fits).cloned();
+    directory.note_proof(attempt, address, &name, found.is_some());
+    Ok(found)
 }
 
 /// The stored values of an entry's password that the requester may write; at most [`STORED_PASSWORDS_MAX`].

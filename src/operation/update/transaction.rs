@@ -74,7 +74,7 @@ impl Gathered {
             Part::Work(Work::Change(mut change)) if secret::wants_hashing(&change) => {
                 password_change::check(&context, &change)?;
                 context.verifiers = secret::verifiers(&context, &change);
-                secret::hash(&context, &mut change);
+                secret::hash(&context, &mut change)?;
                 Work::Change(change)
             }
             Part::Work(work) => work,
