@@ -232,7 +232,7 @@ impl Directory {
         }
         if let Some(wanted) = controls.persistent {
             running.deadline = None;
-            let search = Following::new(view, id, session.requester.entry_uuid(), wanted, running)?;
+            let search = Following::new(view, id, wanted, running)?;
             return Ok(State::Following(Box::new(search)));
         }
         running.plan(view)?;

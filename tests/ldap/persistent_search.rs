@@ -162,3 +162,126 @@ fn a_renamed_entry_comes_with_its_previous_name() {
     writer.modify_dn(&older, "uid=older", true, Some(&other)).expect(code::SUCCESS);
     told(&format!("uid=older,{other}"), &older);
 }
+
+/// A change as it is told: kind, name, previous name.
+type Told = (i64, String, Option<String>);
+
+#[track_caller]
+fn next_told(client: &mut Client, id: i64) -> (Told, Entry) {
+    let message = client.receive_for(id).expect("the search goes on");
+    assert_eq!(message.operation.tag, 0x64, "an entry: {message:02x?}");
+    let (_, value) = message.controls.iter().find(|(name, _)| name == oid::ENTRY_CHANGE).expect("a note");
+    let parts = Element::whole(value.as_deref().unwrap_or_default()).expect("BER").children().expect("BER");
+    let entry = Entry::parse(&message.operation).expect("an entry");
+    let previous = parts.iter().skip(1).find(|part| part.tag == 4).map(Element::text);
+    ((parts[0].number(), entry.dn.clone(), previous), entry)
+}
+
+/// Each change is told by itself, in order, under the name that the entry had with it: those of one commit (a transaction) as
+/// those that are sent without waiting for answers. What is gone by then is told as what it was last.
+#[test]
+fn changes_that_come_together_are_told_each_by_itself() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut writer, branch) = Server::shared().branch("psearch-together");
+    let (_, outside) = Server::shared().branch("psearch-together-outside");
+    let old = add_person(&mut writer, &branch, "old");
+    let mut client = Server::shared().admin();
+    let search = Search::subtree(&branch, "(sn=*)").attributes(&["uid", "title"]);
+    let id = client.with(following(ANY, true, true)).send(&search.encode());
+    client.who_am_i();
+    let name = |uid: &str| format!("uid={uid},{branch}");
+    let (a, b, c) = (name("a"), name("b"), name("c"));
+    let person: [(&str, &[&str]); 4] =
+        [("objectClass", &["inetOrgPerson"]), ("uid", &["a"]), ("cn", &["A"]), ("sn", &["A"])];
+    let changes = [
+        request::add(&a, &person),
+        request::modify(&a, &[(REPLACE, "title", &["one"])]),
+        request::modify_dn(&a, "uid=b", true, None),
+        request::modify(&b, &[(REPLACE, "title", &["two"])]),
+        request::modify_dn(&b, "uid=c", true, None),
+        request::modify_dn(&old, "uid=older", true, None),
+        request::delete(&c),
+        // The name is another one's then.
+        request::add(&a, &person),
+        request::modify_dn(&a, "uid=a", true, Some(&outside)),
+        request::modify(&format!("uid=a,{outside}"), &[(REPLACE, "title", &["elsewhere"])]),
+        request::modify_dn(&format!("uid=a,{outside}"), "uid=b", true, Some(&branch)),
+        request::delete(&b),
+        request::modify_dn(&name("older"), "uid=old", true, None),
+    ];
+    let told = |kind: i64, name: &str, previous: Option<&str>| (kind, name.to_owned(), previous.map(str::to_owned));
+    let from_outside = format!("uid=a,{outside}");
+    let expected = [
+        told(ADD, &a, None),
+        told(MODIFY, &a, None),
+        told(MODIFY_DN, &b, Some(&a)),
+        told(MODIFY, &b, None),
+        told(MODIFY_DN, &c, Some(&b)),
+        told(MODIFY_DN, &name("older"), Some(&old)),
+        told(DELETE, &c, None),
+        told(ADD, &a, None),
+        // It was away in between.
+        told(MODIFY_DN, &b, Some(&from_outside)),
+        told(DELETE, &b, None),
+        told(MODIFY_DN, &old, Some(&name("older"))),
+    ];
+    for in_one_commit in [true, false] {
+        let outcomes: Vec<u32> = if in_one_commit {
+            let begun = writer.perform(&request::extended(oid::START_TRANSACTION, None)).expect(code::SUCCESS);
+            let identifier = begun.value.expect("an identifier");
+            let within = Control::critical(oid::TRANSACTION, Some(identifier.clone()));
+            let outcomes = changes.iter().map(|change| writer.with(within.clone()).perform(change).code).collect();
+            let end = sequence(&[crate::support::ber::octets(&identifier)]);
+            writer.perform(&request::extended(oid::END_TRANSACTION, Some(&end))).expect(code::SUCCESS);
+            outcomes
+        } else {
+            let ids: Vec<i64> = changes.iter().map(|change| writer.send(change)).collect();
+            ids.into_iter().map(|id| writer.outcome_of(id).code).collect()
+        };
+        assert!(outcomes.iter().all(|code| *code == code::SUCCESS), "{outcomes:?}");
+        for expected in &expected {
+            let (told, entry) = next_told(&mut client, id);
+            assert_eq!(told, *expected, "in one commit: {in_one_commit}");
+            // What is sent is not older than the change.
+            if told.0 == MODIFY && told.1 == b {
+                assert_eq!(entry.values("title"), ["two"]);
+            }
+        }
+    }
+    // Nothing else was told.
+    writer.modify(&old, &[(REPLACE, "title", &["last"])]).expect(code::SUCCESS);
+    assert_eq!(next_told(&mut client, id).0, told(MODIFY, &old, None));
+}
+
+/// T-24: a name from before is told to who may see its superior; who may not is told the name of now.
+#[test]
+fn names_from_before_are_told_by_the_rights_on_their_superiors() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let rules = [
+        r#"(targetattr = "uid || title || objectClass || ou")(version 3.0; acl "read"; allow (read, search) userdn = "ldap:///anyone";)"#,
+        r#"(target = "ldap:///ou=hidden,dc=example,dc=com")(targetattr = "*")(version 3.0; acl "hidden"; deny (all) userdn = "ldap:///anyone";)"#,
+    ];
+    let server = Server::start(Setup::default().with_access(&rules, ""));
+    let (mut writer, hidden) = server.branch("hidden");
+    let mut client = server.anonymous();
+    let search = Search::subtree("dc=example,dc=com", "(uid=*)").attributes(&["uid"]);
+    let id = client.with(following(ANY, true, true)).send(&search.encode());
+    client.who_am_i();
+    let begun = writer.perform(&request::extended(oid::START_TRANSACTION, None)).expect(code::SUCCESS);
+    let identifier = begun.value.expect("an identifier");
+    let within = || Control::critical(oid::TRANSACTION, Some(identifier.clone()));
+    let there = format!("uid=x,{hidden}");
+    let person: [(&str, &[&str]); 4] =
+        [("objectClass", &["inetOrgPerson"]), ("uid", &["x"]), ("cn", &["X"]), ("sn", &["X"])];
+    writer.with(within()).add(&there, &person).expect(code::SUCCESS);
+    writer.with(within()).modify_dn(&there, "uid=y", true, Some(PEOPLE)).expect(code::SUCCESS);
+    let end = sequence(&[crate::support::ber::octets(&identifier)]);
+    writer.perform(&request::extended(oid::END_TRANSACTION, Some(&end))).expect(code::SUCCESS);
+    let now = format!("uid=y,{PEOPLE}");
+    assert_eq!(next_told(&mut client, id).0, (ADD, now.clone(), None));
+    assert_eq!(next_told(&mut client, id).0, (MODIFY_DN, now, None));
+}

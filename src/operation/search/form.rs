@@ -85,6 +85,31 @@ impl Form {
     ) -> Outcome<()> {
         self.name.clear();
         at.view.write_dn(entry, &mut self.name)?;
+        self.send_named(at, entry, granted, control, out)
+    }
+
+    /// [`Form::send`] under a name that the entry had before.
+    pub(in crate::operation) fn send_under<'v>(
+        &mut self,
+        name: &str,
+        at: &Looking<'_, 'v>,
+        (entry, granted): (&Entry<'v>, &Granted),
+        control: Option<ResponseControl>,
+        out: &mut Vec<u8>,
+    ) -> Outcome<()> {
+        self.name.clear();
+        self.name.extend_from_slice(name.as_bytes());
+        self.send_named(at, entry, granted, control, out)
+    }
+
+    fn send_named<'v>(
+        &mut self,
+        at: &Looking<'_, 'v>,
+        entry: &Entry<'v>,
+        granted: &Granted,
+        control: Option<ResponseControl>,
+        out: &mut Vec<u8>,
+    ) -> Outcome<()> {
         let Some(extras) = &self.extras else {
             let mut pdu = SearchEntry::begin(out, at.id, &self.name);
             self.selection.write(at.view, entry, granted, &mut pdu)?;

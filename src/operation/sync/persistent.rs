@@ -1,58 +1,53 @@
 //! Persistent search (draft-ietf-ldapext-psearch-03): what is found, and then each change of it as it comes.
 //!
 //! Older than content synchronisation and simpler: there is no cookie, an entry that leaves the content without being
-//! deleted is not told, and whoever is too slow starts anew. It follows the log like [`super::SyncSearch`], so that
-//! nothing is queued for a client.
+//! deleted is not told, and whoever is too slow starts anew. Nothing is queued for a client: what it has been told is a number
+//! in the row of changes that came to this node (`dit::arrivals`), and the log is read on from there, a change at a time.
 //!
-//! Several changes of an entry between two looks at the log are told as one; a rename counts for more than a modify.
+//! Each change is told by itself, in the order in which they came here, under the name that the entry had with it; a rename
+//! that is followed by a delete is both. What is sent of the entry is as it is when the change is told: earlier values are not
+//! put together again from the log. So what came and went in between is told as changes, and what the filter and the rights
+//! are asked of is the entry as it is, or as it was last.
 //!
 //! Invariants
+//! - Every change is told once or, for whom the log does not reach back far enough, the search ends (busy).
 //! - Of a deleted entry no more is told than a search before the deletion would have: filter, scope and rights are asked
 //!   of what it was.
+//! - Of a name from before no more is told than its superior's rights let.
 
 use super::Standing;
 use super::cookie::Position;
 use super::emit::{Gate, shows};
-use super::gather::{Changes, Read};
 use crate::dit::{Entry, View};
-use crate::model::{Attribute, Dn, EntryUuid, ResultCode, Scope};
+use crate::model::{Attribute, Dn, ResultCode, Scope};
 use crate::operation::access::Asker;
 use crate::operation::outcome::Outcome;
 use crate::operation::search::{Looking, Pause, Running};
 use crate::operation::{Directory, deleted_entry};
 use crate::policy::rights::Right;
 use crate::search::{evaluate, evaluate_attributes};
-use crate::state::Csn;
+use crate::state::{Delta, Update};
 use crate::storage::EntryId;
-use crate::wire::SearchEntry;
 use crate::wire::control::{ChangeType, PersistentSearch, entry_change};
-use std::collections::VecDeque;
+use crate::wire::{ResponseControl, SearchEntry};
 
-/// Entries looked at in one step.
+/// Changes looked at in one step.
 const STEP_MAX: usize = 512;
 const TOO_SLOW: &str = "more has changed than is kept for this search; begin it anew";
-
-enum Stage {
-    /// What is there is sent.
-    Content,
-    /// The log is read.
-    Reading(Box<Changes>),
-    /// What it names is told.
-    Telling { changes: Box<Changes>, left: VecDeque<(EntryUuid, ChangeType)> },
-    /// All is told.
-    Standing,
-}
 
 /// See the module.
 pub(in crate::operation) struct Following {
     id: i32,
     asker: Asker,
-    requester: Option<EntryUuid>,
     running: Box<Running>,
     wanted: PersistentSearch,
     scope: Scope,
+    /// What is there is sent; its changes are told after that.
+    is_content: bool,
+    /// The number of the last change that was told.
+    number: u64,
+    /// The same for each origin: that nothing was left out shows here.
     position: Position,
-    stage: Stage,
 }
 
 impl Following {
@@ -60,19 +55,16 @@ impl Following {
     pub(in crate::operation) fn new(
         view: View<'_>,
         id: i32,
-        requester: Option<EntryUuid>,
         wanted: PersistentSearch,
         mut running: Box<Running>,
     ) -> Outcome<Self> {
-        let position = Position::of(&view.update_vector()?);
-        let stage = if wanted.changes_only {
-            Stage::Standing
-        } else {
+        let (number, position) = (view.last_arrival()?, Position::of(&view.update_vector()?));
+        let is_content = !wanted.changes_only;
+        if is_content {
             running.plan(view)?;
-            Stage::Content
-        };
-        let scope = running.options().scope;
-        Ok(Self { id, asker: running.asker().clone(), requester, running, wanted, scope, position, stage })
+        }
+        let (scope, asker) = (running.options().scope, running.asker().clone());
+        Ok(Self { id, asker, running, wanted, scope, is_content, number, position })
     }
 
     /// Goes on; appends some `bytes_max` bytes.
@@ -83,12 +75,12 @@ impl Following {
         bytes_max: usize,
     ) -> Outcome<Standing> {
         let start = out.len();
-        if let Stage::Content = self.stage {
+        if self.is_content {
             return Ok(match self.running.step(directory, self.id, out, bytes_max)? {
                 Pause::Budget | Pause::PageFull => Standing::More,
                 Pause::End(ResultCode::SUCCESS, _) => {
                     self.running.forget_plan();
-                    self.stage = Stage::Standing;
+                    self.is_content = false;
                     Standing::More
                 }
                 Pause::End(code, text) => Standing::Ends(code, text, None),
@@ -96,60 +88,35 @@ impl Following {
         }
         let snapshot = directory.dit().read()?;
         let view = snapshot.view();
-        loop {
-            match &mut self.stage {
-                Stage::Content => return Ok(Standing::More),
-                Stage::Standing => {
-                    let vector = view.update_vector()?;
-                    let later = Position::of(&vector);
-                    if later.sequences.iter().all(|(origin, held)| self.position.sequence(*origin) >= *held) {
-                        return Ok(Standing::Waits);
-                    }
-                    self.stage = Stage::Reading(Box::new(Changes::new(&self.position, &vector)));
-                }
-                Stage::Reading(changes) => match changes.read(view, self.requester)? {
-                    Read::More => return Ok(Standing::More),
-                    Read::Lost => return Ok(Standing::Ends(ResultCode::BUSY, TOO_SLOW, None)),
-                    Read::Done => {
-                        let mut changes = std::mem::take(&mut **changes);
-                        let mut left = VecDeque::new();
-                        for uuid in changes.named_in_order() {
-                            let Some(named) = changes.named.get(&uuid) else { continue };
-                            left.push_back((
-                                uuid,
-                                match (named.dead, named.born) {
-                                    (true, false) => ChangeType::Delete,
-                                    (_, true) => ChangeType::Add,
-                                    (false, false) => ChangeType::ModifyDn,
-                                },
-                            ));
-                        }
-                        left.extend(changes.take_others().into_iter().map(|uuid| (uuid, ChangeType::Modify)));
-                        self.stage = Stage::Telling { changes: Box::new(changes), left };
-                    }
-                },
-                Stage::Telling { changes, left } => {
-                    let access = directory.access.renew(&directory.dit, &self.asker, view)?;
-                    self.running.form().renew(view)?;
-                    let looking = Looking { directory, view, access: &access, id: self.id };
-                    for _ in 0..STEP_MAX {
-                        if out.len() - start >= bytes_max {
-                            return Ok(Standing::More);
-                        }
-                        let Some((uuid, kind)) = left.pop_front() else { break };
-                        let mut teller = Teller { running: &mut self.running, wanted: self.wanted, scope: self.scope };
-                        let before = changes.named.get(&uuid).map(|named| named.first);
-                        teller.tell(&looking, uuid, (kind, before), out)?;
-                    }
-                    if !left.is_empty() {
-                        return Ok(Standing::More);
-                    }
-                    let target = changes.target().clone();
-                    self.position.advance(&target);
-                    self.stage = Stage::Standing;
-                }
-            }
+        let held = Position::of(&view.update_vector()?);
+        let is_told = |position: &Position| held.sequences.iter().all(|(origin, at)| position.sequence(*origin) >= *at);
+        if is_told(&self.position) {
+            return Ok(Standing::Waits);
         }
+        let access = directory.access.renew(&directory.dit, &self.asker, view)?;
+        self.running.form().renew(view)?;
+        let looking = Looking { directory, view, access: &access, id: self.id };
+        for _ in 0..STEP_MAX {
+            if out.len() - start >= bytes_max {
+                return Ok(Standing::More);
+            }
+            let Some((number, update)) = view.arrival_after(self.number)? else {
+                // What came otherwise than by the log has no number.
+                return Ok(match is_told(&self.position) {
+                    true => Standing::Waits,
+                    false => Standing::Ends(ResultCode::BUSY, TOO_SLOW, None),
+                });
+            };
+            let dot = update.dot();
+            if dot.sequence > self.position.sequence(dot.origin).saturating_add(1) {
+                return Ok(Standing::Ends(ResultCode::BUSY, TOO_SLOW, None));
+            }
+            let mut teller = Teller { running: &mut self.running, wanted: self.wanted, scope: self.scope };
+            teller.tell(&looking, &update, out)?;
+            self.number = number;
+            self.position.sequences.insert(dot.origin, dot.sequence);
+        }
+        Ok(Standing::More)
     }
 }
 
@@ -161,65 +128,88 @@ struct Teller<'r> {
 }
 
 impl Teller<'_> {
-    /// Tells one change, if it is one that is wanted of an entry that is in the content. `before`: the first of several
-    /// that changed the name.
-    fn tell(
-        &mut self,
-        at: &Looking<'_, '_>,
-        uuid: EntryUuid,
-        (kind, before): (ChangeType, Option<Csn>),
-        out: &mut Vec<u8>,
-    ) -> Outcome<()> {
-        let (wanted, running) = (self.wanted, &mut *self.running);
-        let entry = match at.view.by_uuid(uuid)? {
+    /// Tells one change, if it is one that is wanted of an entry that is in the content.
+    fn tell(&mut self, at: &Looking<'_, '_>, update: &Update, out: &mut Vec<u8>) -> Outcome<()> {
+        let Some(kind) = self.kind_of(update) else { return Ok(()) };
+        let entry = match at.view.by_uuid(update.uuid)? {
             Some(id) => at.view.entry(id)?,
             None => None,
         };
-        let Some(entry) = entry else {
-            // Whoever came and went in between was never seen.
-            if kind != ChangeType::Add && wanted.wants(ChangeType::Delete) {
-                self.tell_gone(at, uuid, out)?;
-            }
-            return Ok(());
-        };
-        let kind = match kind {
-            // Deleted and brought back.
-            ChangeType::Delete => ChangeType::Add,
-            ChangeType::ModifyDn if !wanted.wants(ChangeType::ModifyDn) => ChangeType::Modify,
-            kind => kind,
-        };
-        if !wanted.wants(kind)
-            || !is_in_scope(at.view, running, self.scope, &entry)?
-            || !shows(&entry, running.options(), running.base())
-        {
+        let Some(entry) = entry else { return self.tell_gone(at, update, kind, out) };
+        let running = &mut *self.running;
+        if !is_in_scope(at.view, running, self.scope, &entry)? || !shows(&entry, running.options(), running.base()) {
             return Ok(());
         }
         let granted = at.access.granted(&entry, Right::Read);
         if !granted.for_anything() || !evaluate(running.filter(), at.view, &entry, &Gate(at.access))?.is_true() {
             return Ok(());
         }
-        let previous = match before.filter(|_| wanted.notes && kind == ChangeType::ModifyDn) {
-            Some(before) => previous_name(at, &entry, before)?,
+        let csn = update.stamp.csn;
+        let naming = at.view.naming_changes(entry.id)?;
+        let name = match naming.is_some_and(|changes| changes.iter().any(|later| later.csn > csn)) {
+            // It has another name since.
+            true => at.view.dn_at(update.uuid, update.birth, csn, true)?,
+            false => None,
+        };
+        if let Some(name) = &name
+            && !self.is_below_base(at, &Dn::parse(name)?)?
+        {
+            return Ok(());
+        }
+        let name = match name {
+            Some(name) => seen_name(at, name)?,
             None => None,
         };
-        running.form().send(at, &entry, &granted, wanted.notes.then(|| entry_change(kind, previous.as_deref())), out)
+        let note = self.note(at, update, kind)?;
+        let form = self.running.form();
+        match name {
+            Some(name) => form.send_under(&name, at, (&entry, &granted), note, out),
+            None => form.send(at, &entry, &granted, note, out),
+        }
     }
 
-    /// Tells that an entry is gone, if the requester would have found it.
-    fn tell_gone(&mut self, at: &Looking<'_, '_>, uuid: EntryUuid, out: &mut Vec<u8>) -> Outcome<()> {
-        let running = &mut *self.running;
-        let schema = at.view.catalog().schema();
-        let Some((name, attributes)) = deleted_entry::former(at.view, uuid)? else { return Ok(()) };
-        let Some(base) = at.view.dn_text(running.base())? else { return Ok(()) };
-        let (dn, base) = (Dn::parse(&name)?, Dn::parse(&base)?);
-        let (key, base_key) = (schema.dn_key(&dn), schema.dn_key(&base));
-        let is_content = match self.scope {
-            Scope::Base => key == base_key,
-            Scope::OneLevel => dn.superior().is_some_and(|superior| schema.dn_key(&superior) == base_key),
-            Scope::Subtree => key.starts_with(&base_key),
-            Scope::Subordinate => key.starts_with(&base_key) && key != base_key,
+    /// Which kind of change it is told as; `None`: it is not wanted.
+    fn kind_of(&self, update: &Update) -> Option<ChangeType> {
+        let has = |is_meant: fn(&Delta) -> bool| update.deltas.iter().any(is_meant);
+        let kind = if update.is_birth() {
+            ChangeType::Add
+        } else if has(|delta| matches!(delta, Delta::Dead)) {
+            ChangeType::Delete
+        } else if has(|delta| matches!(delta, Delta::Rdn(_) | Delta::Parent(_)))
+            && self.wanted.wants(ChangeType::ModifyDn)
+        {
+            ChangeType::ModifyDn
+        } else {
+            ChangeType::Modify
         };
-        let Some(superior) = nearest(at.view, &dn)?.filter(|_| is_content) else { return Ok(()) };
+        self.wanted.wants(kind).then_some(kind)
+    }
+
+    fn note(&self, at: &Looking<'_, '_>, update: &Update, kind: ChangeType) -> Outcome<Option<ResponseControl>> {
+        if !self.wanted.notes {
+            return Ok(None);
+        }
+        let previous = match kind {
+            ChangeType::ModifyDn => at.view.dn_at(update.uuid, update.birth, update.stamp.csn, false)?,
+            _ => None,
+        };
+        let previous = match previous {
+            Some(name) => seen_name(at, name)?,
+            None => None,
+        };
+        Ok(Some(entry_change(kind, previous.as_deref())))
+    }
+
+    /// Tells a change of an entry that is gone, its end or one before that, if the requester would have found it.
+    fn tell_gone(&mut self, at: &Looking<'_, '_>, update: &Update, kind: ChangeType, out: &mut Vec<u8>) -> Outcome<()> {
+        let schema = at.view.catalog().schema();
+        let Some((last, attributes)) = deleted_entry::former(at.view, update.uuid)? else { return Ok(()) };
+        let dn = Dn::parse(&last)?;
+        let Some(superior) = nearest(at.view, &dn)? else { return Ok(()) };
+        if !self.is_below_base(at, &dn)? {
+            return Ok(());
+        }
+        let running = &mut *self.running;
         let search = at.access.granted_new(&dn, Some(superior), &attributes, Right::Search);
         let read = at.access.granted_new(&dn, Some(superior), &attributes, Right::Read);
         let may_search = running.filter().attribute_types().iter().all(|index| search.for_attribute(Some(*index)));
@@ -227,22 +217,46 @@ impl Teller<'_> {
         {
             return Ok(());
         }
+        let name = match kind {
+            ChangeType::Delete => None,
+            _ => at.view.dn_at(update.uuid, update.birth, update.stamp.csn, true)?,
+        };
+        if let Some(name) = &name
+            && !self.is_below_base(at, &Dn::parse(name)?)?
+        {
+            return Ok(());
+        }
+        let name = match name {
+            Some(name) => seen_name(at, name)?.unwrap_or(last),
+            None => last,
+        };
         let type_of =
             |attribute: &Attribute| schema.attribute_type(attribute.description.name()).map(|found| found.index);
         let readable: Vec<Attribute> =
             attributes.into_iter().filter(|attribute| read.for_attribute(type_of(attribute))).collect();
+        let note = self.note(at, update, kind)?;
         let mut pdu = SearchEntry::begin(out, at.id, name.as_bytes());
-        running.selection().write_attributes(schema, &readable, &mut pdu);
-        let note = self.wanted.notes.then(|| entry_change(ChangeType::Delete, None));
+        self.running.selection().write_attributes(schema, &readable, &mut pdu);
         pdu.finish(note.as_slice());
         Ok(())
     }
+
+    /// Whether a name is in the scope of the search.
+    fn is_below_base(&self, at: &Looking<'_, '_>, dn: &Dn) -> Outcome<bool> {
+        let schema = at.view.catalog().schema();
+        let Some(base) = at.view.dn_text(self.running.base())? else { return Ok(false) };
+        let (key, base_key) = (schema.dn_key(dn), schema.dn_key(&Dn::parse(&base)?));
+        Ok(match self.scope {
+            Scope::Base => key == base_key,
+            Scope::OneLevel => dn.superior().is_some_and(|superior| schema.dn_key(&superior) == base_key),
+            Scope::Subtree => key.starts_with(&base_key),
+            Scope::Subordinate => key.starts_with(&base_key) && key != base_key,
+        })
+    }
 }
 
-/// The name that an entry had before it was renamed, where the requester sees the superior in it.
-fn previous_name(at: &Looking<'_, '_>, entry: &Entry<'_>, before: Csn) -> Outcome<Option<String>> {
-    let Some([birth, ..]) = at.view.naming_changes(entry.id)? else { return Ok(None) };
-    let Some(name) = at.view.dn_at(entry.record.uuid(), birth, before, false)? else { return Ok(None) };
+/// A name that an entry had, where the requester sees the superior in it.
+fn seen_name(at: &Looking<'_, '_>, name: String) -> Outcome<Option<String>> {
     let superior = match nearest(at.view, &Dn::parse(&name)?)? {
         Some(superior) => at.view.entry(superior)?,
         None => None,
