@@ -72,7 +72,7 @@ impl Cluster {
                     self.tell(format!("n{place} clock jumps {by_ms} ms ahead"));
                     self.nodes[place].advance(by_ms);
                 }
-            } else if self.random.permille(120) {
+            } else if self.random.permille(if weather.long_away { 25 } else { 120 }) {
                 if self.random.permille(weather.restores)
                     && let Some(backup) = self.nodes[place].backup.take()
                 {

@@ -23,6 +23,8 @@ pub(crate) struct Weather {
     pub(crate) clock_jumps: u64,
     pub(crate) joins: u64,
     pub(crate) withdrawals: u64,
+    /// Who is down stays so for long.
+    pub(crate) long_away: bool,
     pub(crate) trims: bool,
     pub(crate) settles: bool,
     /// Some attributes have very many values.
@@ -102,6 +104,7 @@ impl Weather {
             clock_jumps: sometimes(250, 15),
             joins: sometimes(200, 10),
             withdrawals: sometimes(200, 10),
+            long_away: false,
             trims: sometimes(400, 1) == 1,
             settles: sometimes(800, 1) == 1,
             many_values: sometimes(150, 1) == 1,
@@ -122,7 +125,8 @@ pub(crate) enum Storm {
     Apart,
     /// Clocks jump far ahead besides.
     WrongClocks,
-    /// Nodes are down while they are suspended, and logs are short: whoever comes back takes whole entries.
+    /// Nodes are down while they are suspended, until others have forgotten what they deleted, and logs are short: whoever
+    /// comes back takes whole entries.
     Away,
 }
 
@@ -132,13 +136,14 @@ impl Weather {
         let away = u64::from(storm == Storm::Away);
         *self = Self {
             nodes: (self.nodes + away).clamp(3, 4),
-            ticks: 60,
+            ticks: 60 + 60 * away,
             operations: 1_500,
             faults: Faults { loss: 50, delay_max: 4, ..Faults::default() },
             cuts: 60,
             clock_jumps: if storm == Storm::WrongClocks { 20 } else { 0 },
             crashes: 20 * away,
             withdrawals: 60 * away,
+            long_away: storm == Storm::Away,
             trims: storm == Storm::Away,
             settles: true,
             ..Self::default()
