@@ -320,3 +320,18 @@ fn the_floors_below_get_what_the_settings_say() {
     assert_eq!(Config::default().tls_options(), None);
     assert!(with(&["server.ldapi=false", "server.listen=[]"]).unwrap().listen_urls().is_empty());
 }
+
+#[test]
+fn encryption_without_a_key_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let found = |sets: &[&str]| {
+        let config = with(sets).unwrap();
+        let about = |finding: &Finding| finding.setting.starts_with("storage.encrypt");
+        config.check().into_iter().filter(about).map(|finding| finding.to_string()).collect::<Vec<_>>()
+    };
+    assert!(found(&[]).is_empty());
+    let [one] = &found(&[r#"storage.encrypted_attributes=["mail"]"#])[..] else { panic!("one") };
+    assert!(one.starts_with("error") && one.contains("create-key"), "{one}");
+    let missing = format!("storage.encryption_key_file={}", folder.path().join("none").display());
+    assert_eq!(found(&[&missing]).len(), 1);
+}

@@ -142,6 +142,7 @@ pub(super) fn relink(
 pub fn reindex(dit: &Dit, progress: &mut dyn FnMut(u64, u64)) -> Result<(), DitError> {
     dit.environment().read_ahead();
     let mut writing = Writing::begin(dit)?;
+    writing.renew_forms()?;
     writing.reindex(progress)?;
     writing.commit()
 }

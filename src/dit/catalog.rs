@@ -346,7 +346,7 @@ impl Catalog {
         let base = if options.is_empty() { id } else { self.by_key.get(oid).copied().unwrap_or(id) };
         let found = self.schema.attribute_type(oid);
         let suffix = key.get(oid.len()..).unwrap_or_default();
-        let encrypted = self.encryption().zip(found).is_some_and(|(encryption, found)| encryption.covers(found));
+        let encrypted = self.encryption().is_some_and(|encryption| encryption.covers(oid));
         let indexed = found.map_or_else(Indexed::default, |found| self.options.of(found));
         let info = AttributeInfo {
             key: key.to_owned(),

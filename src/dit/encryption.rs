@@ -18,8 +18,9 @@
 //!
 //! Not encrypted, and therefore refused: attributes in names (the tree is kept by name; a name that another member gives
 //! stays in clear), links (kept as entryUUID), operational attributes, passwords (hashed), and what the server itself reads
-//! in each record. Left in clear: which entries have the attribute, how many values and about how long; of a value that lost
-//! a conflict 64 bits of an unkeyed hash, by which members name the conflict.
+//! in each record. Left in clear: which entries have the attribute, how many values, about how long and which of them are equal;
+//! the newest hash of each origin's chain; of a value that lost a conflict 64 bits of an unkeyed hash, by which members name
+//! the conflict.
 //!
 //! Invariants
 //! - A tree is opened to serve only when its file says that exactly the configured attributes are encrypted, with the
@@ -66,9 +67,9 @@ pub struct Encryption {
 }
 
 impl Encryption {
-    /// Whether values of this type are encrypted.
-    pub fn covers(&self, attribute_type: &AttributeType) -> bool {
-        self.attributes.contains(&attribute_type.oid)
+    /// Whether values of the type with this OID are encrypted, also where the schema does not know it any more.
+    pub fn covers(&self, oid: &str) -> bool {
+        self.attributes.contains(oid)
     }
 
     /// The OIDs of the types whose values are encrypted.
@@ -331,10 +332,10 @@ impl Catalog {
         (table, key, piece_bytes): (&'static str, &[u8], usize),
         record: &'r [u8],
     ) -> Result<Cow<'r, [u8]>, DitError> {
-        if record.len() % piece_bytes == 0 {
+        if record.len().is_multiple_of(piece_bytes) {
             return Ok(Cow::Borrowed(record));
         }
-        debug_assert!(ENCRYPTED_BYTES_MORE % piece_bytes != 0, "the lengths tell one from the other");
+        debug_assert!(!ENCRYPTED_BYTES_MORE.is_multiple_of(piece_bytes), "the lengths tell one from the other");
         Ok(Cow::Owned(decrypted(self.keyring(), CipherPlace { table, key, attribute: None }, record)?))
     }
 

@@ -143,7 +143,7 @@ impl Writing<'_> {
     }
 
     /// Entries with a value of one of these. Cost: O(entries), but nothing for no attributes.
-    fn entries_with(&self, attributes: &[AttributeId]) -> Result<Vec<EntryId>, DitError> {
+    pub(super) fn entries_with(&self, attributes: &[AttributeId]) -> Result<Vec<EntryId>, DitError> {
         let mut found = Vec::new();
         if attributes.is_empty() {
             return Ok(found);

@@ -7,10 +7,12 @@ use crate::secrets::holds;
 use crate::support::code;
 use crate::support::program::{entente, run};
 use crate::support::request::{ADD, Control, DELETE, REPLACE, Search};
-use crate::support::server::{DATA, SUFFIX, Server, Setup, check, export};
+use crate::support::server::{DATA, SUFFIX, Server, Setup, check, export, import};
 use crate::support::wait::wait_until;
 
 const CANARY: &str = "canary-Qm4xv7-encrypted";
+/// What is encrypted: text, numbers in order, telephones, names that are also looked for by sound.
+const ENCRYPTED: [&str; 5] = ["employeeNumber", "description", "telephoneNumber", "uidNumber", "givenName"];
 const ANN: &str = "uid=ann,ou=people,dc=example,dc=com";
 const BOB: &str = "uid=bob,ou=people,dc=example,dc=com";
 
@@ -54,6 +56,14 @@ fn answers(server: &Server) -> Vec<Vec<String>> {
         format!("(description={number} 7)"),
         format!("(description={number} 99)"),
         "(employeeNumber:caseExactMatch:=nobody)".to_owned(),
+        "(telephoneNumber=+1 555 0100)".to_owned(),
+        "(telephoneNumber=5550100)".to_owned(),
+        "(telephoneNumber=*0100)".to_owned(),
+        "(uidNumber=1001)".to_owned(),
+        "(uidNumber>=1002)".to_owned(),
+        "(uidNumber<=1001)".to_owned(),
+        "(givenName~=Jurgen)".to_owned(),
+        "(&(givenName=*)(!(givenName=ann)))".to_owned(),
     ];
     let mut admin = server.admin();
     filters
@@ -100,7 +110,7 @@ fn what_is_encrypted_is_found_and_shown_as_before_and_is_nowhere_in_clear() {
     // Settings alone encrypt nothing, and nothing is served as if they did.
     let key = server.folder().join("one.key");
     let number = new_key(&key);
-    settings(&data, &["employeeNumber", "description"], Some(&key));
+    settings(&data, &ENCRYPTED, Some(&key));
     let said = run(&mut command(&["serve"], &data)).expect_failure();
     assert!(said.contains("entente encryption apply"), "{said}");
     let said = run(&mut command(&["encryption", "apply"], &data)).expect_success();
@@ -113,7 +123,7 @@ fn what_is_encrypted_is_found_and_shown_as_before_and_is_nowhere_in_clear() {
     server.restart();
     assert_eq!(answers(&server), before);
     let mut admin = server.admin();
-    let ann = admin.read_attributes(ANN, &["employeeNumber", "description"]);
+    let ann = admin.read_attributes(ANN, &ENCRYPTED);
     assert_eq!((ann.value("employeeNumber"), ann.values("description").len()), (format!("{CANARY}-ann"), 81));
     admin.compare(ANN, "employeeNumber", &format!("{CANARY}-ann")).expect(code::COMPARE_TRUE);
     admin.compare(ANN, "employeeNumber", "other").expect(code::COMPARE_FALSE);
@@ -165,8 +175,12 @@ fn what_is_encrypted_is_found_and_shown_as_before_and_is_nowhere_in_clear() {
     assert_eq!(holds(&restored, CANARY.as_bytes()), None);
     let said = run(&mut command(&["export"], &restored)).expect_failure();
     assert!(said.contains(&number) && said.contains("encryption_key_file"), "{said}");
-    settings(&restored, &["employeeNumber", "description"], Some(&key));
+    settings(&restored, &ENCRYPTED, Some(&key));
     assert!(export(&restored) == export(&data), "the backup has it all");
+    // What is imported in its place is encrypted from its first byte.
+    import(&restored, &people(), server.folder());
+    assert_eq!(holds(&restored, CANARY.as_bytes()), None);
+    assert!(export(&restored).contains(CANARY));
 
     // Another key, behind it the old one until all is encrypted anew; then the old one opens nothing.
     let (other, both) = (server.folder().join("two.key"), server.folder().join("both.key"));
@@ -174,12 +188,12 @@ fn what_is_encrypted_is_found_and_shown_as_before_and_is_nowhere_in_clear() {
     let text = [&other, &key].map(|file| std::fs::read_to_string(file).expect("a key file")).concat();
     std::fs::copy(&other, &both).expect("our folder");
     std::fs::write(&both, text).expect("our folder");
-    settings(&data, &["employeeNumber", "description"], Some(&other));
+    settings(&data, &ENCRYPTED, Some(&other));
     let said = run(&mut command(&["serve"], &data)).expect_failure();
     assert!(said.contains("without the right key"), "{said}");
-    settings(&data, &["employeeNumber", "description"], Some(&both));
+    settings(&data, &ENCRYPTED, Some(&both));
     run(&mut command(&["encryption", "apply"], &data)).expect_success();
-    settings(&data, &["employeeNumber", "description"], Some(&other));
+    settings(&data, &ENCRYPTED, Some(&other));
     check(&data);
     server.restart();
     assert_eq!(server.admin().names(SUFFIX, &format!("(employeeNumber={CANARY}-ann)")), ["ann"]);

@@ -153,6 +153,20 @@ impl Writing<'_> {
         self.write_view_anew(id, &state)
     }
 
+    /// Views have the forms of encrypted values that the index is made of, and another schema may compare these values
+    /// otherwise.
+    pub(in crate::dit) fn renew_forms(&mut self) -> Result<(), DitError> {
+        let numbers = (0..self.catalog.len() as u32).map(AttributeId);
+        let encrypted = |id: &AttributeId| self.catalog.attribute(*id).is_some_and(|info| info.encrypted);
+        let encrypted: Vec<AttributeId> = numbers.filter(encrypted).collect();
+        for id in self.entries_with(&encrypted)? {
+            if let Some(state) = self.state(id)? {
+                self.write_view_anew(id, &state)?;
+            }
+        }
+        Ok(())
+    }
+
     /// What is encrypted stands in its entry's record, however many values there are.
     fn take_in_spilled(&mut self, id: EntryId, state: &mut EntryState) -> Result<(), DitError> {
         for (attribute, held) in &mut state.attributes {

@@ -181,9 +181,9 @@ fn other_attributes_of_an_entry_stand_in_its_view_as_ever() {
 }
 
 /// Writes bytes in the place of a record, with a right checksum: what somebody with the file can do.
-fn forge(tree: &Tree, table: Table, id: EntryId, record: Vec<u8>) {
+fn forge(tree: &Tree, table: Table, id: EntryId, record: &[u8]) {
     let mut txn = tree.dit().environment().write().unwrap();
-    txn.put(table, &id.to_key(), &record, PutMode::Upsert).unwrap();
+    txn.put(table, &id.to_key(), record, PutMode::Upsert).unwrap();
     txn.commit().unwrap();
 }
 
@@ -197,23 +197,23 @@ fn a_record_that_was_changed_or_moved_is_an_error_in_words() {
     };
     let (view_before, state_before) = (record(Table::Id2Entry, ann), record(Table::Id2State, ann));
     // Bob's records in ann's place.
-    forge(&tree, Table::Id2Entry, ann, sealed_id(ann, record(Table::Id2Entry, bob)));
+    forge(&tree, Table::Id2Entry, ann, &sealed_id(ann, record(Table::Id2Entry, bob)));
     let error = tree.values(ann, "employeeNumber").unwrap_err();
     assert!(error.contains("was changed, or stood somewhere else before"), "{error}");
     let moved = record(Table::Id2State, bob);
-    forge(&tree, Table::Id2State, ann, sealed_encrypted_id(ann, &moved[8..]));
+    forge(&tree, Table::Id2State, ann, &sealed_encrypted_id(ann, &moved[8..]));
     let error = tree.dit().read().unwrap().view().state_of(ann).unwrap_err().to_string();
     assert!(error.contains("was changed, or stood somewhere else before"), "{error}");
     // One bit.
     let mut changed = view_before.clone();
     *changed.last_mut().unwrap() ^= 1;
-    forge(&tree, Table::Id2Entry, ann, sealed_id(ann, changed));
+    forge(&tree, Table::Id2Entry, ann, &sealed_id(ann, changed));
     assert!(tree.values(ann, "employeeNumber").is_err());
     assert_eq!(tree.values(ann, "sn").unwrap(), ["ann"]);
     let report = check(tree.dit(), &mut |_, _| {}).unwrap();
     assert!(report.difference_count > 0);
-    forge(&tree, Table::Id2Entry, ann, view_before);
-    forge(&tree, Table::Id2State, ann, state_before);
+    forge(&tree, Table::Id2Entry, ann, &view_before);
+    forge(&tree, Table::Id2State, ann, &state_before);
     tree.assert_sound();
 }
 
@@ -307,6 +307,63 @@ fn what_was_interrupted_is_not_served_until_it_is_finished() {
     tree.open().unwrap();
     assert_eq!(tree.values(ann, "employeeNumber").unwrap(), [CANARY]);
     tree.assert_sound();
+}
+
+#[test]
+fn a_crash_in_the_middle_leaves_what_can_be_finished_with_both_keys() {
+    let mut tree = Tree::new(&["employeeNumber"]);
+    let ann = tree.person(2, "ann", CANARY);
+    tree.dit = None;
+    keys(tree.folder.path(), &[2, 1]);
+    let dit = Dit::open_to_encrypt(tree.options(), Arc::new(Schema::builtin()), Clock::simulated(1_700_000_000_000));
+    let dit = dit.unwrap();
+    // After the states, and before the log.
+    let crash = || encrypt_anew(&dit, &mut |_, _| panic!("a crash"));
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(crash)).is_err());
+    drop(dit);
+    for only in [&[2][..], &[1]] {
+        keys(tree.folder.path(), only);
+        assert!(tree.open().is_err(), "{only:?}");
+    }
+    keys(tree.folder.path(), &[2, 1]);
+    assert!(tree.open().unwrap_err().contains("was interrupted"));
+    tree.apply().unwrap();
+    keys(tree.folder.path(), &[2]);
+    tree.open().unwrap();
+    assert_eq!(tree.values(ann, "employeeNumber").unwrap(), [CANARY]);
+    assert!(!tree.holds(CANARY));
+    tree.assert_sound();
+}
+
+#[test]
+fn what_the_schema_forgot_stays_encrypted() {
+    let mut tree = Tree::new(&[]);
+    let oid = "1.3.6.1.4.1.32473.1";
+    let text = format!(
+        "dn: cn=schema\nattributeTypes: ( {oid} NAME 'shoeSize' EQUALITY caseIgnoreMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )\n"
+    );
+    let sources = [crate::schema::SchemaSource { name: "shoes.ldif", text: &text }];
+    let schema = Arc::new(Schema::builtin_and(&sources).unwrap());
+    tree.encryption.attributes = vec![oid.to_owned()];
+    tree.apply().unwrap();
+    tree.dit = Some(Dit::open(tree.options(), schema, Clock::simulated(1_700_000_000_000)).unwrap());
+    let ann = tree.person(2, "ann", "1");
+    tree.change(ann, |writing| vec![cell(writing, "shoeSize", CANARY, true)]);
+    assert_eq!(tree.values(ann, "shoeSize").unwrap(), [CANARY]);
+    tree.open().unwrap();
+    tree.change(ann, |writing| vec![cell(writing, "sn", "other", true)]);
+    assert!(!tree.holds(CANARY));
+    tree.assert_sound();
+    // And is found by its value when the schema knows it again.
+    let schema = Arc::new(Schema::builtin_and(&sources).unwrap());
+    tree.dit = None;
+    tree.dit = Some(Dit::open(tree.options(), schema, Clock::simulated(1_700_000_000_000)).unwrap());
+    tree.assert_sound();
+    let snapshot = tree.dit().read().unwrap();
+    let (view, mut key) = (snapshot.view(), Vec::new());
+    let shoe = view.catalog().find(&AttributeDescription::parse("shoeSize").unwrap()).unwrap();
+    view.catalog().equality_key(shoe, CANARY.as_bytes(), &mut key);
+    assert!(crate::storage::Postings::has(view.reader(), &key, ann).unwrap());
 }
 
 #[test]

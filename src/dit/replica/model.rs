@@ -440,6 +440,29 @@ fn trees_of_which_some_encrypt_show_the_same() {
     }
 }
 
+/// A member without encryption names entries as it likes: nothing of it is refused, and all is shown.
+#[test]
+fn a_name_of_an_encrypted_attribute_from_elsewhere_is_taken() {
+    let schema = Arc::new(Schema::builtin());
+    let (plain, mut encrypting) = (Replica::new(1, &schema), Replica::encrypting(2, &schema));
+    plain.suffix();
+    plain.add(3, "mail=ann@x,dc=example,dc=com", &[("objectClass", &["inetOrgPerson"]), ("mail", &["ann@x"])]);
+    encrypting.follow(&plain);
+    assert_eq!(shown(&plain), shown(&encrypting));
+    encrypting.assert_sound();
+    encrypting.set(3, "description", "x", true);
+    plain.follow(&encrypting);
+    plain.set(3, "mail", "other@x", true);
+    encrypting.follow(&plain);
+    assert_eq!(shown(&plain), shown(&encrypting));
+    encrypting = encrypting.reopen();
+    encrypting.assert_sound();
+    let Replica { dit, clock, folder, .. } = encrypting;
+    drop(dit);
+    let dit = Dit::open_to_encrypt(options(&folder), Arc::clone(&schema), clock.clone()).unwrap();
+    assert_eq!(encrypt_anew(&dit, &mut |_, _| {}).unwrap().named, 1);
+}
+
 /// The rule left out must make them differ: that proves the model sees it.
 #[test]
 fn forgetting_what_not_all_hold_would_make_trees_differ() {

@@ -394,6 +394,9 @@ impl Writing<'_> {
         let live = entry.record.flags() & ENTRY_PHANTOM == 0;
         let place = Place { parent: entry.record.parent(), live };
         let bytes = sealed_id(id, self.view_of(id, state, place, None)?);
+        if self.txn.reader().get(Table::Id2Entry, &id.to_key())? == Some(bytes.as_slice()) {
+            return Ok(());
+        }
         Ok(self.txn.put(Table::Id2Entry, &id.to_key(), &bytes, PutMode::Upsert)?)
     }
 
