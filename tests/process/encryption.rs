@@ -7,7 +7,7 @@ use crate::secrets::holds;
 use crate::support::code;
 use crate::support::program::{entente, run};
 use crate::support::request::{ADD, Control, DELETE, REPLACE, Search};
-use crate::support::server::{DATA, SUFFIX, Server, Setup, check, export, import};
+use crate::support::server::{DATA, SUFFIX, Server, Setup, check, export};
 use crate::support::wait::wait_until;
 
 const CANARY: &str = "canary-Qm4xv7-encrypted";
@@ -178,7 +178,9 @@ fn what_is_encrypted_is_found_and_shown_as_before_and_is_nowhere_in_clear() {
     settings(&restored, &ENCRYPTED, Some(&key));
     assert!(export(&restored) == export(&data), "the backup has it all");
     // What is imported in its place is encrypted from its first byte.
-    import(&restored, &people(), server.folder());
+    let ldif = server.folder().join("again.ldif");
+    std::fs::write(&ldif, people()).expect("our folder");
+    run(command(&["import", "--replace"], &restored).arg(&ldif)).expect_success();
     assert_eq!(holds(&restored, CANARY.as_bytes()), None);
     assert!(export(&restored).contains(CANARY));
 
