@@ -1,4 +1,6 @@
-//! `entente access`: who may what, and which rule says so.
+//! `entente access`: who may what, and which rule says so; rules of other servers.
+
+mod import;
 
 use super::data::DataArgs;
 use super::output::{CliError, Output};
@@ -13,7 +15,7 @@ use serde_json::json;
 use std::net::IpAddr;
 use std::process::ExitCode;
 
-/// Look at what access rules come to.
+/// Look at what access rules come to, and bring in those of another server.
 #[derive(clap::Args, Clone, Debug)]
 pub struct AccessArgs {
     #[command(subcommand)]
@@ -24,6 +26,8 @@ pub struct AccessArgs {
 enum AccessCommand {
     /// Say which rule decides what somebody may do with an entry, and why the others do not
     Explain(ExplainArgs),
+    /// Put OpenLDAP's access rules into ACI that mean the same
+    Import(import::ImportArgs),
 }
 
 /// Say which rule decides, and for every other rule which part of it does not fit.
@@ -97,8 +101,10 @@ fn day(word: &str) -> Result<Day, String> {
 /// # Errors
 /// The data cannot be read; requester, entry or attribute are not there.
 pub fn run(args: AccessArgs, output: &Output) -> Result<ExitCode, CliError> {
-    let AccessCommand::Explain(args) = args.command;
-    explain(&args, output)
+    match args.command {
+        AccessCommand::Explain(args) => explain(&args, output),
+        AccessCommand::Import(args) => import::run(&args, output),
+    }
 }
 
 fn parsed(dn: &str) -> Result<Dn, CliError> {

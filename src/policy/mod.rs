@@ -12,5 +12,6 @@ pub mod password_policy;
 pub mod requester;
 pub mod rights;
 pub mod scram;
+pub mod slapd_access;
 pub mod throttle;
 pub mod token;

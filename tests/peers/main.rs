@@ -18,6 +18,7 @@ mod support;
 mod node;
 
 mod access_389;
+mod access_slapd;
 mod content_sync;
 mod dirsrv;
 mod ldap_utils;

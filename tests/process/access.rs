@@ -163,3 +163,40 @@ fn reading_what_is_about_an_entry_is_explained_by_the_rules_for_that() {
     let absent = "entryUUID=00000000-0000-7000-8000-000000000000,cn=deleted";
     assert!(run(&mut explain(&server, ANN, absent, &[])).expect_failure().contains("there is no entry"));
 }
+
+const SLAPD: &str = "# as on a Debian machine
+include /etc/ldap/schema/core.schema
+database mdb
+suffix \"dc=example,dc=com\"
+access to attrs=userPassword
+  by self write
+  by anonymous auth
+access to dn.subtree=\"ou=groups,dc=example,dc=com\" by set=\"user/title & [boss]\" write by * read
+access to * by * read
+";
+
+/// What is printed is LDIF that `entente modify` takes, and what is refused is told by its line and gives nothing.
+#[test]
+fn rules_of_openldap_are_imported_by_modify() {
+    let server = Server::start(Setup::default().with_access(&[], ""));
+    let file = server.folder().join("slapd.conf");
+    std::fs::write(&file, SLAPD).unwrap();
+    let import = |more: &[&str]| {
+        let mut command = entente();
+        command.args(["access", "import"]).arg(&file).arg("--data").arg(server.data()).args(more);
+        run(&mut command)
+    };
+    let refused = import(&[]).expect_failure();
+    assert!(refused.contains("line 8") && refused.contains("of sets only"), "{refused}");
+    let narrow = import(&["--narrow"]).expect_status(1).stdout;
+    assert!(narrow.contains("# REFUSED, given to nobody: line 8"), "{narrow}");
+    let rules = server.folder().join("rules.ldif");
+    std::fs::write(&rules, &narrow).unwrap();
+    let (mut ann, mut anonymous) = (server.person("ann"), server.anonymous());
+    assert!(anonymous.search(&Search::base(STAFF)).entries.is_empty());
+    run(entente().arg("modify").arg("--data").arg(server.data()).arg(&rules)).expect_success();
+    assert!(anonymous.read(STAFF).has("member"));
+    ann.modify(ANN, &[(2, "userPassword", &["changed"])]).expect(code::SUCCESS);
+    ann.modify(ANN, &[(2, "title", &["changed"])]).expect(code::INSUFFICIENT_ACCESS_RIGHTS);
+    ann.modify(STAFF, &[(2, "description", &["changed"])]).expect(code::INSUFFICIENT_ACCESS_RIGHTS);
+}

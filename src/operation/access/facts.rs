@@ -2,7 +2,7 @@
 
 use super::{Access, Decided};
 use crate::dit::{Entry, View};
-use crate::model::{Attribute, Dn, EntryUuid, Filter};
+use crate::model::{Attribute, AttributeDescription, Dn, EntryUuid, Filter};
 use crate::policy::access::{EntryFacts, RequesterFacts};
 use crate::schema::AttributeType;
 use crate::search::{AllSearchable, CompiledFilter, Truth, computed_values, evaluate, evaluate_attributes};
@@ -92,6 +92,18 @@ pub(super) struct ProspectiveEntry<'a> {
     pub(super) attributes: &'a [Attribute],
 }
 
+impl ProspectiveEntry<'_> {
+    /// The attributes as they are given, and the name by which a filter may ask where the entry will be (entryDN, RFC 5020).
+    fn with_name(&self) -> Vec<Attribute> {
+        let mut attributes = self.attributes.to_vec();
+        if let Ok(description) = AttributeDescription::parse("entryDN") {
+            attributes.retain(|given| !given.description.is_same(&description));
+            attributes.push(Attribute { description, values: vec![self.dn.to_string().into_bytes()] });
+        }
+        attributes
+    }
+}
+
 impl EntryFacts for ProspectiveEntry<'_> {
     fn uuid(&self) -> Option<EntryUuid> {
         None
@@ -115,12 +127,12 @@ impl EntryFacts for ProspectiveEntry<'_> {
 
     fn matches(&self, filter: &Filter<'_>) -> Option<bool> {
         let filter = self.access.rule_filter(filter);
-        known(evaluate_attributes(&filter, self.view.catalog().schema(), self.attributes))
+        known(evaluate_attributes(&filter, self.view.catalog().schema(), &self.with_name()))
     }
 
     fn matches_once(&self, filter: &Filter<'_>) -> Option<bool> {
         let schema = self.view.catalog().schema();
-        known(evaluate_attributes(&CompiledFilter::compile(schema, filter), schema, self.attributes))
+        known(evaluate_attributes(&CompiledFilter::compile(schema, filter), schema, &self.with_name()))
     }
 
     fn values(&self, level: u8, attribute: &AttributeType, see: &mut dyn FnMut(&[u8])) {
