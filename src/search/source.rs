@@ -236,6 +236,9 @@ fn read_range<'t>(
             judged = Some(key);
             if range.passes_over(key) {
                 cursor.pass_key(key)?;
+                if range.until.is_none() {
+                    used += cursor.pass_keys(&range.within, steps_max - used, |key| range.passes_over(key))?;
+                }
                 item = cursor.next()?;
                 continue;
             }

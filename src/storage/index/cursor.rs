@@ -83,6 +83,39 @@ impl<'t> IndexCursor<'t> {
         Ok(())
     }
 
+    /// Goes on to the first key that `passes_over` does not want passed, as long as keys begin with `within` and no change
+    /// waits among them; at most `keys_max` of them. Returns how many were passed. Cost: some 30 ns a key, half of
+    /// [`IndexCursor::next`] and [`IndexCursor::pass_key`].
+    ///
+    /// # Errors
+    /// LMDB's own.
+    pub fn pass_keys(
+        &mut self,
+        within: &[u8],
+        keys_max: usize,
+        mut passes_over: impl FnMut(&[u8]) -> bool,
+    ) -> Result<usize, StorageError> {
+        if self.mark.is_some_and(|(key, ..)| key.starts_with(within)) {
+            return Ok(0);
+        }
+        // Attribute and kind: compared without a call.
+        let short = within.first_chunk::<5>().filter(|_| within.len() == 5);
+        let is_within = |key: &[u8]| match short {
+            Some(short) => key.first_chunk::<5>() == Some(short),
+            None => key.starts_with(within),
+        };
+        let mut passed = 0;
+        while passed < keys_max
+            && let Some((key, _)) = self.item
+            && is_within(key)
+            && passes_over(key)
+        {
+            self.item = placed(self.table.next_key()?);
+            passed += 1;
+        }
+        Ok(passed)
+    }
+
     /// How many ids the index has under all keys. Cost: one look-up for each change that waits.
     ///
     /// # Errors

@@ -85,6 +85,29 @@ fn assert_same(reader: Reader<'_>, model: &Model) {
             assert_eq!(next, model.iter().find(|(of, _)| of.as_slice() > first).cloned());
         }
     }
+    for within in [&b"a"[..], b"b", b""] {
+        for keys_max in [0, 1, 2, 100] {
+            assert_passes(reader, model, within, keys_max);
+        }
+    }
+}
+
+/// Nothing is passed but what is to be passed; and if anything is, all of it up to the limit.
+fn assert_passes(reader: Reader<'_>, model: &Model, within: &[u8], keys_max: usize) {
+    let passes_over = |key: &[u8]| key.len() == 1 || key.contains(&b'b');
+    let mut cursor = IndexCursor::seek(reader, within, EntryId::NONE).unwrap();
+    let Some((first, _)) = cursor.next().unwrap() else { return };
+    cursor.pass_key(first).unwrap();
+    let passed = cursor.pass_keys(within, keys_max, passes_over).unwrap();
+    let next = cursor.next().unwrap().map(|(key, id)| (key.to_vec(), id.0));
+    let behind = model.iter().filter(|(of, _)| of.as_slice() > first);
+    let skipped: BTreeSet<&Vec<u8>> =
+        behind.take_while(|item| next.as_ref().is_none_or(|next| *item < next)).map(|(key, _)| key).collect();
+    assert!(skipped.iter().all(|key| key.starts_with(within) && passes_over(key)), "{skipped:?}");
+    assert!(passed <= keys_max && skipped.len() <= passed, "{passed} {skipped:?}");
+    if passed > 0 && passed < keys_max {
+        assert!(next.is_none_or(|(key, _)| !key.starts_with(within) || !passes_over(&key)));
+    }
 }
 
 proptest! {

@@ -158,6 +158,26 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ],
     },
     Scenario {
+        name: "dns: names of the loopback address",
+        rules: &[
+            r#"(targetattr = "objectClass || cn")(version 3.0; acl "a"; allow (read, search) dns = "localhost";)"#,
+            r#"(targetattr = "sn")(version 3.0; acl "b"; allow (read, search) dns = "mail.example.com";)"#,
+            r#"(targetattr = "title")(version 3.0; acl "c"; allow (read, search) dns != "localhost";)"#,
+            r#"(targetattr = "mobile")(version 3.0; acl "d"; allow (read, search) dns = "mail.example.com" or dns = "LOCALHOST";)"#,
+            r#"(targetattr = "description")(version 3.0; acl "e"; allow (read, search) dns = "*.example.com";)"#,
+            r#"(targetattr = "uid")(version 3.0; acl "f"; allow (read, search) dns = "*";)"#,
+            r#"(targetattr = "uid")(version 3.0; acl "g"; deny (read, search) dns = "*.example.com";)"#,
+        ],
+        steps: &[
+            ("", Read(BOB, "cn"), true),
+            ("", Read(BOB, "sn"), false),
+            ("", Read(BOB, "title"), false),
+            ("", Read(BOB, "mobile"), true),
+            ("", Read(BOB, "description"), false),
+            ("", Read(BOB, "uid"), true),
+        ],
+    },
+    Scenario {
         name: "timeofday and dayofweek",
         rules: &[
             r#"(targetattr = "objectClass || cn")(version 3.0; acl "a"; allow (read, search) timeofday >= "0000" and timeofday < "2400";)"#,
