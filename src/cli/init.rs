@@ -12,7 +12,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::data::settings_file;
-use super::import::{ImportOptions, import};
+use super::import::{ImportOptions, import, vouch_for};
 use super::output::{CliError, Output};
 use super::progress::Progress;
 use crate::clock::Clock;
@@ -131,6 +131,7 @@ pub(super) fn make_from(
             // The error that is told is the one that matters.
             let _ = remove_folder(&apart.server.data_dir);
         })?;
+    vouch_for(data_dir);
     remove_folder(&apart.server.data_dir)
 }
 

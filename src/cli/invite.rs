@@ -1,6 +1,7 @@
 //! `entente invite`: a token with which one new member can join.
 
 use super::data::DataArgs;
+use super::import::vouch_for;
 use super::order::{is_served, order};
 use super::output::{CliError, Output};
 use crate::clock::Clock;
@@ -133,6 +134,8 @@ pub(super) fn with_service<T>(
     if thread.join().is_err() {
         return Err(CliError::new("the writer ended by a defect; run: entente check"));
     }
+    // Nothing is written any more, whatever came of it.
+    vouch_for(&config.server.data_dir);
     outcome
 }
 

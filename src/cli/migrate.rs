@@ -14,7 +14,7 @@ mod pass;
 
 use super::client::{ConnectArgs, Target, run_async};
 use super::export::parse_dn;
-use super::import::{ImportError, ImportOptions, import, open_input};
+use super::import::{ImportError, ImportOptions, import, open_input, vouch_for};
 use super::output::{CliError, Output};
 use super::progress::Progress;
 use crate::clock::Clock;
@@ -157,6 +157,7 @@ impl Migration<'_> {
         }
         let tally = store.tally.clone();
         drop(store);
+        vouch_for(&self.config.server.data_dir);
         let report = serde_json::to_value(&tally).map_err(|error| CliError::new(error.to_string()))?;
         self.output.report(&report, || self.tell(&tally))?;
         is_whole &= tally.refused.is_empty();

@@ -8,8 +8,9 @@ use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::{Config, LogLevel, Sasl, TlsVersion};
+use super::{CheckAtStart, Config, LogLevel, Sasl, TlsVersion};
 use crate::operation::sasl::{CertificateRule, Principal, PrincipalRule};
+use crate::policy::aci::IpNetwork;
 use crate::policy::scram::ScramHash;
 use crate::replication::door::address_error;
 use crate::replication::invite::ADDRESSES_MAX;
@@ -21,6 +22,9 @@ const NAME_BYTES_MAX: usize = 128;
 
 /// Most iterations that the client side of Cyrus SASL computes (`MAX_ITERATION_COUNT` of its plugins/scram.c).
 const CYRUS_ITERATIONS_MAX: u32 = 65_536;
+
+/// A network with more addresses than these bits number is more than load balancers.
+const BALANCER_BITS_MAX: u8 = 8;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -334,6 +338,7 @@ pub(super) fn hardening(config: &Config) -> Vec<Finding> {
     harden_transport(config, &mut found);
     harden_files(config, &mut found);
     harden_limits(config, &mut found);
+    harden_trust(config, &mut found);
     found.control(
         "log.operations",
         config.log.operations,
@@ -417,7 +422,7 @@ fn harden_files(config: &Config, found: &mut Findings) {
 
 fn harden_limits(config: &Config, found: &mut Findings) {
     let limits = &config.limits;
-    let controls: [(&'static str, u64, u64); 8] = [
+    let controls: [(&'static str, u64, u64); 10] = [
         ("limits.size", u64::from(limits.size), 1_000),
         ("limits.anonymous_size", u64::from(limits.anonymous_size), 100),
         ("limits.time_s", u64::from(limits.time_s), 60),
@@ -426,6 +431,8 @@ fn harden_limits(config: &Config, found: &mut Findings) {
         ("limits.idle_s", u64::from(limits.idle_s), 900),
         ("limits.pdu_bytes_before_bind", limits.pdu_bytes_before_bind as u64, 24 * 1024),
         ("limits.connections_per_address", limits.connections_per_address as u64, 100),
+        ("limits.failed_binds_per_account", u64::from(limits.failed_binds_per_account), 10),
+        ("limits.failed_binds_per_address", u64::from(limits.failed_binds_per_address), 300),
     ];
     for (setting, value, advised) in controls {
         let weak = if value == 0 { "no limit".to_owned() } else { value.to_string() };
@@ -436,6 +443,41 @@ fn harden_limits(config: &Config, found: &mut Findings) {
             format!("{weak}; advised is {advised} or less"),
         );
     }
+    found.control(
+        "limits.failed_binds_window_s",
+        limits.failed_binds_window_s >= 60,
+        "failed binds count for a minute at least",
+        format!("failed binds are forgotten after {} s; advised are 60 or more", limits.failed_binds_window_s),
+    );
+}
+
+/// Who is believed without a proof of its own: load balancers, users of this machine, the data file.
+fn harden_trust(config: &Config, found: &mut Findings) {
+    let wide = |network: &&IpNetwork| network.host_bits() > BALANCER_BITS_MAX;
+    let balancers: Vec<String> =
+        config.server.proxy_protocol_from.iter().filter(wide).map(ToString::to_string).collect();
+    found.control(
+        "server.proxy_protocol_from",
+        balancers.is_empty(),
+        "only named machines may say for whom they connect, or none",
+        format!("everybody in {} may say to connect for any address; name the load balancers", balancers.join(", ")),
+    );
+    let ldapi = &config.ldapi;
+    found.control(
+        "ldapi.user_attribute",
+        ldapi.user_attribute.is_empty(),
+        "over ldapi nobody is somebody by a number but the administrator",
+        format!(
+            "whoever may write {} and {} decides who logs in as whom over ldapi; let rules give that to nobody",
+            ldapi.user_attribute, ldapi.group_attribute
+        ),
+    );
+    found.control(
+        "storage.check_at_start",
+        config.storage.check_at_start != CheckAtStart::Never,
+        "a data file that nobody vouches for is looked through before it is opened",
+        "a damaged or tampered data file can end the server at any time; set \"changed\"",
+    );
 }
 
 /// Permission bits of a file; `None` where it cannot be asked.

@@ -300,6 +300,25 @@ fn defaults_pass_hardening_but_for_what_a_person_must_decide() {
     for setting in ["server.listen", "limits.size", "server.require_tls_for_simple_bind", "tls.certificate"] {
         assert!(weak.contains(&setting), "{setting}: {weak:?}");
     }
+    for weakened in [
+        "limits.failed_binds_per_account=0",
+        "limits.failed_binds_per_address=100000",
+        "limits.failed_binds_window_s=2",
+        "server.proxy_protocol_from=[\"0.0.0.0/0\"]",
+        "server.proxy_protocol_from=[\"2001:db8::/64\"]",
+        "ldapi.user_attribute=uidNumber",
+        "storage.check_at_start=never",
+    ] {
+        let (setting, _) = weakened.split_once('=').unwrap();
+        let found =
+            with(&[weakened]).unwrap().hardening().into_iter().find(|finding| finding.setting == setting).unwrap();
+        assert_ne!(found.severity, Severity::Pass, "{weakened}: {found}");
+        let found = Config::default().hardening().into_iter().find(|finding| finding.setting == setting).unwrap();
+        assert_eq!(found.severity, Severity::Pass, "{found}");
+    }
+    let balancers = with(&["server.proxy_protocol_from=[\"192.0.2.7\", \"192.0.2.0/24\"]"]).unwrap().hardening();
+    let found = balancers.into_iter().find(|finding| finding.setting == "server.proxy_protocol_from").unwrap();
+    assert_eq!(found.severity, Severity::Pass, "{found}");
 }
 
 #[test]

@@ -10,18 +10,18 @@ use crate::dit::{Entry, View};
 use crate::model::AttributeDescription;
 use crate::policy::limits::OwnLimits;
 
-/// The attributes: size, time, look-through, pages, idle.
-static NAMES: LazyLock<[Option<AttributeDescription>; 5]> = LazyLock::new(|| {
-    ["nsSizeLimit", "nsTimeLimit", "nsLookThroughLimit", "nsPagedSizeLimit", "nsIdleTimeout"]
+/// The attributes: size, time, look-through, pages, look-through by pages, idle.
+static NAMES: LazyLock<[Option<AttributeDescription>; 6]> = LazyLock::new(|| {
+    ["nsSizeLimit", "nsTimeLimit", "nsLookThroughLimit", "nsPagedSizeLimit", "nsPagedLookThroughLimit", "nsIdleTimeout"]
         .map(|name| AttributeDescription::parse(name).ok())
 });
 
 /// The limits of an entry's own; `None` where it has none.
 pub(super) fn own_limits(view: View<'_>, entry: &Entry<'_>) -> Option<Arc<OwnLimits>> {
-    let [size, time_s, look_through, paged_size, idle_s] = NAMES.each_ref().map(|name| {
+    let [size, time_s, look_through, paged_size, paged_look_through, idle_s] = NAMES.each_ref().map(|name| {
         let attribute = view.catalog().find(name.as_ref()?)?;
         entry.attribute(attribute)?.values().next().and_then(OwnLimits::read)
     });
-    let own = OwnLimits { size, time_s, look_through, paged_size, idle_s };
+    let own = OwnLimits { size, time_s, look_through, paged_size, paged_look_through, idle_s };
     (own != OwnLimits::default()).then(|| Arc::new(own))
 }

@@ -192,12 +192,16 @@ impl Directory {
             order.limit(most);
         }
         let wanted = [sent_max.map(u64::from), page.as_ref().map(|page| page.left)].into_iter().flatten().min();
+        let look_through = match &page {
+            Some(_) => options.limits.look_through_by_pages(&session.requester),
+            None => limits.look_through,
+        };
         let run_options = RunOptions {
             deref_in_searching: request.deref.derefs_in_searching(),
             manage_dsa_it: controls.manage_dsa_it,
             subentries: controls.subentries,
             conflicts: controls.manage_conflicts,
-            lookthrough_max: limits.look_through.map(u64::from),
+            lookthrough_max: look_through.map(u64::from),
             wanted: wanted.filter(|_| order.is_none()).map(|wanted| wanted.saturating_add(1)),
             ordered: page.is_some() && order.is_none(),
             ..RunOptions::new(request.scope)

@@ -315,6 +315,12 @@ impl IpNetwork {
         Some(Self { address, prefix_bits })
     }
 
+    /// By how many bits its addresses differ; 0: it is one address.
+    pub fn host_bits(&self) -> u8 {
+        let bits = if self.address.is_ipv4() { 32 } else { 128 };
+        bits - self.prefix_bits.min(bits)
+    }
+
     /// Whether `address` is in the network; an IPv4 address mapped into IPv6 counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         Self::new(address.to_canonical(), self.prefix_bits) == Some(*self)

@@ -68,6 +68,8 @@ pub struct OwnLimits {
     pub look_through: Option<u32>,
     /// `nsPagedSizeLimit`: entries in all pages of one search together; then a page may be as long as that.
     pub paged_size: Option<u32>,
+    /// `nsPagedLookThroughLimit`, for `look_through` in searches by pages: entries.
+    pub paged_look_through: Option<u32>,
     /// `nsIdleTimeout`, for `limits.idle_s`: seconds.
     pub idle_s: Option<u32>,
 }
@@ -105,6 +107,14 @@ impl LimitsOptions {
             size: lower(size_max, size),
             time: lower(time_max, time_s).map(|seconds| Duration::from_secs(seconds.into())),
             look_through: lower(look_through, 0),
+        }
+    }
+
+    /// Most candidates that a search by pages may look at without an index.
+    pub fn look_through_by_pages(&self, requester: &Requester) -> Option<u32> {
+        match requester.limits.as_ref().and_then(|own| own.paged_look_through) {
+            Some(paged) => lower(paged, 0),
+            None => self.for_search(requester, 0, 0).look_through,
         }
     }
 
@@ -154,6 +164,13 @@ mod tests {
         assert_eq!((limits.size, limits.time, limits.look_through), (Some(5_000), None, Some(7)));
         assert_eq!(options.for_search(&more, 10, 3).size, Some(10));
         assert_eq!((options.for_page(&more), options.for_pages(&more, 0)), (Some(5_000), None));
+        assert_eq!(options.look_through_by_pages(&more), Some(7));
+        let looks = own(OwnLimits { look_through: Some(7), paged_look_through: Some(0), ..OwnLimits::default() });
+        assert_eq!(
+            (options.look_through_by_pages(&looks), options.for_search(&looks, 0, 0).look_through),
+            (None, Some(7))
+        );
+        assert_eq!(options.look_through_by_pages(&entry()), Some(5_000));
         let paged = own(OwnLimits { paged_size: Some(3_000), ..OwnLimits::default() });
         assert_eq!(options.for_search(&paged, 0, 0).size, Some(1_000));
         assert_eq!((options.for_page(&paged), options.for_pages(&paged, 0)), (Some(3_000), Some(3_000)));

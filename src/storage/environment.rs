@@ -12,7 +12,7 @@ use super::table::Table;
 use super::transaction::{ReadTransaction, WriteTransaction};
 use super::value::lmdb_error;
 use arc_swap::ArcSwap;
-use lmdb::{EnvironmentFlags, InactiveTransaction};
+use lmdb::{EnvironmentFlags, InactiveTransaction, Transaction};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -119,6 +119,24 @@ impl Pool {
     }
 }
 
+/// Whether the file is one that this program has made and finished: then it has all tables, and none is made that is missing,
+/// which would serve a part of the directory as all of it.
+fn is_of_this_format(lmdb: &lmdb::Environment) -> Result<bool, StorageError> {
+    let failed = |error| lmdb_error(error, Table::Meta);
+    let meta = match lmdb.open_db(Some(Table::Meta.name_in_file())) {
+        Ok(meta) => meta,
+        Err(lmdb::Error::NotFound) => return Ok(false),
+        Err(error) => return Err(failed(error)),
+    };
+    let read = lmdb.begin_ro_txn().map_err(failed)?;
+    let version = match read.get(meta, &super::MetaName::Format.key()) {
+        Ok(version) => version == super::FORMAT_VERSION.to_be_bytes(),
+        Err(lmdb::Error::NotFound) => false,
+        Err(error) => return Err(failed(error)),
+    };
+    Ok(version)
+}
+
 /// An open environment. Fields drop in order: the pooled transactions go before the environment closes.
 pub struct Environment {
     pool: Pool,
@@ -156,7 +174,16 @@ impl Environment {
             .set_map_size(options.map_bytes)
             .open_with_permissions(&directory, 0o600)
             .map_err(|error| lmdb_error(error, Table::Meta))?;
+        let is_made = is_of_this_format(&lmdb)?;
         let open = |table: Table| {
+            if is_made && matches!(lmdb.open_db(Some(table.name_in_file())), Err(lmdb::Error::NotFound)) {
+                return Err(StorageError::Format(format!(
+                    "{} has no table {}: the file is damaged, or somebody has changed it; restore it from a backup, or remove \
+                     the folder and let it join the cluster anew",
+                    directory.join("data.mdb").display(),
+                    table.name_in_file()
+                )));
+            }
             lmdb.create_db(Some(table.name_in_file()), table.flags()).map_err(|error| lmdb_error(error, table))
         };
         let mut databases = Vec::with_capacity(Table::ALL.len());

@@ -52,7 +52,7 @@ pub enum MetaName {
 }
 
 impl MetaName {
-    fn key(self) -> &'static [u8] {
+    pub(super) fn key(self) -> &'static [u8] {
         match self {
             Self::Format => b"format",
             Self::Cluster => b"cluster",

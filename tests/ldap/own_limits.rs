@@ -64,6 +64,15 @@ fn an_entry_says_how_many_entries_its_searches_may_look_at() {
     let search = Search::subtree(PEOPLE, "(!(description=nothing))");
     server.person("ann").search(&search).expect(code::SUCCESS);
     server.person("bob").search(&search).expect(code::ADMIN_LIMIT_EXCEEDED);
+    // By pages another limit holds, where the entry has one.
+    let by_pages = |uid: &str| server.person(uid).with(Control::paged(1_000, b"")).search(&search).outcome.code;
+    assert_eq!(by_pages("ann"), code::SUCCESS);
+    set(&server, ANN, "nsPagedLookThroughLimit", "1");
+    set(&server, BOB, "nsPagedLookThroughLimit", "-1");
+    assert_eq!((by_pages("ann"), by_pages("bob")), (code::ADMIN_LIMIT_EXCEEDED, code::SUCCESS));
+    assert_eq!(by_pages("carol"), code::ADMIN_LIMIT_EXCEEDED);
+    server.person("ann").search(&search).expect(code::SUCCESS);
+    server.person("bob").search(&search).expect(code::ADMIN_LIMIT_EXCEEDED);
 }
 
 /// RFC 2696: a page counts by itself, and all of them together where the entry says so.

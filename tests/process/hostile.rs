@@ -359,3 +359,35 @@ fn a_data_file_is_looked_through_where_nobody_vouches_for_it() {
     std::fs::copy(&file, &copy).and_then(|_| std::fs::rename(&copy, &file)).expect("the folder is writable");
     assert!(walked(&[], false), "a copy");
 }
+
+/// Commands that change the data of a node that does not run leave it vouched for, as the node itself does.
+#[test]
+fn commands_on_data_that_nobody_serves_vouch_for_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().join("data");
+    init(&data, folder.path());
+    let is_known = || std::fs::read_to_string(data.join("known")).is_ok_and(|note| !note.is_empty());
+    let opened_at_once = |what: &str| {
+        assert!(is_known(), "{what} leaves a note");
+        let mut command = entente();
+        command.args(["serve", "--listen", "ldap://127.0.0.1:0", "--data"]).arg(&data);
+        let mut program = Program::start(command.args(["--set", "replication.listen=127.0.0.1"]));
+        program.wait_for_line("ready");
+        assert!(!program.said().contains("looked through before it was opened"), "{what}: {}", program.said());
+        assert!(!is_known(), "it is used up while somebody writes");
+        assert!(program.terminate().success());
+    };
+    opened_at_once("init");
+    for words in [
+        &["suffix", "add", "dc=example,dc=net"][..],
+        &["suffix", "delete", "dc=example,dc=net"],
+        &["invite", "--set", "replication.listen=127.0.0.1"],
+        &["reindex"],
+    ] {
+        run(entente().args(words).arg("--data").arg(&data)).expect_success();
+        opened_at_once(words[0]);
+    }
+    // One that is refused has written nothing either.
+    run(entente().args(["suffix", "delete", "dc=nowhere"]).arg("--data").arg(&data)).expect_failure();
+    opened_at_once("a suffix that is not there");
+}

@@ -2,6 +2,7 @@
 
 use crate::cli::client;
 use crate::cli::data::DataArgs;
+use crate::cli::import::vouch_for;
 use crate::cli::output::CliError;
 use crate::clock::Clock;
 use crate::dit::{Dit, Writer};
@@ -25,6 +26,12 @@ const QUEUE_MAX: usize = 16;
 pub(super) fn change(data: &DataArgs, operation: LdapOp, control: Option<&str>) -> Result<LdapResult, CliError> {
     let (config, _lock) = data.lock(LockUse::Offline("suffix"))?;
     let dit = Arc::new(Dit::open_as_recorded(config.dit_options(), config.load_schema()?, Clock::system())?);
+    let outcome = change_in(dit, operation, control)?;
+    vouch_for(&config.server.data_dir);
+    Ok(outcome)
+}
+
+fn change_in(dit: Arc<Dit>, operation: LdapOp, control: Option<&str>) -> Result<LdapResult, CliError> {
     let administrator = {
         let snapshot = dit.read()?;
         let own = membership::node_id(snapshot.view())?;

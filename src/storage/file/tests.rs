@@ -355,3 +355,34 @@ fn a_file_is_walked_unless_somebody_vouches_for_it() {
     assert!(told.contains("page 0 (meta) is no meta page") && told.contains("entente restore"), "{told}");
     assert!(walked(FileCheck::Never).unwrap().is_none());
 }
+
+/// A file that was finished and lacks a table is refused with the table's name, before any is made in its place; one whose making
+/// was interrupted, which says no format yet, is made anew.
+#[test]
+fn a_file_that_lacks_a_table_is_refused_by_its_name() {
+    use lmdb::{Transaction, WriteFlags};
+    for missing in Table::ALL.into_iter().filter(|table| *table != Table::Meta) {
+        let folder = tempfile::tempdir().unwrap();
+        let make = |format: Option<u32>| {
+            let made = lmdb::Environment::new().set_max_dbs(64).set_map_size(1 << 24).open(folder.path()).unwrap();
+            for table in Table::ALL.into_iter().filter(|table| table.name_in_file() != missing.name_in_file()) {
+                made.create_db(Some(table.name_in_file()), table.flags()).unwrap();
+            }
+            let meta = made.open_db(Some("meta")).unwrap();
+            if let Some(format) = format {
+                let mut transaction = made.begin_rw_txn().unwrap();
+                transaction.put(meta, b"format", &format.to_be_bytes(), WriteFlags::empty()).unwrap();
+                transaction.commit().unwrap();
+            }
+        };
+        make(Some(super::super::FORMAT_VERSION));
+        for _ in 0..2 {
+            let refused = Environment::open(&options(folder.path())).err().expect("it lacks a table").to_string();
+            assert!(refused.contains(&format!("no table {}:", missing.name_in_file())), "{refused}");
+            assert!(refused.contains("backup"), "{refused}");
+        }
+        std::fs::remove_file(folder.path().join("data.mdb")).unwrap();
+        make(None);
+        Environment::open(&options(folder.path())).unwrap();
+    }
+}
