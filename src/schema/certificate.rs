@@ -73,7 +73,7 @@ fn assertion(text: &str) -> Option<(&str, String)> {
 }
 
 /// Digits to bytes, most significant first.
-fn from_decimal(digits: &str) -> Option<Vec<u8>> {
+pub(super) fn from_decimal(digits: &str) -> Option<Vec<u8>> {
     if digits.is_empty() || digits.len() > SERIAL_DIGITS_MAX {
         return None;
     }
@@ -94,7 +94,7 @@ fn from_decimal(digits: &str) -> Option<Vec<u8>> {
 }
 
 /// The name as a DN, leaf first, types by OID.
-fn name(issuer: &x509_parser::x509::X509Name<'_>) -> Dn {
+pub(super) fn name(issuer: &x509_parser::x509::X509Name<'_>) -> Dn {
     let mut rdns: Vec<Rdn> = issuer
         .iter_rdn()
         .filter_map(|rdn| {

@@ -56,6 +56,7 @@ enum Form {
     CaseIgnore,
     CaseIgnoreList,
     Certificate,
+    CertificateParts,
     Chain,
     Csn,
     CsnSid,
@@ -154,6 +155,7 @@ rules! {
     WordMatch = "2.5.13.32", "wordMatch", "1.3.6.1.4.1.1466.115.121.1.15", Equality, Word;
     KeywordMatch = "2.5.13.33", "keywordMatch", "1.3.6.1.4.1.1466.115.121.1.15", Equality, Keyword;
     CertificateExactMatch = "2.5.13.34", "certificateExactMatch", "1.3.6.1.1.15.1", Equality, Certificate;
+    CertificateMatch = "2.5.13.35", "certificateMatch", "1.3.6.1.1.15.2", Equality, CertificateParts;
     CertificatePairExactMatch = "2.5.13.36", "certificatePairExactMatch", "1.3.6.1.1.15.3", Equality, Octets;
     CertificateListExactMatch = "2.5.13.38", "certificateListExactMatch", "1.3.6.1.1.15.5", Equality, Octets;
     AlgorithmIdentifierMatch = "2.5.13.40", "algorithmIdentifierMatch", "1.3.6.1.1.15.7", Equality, Octets;
@@ -192,6 +194,7 @@ impl MatchingRule {
             self.form(),
             Form::BitAnd
                 | Form::BitOr
+                | Form::CertificateParts
                 | Form::Chain
                 | Form::CsnSid
                 | Form::DnOneLevel

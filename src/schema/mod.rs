@@ -20,6 +20,7 @@
 //! - Nothing here knows entries, storage or the wire; everything is a function of values and schema.
 
 mod certificate;
+mod certificate_match;
 pub mod check;
 pub mod definition;
 pub mod element;
@@ -41,6 +42,7 @@ pub use element::{AttributeType, AttributeTypeIndex, ContentRule, ObjectClass, O
 pub use matching_rule::{InvalidValue, MatchingRule, RuleKind};
 pub use source::{SchemaError, SchemaSource};
 pub use string_prep::SubstringPart;
+pub(crate) use syntax::split_uid;
 pub use syntax::{InvalidSyntax, Syntax};
 
 use definition::SyntaxDefinition;

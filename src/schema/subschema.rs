@@ -59,6 +59,7 @@ fn applies(rule: MatchingRule, attribute: &AttributeType) -> bool {
         | MatchingRule::DnSubtreeMatch
         | MatchingRule::DnSubordinateMatch
         | MatchingRule::DnSuperiorMatch => attribute.syntax == Syntax::Dn,
+        MatchingRule::CertificateMatch => attribute.equality == Some(MatchingRule::CertificateExactMatch),
         _ if rule.kind() == RuleKind::Equality => {
             attribute.equality == Some(rule)
                 || (attribute.syntax == Syntax::DirectoryString

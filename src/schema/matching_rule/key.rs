@@ -5,9 +5,12 @@ use std::borrow::Cow;
 use crate::model::Dn;
 use crate::schema::string_prep::{self, Case, PrepareError, SubstringPart};
 use crate::schema::syntax::{bits, is_integer, parse_uuid, split_uid};
-use crate::schema::{Schema, certificate, name_key, time};
+use crate::schema::{Schema, certificate, certificate_match, name_key, time};
 
 use super::{Form, InvalidValue, MatchingRule};
+
+/// What an assertion of certificateMatch looks like.
+const PARTS: &str = "write parts that are judged, as { serialNumber 42, subject rdnSequence:\"cn=Ann\" }";
 
 impl MatchingRule {
     /// Appends the key of a value or of an equality or ordering assertion to `out`.
@@ -43,6 +46,7 @@ impl MatchingRule {
             Form::Certificate => certificate::append_exact_key(schema, value, out).ok_or_else(|| {
                 self.invalid("write { serialNumber 42, issuer rdnSequence:\"cn=CA\" }, or give the whole certificate")
             }),
+            Form::CertificateParts => Err(self.invalid(PARTS)),
             Form::Integer | Form::BitAnd | Form::BitOr => integer_key(value, out).ok_or_else(|| self.not_integer()),
             Form::FirstInteger => integer_key(first_component(value), out).ok_or_else(|| self.not_integer()),
             Form::Oid => self.oid_key(schema, value, out),
@@ -160,6 +164,9 @@ impl MatchingRule {
             Form::DnOneLevel => {
                 let (value, base) = (key(value)?, key(assertion)?);
                 value.strip_prefix(base.as_slice()).is_some_and(|rest| name_key::rdn_count(rest) == 1)
+            }
+            Form::CertificateParts => {
+                certificate_match::is_match(schema, value, assertion).ok_or_else(|| self.invalid(PARTS))?
             }
             Form::CsnSid => {
                 let sid = value.split(|byte| *byte == b'#').nth(2).and_then(csn_sid);
