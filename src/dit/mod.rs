@@ -36,6 +36,7 @@ mod suffix_digest;
 mod texts;
 mod tree;
 mod undelete;
+mod unique_members;
 mod values;
 mod view;
 mod view_keys;

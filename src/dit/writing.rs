@@ -227,7 +227,7 @@ impl<'d> Writing<'d> {
 
     /// Stamps a local change and applies it. The deltas were checked; `requester` is kept in the log.
     /// Returns the entry and the change's stamp. Before an entry goes or gets another name, what names it as text becomes a
-    /// link (`texts`).
+    /// link (`texts`), and values of uniqueMember follow it (`unique_members`).
     ///
     /// # Errors
     /// [`DitError::NoSuchEntry`]; [`DitError::Storage`]: the transaction is then to be dropped.
@@ -237,17 +237,19 @@ impl<'d> Writing<'d> {
         requester: &str,
         deltas: Vec<Delta>,
     ) -> Result<(EntryId, Stamp), DitError> {
-        let texts = match target {
-            Target::Existing(id) => self.texts_left_by(id, &deltas)?,
-            Target::New(_) => Vec::new(),
+        let (texts, names) = match target {
+            Target::Existing(id) => (self.texts_left_by(id, &deltas)?, self.names_left_by(id, &deltas)?),
+            Target::New(_) => (Vec::new(), Vec::new()),
         };
-        if texts.is_empty() {
+        if texts.is_empty() && names.is_empty() {
             return self.change_alone(target, requester, deltas);
         }
-        if self.together.is_some() {
-            return self.change_after_texts(&texts, target, requester, deltas);
-        }
-        self.together(|writing| writing.change_after_texts(&texts, target, requester, deltas))
+        let change = |writing: &mut Self| {
+            let (id, stamp) = writing.change_after_texts(&texts, target, requester, deltas)?;
+            writing.follow_names(id, &names, requester)?;
+            Ok((id, stamp))
+        };
+        if self.together.is_some() { change(self) } else { self.together(change) }
     }
 
     /// [`Writing::change`] without what goes before it.

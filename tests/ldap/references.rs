@@ -99,6 +99,69 @@ fn references_follow_superiors_that_came_after_them() {
     assert_eq!(client.names(&branch, &format!("(member={renamed})")), ["g"]);
 }
 
+/// Name and Optional UID (RFC 4517 3.3.21): what is written behind the name stays.
+#[test]
+fn unique_members_follow_what_they_name() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = Server::shared().branch("references-unique");
+    let unit = format!("ou=e,{branch}");
+    add_unit(&mut client, &unit);
+    let (ann, bob) = (add_person(&mut client, &unit, "a"), add_person(&mut client, &unit, "b"));
+    let (group, absent) = (format!("cn=g,{branch}"), format!("uid=c,{unit}"));
+    let (with_uid, upper) = (format!("{ann}#'0101'B"), bob.to_uppercase());
+    let members: [&str; 5] = [&ann, &with_uid, &upper, &absent, &branch];
+    client.add(&group, &[("objectClass", &["groupOfUniqueNames"]), ("uniqueMember", &members)]).expect(code::SUCCESS);
+    client.modify_dn(&ann, "uid=a2", true, None).expect(code::SUCCESS);
+    let renamed = format!("uid=a2,{unit}");
+    let shown = values(&mut client, &group, "uniqueMember");
+    assert!(shown.contains(&renamed) && shown.contains(&format!("{renamed}#'0101'B")) && shown.len() == 5, "{shown:?}");
+    assert_eq!(client.names(&branch, &format!("(uniqueMember={renamed})")), ["g"]);
+    assert_eq!(values(&mut client, &renamed, "memberOf"), std::slice::from_ref(&group));
+    // With the superior goes what is below it, and what names nobody stays.
+    client.modify_dn(&unit, "ou=z", true, None).expect(code::SUCCESS);
+    let (first, second) = (format!("uid=a2,ou=z,{branch}"), format!("uid=b,ou=z,{branch}"));
+    let shown: Vec<String> =
+        values(&mut client, &group, "uniqueMember").iter().map(|name| name.to_lowercase()).collect();
+    for name in [&first, &format!("{first}#'0101'b"), &second, &absent, &branch] {
+        assert!(shown.contains(name), "{name}: {shown:?}");
+    }
+    assert_eq!(values(&mut client, &second, "memberOf"), std::slice::from_ref(&group));
+    client.delete(&first).expect(code::SUCCESS);
+    let shown = values(&mut client, &group, "uniqueMember");
+    assert!(shown.len() == 3 && !shown.iter().any(|name| name.starts_with("uid=a2")), "{shown:?}");
+    // Whoever has the name next is somebody else.
+    add_person(&mut client, &format!("ou=z,{branch}"), "a2");
+    assert!(values(&mut client, &first, "memberOf").is_empty());
+}
+
+/// More of them than stand in the entry's record, and names that the index cuts.
+#[test]
+fn unique_members_of_a_large_group_follow_what_they_name() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = Server::shared().branch("references-unique-large");
+    let unit = format!("ou={},{branch}", "e".repeat(300));
+    add_unit(&mut client, &unit);
+    let long = format!("cn={},{unit}", "x".repeat(200));
+    let person: [(&str, &[&str]); 2] = [("objectClass", &["inetOrgPerson"]), ("sn", &["x"])];
+    client.add(&long, &person).expect(code::SUCCESS);
+    let short = add_person(&mut client, &branch, "a");
+    let others: Vec<String> = (0..100).map(|number| format!("cn=nobody {number}")).collect();
+    let mut members: Vec<&str> = others.iter().map(String::as_str).collect();
+    members.extend([long.as_str(), short.as_str()]);
+    let group = format!("cn=g,{branch}");
+    client.add(&group, &[("objectClass", &["groupOfUniqueNames"]), ("uniqueMember", &members)]).expect(code::SUCCESS);
+    client.modify_dn(&short, "uid=b", true, None).expect(code::SUCCESS);
+    client.modify_dn(&unit, "ou=f", true, None).expect(code::SUCCESS);
+    let shown = values(&mut client, &group, "uniqueMember");
+    let moved = format!("cn={},ou=f,{branch}", "x".repeat(200));
+    assert!(shown.len() == 102 && shown.contains(&moved) && shown.contains(&format!("uid=b,{branch}")), "{shown:?}");
+    assert_eq!(values(&mut client, &moved, "memberOf"), std::slice::from_ref(&group));
+}
+
 /// More members than stand in the entry's record.
 #[test]
 fn references_of_a_large_group_are_links_to_what_comes_after_them() {
