@@ -98,17 +98,41 @@ fn apply(args: &ApplyArgs, output: &Output) -> Result<ExitCode, CliError> {
     })?;
     progress.finish();
     compact(dit, &config.server.data_dir)?;
-    let value = serde_json::json!({ "entries": done.entries, "attributes": done.attributes, "named": done.named });
-    output.report(&value, || tell(&done))?;
+    let older = older_copies(&config.server.data_dir)?;
+    let value = serde_json::json!({
+        "entries": done.entries,
+        "attributes": done.attributes,
+        "named": done.named,
+        "older": older,
+    });
+    output.report(&value, || tell(&done, &older))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn tell(done: &Anew) -> String {
+/// Data in the folder that is not the data file: what was replaced and kept, and what an interrupted command left.
+fn older_copies(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
+    let failed = |error: std::io::Error| CliError::file(directory, &error);
+    let mut older = Vec::new();
+    for item in std::fs::read_dir(directory).map_err(failed)? {
+        let path = item.map_err(failed)?.path();
+        let is_ldif = path.extension().is_some_and(|extension| extension == "ldif");
+        if is_ldif || path.join("data.mdb").exists() {
+            older.push(path);
+        }
+    }
+    older.sort();
+    Ok(older)
+}
+
+fn tell(done: &Anew, older: &[PathBuf]) -> String {
     let mut text = match done.attributes.as_slice() {
         [] => "nothing is encrypted any more".to_owned(),
         attributes => format!("encrypted in {} entries: {}", done.entries, attributes.join(", ")),
     };
     text.push_str("; backups that were made before are as they were");
+    for path in older {
+        text.push_str(&format!("\n{} holds data as it was before: remove it if nobody needs it", path.display()));
+    }
     if done.named > 0 {
         text.push_str(&format!(
             "\n{} entries are named by an encrypted attribute: their names stay in clear",

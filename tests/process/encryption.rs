@@ -113,8 +113,14 @@ fn what_is_encrypted_is_found_and_shown_as_before_and_is_nowhere_in_clear() {
     settings(&data, &ENCRYPTED, Some(&key));
     let said = run(&mut command(&["serve"], &data)).expect_failure();
     assert!(said.contains("entente encryption apply"), "{said}");
+    // What a node kept of the data before, which nothing but its owner can judge.
+    let kept = data.join("kept");
+    std::fs::create_dir(&kept).expect("our folder");
+    std::fs::copy(data.join("data.mdb"), kept.join("data.mdb")).expect("our folder");
     let said = run(&mut command(&["encryption", "apply"], &data)).expect_success();
     assert!(said.contains("employeeNumber") && said.contains("description"), "{said}");
+    assert!(said.contains(&format!("{} holds data as it was before", kept.display())), "{said}");
+    std::fs::remove_dir_all(&kept).expect("our folder");
     assert_eq!(holds(&data, CANARY.as_bytes()), None);
     check(&data);
     // Many values stand in another order now, as they were written.

@@ -7,7 +7,7 @@
 
 use super::{Recorded, refused};
 use crate::dit::writing::Writing;
-use crate::dit::{Dit, DitError, conflict, log, spill};
+use crate::dit::{Dit, DitError, conflict, fill, log, spill};
 use crate::state::{AttributeId, EntryState};
 use crate::storage::{Cursor, EntryId, MetaName, PutMode, Table};
 use std::collections::BTreeSet;
@@ -36,6 +36,12 @@ pub fn encrypt_anew(dit: &Dit, progress: &mut dyn FnMut(u64, u64)) -> Result<Ane
     let (recorded, total) = {
         let snapshot = dit.read()?;
         let reader = snapshot.view().reader();
+        if reader.meta(MetaName::IndexConfiguration)? == Some(fill::UNDER_WAY) {
+            return Err(refused(
+                "taking in a directory was interrupted; finish that first, with the settings that it began with"
+                    .to_owned(),
+            ));
+        }
         let total = reader.count(Table::Id2State)? + reader.count(Table::Log)?;
         (Recorded::read(reader)?, total)
     };

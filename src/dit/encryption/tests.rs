@@ -336,6 +336,17 @@ fn a_crash_in_the_middle_leaves_what_can_be_finished_with_both_keys() {
 }
 
 #[test]
+fn an_unfinished_join_is_not_encrypted_anew() {
+    let mut tree = Tree::new(&["employeeNumber"]);
+    let mut txn = tree.dit().environment().write().unwrap();
+    txn.put_meta(MetaName::IndexConfiguration, crate::dit::fill::UNDER_WAY).unwrap();
+    txn.commit().unwrap();
+    assert!(tree.apply().unwrap_err().contains("finish that first"));
+    tree.open().unwrap();
+    tree.apply().unwrap();
+}
+
+#[test]
 fn what_the_schema_forgot_stays_encrypted() {
     let mut tree = Tree::new(&[]);
     let oid = "1.3.6.1.4.1.32473.1";
