@@ -368,6 +368,11 @@ impl Writing<'_> {
         }
         let moved = self.based(update.uuid, (new, parent), is_of_tail)?;
         self.follow_edges(&moved, None, false)?;
+        if self.view().edges_of(update.uuid)?.moves.iter().any(|of| of.stamp < new) {
+            // Told under another origin before: who meets it first takes the birth for a later one.
+            let moved = self.moved(Move { stamp: new, uuid: update.uuid, parent })?;
+            self.follow_edges(&moved, None, false)?;
+        }
         self.settle_shape()
     }
 

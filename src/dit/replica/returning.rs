@@ -173,6 +173,20 @@ fn unsent_move_is_judged_anew_where_others_moved_meanwhile() {
     assert_eq!(name, "cn=Bob,cn=Ann,dc=example,dc=com");
 }
 
+/// The move was written under the next origin already, and reached the others before it was known that the birth had not.
+#[test]
+fn birth_that_is_written_again_comes_after_moves_that_were_told() {
+    let [one, two, away] = three_nodes();
+    let end = away.sequence(OriginId(3));
+    away.person(7, "Cid");
+    away.write(|writing| writing.rotate_origin().unwrap());
+    away.change(7, |_| vec![Delta::Parent(EntryUuid([3; 16]))]);
+    one.follow(&away);
+    away.write(|writing| assert_eq!(writing.reissue_tail(OriginId(3), end).unwrap(), 1));
+    away.assert_sound();
+    assert_all_equal([&one, &two, &away]);
+}
+
 /// It found no record that both have, and could not tell that others hold what it took back.
 #[test]
 fn birth_that_was_taken_back_and_comes_from_others_is_the_beginning_again() {
