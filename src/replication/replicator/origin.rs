@@ -39,7 +39,7 @@ pub(super) struct Incarnation {
     join_at_ms: u64,
     /// Whom this node last asked for all content.
     join_asked: Option<SessionId>,
-    started_ms: Option<u64>,
+    pub(super) started_ms: Option<u64>,
     /// How far this directory's origins were held at the start: what came after that was written in this run.
     begun: BTreeMap<OriginId, u64>,
     /// The newest hybrid clock of all that peers told in this run, whether or not they are still here: newer than all that

@@ -360,10 +360,13 @@ impl Replicator {
         if !self.members.get(&self.node).is_some_and(Member::holds_cut) {
             return;
         }
-        // What others tell may be older than it looks, by the time that it was on its way.
+        // What others tell may be older than it looks, by the time that it was on its way; and they go on telling what was
+        // said before it was suspended, also to a node that has just started.
         let on_its_way_ms = self.options.silence_ms;
+        let started_ms = self.incarnation.started_ms.unwrap_or(self.now.monotonic_ms);
         let is_back = |(node, since_ms): (&NodeId, &u64)| {
-            self.stability.heard_ms(*node).filter(|at_ms| *at_ms > since_ms + on_its_way_ms).map(|_| *node)
+            let after_ms = started_ms.max(*since_ms) + on_its_way_ms;
+            self.stability.heard_ms(*node).filter(|at_ms| *at_ms > after_ms).map(|_| *node)
         };
         let back: Vec<NodeId> = self.stability.suspended.iter().filter_map(is_back).collect();
         for node in back {

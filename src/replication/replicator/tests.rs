@@ -571,3 +571,32 @@ fn suspended_member_that_goes_on_to_speak_is_taken_back() {
         assert!(taken_back(&fed));
     }
 }
+
+/// This run knew from its beginning that the member is suspended, and others go on telling what it said before.
+#[test]
+fn what_a_suspended_member_said_before_this_run_does_not_take_it_back() {
+    let third = OriginId(3);
+    let held = [(OURS, 4), (THEIRS, 5), (third, 6)];
+    let mut local = local(&held, &[(1, OURS), (2, THEIRS), (3, third)]);
+    for member in local.members.iter_mut().filter(|member| member.node == node(3)) {
+        (member.state, member.finals) = (MemberState::Suspended, BTreeMap::from([(third, 6)]));
+    }
+    let mut fed = Fed::alone(local);
+    fed.at_ms = 1_000_000;
+    fed.greet(THEIRS, &held);
+    let latest: BTreeMap<OriginId, u64> = held.into_iter().collect();
+    let row = |age_ms| Row { node: node(3), origin: third, age_ms, held: apart(&latest, &vector(&held)), digest: None };
+    let is_taken_back =
+        |fed: &Fed| fed.out.iter().any(|output| matches!(output, Output::SetMember { state: MemberState::Active, .. }));
+    let almost_silent_ms = Options::default().silence_ms - 1_000;
+    fed.beacon_with(&held, vec![row(500_000)]);
+    fed.at_ms += almost_silent_ms;
+    fed.feed(Input::Tick);
+    assert!(!is_taken_back(&fed));
+    fed.beacon(&held);
+    fed.at_ms += 2_000;
+    fed.beacon_with(&held, vec![row(0)]);
+    fed.at_ms += almost_silent_ms;
+    fed.feed(Input::Tick);
+    assert!(is_taken_back(&fed));
+}
