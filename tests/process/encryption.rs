@@ -1,4 +1,4 @@
-//! Encrypted attributes as an operator meets them: switched on, used, replicated, backed up, and the key changed or lost.
+//! Encrypted attributes as an operator meets them: switched on, used, replicated, backed up, and the key changed or lost (T-32).
 
 use std::path::{Path, PathBuf};
 
