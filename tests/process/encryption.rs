@@ -97,6 +97,7 @@ fn people() -> String {
     with("bob", &format!("employeeNumber: {CANARY}-bob\n"), &text)
 }
 
+/// hostile.md T-32.
 #[test]
 fn what_is_encrypted_is_found_and_shown_as_before_and_is_nowhere_in_clear() {
     let mut server = Server::start(Setup { ldif: people(), ..Setup::default() });
