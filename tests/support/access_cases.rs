@@ -57,13 +57,15 @@ const READ: &str =
     r#"(targetattr != "userPassword")(version 3.0; acl "read"; allow (read, search, compare) userdn = "ldap:///all";)"#;
 
 /// What 389 2.3.1 answers otherwise: it takes `!=` of userattr for `=`, IPv4 networks by their prefix fit nobody there, and of a
-/// client on loopback it knows no name, so that neither `dns = "localhost"` nor `dns != "localhost"` is true.
-pub(crate) const OTHERWISE_ON_389: [&str; 5] = [
+/// client on loopback it knows no name, so that neither `dns = "localhost"` nor `dns != "localhost"` is true, and `dns = "*"` at
+/// times.
+pub(crate) const OTHERWISE_ON_389: [&str; 6] = [
     "userattr: not: step 1 by 'uid=ann,ou=people' is true",
     "userattr: not: step 2 by 'uid=carol,ou=people' is false",
     "ip: a network by its prefix: step 1 by '' is false",
     "dns: names of the loopback address: step 1 by '' is false",
     "dns: names of the loopback address: step 4 by '' is false",
+    "dns: names of the loopback address: step 6 by '' is false",
 ];
 
 fn absolute(name: &str) -> String {
