@@ -158,14 +158,14 @@ fn expected(operation: Operation, pair: &[Control; 2], is_there: bool) -> u32 {
     }
 }
 
-fn judge(is: u32, right: u32, what: String, wrong: &mut Vec<String>) {
+fn judge(is: u32, right: u32, what: &str, wrong: &mut Vec<String>) {
     if is != right {
         wrong.push(format!("{what}: {is} instead of {right}"));
     }
 }
 
 /// Sends a search and what ends it if it does not end itself.
-fn search(client: &mut Client, search: &Search, right: u32, what: String, wrong: &mut Vec<String>) {
+fn search(client: &mut Client, search: &Search, right: u32, what: &str, wrong: &mut Vec<String>) {
     let id = client.send(&search.encode());
     let is_endless = right == code::CANCELED;
     let early = is_endless.then(|| client.send(&request::cancel(id)));
@@ -173,7 +173,7 @@ fn search(client: &mut Client, search: &Search, right: u32, what: String, wrong:
     let cancel = early.unwrap_or_else(|| client.send(&request::cancel(id)));
     // What had ended is not there to be canceled any more.
     let canceled = if is_endless { code::SUCCESS } else { code::NO_SUCH_OPERATION };
-    judge(client.outcome_of(cancel).code, canceled, format!("{what}: its cancel"), wrong);
+    judge(client.outcome_of(cancel).code, canceled, &format!("{what}: its cancel"), wrong);
     judge(is, right, what, wrong);
 }
 
@@ -204,29 +204,29 @@ fn all_pairs_of_controls_are_answered() {
                     (expected(operation, &pair, is_there), what)
                 };
                 let (code, what) = with(Operation::Search, true, &mut client);
-                search(&mut client, &Search::subtree(PEOPLE, "(uid=*)"), code, what, &mut wrong);
+                search(&mut client, &Search::subtree(PEOPLE, "(uid=*)"), code, &what, &mut wrong);
                 let (code, what) = with(SearchRoot, true, &mut client);
-                search(&mut client, &Search::base(""), code, what, &mut wrong);
+                search(&mut client, &Search::base(""), code, &what, &mut wrong);
                 let (code, what) = with(Compare, true, &mut client);
-                judge(client.compare(ANN, "sn", "Example").code, code, what, &mut wrong);
+                judge(client.compare(ANN, "sn", "Example").code, code, &what, &mut wrong);
                 let (code, what) = with(Modify, true, &mut client);
-                judge(client.modify(ANN, &[(REPLACE, "title", &["Director"])]).code, code, what, &mut wrong);
+                judge(client.modify(ANN, &[(REPLACE, "title", &["Director"])]).code, code, &what, &mut wrong);
                 let (code, what) = with(Add, false, &mut client);
-                judge(client.add(&first_name, &person).code, code, what, &mut wrong);
+                judge(client.add(&first_name, &person).code, code, &what, &mut wrong);
                 let is_added = code == code::SUCCESS;
                 let (code, what) = with(ModifyDn, is_added, &mut client);
-                judge(client.modify_dn(&first_name, "cn=q", true, None).code, code, what, &mut wrong);
+                judge(client.modify_dn(&first_name, "cn=q", true, None).code, code, &what, &mut wrong);
                 let is_renamed = code == code::SUCCESS;
                 let is_there = [is_added && !is_renamed, is_renamed];
                 for (name, is_there) in [&first_name, &second_name].into_iter().zip(is_there) {
                     let (code, what) = with(Delete, is_there, &mut client);
-                    judge(client.delete(name).code, code, what, &mut wrong);
+                    judge(client.delete(name).code, code, &what, &mut wrong);
                     if is_there && code != code::SUCCESS {
                         client.delete(name).expect(code::SUCCESS);
                     }
                 }
                 let (code, what) = with(Extended, true, &mut client);
-                judge(client.perform(&request::extended(oid::WHO_AM_I, None)).code, code, what, &mut wrong);
+                judge(client.perform(&request::extended(oid::WHO_AM_I, None)).code, code, &what, &mut wrong);
             }
         }
     }
