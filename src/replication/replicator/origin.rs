@@ -6,7 +6,8 @@
 //! goes on under a new origin, takes its own old changes back like anybody's, and writes what only it holds again under
 //! the new origin. The same is asked about its origins before, since a run after a crash begins a new one at once. An old
 //! copy is also found when no number of its own is missing: peers remember what it said to hold, and a node never holds
-//! less than it once said. Where two histories part is searched for in `fork`.
+//! less than it once said. Where two histories part is searched for in `fork`;
+//! what an old copy has to reach before it is none any more is in `catch_up`.
 //!
 //! Changes of clients wait for that: after the start for a peer's word or a few seconds, and after an old copy was found
 //! until it has caught up, since its clock and its cells may be older than what others have forgotten. What it wrote in
@@ -17,13 +18,14 @@
 //! Both faults are rare: a run goes on under an origin only after one that ended in order, in the same file, with nothing in
 //! between (`dit::handover`). What is left for this file is what brings the disk itself back.
 
+mod catch_up;
 mod fork;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use self::fork::Search;
 use super::exchange::Cause;
-use super::interface::{Alarm, Answer, CloseReason, EARLY, Local, LocalWrites, Output, UNAWAITED, WriteRequest};
+use super::interface::{Answer, CloseReason, EARLY, Local, LocalWrites, Output, UNAWAITED, WriteRequest};
 use super::{Purpose, Replicator};
 use crate::replication::member::{Member, MemberState, SessionId};
 use crate::state::{Csn, OriginId, UpdateVector};
@@ -57,6 +59,10 @@ pub(super) struct Incarnation {
     pub(super) set_back: BTreeSet<OriginId>,
     /// What must be held before changes of clients are taken again; kept over the end of the run.
     catch_up: Option<BTreeMap<OriginId, u64>>,
+    /// Since when that is known in this run, monotonic milliseconds: what members said before may be older than it.
+    found_ms: Option<u64>,
+    /// What this node caught up with in this run, as far as it still is anywhere: said again, it finds no old copy again.
+    caught_up: BTreeMap<OriginId, u64>,
     /// What this directory wrote as an old copy, before it knew: by origin the last number before that. Written again when it
     /// has caught up.
     early: BTreeMap<OriginId, u64>,
@@ -207,50 +213,6 @@ impl Replicator {
     /// Whether this node has no content yet that anybody may read.
     pub(super) fn is_filling(&self) -> bool {
         !self.incarnation.joined && self.incarnation.rejoining.is_none()
-    }
-
-    /// This node's content is older than what it once was: it holds less than `held` says, of `found` for one.
-    pub(super) fn roll_back(&mut self, found: OriginId, held: BTreeMap<OriginId, u64>, out: &mut Vec<Output>) {
-        let origin = self.holding.origin;
-        let ours = self.holding.vector.sequence(origin);
-        // Once found and left, an origin is not left again for what was said about the time before it.
-        let is_new = self.incarnation.catch_up.is_none();
-        let before = held.get(&origin).copied().filter(|before| is_new || *before > ours);
-        if is_new {
-            out.push(Output::Alarm(Alarm::RolledBack { origin: found }));
-        }
-        let target = self.incarnation.catch_up.get_or_insert_default();
-        for (origin, sequence) in held {
-            let at = target.entry(origin).or_default();
-            *at = sequence.max(*at);
-        }
-        let begun = self.incarnation.begun(origin);
-        if before.is_some_and(|before| before != ours) {
-            // What the old copy wrote before it knew stands under numbers that were given before; but what every member
-            // holds under its number, and may have forgotten, is not written again.
-            let after = before.map_or(begun, |before| before.min(begun)).max(self.stability.settled(origin));
-            if after < ours {
-                self.incarnation.reissues.push_back((origin, after));
-            }
-            self.rotate(out);
-        } else if is_new && ours > begun && self.role().may_originate() {
-            self.incarnation.early.insert(origin, begun.max(self.stability.settled(origin)));
-        }
-    }
-
-    /// This node goes on under an identity that nobody waits for yet, as a copy of which nobody can tell how old it is:
-    /// members may have forgotten what it still holds. It catches up with those it meets before it takes changes.
-    pub(super) fn catch_up_as_copy(&mut self, out: &mut Vec<Output>) {
-        let mut target = self.incarnation.catch_up.clone().unwrap_or_default();
-        for peer in self.open_peers() {
-            for (origin, position) in peer.vector.iter() {
-                let at = target.entry(origin).or_default();
-                *at = position.sequence.max(*at);
-            }
-        }
-        self.incarnation.catch_up_noted.clone_from(&target);
-        self.incarnation.catch_up = Some(target.clone());
-        self.write(WriteRequest::NoteCatchUp(target), Purpose::Noted, out);
     }
 
     /// The content is complete again, by the word of one member, who may lag behind what the suppliers hold and forget. What is
@@ -451,7 +413,7 @@ impl Replicator {
                     let clock = self.incarnation.clock_heard;
                     self.write(WriteRequest::RepeatTail { origin, after, clock }, Purpose::Repeat, out);
                 }
-                None => self.incarnation.catch_up = None,
+                None => self.incarnation.end_catch_up(),
             }
         }
         self.incarnation.unawaited &=
@@ -481,31 +443,6 @@ impl Replicator {
         let last = [self.holding.origin].into_iter().chain(before).find(|origin| vector.sequence(*origin) > 0);
         let heard = incarnation.own_in_order.iter().copied().filter(|origin| !incarnation.ends_known.contains(origin));
         of(self.holding.origin).or_else(|| last.into_iter().chain(heard).filter(is_new).find_map(of))
-    }
-
-    /// Whether what was said to be held once is held again, as far as it still is anywhere.
-    fn has_caught_up(&self, origin: OriginId, sequence: u64) -> bool {
-        let held = self.holding.vector.sequence(origin);
-        let end = self.finals.get(&origin).copied().unwrap_or(u64::MAX);
-        // What this directory wrote under an old origin and wrote again under another is nowhere under the old one; what
-        // was on disks that all went back is nowhere, as far as every supplier can say.
-        // A supplier that others speak for, with what it said in this run, counts as one that is here.
-        let started_ms = self.incarnation.started_ms.unwrap_or(0);
-        let speaks = |member: &Member| {
-            self.open_peers().any(|peer| peer.node == member.node)
-                || self.stability.heard_ms(member.node).is_some_and(|at_ms| at_ms > started_ms)
-                    && self
-                        .stability
-                        .latest(member.node)
-                        .is_some_and(|row| row.get(&origin).copied().unwrap_or(0) <= held)
-        };
-        let mut suppliers = self.members.values().filter(|member| member.holds_cut() && member.node != self.node);
-        let all_here = suppliers.all(speaks);
-        let own = self.incarnation.own.contains(&origin) && self.open_peers().any(|peer| peer.held_before.is_none());
-        // What a consumer alone still has cannot come from there, and its word may not keep anybody from taking changes.
-        let mut givers = self.open_peers().filter(|peer| peer.may_forward());
-        let nowhere = (own || all_here) && givers.all(|peer| peer.vector.sequence(origin) <= held);
-        held >= sequence.min(end) || nowhere
     }
 
     pub(super) fn incarnation_tick(&mut self, out: &mut Vec<Output>) {

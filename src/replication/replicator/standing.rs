@@ -197,9 +197,12 @@ impl Replicator {
             return self.twin_found(twin, out);
         }
         self.finals.extend(standing.finals.iter().copied());
-        // What was written again under another origin in this run is not lacking under the old one.
+        // What was written again under another origin in this run is not lacking under the old one; nor is what it was told
+        // before and looked for in vain. A run finds no new loss: it would begin a new origin without end.
         let lacks = |(origin, sequence): &(OriginId, u64)| {
-            self.holding.vector.sequence(*origin) < *sequence && !self.incarnation.set_back.contains(origin)
+            self.holding.vector.sequence(*origin) < *sequence
+                && !self.incarnation.set_back.contains(origin)
+                && !self.incarnation.has_looked_for(*origin, *sequence)
         };
         if let Some((origin, _)) = standing.held_before.iter().find(|held| lacks(held)) {
             let mut held: BTreeMap<OriginId, u64> = standing.held_before.iter().copied().collect();

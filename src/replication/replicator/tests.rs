@@ -10,6 +10,7 @@ use crate::state::{BucketSum, Csn, OriginPosition, StableCut, UpdateVector};
 
 mod ahead;
 mod exchanges;
+mod old_copies;
 mod telling;
 
 const OURS: OriginId = OriginId(1);
