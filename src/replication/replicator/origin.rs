@@ -243,6 +243,26 @@ impl Replicator {
         self.incarnation.reissues.extend(lacked);
     }
 
+    /// This node was away. Who withdrew another member meanwhile without having heard of its origins agreed on no end of them,
+    /// and waited neither for that member nor for this node with forgetting: what only this node may have brought of them
+    /// is written again beside the first, as this node's own early writes are.
+    fn repeat_unended(&mut self) {
+        if !self.role().may_originate() {
+            return;
+        }
+        let withdrawn = self.members.values().filter(|member| member.state != MemberState::Active);
+        let origins = withdrawn.flat_map(|member| member.origins.iter().copied());
+        let unended = origins
+            .filter(|origin| !self.finals.contains_key(origin) && !self.incarnation.own.contains(origin))
+            .map(|origin| (origin, self.stability.settled(origin)))
+            .filter(|(origin, after)| self.holding.vector.sequence(*origin) > *after);
+        let unended: Vec<(OriginId, u64)> = unended.collect();
+        if !unended.is_empty() {
+            self.incarnation.catch_up.get_or_insert_default();
+            self.incarnation.early.extend(unended);
+        }
+    }
+
     /// Begins a new origin.
     fn rotate(&mut self, out: &mut Vec<Output>) {
         if self.incarnation.rotating {
@@ -365,6 +385,7 @@ impl Replicator {
                 self.incarnation.rejoined.insert(old);
                 self.incarnation.awaited.clear();
                 self.write_unawaited_again();
+                self.repeat_unended();
             }
         }
         if self.role().may_originate()

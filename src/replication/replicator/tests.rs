@@ -495,6 +495,32 @@ fn who_was_away_writes_again_when_it_holds_what_the_suppliers_hold_whoever_gave_
     assert_eq!(fed.reissues(), [(OURS, 4)]);
 }
 
+/// The supplier retired the third member before it had heard of its origin, and this node after it had.
+#[test]
+fn who_was_away_writes_again_what_it_has_of_withdrawn_members_of_whom_no_end_was_agreed() {
+    let (new, unheard, ended) = (OriginId(10), OriginId(3), OriginId(4));
+    let held = [(OURS, 6), (THEIRS, 5), (unheard, 8), (ended, 7)];
+    let members = [(1, OURS), (2, THEIRS), (3, unheard), (4, ended)];
+    let mut local = Local { origins_before: vec![OURS], ..local(&held, &members) };
+    local.holding.origin = new;
+    local.members[0].finals = BTreeMap::from([(OURS, 6)]);
+    local.members[2].state = MemberState::Retired;
+    local.members[3].state = MemberState::Retired;
+    local.members[3].finals = BTreeMap::from([(ended, 7)]);
+    let mut fed = Fed::alone(local);
+    let theirs = [(OURS, 6), (THEIRS, 5)];
+    fed.greet(THEIRS, &theirs);
+    fed.at_ms += 1_000;
+    fed.feed(Input::Tick);
+    fed.take_all(Holding { origin: new, vector: vector(&held), ..Holding::default() }, &theirs);
+    let repeats = fed.out.iter().filter_map(|output| match output {
+        Output::Write { write: WriteRequest::RepeatTail { origin, after, .. }, .. } => Some((*origin, *after)),
+        _ => None,
+    });
+    assert_eq!(repeats.collect::<Vec<_>>(), [(unheard, 0)]);
+    assert!(fed.reissues().is_empty());
+}
+
 #[test]
 fn node_that_is_its_clusters_only_member_holds_all_that_its_members_hold() {
     let local = local(&[(OURS, 4)], &[(1, OURS)]);
