@@ -11,6 +11,7 @@ use crate::state::{BucketSum, Csn, OriginPosition, StableCut, UpdateVector};
 mod ahead;
 mod exchanges;
 mod old_copies;
+mod standing;
 mod telling;
 
 const OURS: OriginId = OriginId(1);
@@ -519,111 +520,4 @@ fn who_was_away_writes_again_what_it_has_of_withdrawn_members_of_whom_no_end_was
     });
     assert_eq!(repeats.collect::<Vec<_>>(), [(unheard, 0)]);
     assert!(fed.reissues().is_empty());
-}
-
-#[test]
-fn node_that_is_its_clusters_only_member_holds_all_that_its_members_hold() {
-    let local = local(&[(OURS, 4)], &[(1, OURS)]);
-    let mut replicator = Replicator::new(local, Options::default());
-    let mut out = Vec::new();
-    replicator.handle(Now { wall_ms: 1_000_000, monotonic_ms: 1_000_000 }, Input::Tick, &mut out);
-    let settles = out.iter().any(|output| {
-        matches!(output, Output::Write { write: WriteRequest::Settle(cut), .. } if *cut == BTreeMap::from([(OURS, 4)]))
-    });
-    assert!(settles, "{out:?}");
-}
-
-/// The third member is linked with the peer alone; the peer tells what it said.
-#[test]
-fn member_that_only_others_hear_is_equal_by_their_word_while_that_is_young() {
-    let held = [(OURS, 4), (THEIRS, 5)];
-    let mut fed = Fed::new(&held, &held);
-    let third = Member { node: node(3), origins: vec![OriginId(3)], ..Member::default() };
-    let member = |number, origin| Member { node: node(number), origins: vec![origin], ..Member::default() };
-    fed.feed(Input::Members(vec![member(1, OURS), member(2, THEIRS), third]));
-    let verdict = |fed: &Fed, later_ms: u64| {
-        let now = Now { wall_ms: fed.at_ms + later_ms, monotonic_ms: fed.at_ms + later_ms };
-        let status = fed.replicator.status(now);
-        status.members.iter().find(|status| status.member.node == node(3)).map(|status| status.verdict)
-    };
-    let row = |age_ms, held: &[(OriginId, u64)], digest| Row {
-        node: node(3),
-        origin: OriginId(3),
-        age_ms,
-        held: apart(&held.iter().copied().collect(), &vector(&[(OURS, 4), (THEIRS, 5)])),
-        digest,
-    };
-    assert_eq!(verdict(&fed, 0), Some(MemberVerdict::Unknown));
-    let ours = Holding::default().digest;
-    fed.beacon_with(&held, vec![row(900, &[(OURS, 4)], Some(ours))]);
-    assert_eq!(verdict(&fed, 0), Some(MemberVerdict::CatchingUp { they_lack: 5, we_lack: 0 }));
-    fed.beacon_with(&held, vec![row(500, &held, None)]);
-    assert_eq!(verdict(&fed, 0), Some(MemberVerdict::CatchingUp { they_lack: 0, we_lack: 0 }));
-    fed.beacon_with(&held, vec![row(10, &held, Some(ours))]);
-    assert_eq!(verdict(&fed, 0), Some(MemberVerdict::Equal));
-    assert_eq!(verdict(&fed, 60_001), Some(MemberVerdict::CatchingUp { they_lack: 0, we_lack: 0 }), "too long ago");
-    fed.beacon_with(&held, vec![row(0, &held, Some(BucketSum { count: 1, sum: 1 }))]);
-    assert_eq!(verdict(&fed, 0), Some(MemberVerdict::Different));
-}
-
-/// The session is older than the word of the suspension, so that no greeting comes any more. Nothing needs to be forgotten.
-#[test]
-fn suspended_member_that_goes_on_to_speak_is_taken_back() {
-    for settle_ms in [Options::default().settle_ms, u64::MAX / 2] {
-        let held = [(OURS, 4), (THEIRS, 5)];
-        let mut fed = Fed::new(&held, &held);
-        fed.replicator.options.settle_ms = settle_ms;
-        let suspended = Member {
-            node: node(2),
-            origins: vec![THEIRS],
-            state: MemberState::Suspended,
-            finals: BTreeMap::from([(THEIRS, 5)]),
-            ..Member::default()
-        };
-        let own = Member { node: node(1), origins: vec![OURS], ..Member::default() };
-        fed.feed(Input::Members(vec![own, suspended]));
-        let taken_back = |fed: &Fed| {
-            fed.out.iter().any(|output| matches!(output, Output::SetMember { state: MemberState::Active, node: who, .. } if *who == node(2)))
-        };
-        fed.beacon(&held);
-        fed.at_ms += Options::default().settle_ms;
-        fed.feed(Input::Tick);
-        assert!(!taken_back(&fed), "what was on its way then says nothing");
-        fed.write_done(Holding { origin: OURS, vector: vector(&held), ..Holding::default() });
-        fed.at_ms += Options::default().silence_ms - 1_000;
-        fed.beacon(&held);
-        fed.at_ms += 2_000;
-        fed.beacon(&held);
-        fed.feed(Input::Tick);
-        assert!(taken_back(&fed));
-    }
-}
-
-/// This run knew from its beginning that the member is suspended, and others go on telling what it said before.
-#[test]
-fn what_a_suspended_member_said_before_this_run_does_not_take_it_back() {
-    let third = OriginId(3);
-    let held = [(OURS, 4), (THEIRS, 5), (third, 6)];
-    let mut local = local(&held, &[(1, OURS), (2, THEIRS), (3, third)]);
-    for member in local.members.iter_mut().filter(|member| member.node == node(3)) {
-        (member.state, member.finals) = (MemberState::Suspended, BTreeMap::from([(third, 6)]));
-    }
-    let mut fed = Fed::alone(local);
-    fed.at_ms = 1_000_000;
-    fed.greet(THEIRS, &held);
-    let latest: BTreeMap<OriginId, u64> = held.into_iter().collect();
-    let row = |age_ms| Row { node: node(3), origin: third, age_ms, held: apart(&latest, &vector(&held)), digest: None };
-    let is_taken_back =
-        |fed: &Fed| fed.out.iter().any(|output| matches!(output, Output::SetMember { state: MemberState::Active, .. }));
-    let almost_silent_ms = Options::default().silence_ms - 1_000;
-    fed.beacon_with(&held, vec![row(500_000)]);
-    fed.at_ms += almost_silent_ms;
-    fed.feed(Input::Tick);
-    assert!(!is_taken_back(&fed));
-    fed.beacon(&held);
-    fed.at_ms += 2_000;
-    fed.beacon_with(&held, vec![row(0)]);
-    fed.at_ms += almost_silent_ms;
-    fed.feed(Input::Tick);
-    assert!(is_taken_back(&fed));
 }
