@@ -440,7 +440,11 @@ fn imported_rules_come_to_what_slapd_makes_of_them() {
         let aci: Vec<&str> = aci.iter().map(String::as_str).collect();
         server.admin().modify(SUFFIX, &[(REPLACE, "aci", &aci)]).expect(code::SUCCESS);
         for who in WHO {
-            let (theirs, ours) = (answers(&slapd, who), answers(&server, who));
+            let (theirs, ours) = std::thread::scope(|scope| {
+                let theirs = scope.spawn(|| answers(&slapd, who));
+                let ours = answers(&server, who);
+                (theirs.join().expect("slapd's answers"), ours)
+            });
             asked += theirs.len();
             for (question, answer) in &theirs {
                 let own = ours.get(question);
