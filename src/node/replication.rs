@@ -35,7 +35,8 @@ pub fn service_options(config: &Config, urls: &[ListenUrl]) -> ServiceOptions {
             crate::config::Compression::Never => Compression::Never,
         },
         urls: urls.iter().filter_map(|url| client_url(url, &machine)).collect(),
-        name: if replication.name.is_empty() { machine } else { replication.name.clone() },
+        name: replication.name.clone(),
+        machine,
         limits: Options {
             offline_ms_max: u64::from(replication.offline_days) * 24 * 3_600_000,
             log_records_kept: replication.log_records,

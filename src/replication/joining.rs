@@ -79,8 +79,8 @@ enum Question {
     Join { secret: String, node: String, origin: u64, key: String, name: String, format: u32 },
     /// By the certificate of a member that needs a second identity.
     Enrol { node: String, key: String, name: String },
-    /// By the certificate of a member that writes nothing itself: how it is reached.
-    Appear { addresses: Vec<String>, urls: Vec<String> },
+    /// By the certificate of a member that writes nothing itself: how it is called and reached.
+    Appear { name: String, addresses: Vec<String>, urls: Vec<String> },
 }
 
 /// What is answered.
@@ -229,6 +229,7 @@ pub async fn appear(own: &Identity, peer: &Member, appearance: &Appearance) -> R
     let config = join_client_config(authority, Some(own)).map_err(|_| JoinError::Strange("the own certificate"))?;
     let stream = dial::tls(config, peer.node, &peer.addresses).await?;
     let question = Question::Appear {
+        name: appearance.name.clone(),
         addresses: appearance.addresses.clone().unwrap_or_default(),
         urls: appearance.urls.clone().unwrap_or_default(),
     };
@@ -290,8 +291,8 @@ pub async fn admit<S: AsyncRead + AsyncWrite + Unpin>(
     let bytes = Zeroizing::new(read.ok_or(JoinError::Silent)??.to_vec());
     let question = serde_json::from_slice(&bytes).map_err(|_| JoinError::Strange("no question of this protocol"));
     let made = match (question, member) {
-        (Ok(Question::Appear { addresses, urls }), Some(member)) => {
-            write_appearance(member, addresses, urls, writer).await.map(|()| (member, Answer::Done))
+        (Ok(Question::Appear { name, addresses, urls }), Some(member)) => {
+            write_appearance(member, &name, addresses, urls, writer).await.map(|()| (member, Answer::Done))
         }
         (Ok(question), _) => match make_member(question, member, writer).await {
             Ok(made) => accepted(dit, &made).map(|text| (made.0, Answer::Accepted(Box::new(text)))),
@@ -356,7 +357,7 @@ async fn make_member(
     let node = node_of(&node).ok_or(JoinError::Strange("no node id"))?;
     let key = from_hexadecimal(&key).and_then(|bytes| PublicKey::from_bytes(&bytes).ok());
     let key = key.ok_or(JoinError::Strange("no public key"))?;
-    let name: String = name.chars().filter(|c| !c.is_control()).take(128).collect();
+    let name = sound_name(&name);
     let fingerprint = key.fingerprint();
     change(writer, move |writing| {
         membership::demand_supplier(writing.view())?;
@@ -375,8 +376,14 @@ async fn make_member(
     Ok((node, key))
 }
 
+/// A name as an entry may hold it.
+fn sound_name(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(128).collect()
+}
+
 async fn write_appearance(
     member: NodeId,
+    name: &str,
     addresses: Vec<String>,
     urls: Vec<String>,
     writer: &Writer,
@@ -384,7 +391,7 @@ async fn write_appearance(
     let sound = |texts: Vec<String>| -> Vec<String> {
         texts.into_iter().filter(|text| text.len() <= 255 && !text.is_empty()).take(ADDRESSES_MAX).collect()
     };
-    let (addresses, urls) = (sound(addresses), sound(urls));
+    let (name, addresses, urls) = (sound_name(name), sound(addresses), sound(urls));
     change(writer, move |writing| {
         membership::demand_supplier(writing.view())?;
         let members = membership::members(writing.view())?.into_iter();
@@ -392,12 +399,9 @@ async fn write_appearance(
         let Some(known) = taking_part.find(|known| known.node == member) else {
             return Err(InviteError::Unknown);
         };
-        // An empty list is a node that nobody can dial: what is known stays.
-        let appearance = Appearance {
-            name: String::new(),
-            addresses: Some(addresses).filter(|addresses| !addresses.is_empty()),
-            urls: Some(urls),
-        };
+        // An empty list is a node that nobody can dial: what is known stays, as with a name that is not set.
+        let appearance =
+            Appearance { name, addresses: Some(addresses).filter(|addresses| !addresses.is_empty()), urls: Some(urls) };
         Ok(membership::put_member(writing, member, known.fingerprint, known.role, &appearance)?)
     })
     .await?

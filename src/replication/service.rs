@@ -51,12 +51,21 @@ pub struct ServiceOptions {
     pub advertise: Vec<String>,
     /// When to compress.
     pub compression: Compression,
-    /// This node's name for people.
+    /// This node's name for people; empty where the settings say none.
     pub name: String,
+    /// The machine's name, under which a node of no name enters the cluster.
+    pub machine: String,
     /// Where LDAP clients reach this node.
     pub urls: Vec<String>,
     /// Limits and intervals.
     pub limits: Options,
+}
+
+impl ServiceOptions {
+    /// The name under which this node enters the cluster.
+    pub fn name_at_first(&self) -> &str {
+        if self.name.is_empty() { &self.machine } else { &self.name }
+    }
 }
 
 /// Why a node cannot take part.

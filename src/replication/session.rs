@@ -203,6 +203,10 @@ async fn read(
                     return;
                 }
             }
+            // A process that ends, or is killed, closes no TLS.
+            Some(Err(CodecError::Io(error))) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                break ("the peer closed the connection".to_owned(), None);
+            }
             Some(Err(CodecError::Io(error))) => break (format!("the connection broke: {error}"), None),
             Some(Err(error)) => break (error.to_string(), Some(PeerError::CorruptFrame)),
             None => break ("the peer closed the connection".to_owned(), None),

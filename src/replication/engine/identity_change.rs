@@ -67,7 +67,7 @@ pub(super) async fn notice_copy(parts: &Parts, has_peers: bool) -> Result<bool, 
 
 /// Founds what is not there, signs a certificate for the key, and stores it.
 async fn found(parts: &Parts, node: NodeId, identity: Identity) -> Result<Identity, ServiceError> {
-    let name = parts.options.name.clone();
+    let name = parts.options.name_at_first().to_owned();
     let made = joining::change(&parts.writer, move |writing| found_in(writing, node, identity, &name)).await?;
     Ok(made?)
 }
@@ -139,7 +139,7 @@ impl Engine {
         }
     }
 
-    /// Has the own entry say how this node is reached and under which origin it writes.
+    /// Has the own entry say how this node is called and reached, and under which origin it writes.
     pub(super) fn appear(&self) {
         let Some(own) = self.members.iter().find(|member| member.node == self.node) else { return };
         let addresses = self.addresses();
@@ -149,14 +149,17 @@ impl Engine {
         let Ok(held_urls) = membership::urls_of(view, self.node) else { return };
         let origin = OriginId(view.reader().meta_u64(MetaName::Origin).unwrap_or_default());
         let is_supplier = own.role == Role::Supplier;
+        // Where no name is set, the one stays under which the node came.
+        let name = self.parts.options.name.clone();
         let is_right = (addresses.is_none() || addresses.as_ref() == Some(&own.addresses))
             && held_urls == urls
+            && (name.is_empty() || own.name == name)
             && (!is_supplier || own.origins.contains(&origin));
         if is_right || own.state != MemberState::Active {
             return;
         }
         let (node, key) = (self.node, own.fingerprint);
-        let appearance = Appearance { name: String::new(), addresses, urls: Some(urls) };
+        let appearance = Appearance { name, addresses, urls: Some(urls) };
         drop(snapshot);
         if is_supplier {
             if self.local_writes != LocalWrites::Open {
@@ -213,7 +216,7 @@ impl Engine {
             if peer.state != MemberState::Active || peer.addresses.is_empty() {
                 continue;
             }
-            match joining::enrol(&own, peer, node, &identity, &self.parts.options.name).await {
+            match joining::enrol(&own, peer, node, &identity, self.parts.options.name_at_first()).await {
                 Ok(accepted) => {
                     return Ok((node, identity.certified(accepted.certificate, accepted.authority)));
                 }

@@ -105,9 +105,15 @@ impl Node {
 
     #[track_caller]
     pub(crate) fn serve(&mut self) {
+        self.serve_as(&self.name.clone());
+    }
+
+    /// The same under a name for people that may be another than the folder's.
+    #[track_caller]
+    pub(crate) fn serve_as(&mut self, name: &str) {
         assert!(self.program.is_none(), "{} runs already", self.name);
         let mut command = self.set_command(&["serve", "--listen", "ldap://127.0.0.1:0"]);
-        command.args(["--set", &format!("replication.name={}", self.name)]);
+        command.args(["--set", &format!("replication.name={name}")]);
         let mut program = Program::start(&mut command);
         let urls = ready_urls(&program.wait_for_line("ready"));
         self.address = urls.iter().find_map(|url| url.strip_prefix("ldap://")?.trim_end_matches('/').parse().ok());

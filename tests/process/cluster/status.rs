@@ -169,3 +169,19 @@ fn an_entry_that_differs_though_all_hold_the_same_changes_is_named_and_repaired(
     check(&a.data());
     check(&b.data());
 }
+
+#[test]
+fn a_member_that_is_given_another_name_is_called_so_everywhere() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut a = Node::found(folder.path(), "a");
+    a.serve();
+    let (mut b, mut c) = (a.joined("b", "supplier"), a.joined("c", "consumer"));
+    for (node, name) in [(&mut b, "berlin"), (&mut c, "cologne")] {
+        node.stop();
+        node.serve_as(name);
+        wait_until(&format!("{name} to be known"), || a.sees(name)["connected"] == true);
+    }
+    wait_until("both to know one another", || b.sees("cologne").is_object() && c.sees("berlin").is_object());
+    // Nobody is there twice.
+    assert_eq!(a.status()["members"].as_array().map(Vec::len), Some(2), "{}", a.status());
+}
