@@ -387,8 +387,8 @@ impl Catalog {
     }
 }
 
-/// DN-valued attributes hold links, except the server's own (who created an entry stays known after that one is
+/// Attributes whose values name entries hold links, except the server's own (who created an entry stays known after that one is
 /// gone) and the target of an alias (an alias without its name would break its class).
 fn holds_links(attribute_type: &AttributeType) -> bool {
-    attribute_type.is_dn_valued() && !attribute_type.no_user_modification && attribute_type.oid != "2.5.4.1"
+    attribute_type.names_entries() && !attribute_type.no_user_modification && attribute_type.oid != "2.5.4.1"
 }

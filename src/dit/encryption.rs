@@ -247,7 +247,7 @@ fn unfit(attribute_type: &AttributeType) -> Option<&'static str> {
     if attribute_type.is_operational() || attribute_type.no_user_modification {
         return Some("it is operational: the server keeps it for itself");
     }
-    if attribute_type.is_dn_valued() {
+    if attribute_type.names_entries() {
         return Some("its values are names of entries, which are kept as links");
     }
     if attribute_type.collective {

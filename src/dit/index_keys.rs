@@ -13,7 +13,7 @@
 use super::catalog::AttributeInfo;
 use crate::model::{Dn, EntryUuid};
 use crate::schema::sound::near_keys;
-use crate::schema::{AttributeType, Schema};
+use crate::schema::{AttributeType, MatchingRule, Schema};
 use crate::storage::{FORM_BYTES, IndexKind, index_key};
 
 const TAG_TEXT: u8 = 1;
@@ -83,6 +83,20 @@ pub fn text_link_key(schema: &Schema, dn: &Dn) -> Vec<u8> {
     key
 }
 
+/// The normal form under which a name with a UID is indexed, by its normal form by uniqueMemberMatch.
+pub fn uid_text_key(normal: &[u8]) -> Vec<u8> {
+    [&[TAG_TEXT], normal].concat()
+}
+
+/// The normal form under which a text of an attribute of links is indexed; `None` if it is no name.
+fn text_key(schema: &Schema, attribute_type: &AttributeType, value: &[u8]) -> Option<Vec<u8>> {
+    if !attribute_type.may_have_uid() {
+        return Dn::parse_bytes(value).ok().map(|dn| text_link_key(schema, &dn));
+    }
+    let mut key = vec![TAG_TEXT];
+    MatchingRule::UniqueMemberMatch.key(schema, value, &mut key).ok().map(|()| key)
+}
+
 /// The normal form of a value by the type's equality rule; `None` when it has none or the value breaks its syntax.
 pub fn keys_of_value(schema: &Schema, attribute_type: &AttributeType, value: &[u8], out: &mut Vec<u8>) -> Option<()> {
     attribute_type.equality?.key(schema, value, out).ok()
@@ -116,9 +130,9 @@ pub(super) fn keys_of_attribute<'v>(
         if info.links {
             match targets.next() {
                 Some(target) if *target != EntryUuid::NIL.0 => normal.extend_from_slice(&link_key(EntryUuid(*target))),
-                _ => match Dn::parse_bytes(value) {
-                    Ok(dn) => normal.extend_from_slice(&text_link_key(schema, &dn)),
-                    Err(_) => continue,
+                _ => match text_key(schema, attribute_type, value) {
+                    Some(key) => normal.extend_from_slice(&key),
+                    None => continue,
                 },
             }
         } else if keys_of_value(schema, attribute_type, value, &mut normal).is_none() {
@@ -144,9 +158,9 @@ pub(super) fn keys_of_attribute<'v>(
         }
     }
     for target in targets.filter(|_| info.links && info.indexed.equality) {
-        let text =
-            texts.clone().zip(all).find(|(_, shown)| *shown == target).and_then(|(text, _)| Dn::parse_bytes(text).ok());
-        let normal = text.map_or_else(|| link_key(EntryUuid(*target)), |dn| text_link_key(schema, &dn));
+        let text = texts.clone().zip(all).find(|(_, shown)| *shown == target);
+        let text = text.and_then(|(text, _)| text_key(schema, attribute_type, text));
+        let normal = text.unwrap_or_else(|| link_key(EntryUuid(*target)));
         index_key(info.base, IndexKind::Equality, &normal, out.buffer());
         out.end();
     }

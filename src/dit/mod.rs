@@ -33,6 +33,7 @@ mod sorter;
 mod soundness;
 mod spill;
 mod suffix_digest;
+mod text_names;
 mod texts;
 mod tree;
 mod undelete;
@@ -57,7 +58,7 @@ pub use encryption::{Anew, Encryption, EncryptionOptions, encrypt_anew, encrypte
 pub use exchange::{EntryMark, Merged};
 pub use feed::Feed;
 pub use index_keys::{
-    Gram, LONG_PIECE, TEXT_LINK_BEGINS, grams_of, grams_of_part, keys_of_value, link_key, text_link_key,
+    Gram, LONG_PIECE, TEXT_LINK_BEGINS, grams_of, grams_of_part, keys_of_value, link_key, text_link_key, uid_text_key,
 };
 pub use log::LogRange;
 pub use mutant::Mutant;

@@ -203,9 +203,8 @@ impl Writing<'_> {
         };
         let mut depth = 0;
         while at != EntryUuid::NIL && depth < SUPERIORS_MAX {
-            let Some((id, state)) = self.representative(at)? else { break };
-            let state = state.map_or_else(|| self.state(id), |state| Ok(Some(state)))?;
-            at = state.map_or(EntryUuid::NIL, |state| state.parent.1);
+            let Some(state) = self.representative_state(at)? else { break };
+            at = state.parent.1;
             depth += 1;
         }
         Ok(Some(depth))
@@ -315,9 +314,16 @@ impl Writing<'_> {
 
     /// Whether any incarnation of an entry lives.
     fn lives(&self, uuid: EntryUuid) -> Result<bool, DitError> {
-        let Some((id, state)) = self.representative(uuid)? else { return Ok(false) };
-        let state = state.map_or_else(|| self.state(id), |state| Ok(Some(state)))?;
-        Ok(state.is_some_and(|state| state.is_live()))
+        Ok(self.representative_state(uuid)?.is_some_and(|state| state.is_live()))
+    }
+
+    /// The state of the incarnation that stands for an entryUUID, if one is born here.
+    fn representative_state(&self, uuid: EntryUuid) -> Result<Option<EntryState>, DitError> {
+        match self.representative(uuid)? {
+            Some((_, Some(state))) => Ok(Some(state)),
+            Some((id, None)) => self.state(id),
+            None => Ok(None),
+        }
     }
 
     /// What makes again the entry that `update` made, as it is now; none when it lives no more.

@@ -10,6 +10,7 @@ use super::index_keys::keys_of_value;
 use super::view::View;
 use super::writing::Writing;
 use crate::model::{AttributeDescription, Dn, EntryUuid, Rdn};
+use crate::schema::{AttributeType, split_uid};
 use crate::state::{AttributeId, CellValue, Delta, RdnAva, RdnState, ValueKey};
 use crate::storage::EntryId;
 
@@ -43,7 +44,9 @@ pub enum ValueError {
 /// [`ValueError::Invalid`]; [`ValueError::Dit`] when resolving a DN fails.
 pub fn value_of(view: &View<'_>, info: &AttributeInfo, value: &[u8]) -> Result<(ValueKey, CellValue), ValueError> {
     let schema = view.catalog().schema();
-    if info.links {
+    let attribute_type = info.attribute_type.map(|index| schema.attribute_type_at(index));
+    let has_uid = || std::str::from_utf8(value).is_ok_and(|text| split_uid(text).1.is_some());
+    if info.links && !(attribute_type.is_some_and(AttributeType::may_have_uid) && has_uid()) {
         let dn = Dn::parse_bytes(value)
             .map_err(|error| ValueError::Invalid { attribute: info.name.clone(), detail: error.to_string() })?;
         if let Some(target) = named_entry(view, value)? {
@@ -52,7 +55,6 @@ pub fn value_of(view: &View<'_>, info: &AttributeInfo, value: &[u8]) -> Result<(
         return Ok((ValueKey::of_normal(&schema.dn_key(&dn)), CellValue::Text(value.to_vec())));
     }
     let mut normal = Vec::with_capacity(value.len() + 8);
-    let attribute_type = info.attribute_type.map(|index| schema.attribute_type_at(index));
     let keyed = attribute_type.and_then(|attribute_type| keys_of_value(schema, attribute_type, value, &mut normal));
     if keyed.is_none() {
         if attribute_type.is_some_and(|found| found.equality.is_some_and(|rule| rule.is_key_rule())) {

@@ -18,6 +18,7 @@ use super::shape::Adoption;
 use super::shape::placing::Follow;
 use super::sorter::Sorter;
 use super::spill::{self, Touched};
+use super::text_names::Taking;
 use super::tree::Dit;
 use super::view::View;
 use crate::model::{AttributeDescription, EntryUuid};
@@ -227,7 +228,7 @@ impl<'d> Writing<'d> {
 
     /// Stamps a local change and applies it. The deltas were checked; `requester` is kept in the log.
     /// Returns the entry and the change's stamp. Before an entry goes or gets another name, what names it as text becomes a
-    /// link (`texts`), and values of uniqueMember follow it (`unique_members`).
+    /// link (`texts`), and values of uniqueMember with a UID follow it (`unique_members`).
     ///
     /// # Errors
     /// [`DitError::NoSuchEntry`]; [`DitError::Storage`]: the transaction is then to be dropped.
@@ -237,16 +238,18 @@ impl<'d> Writing<'d> {
         requester: &str,
         deltas: Vec<Delta>,
     ) -> Result<(EntryId, Stamp), DitError> {
-        let (texts, names) = match target {
-            Target::Existing(id) => (self.texts_left_by(id, &deltas)?, self.names_left_by(id, &deltas)?),
-            Target::New(_) => (Vec::new(), Vec::new()),
+        let (texts, names) = match (target, Taking::of(&deltas)) {
+            (Target::Existing(id), Some(taking)) => {
+                (self.texts_left_by(id, taking)?.0, self.names_left_by(id, taking)?)
+            }
+            _ => (Vec::new(), Vec::new()),
         };
         if texts.is_empty() && names.is_empty() {
             return self.change_alone(target, requester, deltas);
         }
         let change = |writing: &mut Self| {
             let (id, stamp) = writing.change_after_texts(&texts, target, requester, deltas)?;
-            writing.follow_names(id, &names, requester)?;
+            writing.follow_names(&names, requester)?;
             Ok((id, stamp))
         };
         if self.together.is_some() { change(self) } else { self.together(change) }

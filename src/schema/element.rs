@@ -76,9 +76,19 @@ impl AttributeType {
         self.usage != Usage::UserApplications
     }
 
-    /// Values are names of entries (syntax DN), kept as links. nameAndOptionalUID is not.
+    /// Values are names of entries and nothing else (syntax DN). nameAndOptionalUID is not.
     pub fn is_dn_valued(&self) -> bool {
         self.syntax == Syntax::Dn
+    }
+
+    /// Values may be names with a UID behind (Name and Optional UID, RFC 4517 3.3.21).
+    pub fn may_have_uid(&self) -> bool {
+        self.syntax == Syntax::NameAndOptionalUid
+    }
+
+    /// Values name entries, and are kept as links; those with a UID stay text.
+    pub fn names_entries(&self) -> bool {
+        self.is_dn_valued() || self.may_have_uid()
     }
 
     /// Values make a set of members: additions and removals of different values never collide.

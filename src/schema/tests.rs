@@ -82,7 +82,8 @@ fn kinds_of_attributes_are_told_apart() {
     let schema = Schema::builtin();
     let of = |name: &str| schema.attribute_type(name).unwrap();
     assert!(of("member").is_dn_valued() && of("member").is_membership());
-    assert!(!of("uniqueMember").is_dn_valued() && of("uniqueMember").is_membership());
+    assert!(!of("uniqueMember").is_dn_valued() && of("uniqueMember").names_entries());
+    assert!(of("uniqueMember").may_have_uid() && of("uniqueMember").is_membership());
     assert!(of("memberUid").is_membership() && !of("manager").is_membership());
     assert!(of("userPassword").is_secret() && of("nisSecretKey").is_secret() && !of("cn").is_secret());
     assert!(of("aci").is_operational() && !of("aci").no_user_modification);

@@ -18,7 +18,7 @@ use super::computed::Computed;
 use super::evaluate::{Truth, bases, chain_of};
 use super::membership::{members_of, members_of_any, members_of_nested};
 use super::source::collect;
-use crate::dit::{AttributeInfo, LONG_PIECE, View, grams_of, link_key, text_link_key};
+use crate::dit::{AttributeInfo, LONG_PIECE, View, grams_of, link_key, text_link_key, uid_text_key};
 use crate::model::EntryUuid;
 use crate::schema::sound::{WordKeys, telephone_tail};
 use crate::schema::{AttributeTypeIndex, MatchingRule, Schema};
@@ -322,6 +322,15 @@ impl<'t> Planner<'t> {
         };
         Ok(match &leaf.test {
             Test::Present if info.indexed.presence => Some(self.list(base, IndexKind::Presence, &[])?),
+            Test::Equal { rule: MatchingRule::UniqueMemberMatch, key, .. }
+                if info.indexed.equality
+                    && info.links
+                    && info
+                        .attribute_type
+                        .is_some_and(|index| self.schema().attribute_type_at(index).may_have_uid()) =>
+            {
+                Some(self.list(base, IndexKind::Equality, &uid_text_key(key))?)
+            }
             Test::Equal { rule, key, .. } if serves(*rule) => Some(self.list(base, IndexKind::Equality, key)?),
             // The index of what is encrypted knows no order: what has the attribute at all is looked at, unless it is much.
             Test::Ordered { .. } | Test::Contains(_) | Test::Sounds { .. } | Test::Dialled { .. } if info.encrypted => {

@@ -13,7 +13,9 @@ use super::evaluate::Truth;
 use crate::model::attribute::split_options;
 use crate::model::{Assertion, AttributeDescription, Dn, Extensible, Filter, Substrings};
 use crate::schema::sound::{is_spoken, near_keys, telephone_tail};
-use crate::schema::{AttributeType, AttributeTypeIndex, MatchingRule, RuleKind, Schema, SubstringPart, Syntax};
+use crate::schema::{
+    AttributeType, AttributeTypeIndex, MatchingRule, RuleKind, Schema, SubstringPart, Syntax, split_uid,
+};
 use memchr::memmem::Finder;
 
 /// So many items of a filter cost about as much as getting the entry does.
@@ -291,7 +293,9 @@ impl<'s> Compiler<'s> {
     }
 
     fn equal(&self, rule: MatchingRule, value: &[u8]) -> Option<Test> {
-        if rule == MatchingRule::DistinguishedNameMatch {
+        let has_uid = || std::str::from_utf8(value).is_ok_and(|text| split_uid(text).1.is_some());
+        // A name without a UID is equal to names without one (RFC 4517 4.2.31).
+        if rule == MatchingRule::DistinguishedNameMatch || (rule == MatchingRule::UniqueMemberMatch && !has_uid()) {
             let dn = Dn::parse_bytes(value).ok()?;
             let key = self.schema.dn_key(&dn);
             return Some(Test::Names { dn, key });

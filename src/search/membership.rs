@@ -1,8 +1,9 @@
 //! Who is in which group, directly or through others, read from the index of links.
 //!
 //! Nothing about membership is stored with the member. A group's `member` values are links, indexed by the member's
-//! entryUUID, so that one look-up finds an entry's groups (and another one those that name it as text, where some do); `uniqueMember` values are names and are found by name,
-//! `memberUid` values by the entry's `uid`, and what a `memberURL` finds by judging the entry (`dynamic`).
+//! entryUUID, so that one look-up finds an entry's groups (and another one those that name it as text, where some do); so are `uniqueMember` values but
+//! those with a UID, which make nobody a member. `memberUid` values are found by the entry's `uid`, and what a `memberURL`
+//! finds by judging the entry (`dynamic`).
 //! Walks from group to group end: each entry is visited once, and only so many of them.
 //!
 //! Access rules know the groups that list their members by name (`member`, `uniqueMember`): the others change with the
@@ -11,7 +12,6 @@
 use super::{SearchError, dynamic};
 use crate::dit::{Entry, TEXT_LINK_BEGINS, View, keys_of_value, link_key, text_link_key};
 use crate::model::{Dn, EntryUuid};
-use crate::schema::MatchingRule;
 use crate::state::{AttributeId, ValueKey};
 use crate::storage::{
     EntryId, IndexCursor, IndexKind, Postings, Reader, Table, VALUE_SPILLED, bigvalue_prefix, index_key,
@@ -131,8 +131,7 @@ pub(super) fn members_of_any(view: View<'_>) -> Result<Vec<EntryId>, SearchError
 pub(super) fn members_of(view: View<'_>, group: EntryId) -> Result<Vec<EntryId>, SearchError> {
     let mut members = Vec::new();
     let Some(group) = view.entry(group)? else { return Ok(members) };
-    let (linked, named) = membership_attributes(view);
-    if let Some(slice) = linked.and_then(|id| group.attribute(id)) {
+    for slice in membership_attributes(view).filter_map(|id| group.attribute(id)) {
         if slice.flags & VALUE_SPILLED == 0 {
             for target in slice.targets.as_chunks::<16>().0 {
                 members.extend(view.by_uuid(EntryUuid(*target))?);
@@ -153,17 +152,6 @@ pub(super) fn members_of(view: View<'_>, group: EntryId) -> Result<Vec<EntryId>,
                     members.extend(view.by_uuid(target)?);
                 }
                 item = cursor.next()?;
-            }
-        }
-    }
-    if let Some(slice) = named.and_then(|id| group.attribute(id)) {
-        for value in view.values(&group, &slice)? {
-            check_count(members.len())?;
-            let name = value.split(|byte| *byte == b'#').next().unwrap_or_default();
-            for text in [value.as_slice(), name] {
-                if let Ok(dn) = Dn::parse_bytes(text) {
-                    members.extend(view.resolve(&dn)?.entry);
-                }
             }
         }
     }
@@ -314,21 +302,10 @@ pub(super) fn append_list(reader: Reader<'_>, key: &[u8], out: &mut Vec<EntryId>
 
 /// Where the index has the groups of `entry`.
 fn group_keys(view: View<'_>, entry: &Entry<'_>) -> Result<Vec<Vec<u8>>, SearchError> {
-    let (linked, named) = membership_attributes(view);
     let mut keys = Vec::with_capacity(2);
-    if let Some(id) = linked {
+    for id in membership_attributes(view) {
         keys.push(link_index_key(id, entry.record.uuid()));
         keys.extend(text_index_key(view, id, entry)?);
-    }
-    if let Some(id) = named {
-        let mut dn = Vec::with_capacity(96);
-        view.write_dn(entry, &mut dn)?;
-        let mut normal = Vec::with_capacity(96);
-        if MatchingRule::UniqueMemberMatch.key(view.catalog().schema(), &dn, &mut normal).is_ok() {
-            let mut key = Vec::with_capacity(normal.len() + 8);
-            index_key(id, IndexKind::Equality, &normal, &mut key);
-            keys.push(key);
-        }
     }
     Ok(keys)
 }
@@ -353,8 +330,8 @@ fn uid_keys(view: View<'_>, entry: &Entry<'_>) -> Result<Vec<Vec<u8>>, SearchErr
 }
 
 /// `member` and `uniqueMember`, where entries have them and the index knows.
-fn membership_attributes(view: View<'_>) -> (Option<AttributeId>, Option<AttributeId>) {
-    (member_attribute(view, MEMBER), member_attribute(view, UNIQUE_MEMBER))
+fn membership_attributes(view: View<'_>) -> impl Iterator<Item = AttributeId> + '_ {
+    [MEMBER, UNIQUE_MEMBER].into_iter().filter_map(move |oid| member_attribute(view, oid))
 }
 
 /// The attribute, where entries have it and the index knows.

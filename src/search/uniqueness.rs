@@ -52,7 +52,7 @@ impl UniqueRule {
                 format!("{name} is no attribute type; write names joined by +, and perhaps a filter after a blank")
             })?;
             let comparable = found.equality.is_some_and(|rule| rule.is_key_rule());
-            if !comparable || found.is_secret() || found.is_dn_valued() || found.no_user_modification {
+            if !comparable || found.is_secret() || found.names_entries() || found.no_user_modification {
                 return Err(format!("values of {name} cannot be held apart; name an attribute of text or numbers"));
             }
             types.push(found.index);

@@ -5,7 +5,7 @@ use super::{PutMode, Reader, Table, WriteTransaction};
 
 /// The format that this program writes. Raise it with every change of a key or a record, and say in CHANGELOG.md
 /// how an older one is upgraded.
-pub const FORMAT_VERSION: u32 = 6;
+pub const FORMAT_VERSION: u32 = 7;
 
 /// What `meta` holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

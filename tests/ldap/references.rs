@@ -194,6 +194,52 @@ fn references_of_a_large_group_are_links_to_what_comes_after_them() {
     }
 }
 
+/// More than one commit makes links of: by an import, in ten attributes of each entry.
+#[test]
+fn very_many_references_follow_what_comes_after_them_all_alike() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    const ATTRIBUTES: [&str; 10] = [
+        "member",
+        "owner",
+        "roleOccupant",
+        "seeAlso",
+        "manager",
+        "secretary",
+        "documentAuthor",
+        "associatedName",
+        "dITRedirect",
+        "uniqueMember",
+    ];
+    const ENTRIES: usize = 1_700;
+    let person = format!("uid=later,ou=here,{PEOPLE}");
+    let mut ldif = String::new();
+    for number in 0..ENTRIES {
+        ldif.push_str(&format!("\ndn: cn=r{number},{GROUPS}\nobjectClass: device\nobjectClass: extensibleObject\n"));
+        ldif.push_str(&format!("cn: r{number}\n"));
+        for attribute in ATTRIBUTES {
+            ldif.push_str(&format!("{attribute}: {person}\n"));
+        }
+    }
+    let server = Server::start(Setup::default().with_entries(&ldif));
+    let mut client = server.admin();
+    add_unit(&mut client, &format!("ou=here,{PEOPLE}"));
+    add_person(&mut client, &format!("ou=here,{PEOPLE}"), "later");
+    client.modify_dn(&format!("ou=here,{PEOPLE}"), "ou=there", true, None).expect(code::SUCCESS);
+    let renamed = format!("uid=later,ou=there,{PEOPLE}");
+    for attribute in ATTRIBUTES {
+        assert!(client.names(GROUPS, &format!("({attribute}={person})")).is_empty(), "{attribute}");
+        assert_eq!(client.names(GROUPS, &format!("({attribute}={renamed})")).len(), ENTRIES, "{attribute}");
+    }
+    client.delete(&renamed).expect(code::SUCCESS);
+    for attribute in ATTRIBUTES {
+        assert!(client.names(GROUPS, &format!("({attribute}=*)")).is_empty(), "{attribute}");
+    }
+    drop(client);
+    check(&server.data());
+}
+
 /// From an import, into another suffix, and across a restart; the data are sound in the end.
 #[test]
 fn imported_references_follow_targets_of_another_suffix_that_come_later() {

@@ -108,7 +108,7 @@ fn rules_digest(schema: &Schema) -> u128 {
         .map(|found| {
             let rule = |rule: Option<MatchingRule>| rule.map_or("", |rule| rule.oid());
             let (equality, substring) = (rule(found.equality), rule(found.substring));
-            let (dn, secret) = (found.is_dn_valued(), found.is_secret());
+            let (dn, secret) = (found.names_entries(), found.is_secret());
             format!("{} {} {equality} {substring} {dn} {secret}\n", found.oid, found.names.join(" "))
         })
         .collect();

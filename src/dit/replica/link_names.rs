@@ -211,3 +211,184 @@ fn texts_of_very_long_names_become_links_too() {
     assert!(node.values(8, "member").contains(&format!("cn=short,{}", unit("v"))));
     node.assert_sound();
 }
+
+/// A name that is given twice: Ann (3) of the first node, who loses it to an older Ann (4) of the second. A group (8) of both
+/// names that she has, and of one below hers, as text: written by a third node before it had any of these.
+fn twice_given(schema: &Arc<Schema>) -> [Replica; 3] {
+    let nodes = [1, 2, 3].map(|origin| Replica::new(origin, schema));
+    nodes[0].suffix();
+    nodes[1].follow(&nodes[0]);
+    nodes[2].follow(&nodes[0]);
+    let loser = format!("cn=Ann+entryUUID={},{SUFFIX}", EntryUuid([3; 16]));
+    nodes[2].add(8, &format!("cn=few,{SUFFIX}"), &[("objectClass", &["groupOfNames"]), ("cn", &["few"])]);
+    for name in [format!("cn=Ann,{SUFFIX}"), loser, format!("cn=Bob,cn=Ann,{SUFFIX}")] {
+        nodes[2].set(8, "member", &name, true);
+    }
+    nodes[1].person(4, "Ann");
+    nodes[0].clock.advance(std::time::Duration::from_secs(1));
+    nodes[0].person(3, "Ann");
+    let below: [(&str, &[&str]); 2] = [("objectClass", &["device"]), ("cn", &["Bob"])];
+    nodes[0].add(7, &format!("cn=Bob,cn=Ann,{SUFFIX}"), &below);
+    nodes
+}
+
+fn deliver(nodes: &[Replica; 3], order: [(usize, usize); 6]) {
+    for (to, from) in order {
+        nodes[to].follow(&nodes[from]);
+    }
+}
+
+const ORDERS: [[(usize, usize); 6]; 3] = [
+    [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)],
+    [(0, 2), (0, 1), (1, 2), (1, 0), (2, 1), (2, 0)],
+    [(2, 1), (2, 0), (1, 2), (1, 0), (0, 2), (0, 1)],
+];
+
+fn members(node: &Replica) -> Vec<String> {
+    let mut members = node.values(8, "member");
+    members.sort();
+    members
+}
+
+#[test]
+fn text_of_a_name_given_twice_names_who_has_it_in_whatever_order_changes_come() {
+    let schema = Arc::new(Schema::builtin());
+    for order in ORDERS {
+        let nodes = twice_given(&schema);
+        deliver(&nodes, order);
+        for node in &nodes {
+            let loser = format!("cn=Ann+entryUUID={},{SUFFIX}", EntryUuid([3; 16]));
+            assert_eq!(members(node), [loser, format!("cn=Ann,{SUFFIX}"), format!("cn=Bob,cn=Ann,{SUFFIX}")]);
+            node.assert_sound();
+        }
+        // The winner leaves the name: so does the loser its name with an entryUUID, and what is below it stays.
+        rename(&nodes[1], 4, "Anna");
+        deliver(&nodes, order);
+        for node in &nodes {
+            let names = ["cn=Ann", "cn=Anna", "cn=Bob,cn=Ann"].map(|name| format!("{name},{SUFFIX}"));
+            assert_eq!(members(node), names);
+            node.assert_sound();
+        }
+        // By now they are links, all of them.
+        rename(&nodes[0], 3, "Anne");
+        deliver(&nodes, order);
+        for node in &nodes {
+            let names = ["cn=Anna", "cn=Anne", "cn=Bob,cn=Anne"].map(|name| format!("{name},{SUFFIX}"));
+            assert_eq!(members(node), names);
+            node.assert_sound();
+        }
+    }
+}
+
+#[test]
+fn texts_below_the_winner_of_a_name_follow_the_loser_whose_they_are() {
+    let schema = Arc::new(Schema::builtin());
+    for order in ORDERS {
+        let nodes = twice_given(&schema);
+        deliver(&nodes, order);
+        rename(&nodes[2], 3, "Anne");
+        deliver(&nodes, order);
+        for node in &nodes {
+            let names = ["cn=Ann", "cn=Anne", "cn=Bob,cn=Anne"].map(|name| format!("{name},{SUFFIX}"));
+            assert_eq!(members(node), names);
+            node.assert_sound();
+        }
+        nodes[1].change(4, |_| vec![Delta::Dead]);
+        deliver(&nodes, order);
+        for node in &nodes {
+            assert_eq!(members(node), ["cn=Anne", "cn=Bob,cn=Anne"].map(|name| format!("{name},{SUFFIX}")));
+            node.assert_sound();
+        }
+    }
+}
+
+#[test]
+fn deleted_winner_of_a_name_leaves_the_loser_its_memberships() {
+    let schema = Arc::new(Schema::builtin());
+    for order in ORDERS {
+        let nodes = twice_given(&schema);
+        deliver(&nodes, order);
+        nodes[2].change(4, |_| vec![Delta::Dead]);
+        deliver(&nodes, order);
+        for node in &nodes {
+            assert_eq!(members(node), ["cn=Ann", "cn=Bob,cn=Ann"].map(|name| format!("{name},{SUFFIX}")));
+            node.assert_sound();
+        }
+    }
+}
+
+/// A group (8) by uniqueMember, of Ann (3), once with a UID (RFC 4517 3.3.21), and of one below her.
+fn unique_group(node: &Replica) {
+    node.suffix();
+    node.person(3, "Ann");
+    node.add(4, &format!("cn=Bob,cn=Ann,{SUFFIX}"), &[("objectClass", &["device"]), ("cn", &["Bob"])]);
+    node.add(8, &format!("cn=few,{SUFFIX}"), &[("objectClass", &["groupOfUniqueNames"]), ("cn", &["few"])]);
+    for name in ["cn=Ann", "cn=Bob,cn=Ann"] {
+        node.set(8, "uniqueMember", &format!("{name},{SUFFIX}"), true);
+    }
+}
+
+fn unique_members(node: &Replica) -> Vec<String> {
+    let mut members = node.values(8, "uniqueMember");
+    members.sort();
+    members
+}
+
+#[test]
+fn unique_members_come_back_with_an_undelete() {
+    let schema = Arc::new(Schema::builtin());
+    let (one, two) = (Replica::new(1, &schema), Replica::new(2, &schema));
+    unique_group(&one);
+    two.follow(&one);
+    two.change(4, |_| vec![Delta::Dead]);
+    one.follow(&two);
+    assert_eq!(unique_members(&one), [format!("cn=Ann,{SUFFIX}")]);
+    rename(&one, 3, "Anna");
+    one.undelete(4);
+    two.follow(&one);
+    for node in [&one, &two] {
+        assert_eq!(unique_members(node), ["cn=Anna", "cn=Bob,cn=Anna"].map(|name| format!("{name},{SUFFIX}")));
+        node.assert_sound();
+    }
+}
+
+#[test]
+fn unique_members_have_the_one_name_that_two_renames_at_once_leave() {
+    let schema = Arc::new(Schema::builtin());
+    let nodes = [1, 2, 3].map(|origin| Replica::new(origin, &schema));
+    unique_group(&nodes[0]);
+    nodes[1].follow(&nodes[0]);
+    nodes[2].follow(&nodes[0]);
+    rename(&nodes[0], 3, "Anna");
+    nodes[1].clock.advance(std::time::Duration::from_secs(1));
+    rename(&nodes[1], 3, "Anne");
+    nodes[2].follow(&nodes[1]);
+    nodes[2].follow(&nodes[0]);
+    nodes[0].follow(&nodes[1]);
+    nodes[1].follow(&nodes[0]);
+    for node in &nodes {
+        assert_eq!(unique_members(node), ["cn=Anne", "cn=Bob,cn=Anne"].map(|name| format!("{name},{SUFFIX}")));
+        node.assert_sound();
+    }
+}
+
+/// What is below an entry without the name is shown below the one that has it, and does not go with that one.
+#[test]
+fn values_with_a_uid_follow_the_entry_that_they_name_and_not_the_winner_of_its_superiors_name() {
+    let schema = Arc::new(Schema::builtin());
+    let nodes = twice_given(&schema);
+    deliver(&nodes, ORDERS[0]);
+    nodes[0].add(9, &format!("cn=uids,{SUFFIX}"), &[("objectClass", &["groupOfUniqueNames"]), ("cn", &["uids"])]);
+    let with_uid = |name: &str| format!("{name},{SUFFIX}#'01'B");
+    for name in ["cn=Ann", "cn=Bob,cn=Ann"] {
+        nodes[0].set(9, "uniqueMember", &with_uid(name), true);
+    }
+    rename(&nodes[0], 4, "Anna");
+    let mut shown = nodes[0].values(9, "uniqueMember");
+    shown.sort();
+    assert_eq!(shown, [with_uid("cn=Anna"), with_uid("cn=Bob,cn=Ann")]);
+    nodes[0].assert_sound();
+    nodes[0].change(7, |_| vec![Delta::Dead]);
+    assert_eq!(nodes[0].values(9, "uniqueMember"), [with_uid("cn=Anna")]);
+    nodes[0].assert_sound();
+}

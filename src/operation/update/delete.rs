@@ -1,6 +1,6 @@
 //! Delete (RFC 4511 4.8): one leaf goes; or, where the client asks for it, an entry with all below it.
 
-use super::{Context, Done, Failure, delete_tree, reads, target};
+use super::{Context, Done, Failure, delete_tree, link_ahead, reads, target};
 use crate::dit::{Target, Writing};
 use crate::model::{Dn, ResultCode};
 use crate::operation::outcome::OperationError;
@@ -28,7 +28,9 @@ pub(super) fn perform(context: &Context, writing: &mut Writing<'_>, dn: &Dn) -> 
         let mut done = Done::default();
         let ids = delete_tree::gather(context, &access, view, &entry)?;
         reads::before(context, &access, view, &entry, &mut done)?;
+        let top = entry.id;
         drop(access);
+        link_ahead(context, writing, top, true)?;
         delete_tree::perform(context, writing, &ids)?;
         return Ok(done);
     }
@@ -43,6 +45,7 @@ pub(super) fn perform(context: &Context, writing: &mut Writing<'_>, dn: &Dn) -> 
     reads::before(context, &access, view, &entry, &mut done)?;
     let id = entry.id;
     drop(access);
+    link_ahead(context, writing, id, false)?;
     writing.change(Target::Existing(id), &context.author(), vec![Delta::Dead]).map_err(Failure::Broken)?;
     Ok(done)
 }

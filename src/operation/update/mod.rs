@@ -58,6 +58,7 @@ use crate::dit::{Committed, Completion, ConflictState, DitError, Job, Writing};
 use crate::model::{Change, Dn, EntryUuid, ResultCode};
 use crate::policy::requester::Requester;
 use crate::state::{Dot, OriginId};
+use crate::storage::EntryId;
 use crate::wire::assurance::DurabilityLevel;
 use crate::wire::password_policy::PASSWORD_POLICY;
 use crate::wire::transaction::TRANSACTION;
@@ -90,6 +91,9 @@ enum Failure {
     Refused(OperationError),
     /// Something may have been written: the transaction is to be dropped.
     Broken(DitError),
+    /// Very many values say the name that would go, and some were made links (see [`link_ahead`]): that is to be committed,
+    /// and the change tried again.
+    Again,
 }
 
 impl<E: Into<OperationError>> From<E> for Failure {
@@ -178,6 +182,25 @@ impl Context {
                 modify_dn::perform(self, writing, dn, &renaming)
             }
         }
+    }
+}
+
+/// Before a change that takes the name from the entry `id` (and `with_subordinates` from what is below it): very many texts that
+/// say it become links in commits of their own. Call it when all else is decided, before anything is written.
+fn link_ahead(
+    context: &Context,
+    writing: &mut Writing<'_>,
+    id: EntryId,
+    with_subordinates: bool,
+) -> Result<(), Failure> {
+    // Of a trial nothing stays, and what belongs together has one commit.
+    if context.controls.no_op {
+        return Ok(());
+    }
+    match writing.link_texts_ahead(id, &context.author(), with_subordinates) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(Failure::Again),
+        Err(error) => Err(Failure::Broken(error)),
     }
 }
 
@@ -296,6 +319,11 @@ fn submit(context: Context, work: Work, mut answer: Answer, value: Option<Vec<u8
             Ok(done) => Ok(completion(answer, Ok(done), value, promise)),
             Err(Failure::Refused(error)) => Ok(completion(answer, Err(error), None, promise)),
             Err(Failure::Broken(error)) => Err((error, completion(answer, Ok(Done::default()), None, promise))),
+            Err(Failure::Again) => Ok(Box::new(move |committed: Committed<'_>| match (answer, committed) {
+                (Some(answer), Ok(())) => submit(context, work, answer, value),
+                (Some(answer), Err(error)) => answer.refuse(&not_committed(error)),
+                (None, _) => {}
+            })),
         }
     });
     let writer = directory.writer();

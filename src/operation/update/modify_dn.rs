@@ -55,6 +55,7 @@ pub(super) fn perform(
         unique::check_subtree(context, view, &entry, superior)?;
     }
 
+    super::link_ahead(context, writing, id, true)?;
     let state = writing.state(id)?.ok_or_else(|| OperationError::no_such_object(""))?;
     let new_rdn = rdn_state(writing, renaming.new_rdn)?;
     let mut deltas = fold(context, writing, (id, superior), &state, &new_rdn, renaming.delete_old_rdn)?;

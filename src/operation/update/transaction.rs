@@ -325,6 +325,13 @@ fn submit(directory: &Arc<Directory>, updates: Vec<Ready>, mut answer: Answer) {
             Err((id, Failure::Refused(error))) => {
                 return Err((DitError::Withdrawn, refused(take(&in_job), id, error)));
             }
+            Err((id, Failure::Again)) => {
+                let error = OperationError::new(
+                    ResultCode::ADMIN_LIMIT_EXCEEDED,
+                    "more values name what would be renamed or deleted than one commit changes; do that by itself",
+                );
+                return Err((DitError::Withdrawn, refused(take(&in_job), id, error)));
+            }
             Err((_, Failure::Broken(error))) => {
                 let answer = take(&in_job);
                 return Err((error, completion(answer, Ok(super::Done::default()), None, promise)));

@@ -291,7 +291,7 @@ fn a_deleted_entry_above_a_new_one_is_listed_as_a_phantom_until_it_is_brought_ba
     house.add(&house.admin(), &group, &[("objectClass", &["groupOfNames"]), ("member", &[ANN])]).is(OK);
     member.meet(&house);
     let snapshot = house.directory.dit().read().unwrap();
-    let listed = snapshot.view().conflicting_entries(crate::storage::EntryId(0)).unwrap();
+    let listed = snapshot.view().conflicting_entries(EntryId(0)).unwrap();
     assert_eq!(listed.len(), 1, "{listed:?}");
     drop(snapshot);
     assert_eq!(shown(&house, &format!("cn=phantom.{uuid},cn=conflicts"), "conflictEntry"), [groups.as_str()]);
