@@ -7,6 +7,7 @@
 mod command;
 mod loader;
 
+pub(in crate::cli) use command::unserved_advice;
 pub use command::{ImportArgs, run};
 pub use loader::{is_left_out, stored_password};
 

@@ -11,10 +11,11 @@ mod cookie;
 mod fetched;
 mod follow;
 mod pass;
+mod spool;
 
 use super::client::{ConnectArgs, Target, run_async};
 use super::export::parse_dn;
-use super::import::{ImportError, ImportOptions, import, open_input, vouch_for};
+use super::import::{ImportError, ImportOptions, import, unserved_advice, vouch_for};
 use super::output::{CliError, Output};
 use super::progress::Progress;
 use crate::clock::Clock;
@@ -172,6 +173,9 @@ impl Migration<'_> {
         if !tally.unknown.is_empty() {
             text.push_str(&format!("\nleft out, not in the schema: {}", counted(&tally.unknown)));
         }
+        for (scheme, count) in &tally.unserved_passwords {
+            text.push_str(&unserved_advice(scheme, *count, None));
+        }
         if self.args.take_over {
             text.push_str(&format!("\ntaken over: start it with: entente serve --data {}", self.args.data.display()));
         }
@@ -220,16 +224,9 @@ impl Migration<'_> {
 
     /// The first pass: everything into a file, superiors first, and that as `import` does it.
     async fn load(&self, state: &mut Progressed) -> Result<bool, CliError> {
-        let spool = self.args.data.join("migration.ldif");
-        let loaded = self.load_by(&spool, state).await;
-        // It holds password hashes, and has served.
-        let _ = std::fs::remove_file(&spool);
-        loaded
-    }
-
-    async fn load_by(&self, spool: &Path, state: &mut Progressed) -> Result<bool, CliError> {
+        let spool = self.args.data.join("migration.spool");
         let mut consumer = Consumer::open(&self.target, &self.args.base, SyncMode::RefreshOnly, None).await?;
-        let mut fetched = Fetched::new(spool, &self.schema, &self.base, self.args.skip_unknown)?;
+        let mut fetched = Fetched::new(&spool, &self.schema, &self.base, self.args.skip_unknown)?;
         let mut progress = Progress::new(None, false);
         let cookie = 'all: loop {
             for event in consumer.next().await?.into_iter().flatten() {
@@ -245,16 +242,15 @@ impl Migration<'_> {
             }
         };
         progress.finish();
-        fetched.finish(self.args)?;
+        let (input, size) = fetched.finish(self.args)?;
         let cookie = cookie.ok_or_else(|| CliError::new("the server gave no cookie: it keeps no record of changes"))?;
-        let (input, size) = open_input(spool)?;
-        let mut progress = Progress::new(size, true);
+        let mut progress = Progress::new(Some(size), true);
         let how = ImportOptions {
             replace: true,
             rejects: Some(self.args.data.join("migration.rejected.ldif")),
             ..ImportOptions::default()
         };
-        let report = import(&self.config.dit_options(), &self.schema, input, spool, &how, &mut progress)
+        let report = import(&self.config.dit_options(), &self.schema, input, &spool, &how, &mut progress)
             .map_err(|error: ImportError| CliError::new(error.to_string()))?;
         state.cookie = hexadecimal(&cookie);
         self.keep(state)?;
@@ -263,6 +259,9 @@ impl Migration<'_> {
             if report.rejected > 0 {
                 let file = report.rejects.as_deref().unwrap_or_else(|| Path::new("")).display();
                 text.push_str(&format!("; {} refused, with the reasons in {file}", report.rejected));
+            }
+            for (scheme, unserved) in &report.unserved_passwords {
+                text.push_str(&unserved_advice(scheme, unserved.count, None));
             }
             text
         };

@@ -19,10 +19,13 @@ use super::writing::{Writing, state_error};
 use crate::model::EntryUuid;
 use crate::state::encoding::update::decode_update;
 use crate::state::{AttributeId, Csn, Delta, Dot, EntryState, OriginId, RdnState, Stamp, Update};
-use crate::storage::{EntryId, PutMode, Table, log_key};
+use crate::storage::{ENTRY_LOSER, EntryId, PutMode, Table, log_key};
+use hashbrown::HashMap;
 
 /// Earlier names and superiors of an entry that are looked for in the log.
 const EARLIER_MAX: usize = 64;
+/// Names of superiors that are remembered.
+const SUPERIORS_MAX: usize = 1_000;
 /// Places dropped at once when the log behind them is gone.
 const DROP_MAX: usize = 8;
 
@@ -147,6 +150,44 @@ impl View<'_> {
             Some(state) => self.place_when(&state, &|stamp: Stamp| stamp.csn < at).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The DN that an entry, alive or gone, had after the change `at`, as far back as the log tells: further back the one that it
+    /// has, or had last. So is a name that a conflict gave, which no log knows. `superiors`: remembers names for the same `at`.
+    ///
+    /// # Errors
+    /// [`DitError`].
+    pub fn name_when(
+        &self,
+        uuid: EntryUuid,
+        at: Csn,
+        superiors: &mut HashMap<EntryUuid, String>,
+    ) -> Result<Option<String>, DitError> {
+        let shown = self.by_uuid(uuid)?.map(|id| self.entry(id)).transpose()?.flatten();
+        if let Some(loser) = shown.filter(|entry| entry.record.flags() & ENTRY_LOSER != 0) {
+            return self.dn_text(loser.id);
+        }
+        let mut passed: Vec<(EntryUuid, String)> = Vec::new();
+        let mut next = uuid;
+        let mut dn = loop {
+            if let Some(known) = superiors.get(&next) {
+                break known.clone();
+            }
+            let Some(state) = self.state_by_uuid(next)?.filter(|_| passed.len() < DEPTH_MAX) else { return Ok(None) };
+            let (rdn, parent) = self.place_when(&state, &|stamp: Stamp| stamp.csn <= at)?;
+            passed.push((next, rdn));
+            if parent == EntryUuid::NIL {
+                break String::new();
+            }
+            next = parent;
+        };
+        for (of, rdn) in passed.into_iter().rev() {
+            dn = if dn.is_empty() { rdn } else { format!("{rdn},{dn}") };
+            if of != uuid && superiors.len() < SUPERIORS_MAX {
+                superiors.insert(of, dn.clone());
+            }
+        }
+        Ok(Some(dn))
     }
 
     /// RDN and superior when only changes that are `earlier` had been made.

@@ -8,9 +8,11 @@
 //! does (`replication.log_records`), and its numbers are this node's own (`dit::arrivals`): a client that goes to another
 //! node begins anew there, or uses content synchronisation, whose cookies hold everywhere.
 //!
-//! `targetDN` is the name at the time of the change, and `targetEntryUUID` the identity. Values that name entries are told
-//! by the names that these have now, since the log holds identities. Values of secret attributes are
-//! left out. Changes below cn=cluster are not told.
+//! `targetDN`, `newRDN` and `newSuperior` are names at the time of the change, and `targetEntryUUID` is the identity. Values that
+//! name entries are kept as identities; they are told by the names that these had after the change. Earlier names are
+//! found in the log as far back as it is kept (`replication.log_records`): further back stands the oldest one known. Names that a
+//! conflict gave (`+entryUUID=`) stand in no log: a value is told by such a name while the entry has it, whatever the change's
+//! time. Values of secret attributes are left out. Changes below cn=cluster are not told.
 
 use super::access::Access;
 use super::outcome::{OperationError, Outcome};
@@ -22,7 +24,8 @@ use crate::model::{
     Attribute, AttributeDescription, Dn, EntryUuid, Filter, Modification, ModificationKind, Rdn, ResultCode,
 };
 use crate::schema::time::format_generalized_time;
-use crate::state::{AttributeId, CellValue, Delta, Stamp, Update, ValueKey};
+use crate::state::{AttributeId, CellValue, Csn, Delta, Stamp, Update, ValueKey};
+use hashbrown::HashMap;
 use std::sync::Arc;
 
 /// The name of the entry above them.
@@ -171,10 +174,11 @@ fn renaming(view: View<'_>, update: &Update) -> Outcome<[Option<Attribute>; 3]> 
 /// What a client would have sent to add the entry.
 fn added(view: View<'_>, update: &Update, may_read: MayRead<'_>) -> Outcome<LdifChange> {
     let mut attributes: Vec<Attribute> = Vec::new();
+    let mut names = Names::after(view, update);
     for delta in &update.deltas {
         let Delta::Cell { attribute, present: true, value, .. } = delta else { continue };
         let Some(description) = shown(view, *attribute, may_read) else { continue };
-        let Some(value) = text(view, value)? else { continue };
+        let Some(value) = names.text(value)? else { continue };
         match attributes.iter_mut().find(|known| known.description == description) {
             Some(known) => known.values.push(value),
             None => attributes.push(Attribute { description, values: vec![value] }),
@@ -186,6 +190,7 @@ fn added(view: View<'_>, update: &Update, may_read: MayRead<'_>) -> Outcome<Ldif
 /// The modifications that have this effect; `None` when nothing of it is told.
 fn modified(view: View<'_>, update: &Update, may_read: MayRead<'_>) -> Outcome<Option<LdifChange>> {
     let mut modifications: Vec<Modification> = Vec::new();
+    let mut names = Names::after(view, update);
     let cleared: Vec<AttributeId> = update
         .deltas
         .iter()
@@ -219,9 +224,9 @@ fn modified(view: View<'_>, update: &Update, may_read: MayRead<'_>) -> Outcome<O
                     (false, false) => ModificationKind::Delete,
                 };
                 let value = if *present {
-                    text(view, value)?
+                    names.text(value)?
                 } else {
-                    removed(view, update.replaced.get(at).copied(), *attribute, key)?
+                    removed(&mut names, update.replaced.get(at).copied(), *attribute, key)?
                 };
                 if value.is_some() {
                     push(kind, &description, value);
@@ -257,33 +262,43 @@ fn shown(view: View<'_>, attribute: AttributeId, may_read: MayRead<'_>) -> Optio
     AttributeDescription::parse(&info.name).ok()
 }
 
-fn text(view: View<'_>, value: &CellValue) -> Outcome<Option<Vec<u8>>> {
-    Ok(match value {
-        CellValue::Text(text) => Some(text.clone()),
-        CellValue::Link(target) => Some(name_of(view, *target)?),
-    })
+/// What entries were called after a change.
+struct Names<'v> {
+    view: View<'v>,
+    at: Csn,
+    superiors: HashMap<EntryUuid, String>,
 }
 
-fn name_of(view: View<'_>, uuid: EntryUuid) -> Outcome<Vec<u8>> {
-    let live = match view.by_uuid(uuid)? {
-        Some(id) => view.dn_text(id)?,
-        None => view.last_incarnation(uuid)?.map(|(_, state)| view.dn_by_state(&state)).transpose()?,
-    };
-    Ok(live.unwrap_or_else(|| format!("entryUUID={uuid}")).into_bytes())
+impl<'v> Names<'v> {
+    fn after(view: View<'v>, update: &Update) -> Self {
+        Self { view, at: update.stamp.csn, superiors: HashMap::new() }
+    }
+
+    fn text(&mut self, value: &CellValue) -> Outcome<Option<Vec<u8>>> {
+        Ok(match value {
+            CellValue::Text(text) => Some(text.clone()),
+            CellValue::Link(target) => Some(self.name(*target)?),
+        })
+    }
+
+    fn name(&mut self, uuid: EntryUuid) -> Outcome<Vec<u8>> {
+        let name = self.view.name_when(uuid, self.at, &mut self.superiors)?;
+        Ok(name.unwrap_or_else(|| format!("entryUUID={uuid}")).into_bytes())
+    }
 }
 
 /// A value that was removed: as it was written, where the log still has that change, else as it was compared.
 fn removed(
-    view: View<'_>,
+    names: &mut Names<'_>,
     replaced: Option<Stamp>,
     attribute: AttributeId,
     key: &ValueKey,
 ) -> Outcome<Option<Vec<u8>>> {
     if let Some(target) = key.as_link() {
-        return name_of(view, target).map(Some);
+        return names.name(target).map(Some);
     }
     if let Some(stamp) = replaced.filter(|stamp| *stamp != Stamp::NONE)
-        && let Some(before) = view.logged(stamp.dot())?
+        && let Some(before) = names.view.logged(stamp.dot())?
     {
         for delta in &before.deltas {
             if let Delta::Cell { attribute: of, key: was, present: true, value: CellValue::Text(text), .. } = delta

@@ -5,7 +5,7 @@
 
 use super::Directory;
 use super::virtual_entry::{VirtualEntry, attribute};
-use crate::dit::ConflictKind;
+use crate::dit::{ConflictKind, encrypted_with};
 use crate::schema::time::format_generalized_time;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -142,5 +142,28 @@ fn store(directory: &Directory) -> Vec<(String, String)> {
         }
         Err(error) => tracing::error!(%error, "the data file cannot be measured"),
     }
+    lines.extend(encryption(directory));
     lines
+}
+
+/// What of the data file is encrypted (the names only), and with which key; that something is left in clear says `none`.
+fn encryption(directory: &Directory) -> Vec<(String, String)> {
+    let catalog = directory.dit.catalog();
+    let read = || Ok::<_, crate::dit::DitError>(encrypted_with(directory.dit.read()?.view().reader())?);
+    let (key, mut names) = match read() {
+        Ok(Some((key, oids))) => {
+            let name =
+                |oid: &String| catalog.schema().attribute_type(oid).map_or(oid.clone(), |it| it.name().to_owned());
+            (Some(key), oids.iter().map(name).collect::<Vec<_>>())
+        }
+        Ok(None) => (None, Vec::new()),
+        Err(error) => {
+            tracing::error!(%error, "it cannot be read what is encrypted");
+            return Vec::new();
+        }
+    };
+    names.sort_unstable();
+    let listed = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let key = key.map(|key| ("encryption_key".to_owned(), key.to_string()));
+    std::iter::once(("encrypted_attributes".to_owned(), listed)).chain(key).collect()
 }

@@ -57,6 +57,10 @@ pub(super) struct Selection {
     context_csn: Option<(AttributeTypeIndex, Option<Range<usize>>)>,
     /// What entryCSN shows instead of the entry's own.
     entry_csn: Option<String>,
+    /// pwdPolicySubentry is asked for; its type, and the name as spelled.
+    policy: Option<(AttributeTypeIndex, Option<Range<usize>>)>,
+    /// What it shows instead of what is written.
+    policy_name: Option<Vec<u8>>,
     /// A value of cn that the entry does not have.
     passing_name: Option<Vec<u8>>,
     /// Only values that fit are sent.
@@ -81,6 +85,8 @@ impl Selection {
             is_copy: false,
             context_csn: None,
             entry_csn: None,
+            policy: None,
+            policy_name: None,
             passing_name: None,
             values: None,
             catalog_length: 0,
@@ -129,11 +135,13 @@ impl Selection {
     }
 
     fn compute(&mut self, schema: &Schema) {
-        if let Some(found) = schema.attribute_type("contextCSN") {
+        let named = |name: &str| {
+            let found = schema.attribute_type(name)?;
             let asked = self.asked.iter().find(|asked| asked.index == found.index && asked.options.is_empty());
             let name = asked.map(|asked| asked.name.clone());
-            self.context_csn = name.or_else(|| self.all_operational.then_some(None)).map(|name| (found.index, name));
-        }
+            name.or_else(|| self.all_operational.then_some(None)).map(|name| (found.index, name))
+        };
+        (self.context_csn, self.policy) = (named("contextCSN"), named("pwdPolicySubentry"));
         for asked in &self.asked {
             let Some(computed) = Computed::of(schema.attribute_type_at(asked.index)) else { continue };
             if asked.options.is_empty() && !self.computed.iter().any(|(known, ..)| *known == computed) {
@@ -174,7 +182,7 @@ impl Selection {
     /// attribute that its schema does not have), is not sent for `+`, only when it was named.
     pub(super) fn leave_out_what_is_local(&mut self) {
         self.is_copy = true;
-        self.context_csn = None;
+        (self.context_csn, self.policy) = (None, None);
         self.computed.retain(|(computed, _, name)| {
             name.is_some()
                 || matches!(
@@ -228,6 +236,16 @@ impl Selection {
     /// Shows this as entryCSN of the entries to come; `None`: their own.
     pub(super) fn show_entry_csn(&mut self, text: Option<String>) {
         self.entry_csn = text;
+    }
+
+    /// Whether the name of the password policy in force is to be shown.
+    pub(super) fn wants_policy(&self) -> bool {
+        self.policy.is_some()
+    }
+
+    /// Shows this policy as the one in force for the entry to come; `None`: what is written there.
+    pub(super) fn show_policy(&mut self, name: Option<Vec<u8>>) {
+        self.policy_name = name;
     }
 
     /// Shows this value of cn with the entries to come: they are sent under a name made of it, and a consumer that keeps a
@@ -291,6 +309,8 @@ impl Selection {
         let catalog = view.catalog();
         let cn = self.passing_name.as_ref().and_then(|_| catalog.schema().attribute_type("cn")).map(|cn| cn.index);
         let mut passing = self.passing_name.as_ref();
+        let policy = self.policy.as_ref().zip(self.policy_name.as_ref());
+        let is_policy = |index| policy.is_some_and(|((policy, _), _)| index == Some(*policy));
         let mut stored = self.stored.iter().peekable();
         for slice in entry.record.attributes() {
             while stored.next_if(|stored| stored.id < slice.id).is_some() {}
@@ -309,6 +329,9 @@ impl Selection {
                     self.all_user
                 };
             if !is_wanted || info.sealed || !granted.for_attribute(info.attribute_type) {
+                continue;
+            }
+            if is_policy(info.attribute_type) && info.options.is_empty() {
                 continue;
             }
             let spelled = chosen.and_then(|chosen| chosen.name.clone()).and_then(|range| self.text.get(range));
@@ -351,6 +374,16 @@ impl Selection {
             }
             let spelled = name.clone().and_then(|range| self.text.get(range));
             self.write_values(spelled.unwrap_or_else(|| computed.name().as_bytes()), &values, out);
+        }
+        if let Some(((index, name), policy)) = policy
+            && granted.for_attribute(Some(*index))
+        {
+            let mut values = vec![policy.clone()];
+            if let Some(filter) = self.values.as_ref().filter(|_| !self.types_only) {
+                filter.retain(catalog.schema(), "pwdPolicySubentry", &mut values);
+            }
+            let spelled = name.clone().and_then(|range| self.text.get(range));
+            self.write_values(spelled.unwrap_or(b"pwdPolicySubentry"), &values, out);
         }
         if let Some((index, name)) = &self.context_csn
             && entry.record.parent() == EntryId::NONE

@@ -1,13 +1,16 @@
 //! Who may act as whom, as one table over every way in which a client can ask for it: SASL PLAIN (RFC 4616), SASL EXTERNAL
-//! by certificate and by socket (RFC 4422 appendix A), proxied authorization (RFC 4370). hostile.md T-17, T-19.
+//! by certificate and by socket (RFC 4422 appendix A), SCRAM (RFC 5802), OAUTHBEARER (RFC 7628), proxied authorization
+//! (RFC 4370). hostile.md T-17, T-19.
 //!
 //! What is right is worked out here from four sentences ([`expected`]); each way must come to it for each pair. A way that
 //! decided by itself would show as a row that differs.
 
 use std::os::unix::net::UnixStream;
 
+use crate::sasl_oauthbearer::{Issuer, bear, trusting};
 use crate::support::client::Client;
 use crate::support::request::{self, ADD, Control, REPLACE};
+use crate::support::scram::Scram;
 use crate::support::server::{ADMIN, ADMIN_PASSWORD, Server, Setup, Subject};
 use crate::support::tls::{Authority, Identity};
 use crate::support::wait::PATIENCE;
@@ -35,6 +38,8 @@ enum Asker {
 enum Way {
     Plain,
     External,
+    Scram,
+    Bearer,
     Proxied,
 }
 
@@ -111,6 +116,7 @@ fn expected(way: Way, asker: Asker, meant: Meant) -> Option<String> {
 struct Stage {
     server: Server,
     authority: Authority,
+    issuer: Issuer,
 }
 
 impl Stage {
@@ -123,8 +129,10 @@ impl Stage {
     /// A connection over which the asker can ask in this way; `None` where there is none.
     fn client(&self, way: Way, asker: Asker) -> Option<Client> {
         match (way, asker) {
-            (Way::Plain | Way::External, Asker::Nobody) => None,
-            (Way::Plain, _) => Some(self.secure(None)),
+            (Way::Plain | Way::External | Way::Scram | Way::Bearer, Asker::Nobody) => None,
+            // The administrator has neither a verifier nor an entry that a token could name.
+            (Way::Scram | Way::Bearer, Asker::Administrator) => None,
+            (Way::Plain | Way::Scram | Way::Bearer, _) => Some(self.secure(None)),
             (Way::External, Asker::Administrator) => {
                 let socket = UnixStream::connect(self.server.data().join("ldapi")).expect("it listens");
                 socket.set_read_timeout(Some(PATIENCE)).expect("not zero");
@@ -142,15 +150,22 @@ impl Stage {
 }
 
 /// Asks, and says who one is then; the refusal's code where it is refused.
-fn ask(client: &mut Client, way: Way, asker: Asker, wanted: &str) -> Result<String, u32> {
+fn ask(stage: &Stage, client: &mut Client, (way, asker): (Way, Asker), wanted: &str) -> Result<String, u32> {
+    let (name, password) = match asker {
+        Asker::Person(uid) => (dn(uid), format!("{uid}-secret")),
+        _ => (ADMIN.to_owned(), ADMIN_PASSWORD.to_owned()),
+    };
     let outcome = match way {
         Way::Plain => {
-            let (name, password) = match asker {
-                Asker::Person(uid) => (dn(uid), format!("{uid}-secret")),
-                _ => (ADMIN.to_owned(), ADMIN_PASSWORD.to_owned()),
-            };
             let message = format!("{wanted}\0{name}\0{password}");
             client.perform(&request::bind_sasl("", "PLAIN", Some(message.as_bytes())))
+        }
+        Way::Scram => Scram { authorization_id: wanted, ..Scram::new("SCRAM-SHA-256", &name, &password) }.bind(client),
+        Way::Bearer => {
+            let Asker::Person(uid) = asker else { panic!("a token is of somebody") };
+            let escaped = wanted.replace('=', "=3D").replace(',', "=2C");
+            let authorization = if wanted.is_empty() { String::new() } else { format!("a={escaped}") };
+            bear(client, &authorization, &stage.issuer.token(uid, 600))
         }
         Way::External => client.perform(&request::bind_sasl("", "EXTERNAL", Some(wanted.as_bytes()))),
         Way::Proxied => client.with(Control::proxied(wanted)).perform(&request::extended(oid::WHO_AM_I, None)),
@@ -168,12 +183,16 @@ fn every_way_to_act_as_somebody_comes_to_the_same() {
         return;
     }
     let authority = Authority::make(tempfile::tempdir().unwrap());
-    let setup = Setup::default()
-        .with_tls()
+    let folder = tempfile::tempdir().unwrap();
+    let (issuer, keys) = (Issuer::new(), folder.path().join("keys.json"));
+    std::fs::write(&keys, issuer.keys()).unwrap();
+    let setup = trusting(Setup::default().with_tls(), &keys.display().to_string())
+        .with_setting(r#"password.scram=["SCRAM-SHA-256"]"#)
+        .with_setting("password.scram_iterations=4096")
         .with_access(&[READ, NARROW, WIDE], "")
         .with_setting(&format!("tls.client_ca={}", authority.file().display()))
         .with_setting(r#"sasl.certificate_map=["subject:UID=uid"]"#);
-    let stage = Stage { server: Server::start(setup), authority };
+    let stage = Stage { server: Server::start(setup), authority, issuer };
     let mut admin = stage.server.admin();
     // An entry of the administrator's name is not it, and must not stand in for it.
     let names: [(&str, &[&str]); 3] = [("objectClass", &["person"]), ("cn", &["admin"]), ("sn", &["admin"])];
@@ -183,8 +202,12 @@ fn every_way_to_act_as_somebody_comes_to_the_same() {
     crate::add_person(&mut admin, OTHER, "eve");
     admin.modify(&dn("dave"), &[(REPLACE, "pwdAccountLockedTime", &["000001010000Z"])]).expect(code::SUCCESS);
     admin.modify(ANN, &[(ADD, "title", &["x"])]).expect(code::SUCCESS);
+    for uid in ["ann", "bob", "carol"] {
+        // Verifiers are made of a password when it is set.
+        admin.modify(&dn(uid), &[(REPLACE, "userPassword", &[&format!("{uid}-secret")])]).expect(code::SUCCESS);
+    }
     let mut asked = 0;
-    for way in [Way::Plain, Way::External, Way::Proxied] {
+    for way in [Way::Plain, Way::External, Way::Scram, Way::Bearer, Way::Proxied] {
         for asker in
             [Asker::Nobody, Asker::Person("ann"), Asker::Person("bob"), Asker::Person("carol"), Asker::Administrator]
         {
@@ -194,7 +217,7 @@ fn every_way_to_act_as_somebody_comes_to_the_same() {
                 if way == Way::Plain && text.contains('\0') {
                     continue;
                 }
-                let is = ask(&mut client, way, asker, &text);
+                let is = ask(&stage, &mut client, (way, asker), &text);
                 let right = expected(way, asker, meant).ok_or(code::AUTHORIZATION_DENIED);
                 assert_eq!(is, right, "{way:?}: {asker:?} as {text:?}");
                 if is.is_err() {
@@ -206,11 +229,11 @@ fn every_way_to_act_as_somebody_comes_to_the_same() {
             }
         }
     }
-    assert!(asked > 300, "{asked} cases");
+    assert!(asked > 450, "{asked} cases");
     // Rights are those of whom one acts as, not one's own: carol may do everything, bob nothing.
     let mut carol = stage.client(Way::Plain, Asker::Person("carol")).expect("it listens");
     carol.bind(&dn("carol"), "carol-secret").expect(code::SUCCESS);
     carol.modify(BOB, &[(REPLACE, "title", &["by carol"])]).expect(code::SUCCESS);
-    assert_eq!(ask(&mut carol, Way::Plain, Asker::Person("carol"), "u:bob"), Ok(format!("dn:{BOB}")));
+    assert_eq!(ask(&stage, &mut carol, (Way::Plain, Asker::Person("carol")), "u:bob"), Ok(format!("dn:{BOB}")));
     carol.modify(BOB, &[(REPLACE, "title", &["as bob"])]).expect(code::INSUFFICIENT_ACCESS_RIGHTS);
 }

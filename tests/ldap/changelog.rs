@@ -84,6 +84,40 @@ fn every_change_is_an_entry_by_its_number() {
     assert!(last(&mut client) >= number + 5);
 }
 
+/// What a change says is read as of its time, whatever its targets are called since.
+#[test]
+fn values_of_a_change_name_entries_as_they_were_called_with_it() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = Server::shared().branch("changelog-names");
+    let unit = format!("ou=first,{branch}");
+    client.add(&unit, &[("objectClass", &["organizationalUnit"])]).expect(code::SUCCESS);
+    let (ann, group) = (add_person(&mut client, &unit, "a"), format!("cn=g,{branch}"));
+    let start = last(&mut client);
+    client
+        .add(&group, &[("objectClass", &["groupOfNames"]), ("member", &[&ann]), ("seeAlso", &[&unit])])
+        .expect(code::SUCCESS);
+    client.modify_dn(&ann, "uid=b", true, None).expect(code::SUCCESS);
+    let second = format!("uid=b,{unit}");
+    client.modify(&group, &[(ADD, "owner", &[&second])]).expect(code::SUCCESS);
+    client.modify_dn(&unit, "ou=then", true, None).expect(code::SUCCESS);
+    let third = format!("uid=b,ou=then,{branch}");
+    client.modify(&group, &[(DELETE, "owner", &[&third])]).expect(code::SUCCESS);
+    client.modify_dn(&third, "uid=c", true, Some(&branch)).expect(code::SUCCESS);
+    client.delete(&format!("uid=c,{branch}")).expect(code::SUCCESS);
+    let found = changes(&mut client, &branch, start);
+    let body = |at: usize| found[at].value("changes");
+    assert!(body(0).contains(&format!("member: {ann}\n")), "{}", body(0));
+    assert!(body(0).contains(&format!("seeAlso: {unit}\n")), "{}", body(0));
+    assert_eq!((found[1].value("targetDN"), found[1].value("newRDN")), (ann, "uid=b".to_owned()));
+    assert!(body(2).contains(&format!("owner: {second}\n")), "{}", body(2));
+    assert_eq!(found[3].value("targetDN"), unit);
+    assert!(body(4).contains(&format!("owner: {third}\n")), "{}", body(4));
+    assert_eq!((found[5].value("targetDN"), found[5].value("newSuperior")), (third, branch.clone()));
+    assert_eq!(found[6].value("targetDN"), format!("uid=c,{branch}"));
+}
+
 /// T-24 of the hostile tests: the feed shows the changes of entries, and of them the attributes, that its reader may read.
 #[test]
 fn a_rule_by_name_lets_somebody_follow_the_changes_that_it_may_read() {

@@ -16,6 +16,8 @@ fn administrator_reads_the_monitor() {
     for word in ["connection", "operation"] {
         assert!(text.contains(word), "{word} is not in cn=monitor: {text}");
     }
+    let store = client.read_attributes("cn=store,cn=monitor", &["monitoredInfo"]).values("monitoredInfo");
+    assert!(store.contains(&"encrypted_attributes: none".to_owned()), "{store:?}");
 }
 
 /// T-24 of the hostile tests: whatever rules say, by search, by compare, and in the root DSE.

@@ -309,6 +309,65 @@ fn an_entry_names_its_own_policy() {
     server.bound(ANN, "short one");
 }
 
+/// draft-behera-10 5.3.8: the attribute names the policy in effect, whether it is written or the policy's area has the entry.
+#[test]
+fn an_entry_shows_the_policy_that_is_in_effect() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let lax = "dn: cn=lax,dc=example,dc=com\nobjectClass: device\nobjectClass: pwdPolicy\ncn: lax\npwdAttribute: userPassword\n";
+    let server = Server::start(Setup::default().with_entries(lax));
+    let mut admin = server.admin();
+    let mut shown = |names: &[&str]| {
+        let found = admin.read_attributes(ANN, names);
+        found.values("pwdPolicySubentry")
+    };
+    assert!(shown(&["pwdPolicySubentry"]).is_empty());
+    let people: [(&str, &[&str]); 4] = [
+        ("objectClass", &["subentry", "pwdPolicy"]),
+        ("cn", &["people"]),
+        ("pwdAttribute", &["userPassword"]),
+        ("subtreeSpecification", &["{ base \"ou=people\" }"]),
+    ];
+    server.admin().add("cn=people,dc=example,dc=com", &people).expect(code::SUCCESS);
+    for names in [["pwdPolicySubentry", "cn"], ["+", "*"]] {
+        assert_eq!(shown(&names), ["cn=people,dc=example,dc=com"], "{names:?}");
+    }
+    assert!(shown(&["*"]).is_empty());
+    let set = |value: &[&str]| {
+        server.admin().modify(ANN, &[(REPLACE, "pwdPolicySubentry", value)]).expect(code::SUCCESS);
+    };
+    set(&["cn=lax,dc=example,dc=com"]);
+    assert_eq!(shown(&["+"]), ["cn=lax,dc=example,dc=com"]);
+    // What names no policy has no effect.
+    set(&["ou=people,dc=example,dc=com"]);
+    assert_eq!(shown(&["pwdPolicySubentry"]), ["cn=people,dc=example,dc=com"]);
+    set(&[]);
+    server.admin().delete("cn=people,dc=example,dc=com").expect(code::SUCCESS);
+    assert!(shown(&["+"]).is_empty());
+}
+
+/// A prefix that says clear text is none of the password (as in an import), and hides nothing from the policy.
+#[test]
+fn a_password_that_is_said_to_be_clear_text_is_stored_without_saying_so() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = Server::start(policy(&[("pwdCheckQuality", "2"), ("pwdMinLength", "8")]));
+    let mut ann = server.person("ann");
+    ann.modify(ANN, &[(REPLACE, "userPassword", &["{CLEARTEXT}short"])]).expect(code::CONSTRAINT_VIOLATION);
+    ann.modify(ANN, &[(REPLACE, "userPassword", &["{CLEARTEXT}"])]).expect(code::CONSTRAINT_VIOLATION);
+    ann.modify(ANN, &[(REPLACE, "userPassword", &["{cleartext}long enough"])]).expect(code::SUCCESS);
+    server.bound(ANN, "long enough");
+    // What follows is the password whatever it looks like: nobody brings a hash this way.
+    let hash = "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=";
+    let change =
+        [(DELETE, "userPassword", &["{CLEAR}long enough"][..]), (ADD, "userPassword", &[&format!("{{CLEAR}}{hash}")])];
+    ann.modify(ANN, &change).expect(code::SUCCESS);
+    server.bound(ANN, hash);
+    server.anonymous().bind(ANN, "password").expect(code::INVALID_CREDENTIALS);
+}
+
 /// A policy that comes, changes and goes while the server runs is in force at once.
 #[test]
 fn a_policy_is_in_force_as_soon_as_it_is_there() {

@@ -234,7 +234,8 @@ fn very_many_references_follow_what_comes_after_them_all_alike() {
     }
     client.delete(&renamed).expect(code::SUCCESS);
     for attribute in ATTRIBUTES {
-        assert!(client.names(GROUPS, &format!("({attribute}=*)")).is_empty(), "{attribute}");
+        assert!(client.names(GROUPS, &format!("({attribute}={renamed})")).is_empty(), "{attribute}");
+        assert!(values(&mut client, &format!("cn=r7,{GROUPS}"), attribute).is_empty(), "{attribute}");
     }
     drop(client);
     check(&server.data());

@@ -11,19 +11,19 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 
-struct Issuer(Ed25519KeyPair);
+pub(crate) struct Issuer(Ed25519KeyPair);
 
 impl Issuer {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Ed25519KeyPair::generate().unwrap())
     }
 
-    fn keys(&self) -> String {
+    pub(crate) fn keys(&self) -> String {
         let x = URL_SAFE_NO_PAD.encode(self.0.public_key().as_ref());
         format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"k1","alg":"EdDSA","use":"sig","x":"{x}"}}]}}"#)
     }
 
-    fn token(&self, user: &str, ends_in_s: i64) -> String {
+    pub(crate) fn token(&self, user: &str, ends_in_s: i64) -> String {
         let now = i64::try_from(entente::clock::Clock::system().wall_ms()).unwrap() / 1_000;
         let claims = serde_json::json!({
             "iss": "https://id.example.com", "aud": "ldap.example.com", "exp": now + ends_in_s,
@@ -36,8 +36,12 @@ impl Issuer {
 }
 
 fn setup(keys: &str) -> Setup {
-    Setup::default()
-        .with_tls()
+    trusting(Setup::default().with_tls(), keys)
+}
+
+/// A server that takes tokens of the issuer with these keys, a file or an address.
+pub(crate) fn trusting(setup: Setup, keys: &str) -> Setup {
+    setup
         .with_setting("sasl.token_issuer=https://id.example.com")
         .with_setting("sasl.token_audience=ldap.example.com")
         .with_setting("sasl.token_user_claim=preferred_username")
@@ -49,7 +53,7 @@ fn secure(server: &Server) -> Client {
     Client::over(server.certificate.clone().unwrap().connect(Client::socket(address)))
 }
 
-fn bear(client: &mut Client, authorization: &str, token: &str) -> Outcome {
+pub(crate) fn bear(client: &mut Client, authorization: &str, token: &str) -> Outcome {
     let message = format!("n,{authorization},\u{1}auth=Bearer {token}\u{1}\u{1}");
     client.perform(&request::bind_sasl("", "OAUTHBEARER", Some(message.as_bytes())))
 }

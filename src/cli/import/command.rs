@@ -70,6 +70,15 @@ pub fn run(args: ImportArgs, output: &Output) -> Result<ExitCode, CliError> {
     Ok(if report.rejected == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOME_REJECTED) })
 }
 
+/// A line about passwords that are stored in a way which is not served; `line`: where the first one is.
+pub(in crate::cli) fn unserved_advice(scheme: &str, count: u64, line: Option<u64>) -> String {
+    let place = line.map(|line| format!(", the first in the entry of line {line}")).unwrap_or_default();
+    format!(
+        "\nwarning: {count} passwords stored as {scheme} will never be verified{place}: whoever has no other one cannot bind \
+         until a new one is set"
+    )
+}
+
 fn tell(report: &ImportReport) -> String {
     let seconds = report.seconds.max(0.001);
     let rate = report.entries as f64 / seconds;
@@ -79,10 +88,7 @@ fn tell(report: &ImportReport) -> String {
         text.push_str(&format!("\nvalues left out, because only their server understands them: {}", names.join(", ")));
     }
     for (scheme, UnservedPasswords { line, count }) in &report.unserved_passwords {
-        text.push_str(&format!(
-            "\nwarning: {count} passwords stored as {scheme} will never be verified, the first in the entry of line {line}: whoever \
-             has no other one cannot bind until a new one is set"
-        ));
+        text.push_str(&unserved_advice(scheme, *count, Some(*line)));
     }
     if report.rejected > 0 {
         text.push_str(&format!("\n{} records refused", report.rejected));

@@ -10,6 +10,7 @@ use crate::dit::{
     Committed, Completion, Dit, DitError, Target, ValueError, View, Writer, Writing, birth_deltas, rdn_state, value_of,
 };
 use crate::model::{AttributeDescription, Dn, EntryUuid};
+use crate::policy::password_hash::unserved_scheme;
 use crate::schema::time::parse_generalized_time;
 use crate::state::{AttributeId, Delta, ValueKey};
 use crate::storage::EntryId;
@@ -30,6 +31,8 @@ pub(super) struct Tally {
     pub(super) refused: BTreeMap<String, String>,
     /// Attributes and object classes that the schema does not know: how many entries have them.
     pub(super) unknown: BTreeMap<String, u64>,
+    /// Passwords that were taken and will never be verified, by how they are stored.
+    pub(super) unserved_passwords: BTreeMap<String, u64>,
 }
 
 /// An order to the store.
@@ -111,6 +114,9 @@ impl Store {
         self.tally.refused.extend(tally.refused);
         for (name, count) in tally.unknown {
             *self.tally.unknown.entry(name).or_default() += count;
+        }
+        for (scheme, count) in tally.unserved_passwords {
+            *self.tally.unserved_passwords.entry(scheme).or_default() += count;
         }
         Ok(())
     }
@@ -213,7 +219,12 @@ fn put(writing: &mut Writing<'_>, incoming: &Incoming, tally: &mut Tally) -> Res
     let Ok(dn) = Dn::parse(&incoming.dn) else {
         return Ok(Outcome::Refused("the DN cannot be read".to_owned()));
     };
-    let attributes = number(writing, incoming, tally)?;
+    let (attributes, unserved) = number(writing, incoming, tally)?;
+    let mut tell = || {
+        for scheme in &unserved {
+            *tally.unserved_passwords.entry(scheme.clone()).or_default() += 1;
+        }
+    };
     let found = writing.view().by_uuid(incoming.uuid)?;
     let own_parent = match found {
         Some(id) => {
@@ -235,6 +246,7 @@ fn put(writing: &mut Writing<'_>, incoming: &Incoming, tally: &mut Tally) -> Res
         let values: Vec<_> = attributes.into_iter().collect();
         let deltas = birth_deltas(writing, &dn, parent, &values)?;
         writing.change(Target::New(incoming.uuid), AUTHOR, deltas)?;
+        tell();
         return Ok(Outcome::Changed);
     };
     let mut deltas = Vec::new();
@@ -262,14 +274,20 @@ fn put(writing: &mut Writing<'_>, incoming: &Incoming, tally: &mut Tally) -> Res
         replace(&view, known.modify_timestamp, values, &mut deltas)?;
     }
     writing.change(Target::Existing(id), AUTHOR, deltas)?;
+    tell();
     Ok(Outcome::Changed)
 }
 
 type Numbered = BTreeMap<AttributeId, Vec<Vec<u8>>>;
 
-/// The attributes that are kept, by number; unknown ones are counted.
-fn number(writing: &mut Writing<'_>, incoming: &Incoming, tally: &mut Tally) -> Result<Numbered, ValueError> {
-    let mut numbered = Numbered::new();
+/// The attributes that are kept, by number, and how new passwords are stored that will never be verified; unknown attributes
+/// are counted.
+fn number(
+    writing: &mut Writing<'_>,
+    incoming: &Incoming,
+    tally: &mut Tally,
+) -> Result<(Numbered, Vec<String>), ValueError> {
+    let (mut numbered, mut unserved) = (Numbered::new(), Vec::new());
     let schema = Arc::clone(writing.view().catalog().schema());
     for (name, values) in &incoming.attributes {
         let Ok(description) = AttributeDescription::parse(name) else { continue };
@@ -289,10 +307,15 @@ fn number(writing: &mut Writing<'_>, incoming: &Incoming, tally: &mut Tally) -> 
         let is_secret = known.is_secret();
         let id = writing.intern(&description)?;
         let held = if is_secret { stored_values(&writing.view(), incoming.uuid, id)? } else { Vec::new() };
+        if is_secret {
+            unserved.extend(
+                values.iter().filter(|value| !held.contains(*value)).filter_map(|value| unserved_scheme(value)),
+            );
+        }
         let stored = |value: &Vec<u8>| if is_secret { stored_password(value, &held) } else { value.clone() };
         numbered.entry(id).or_default().extend(values.iter().map(stored));
     }
-    Ok(numbered)
+    Ok((numbered, unserved))
 }
 
 fn stored_values(view: &View<'_>, uuid: EntryUuid, attribute: AttributeId) -> Result<Vec<Vec<u8>>, DitError> {

@@ -2,6 +2,7 @@
 
 use super::MigrateArgs;
 use super::consumer::Incoming;
+use super::spool::{Spool, SpoolReader};
 use crate::cli::import::is_left_out;
 use crate::cli::output::CliError;
 use crate::model::ldif::LdifWriter;
@@ -9,14 +10,13 @@ use crate::model::{AttributeDescription, Dn};
 use crate::schema::Schema;
 use hashbrown::{HashMap, HashSet};
 use std::collections::BTreeMap;
-use std::io::{BufWriter, Write};
 use std::path::Path;
 
 /// Everything on its way into a file, superiors before what is below them.
 pub(super) struct Fetched<'a> {
     schema: &'a Schema,
     base_key: Vec<u8>,
-    out: LdifWriter<BufWriter<std::fs::File>>,
+    out: LdifWriter<Spool>,
     file: &'a Path,
     written: HashSet<Vec<u8>>,
     /// By the superior that they wait for.
@@ -29,9 +29,7 @@ pub(super) struct Fetched<'a> {
 
 impl<'a> Fetched<'a> {
     pub(super) fn new(file: &'a Path, schema: &'a Schema, base: &Dn, skip_unknown: bool) -> Result<Self, CliError> {
-        use std::os::unix::fs::OpenOptionsExt;
-        let opened = std::fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(file);
-        let out = BufWriter::new(opened.map_err(|error| CliError::file(file, &error))?);
+        let out = Spool::create(file).map_err(|error| CliError::file(file, &error))?;
         Ok(Self {
             schema,
             base_key: schema.dn_key(base),
@@ -96,8 +94,8 @@ impl<'a> Fetched<'a> {
         self.out.entry(&incoming.dn, values).map_err(|error| CliError::file(self.file, &error))
     }
 
-    /// All has come.
-    pub(super) fn finish(mut self, args: &MigrateArgs) -> Result<(), CliError> {
+    /// All has come: to be read back, and how many bytes it is.
+    pub(super) fn finish(mut self, args: &MigrateArgs) -> Result<(SpoolReader, u64), CliError> {
         for (_, incoming) in std::mem::take(&mut self.waiting).into_values().flatten() {
             // The import says what is the matter with it.
             self.write(&incoming)?;
@@ -120,8 +118,7 @@ impl<'a> Fetched<'a> {
                  attrs=userPassword by dn.exact=\"…\" read). If there are none, say --without-passwords",
             ));
         }
-        let mut out = self.out.into_inner();
-        out.flush().map_err(|error| CliError::file(self.file, &error))
+        self.out.into_inner().into_reader().map_err(|error| CliError::file(self.file, &error))
     }
 }
 

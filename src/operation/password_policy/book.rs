@@ -26,7 +26,7 @@ pub(in crate::operation) struct PolicyBook {
     policies: HashMap<EntryId, Arc<PasswordPolicy>>,
     /// Where policies are in force for entries that name none, by the entry at which the area begins; of several that begin
     /// at one the oldest first.
-    areas: HashMap<EntryId, Vec<(Area, Arc<PasswordPolicy>)>>,
+    areas: HashMap<EntryId, Vec<(Area, EntryId)>>,
     /// A specification names what is not there: when it comes, nobody tells.
     has_unresolved: bool,
 }
@@ -66,13 +66,13 @@ impl PolicyBook {
                 slice.values().next().map(|value| String::from_utf8_lossy(value).into_owned())
             };
             let policy = Arc::new(PasswordPolicy::read(value_of));
-            book.policies.insert(entry.id, Arc::clone(&policy));
+            book.policies.insert(entry.id, policy);
             let Some(specification) = value_of("subtreeSpecification") else { continue };
             match SubtreeSpecification::parse(&specification) {
                 Ok(specification) => match specification.resolve(view, view.superior(&entry))? {
                     Some(area) => {
                         book.has_unresolved |= !area.is_resolved();
-                        book.areas.entry(area.base()).or_default().push((area, policy));
+                        book.areas.entry(area.base()).or_default().push((area, entry.id));
                     }
                     None => book.has_unresolved = true,
                 },
@@ -94,6 +94,15 @@ impl PolicyBook {
         view: View<'_>,
         entry: &Entry<'_>,
     ) -> Outcome<Option<Arc<PasswordPolicy>>> {
+        let subentry = self.subentry_of(view, entry)?;
+        Ok(subentry.and_then(|id| self.policies.get(&id)).cloned())
+    }
+
+    /// The entry of the policy in force for an entry. Cost: as [`PolicyBook::policy_of`].
+    ///
+    /// # Errors
+    /// Storage.
+    pub(in crate::operation) fn subentry_of(&self, view: View<'_>, entry: &Entry<'_>) -> Outcome<Option<EntryId>> {
         if self.policies.is_empty() {
             return Ok(None);
         }
@@ -103,8 +112,8 @@ impl PolicyBook {
             let texts: Vec<Vec<u8>> = slice.values().map(<[u8]>::to_vec).collect();
             for text in texts {
                 let named = Dn::parse_bytes(&text).ok().map(|dn| view.resolve(&dn)).transpose()?;
-                if let Some(policy) = named.and_then(|found| self.policies.get(&found.entry?)) {
-                    return Ok(Some(Arc::clone(policy)));
+                if let Some(id) = named.and_then(|found| found.entry).filter(|id| self.policies.contains_key(id)) {
+                    return Ok(Some(id));
                 }
             }
         }
@@ -112,9 +121,9 @@ impl PolicyBook {
             return Ok(None);
         }
         let above = view.superiors(entry)?;
-        for (area, policy) in self.areas_of(std::iter::once(&entry.id).chain(&above)) {
+        for (area, id) in self.areas_of(std::iter::once(&entry.id).chain(&above)) {
             if area.has(view, entry, &above)? {
-                return Ok(Some(Arc::clone(policy)));
+                return Ok(Some(*id));
             }
         }
         Ok(None)
@@ -138,14 +147,11 @@ impl PolicyBook {
         above.extend(view.superiors(&entry)?);
         let schema = view.catalog().schema();
         let found = self.areas_of(above.iter()).find(|(area, _)| area.will_have(schema, attributes, &above));
-        Ok(found.map(|(_, policy)| Arc::clone(policy)))
+        Ok(found.and_then(|(_, id)| self.policies.get(id)).cloned())
     }
 
     /// The areas that begin at these entries, in their order.
-    fn areas_of<'s>(
-        &'s self,
-        entries: impl Iterator<Item = &'s EntryId>,
-    ) -> impl Iterator<Item = &'s (Area, Arc<PasswordPolicy>)> {
+    fn areas_of<'s>(&'s self, entries: impl Iterator<Item = &'s EntryId>) -> impl Iterator<Item = &'s (Area, EntryId)> {
         entries.filter_map(|id| self.areas.get(id)).flatten()
     }
 }

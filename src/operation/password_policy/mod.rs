@@ -52,6 +52,17 @@ impl Directory {
         Ok(Account { uuid: entry.record.uuid(), policy, stored, limits })
     }
 
+    /// The name of the policy in force for an entry, which `pwdPolicySubentry` shows (draft-behera-10 5.3.8).
+    ///
+    /// # Errors
+    /// Storage.
+    pub(super) fn policy_name(&self, view: View<'_>, entry: &Entry<'_>) -> Outcome<Option<Vec<u8>>> {
+        match self.policies.book(self.dit())?.subentry_of(view, entry)? {
+            Some(id) => Ok(view.dn_text(id)?.map(String::into_bytes)),
+            None => Ok(None),
+        }
+    }
+
     /// The state of an account with what was noted since it was read.
     pub(super) fn state_now(&self, account: &Account) -> PasswordState {
         self.marks.merged(account.uuid, || self.stored_now(account))

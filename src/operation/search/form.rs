@@ -110,6 +110,9 @@ impl Form {
         control: Option<ResponseControl>,
         out: &mut Vec<u8>,
     ) -> Outcome<()> {
+        if self.selection.wants_policy() {
+            self.selection.show_policy(at.directory.policy_name(at.view, entry)?);
+        }
         let Some(extras) = &self.extras else {
             let mut pdu = SearchEntry::begin(out, at.id, &self.name);
             self.selection.write(at.view, entry, granted, &mut pdu)?;

@@ -7,7 +7,11 @@
 //! Each change is told by itself, in the order in which they came here, under the name that the entry had with it; a rename
 //! that is followed by a delete is both. What is sent of the entry is as it is when the change is told: earlier values are not
 //! put together again from the log. So what came and went in between is told as changes, and what the filter and the rights
-//! are asked of is the entry as it is, or as it was last.
+//! are asked of is the entry as it is, or as it was last. The draft asks for the entry that was changed and does not say as of
+//! when. 389 sends a copy that it made with the change, and keeps copies in memory, however many, until the client has read
+//! them (`psearch.c`); it asks filter and rights of that copy. The two differ where an entry changes again before its first
+//! change is told: a client there gets both contents, here the newer one twice. Whoever mirrors entries ends with the same;
+//! whoever wants each step reads `cn=changelog`, which has it.
 //!
 //! Invariants
 //! - Every change is told once or, for whom the log does not reach back far enough, the search ends (busy).

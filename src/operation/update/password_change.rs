@@ -49,7 +49,7 @@ pub(super) fn check(context: &Context, change: &Change) -> Outcome<()> {
                 touches = true;
                 match kind {
                     ModificationKind::Delete => sends_old |= !attribute.values.is_empty(),
-                    _ => clear.extend(attribute.values.iter().map(Vec::as_slice)),
+                    _ => clear.extend(attribute.values.iter().map(|value| secret::clear(value))),
                 }
             }
             if touches { check_modify(context, dn, &clear, sends_old) } else { Ok(()) }
@@ -131,7 +131,8 @@ fn check_values(policy: &PasswordPolicy, clear: &[&[u8]], names: &[String]) -> O
 
 fn check_add(context: &Context, dn: &Dn, attributes: &[Attribute]) -> Outcome<()> {
     let passwords = attributes.iter().filter(|attribute| is_password(&attribute.description));
-    let clear: Vec<&[u8]> = passwords.flat_map(|attribute| &attribute.values).map(Vec::as_slice).collect();
+    let clear: Vec<&[u8]> =
+        passwords.flat_map(|attribute| &attribute.values).map(|value| secret::clear(value)).collect();
     let Some(superior) = dn.superior() else { return Ok(()) };
     let directory = &context.directory;
     let snapshot = directory.dit().read()?;

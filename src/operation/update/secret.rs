@@ -8,6 +8,9 @@
 //! - Values in known hash schemes come from the administrator only: anybody else could set a hash that no password
 //!   policy has seen, or that is weak (hostile.md T-30).
 //! - After [`hash`] no value that is to be stored is clear.
+//! - `{CLEARTEXT}` and `{CLEAR}` say that what follows is the password, as in an import and as slapd's policies read it; the
+//!   prefix is never part of a password that is hashed. What follows is taken as it is, a `{SCHEME}` in it too. (389 stores
+//!   such a value of its administrator as it stands and refuses everybody else's.) RFC 3062's new passwords have no prefix.
 //! - Nothing here says whether an old password fits: that shows in the transaction, where access is judged first.
 
 use super::{Context, target};
@@ -28,17 +31,17 @@ pub(super) fn is_password(description: &AttributeDescription) -> bool {
     description.name().eq_ignore_ascii_case("userPassword") || description.name() == "2.5.4.35"
 }
 
-/// Whether these values may be stored as passwords once they are hashed. `clear` counts those of one request.
+/// Whether these values may be stored as passwords once they are hashed. `clear_count` counts those of one request.
 pub(super) fn check(
     requester: &Requester,
     description: &AttributeDescription,
     values: &[&[u8]],
-    clear: &mut usize,
+    clear_count: &mut usize,
 ) -> Outcome<()> {
     let refused =
         |advice: &str| Err(OperationError::new(ResultCode::CONSTRAINT_VIOLATION, format!("{description}: {advice}")));
     for value in values {
-        if value.is_empty() {
+        if clear(value).is_empty() {
             return refused("an empty password would let nobody in; delete the attribute instead");
         }
         if password_hash::is_hashed(value) {
@@ -49,8 +52,8 @@ pub(super) fn check(
             }
             continue;
         }
-        *clear += 1;
-        if *clear > CLEAR_PASSWORDS_MAX {
+        *clear_count += 1;
+        if *clear_count > CLEAR_PASSWORDS_MAX {
             return refused("more than 4 clear passwords in one request; send them one after another");
         }
     }
@@ -109,9 +112,10 @@ pub(super) fn hash(context: &Context, change: &mut Change) -> Outcome<()> {
 pub(super) fn verifiers(context: &Context, change: &Change) -> Vec<String> {
     let sets = |attribute: &Attribute| {
         let is_clear = |value: &&Vec<u8>| !password_hash::is_hashed(value);
-        if is_password(&attribute.description) { attribute.values.iter().find(is_clear).cloned() } else { None }
+        let found = attribute.values.iter().filter(|_| is_password(&attribute.description)).find(is_clear);
+        found.map(|value| clear(value).to_vec())
     };
-    let clear: Vec<Vec<u8>> = match change {
+    let set: Vec<Vec<u8>> = match change {
         Change::Add { attributes, .. } => attributes.iter().filter_map(sets).collect(),
         Change::Modify { modifications, .. } => modifications
             .iter()
@@ -120,7 +124,7 @@ pub(super) fn verifiers(context: &Context, change: &Change) -> Vec<String> {
             .collect(),
         Change::Delete { .. } | Change::ModifyDn { .. } => Vec::new(),
     };
-    match clear.as_slice() {
+    match set.as_slice() {
         [one] => verifiers_of(context, one),
         _ => Vec::new(),
     }
@@ -136,9 +140,14 @@ pub(super) fn verifiers_of(context: &Context, password: &[u8]) -> Vec<String> {
         .collect()
 }
 
+/// The clear password that a value says which is no hash.
+pub(super) fn clear(value: &[u8]) -> &[u8] {
+    password_hash::clear_text(value).unwrap_or(value)
+}
+
 fn hash_in_place(value: &mut Vec<u8>) {
     if !password_hash::is_hashed(value) {
-        let hash = password_hash::hash(value);
+        let hash = password_hash::hash(clear(value));
         drop(zeroize::Zeroizing::new(std::mem::replace(value, hash)));
     }
 }
@@ -148,7 +157,7 @@ fn find_stored(context: &Context, dn: &Dn, description: &AttributeDescription, v
     // Why not, the transaction says to those who may know.
     let Ok(stored) = stored_passwords(context, dn, description) else { return Ok(()) };
     for value in values.iter_mut().filter(|value| !password_hash::is_hashed(value)) {
-        if let Some(fitting) = fitting(context, dn, &stored, value)? {
+        if let Some(fitting) = fitting(context, dn, &stored, clear(value))? {
             *value = fitting;
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! messages   LDAP messages, values of controls and of extended requests
-//! texts      DN, filter, URL, LDIF, access rules      schema   definitions, values, rules of uniqueness
+//! texts      DN, filter, URL, LDIF, access rules of ours and of slapd      schema   definitions, values, rules of uniqueness
 //! secrets    stored passwords, SCRAM, tokens          files    configuration, backups, data
 //! peers      messages of members, PROXY headers       house    a directory, for
 //! sessions   whole conversations: binds by every mechanism, searches, changes
@@ -60,6 +60,7 @@ pub(crate) const TARGETS: &[Target] = &[
     target("ldap_url", Shape::Text, 1, texts::url_seeds, texts::ldap_url),
     target("ldif", Shape::Text, 1, texts::ldif_seeds, texts::ldif),
     target("aci", Shape::Text, 2, texts::aci_seeds, texts::aci),
+    target("slapd_access", Shape::Text, 20, texts::slapd_access_seeds, texts::slapd_access),
     target("schema_text", Shape::Text, 4, schema::schema_seeds, schema::schema_text),
     target("schema_value", Shape::Text, 8, schema::value_seeds, schema::schema_value),
     target("unique_rule", Shape::Text, 4, schema::unique_seeds, schema::unique_rule),

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use entente::policy::access::AccessCompiler;
 use entente::policy::aci::Aci;
+use entente::policy::slapd_access::translate;
 use entente::schema::Schema;
 
 use super::texts;
@@ -145,5 +146,50 @@ pub(super) fn aci(input: &[u8]) -> bool {
     assert!(!compiled.problems().iter().any(|problem| problem.is_fatal));
     let printed = rule.to_string();
     assert_eq!(Aci::parse(&printed).as_ref(), Ok(&rule), "{printed:?}");
+    true
+}
+
+pub(super) fn slapd_access_seeds() -> Vec<Vec<u8>> {
+    // After slapd.access(5) and the administrator's guide of OpenLDAP 8.4, in both forms of configuration.
+    texts(&[
+        "database mdb\nsuffix \"dc=x\"\naccess to attrs=userPassword\n\tby self write\n\tby anonymous auth\n\tby * none\n\
+         access to * by users read by * search\n",
+        "suffix dc=x\nrootdn cn=m,dc=x\naccess to dn.subtree=\"ou=a,dc=x\" filter=(objectClass=person) attrs=cn,@person,entry\n \
+         by dn.exact=\"uid=b,dc=x\" write\n by group/groupOfUniqueNames/uniqueMember.exact=\"cn=g,dc=x\" +rw continue\n \
+         by dnattr=manager selfwrite stop\n by peername.ip=192.0.2.0%255.255.255.0 read break\n by ssf=128 users =rscxd\n\
+         access to dn.regex=\"^uid=([^,]+),ou=people,dc=x$\" by dn.regex=\"^uid=$1,ou=people,dc=x$\" write by * break\n\
+         access to dn.children=dc=x attrs=!person by dn.onelevel=ou=a,dc=x read\n",
+        "dn: olcDatabase={1}mdb,cn=config\nobjectClass: olcMdbConfig\nolcSuffix: dc=x\nolcAccess: {0}to attrs=member\n  by \
+         dnattr=member selfwrite by * read\nolcAccess: {1}to dn.base=\"\" by * read\nolcAccess:: dG8gKiBieSAqIHJlYWQ=\n\
+         olcAddContentAcl: TRUE\n",
+        "suffix dc=x\naccess to dn.one=ou=a,dc=x attrs=children by set=\"user & [cn=g,dc=x]/member*\" add by realself write\n\
+         access to * by dns.subtree=x.example tls_ssf=56 compare by anonymous manage by realusers none\n",
+    ])
+}
+
+/// Any text ends in rules or in a list of what is wrong with it. Rules that come out are printed to text that parses to equal
+/// rules, and compile; who gives the same text gets the same rules.
+pub(super) fn slapd_access(input: &[u8]) -> bool {
+    static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Arc::new(Schema::builtin()));
+    static COMPILER: LazyLock<AccessCompiler> = LazyLock::new(|| AccessCompiler::new(Arc::clone(&SCHEMA)));
+    let Ok(text) = std::str::from_utf8(input) else { return false };
+    let translation = match translate(&SCHEMA, text, None) {
+        Ok(translation) => translation,
+        Err(problems) => {
+            assert!(!problems.is_empty(), "refused without a word");
+            return false;
+        }
+    };
+    let printed: Vec<String> = translation.rules.iter().map(ToString::to_string).collect();
+    for (rule, text) in translation.rules.iter().zip(&printed) {
+        assert_eq!(Aci::parse(text).as_ref(), Ok(rule), "{text:?}");
+    }
+    let compiled = COMPILER.compile(&translation.suffix.to_string(), printed.iter().map(String::as_bytes));
+    let fatal: Vec<_> = compiled.problems().iter().filter(|problem| problem.is_fatal).collect();
+    assert!(fatal.is_empty(), "{fatal:?}\n{printed:#?}");
+    if input.len().is_multiple_of(32) {
+        let again = translate(&SCHEMA, text, None).map(|again| again.rules);
+        assert_eq!(again.as_ref(), Ok(&translation.rules));
+    }
     true
 }
