@@ -218,6 +218,11 @@ fn every_way_to_act_as_somebody_comes_to_the_same() {
                     continue;
                 }
                 let is = ask(&stage, &mut client, (way, asker), &text);
+                if text.contains('\0') && matches!(way, Way::Scram | Way::Bearer) {
+                    // No such name can be said there (saslname, RFC 5801 4): the message is none. It is the last one.
+                    assert!(is.is_err(), "{way:?}: {asker:?} as {text:?}");
+                    continue;
+                }
                 let right = expected(way, asker, meant).ok_or(code::AUTHORIZATION_DENIED);
                 assert_eq!(is, right, "{way:?}: {asker:?} as {text:?}");
                 if is.is_err() {
