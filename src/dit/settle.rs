@@ -14,7 +14,7 @@
 //!   it touches where that is still kept, and newer than the clock where it is not.
 //! - A log record that leaves absence is dropped only after it was looked through, or noted in `unsettled`.
 //! - A deleted entry stays while entries are below it, until every member holds that none are, and while a move that is
-//!   kept names it: whoever still showed it may have put something below it. It stays until every member holds its birth.
+//!   kept names it or what it stands above: whoever still showed it may have put something below it. It stays until every member holds its birth.
 //!   That all hold its deletion does not say that all know that nothing is below it: who lacks the deletion of what
 //!   was there shows it as a phantom, and takes what clients put below it.
 

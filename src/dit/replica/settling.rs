@@ -420,3 +420,53 @@ fn deleted_entry_stays_until_all_hold_that_nothing_is_below_it() {
     one.assert_sound();
     two.assert_sound();
 }
+
+/// Two's clock is far ahead, so that its moves are kept when what they led through was deleted long ago. One plays them again, as
+/// Ann's new superior comes after Ann's move; two need not. A guest that did not come to the middle first, as what is above that
+/// is not here any more, would still stand below its friend when this one is moved below it.
+#[test]
+fn what_stood_above_those_that_kept_moves_name_stays_with_them() {
+    let schema = Arc::new(Schema::builtin());
+    let [one, two, three, four] = [1, 2, 3, 4].map(|origin| Replica::new(origin, &schema));
+    let unit = |node: &Replica, uuid: u8, name: &str, superior: &str| {
+        let attributes: [(&str, &[&str]); 2] = [("objectClass", &["organizationalUnit"]), ("ou", &[name])];
+        node.add(uuid, &format!("ou={name},{superior}"), &attributes);
+    };
+    let below = |superior: u8| move |_: &mut Writing<'_>| vec![Delta::Parent(EntryUuid([superior; 16]))];
+    one.suffix();
+    one.person(3, "Ann");
+    unit(&one, 4, "top", SUFFIX);
+    unit(&one, 5, "middle", &format!("ou=top,{SUFFIX}"));
+    unit(&one, 7, "friend", SUFFIX);
+    unit(&one, 6, "guest", &format!("ou=friend,{SUFFIX}"));
+    two.follow(&one);
+    two.clock.advance(60 * DAY);
+    two.change(6, below(5));
+    two.change(7, below(6));
+    two.change(6, below(1));
+    one.follow(&two);
+    one.change(5, |_| vec![Delta::Dead]);
+    one.change(4, |_| vec![Delta::Dead]);
+    one.clock.advance(32 * DAY);
+    one.set(1, "o", "tick", true);
+    two.follow(&one);
+    assert_eq!(one.settle_all().purged, 0, "the move to one of them may be played again");
+    three.follow(&one);
+    three.follow(&two);
+    unit(&three, 8, "new", SUFFIX);
+    [&one, &two, &three].iter().for_each(|other| four.follow(other));
+    four.change(3, below(8));
+    two.follow(&three);
+    two.follow(&four);
+    one.follow(&four);
+    one.follow(&three);
+    let name = |node: &Replica| node.dit.read().unwrap().view().dn_text(node.id(7)).unwrap();
+    assert_eq!(name(&two).as_deref(), Some("ou=friend,ou=guest,dc=example,dc=com"));
+    assert_eq!(name(&one), name(&two));
+    assert_eq!(one.digest(), two.digest());
+    one.assert_sound();
+    one.clock.advance(60 * DAY);
+    one.set(1, "o", "tick", true);
+    assert_eq!(one.settle_all().purged, 2, "the moves are forgotten");
+    one.assert_sound();
+}

@@ -461,10 +461,23 @@ impl View<'_> {
         Ok(Edges { base, moves: kept.into_iter().map(|kept| kept.of).collect() })
     }
 
-    /// Entries that kept moves name: whether these are made depends on where those stand. Cost: O(moves kept).
+    /// Entries that kept moves name, and all above them: whether these are made, when they are played again, depends on where
+    /// those stand. Cost: O(moves kept, and the superiors above what they name).
     pub(in crate::dit) fn named_by_moves(&self) -> Result<HashSet<EntryUuid>, DitError> {
         let kept = kept_from(self.reader(), None)?;
-        Ok(kept.iter().flat_map(|kept| [kept.of.uuid, kept.of.parent, kept.before.1]).collect())
+        let mut to_do: Vec<EntryUuid> =
+            kept.iter().flat_map(|kept| [kept.of.uuid, kept.of.parent, kept.before.1]).collect();
+        let mut named = HashSet::new();
+        while let Some(uuid) = to_do.pop() {
+            if !named.insert(uuid) {
+                continue;
+            }
+            for id in self.incarnations(uuid)? {
+                let state = crate::dit::writing::read_state(self.reader(), self.catalog(), id)?;
+                to_do.extend(state.map(|state| state.parent.1).filter(|parent| *parent != EntryUuid::NIL));
+            }
+        }
+        Ok(named)
     }
 
     /// The moves that are kept, oldest first, and what became of each. Cost: O(moves that are not settled).
