@@ -10,7 +10,7 @@
 //! While states are taken to take over a vector, changes that come by the log wait: one that brought an entry after
 //! that was compared would have it here, and the change that deleted it since would be jumped over with the vector.
 //!
-//! What must not be forgotten: what is joined here may be newer than this node's vector, so no digest is told until
+//! What must not be forgotten: what is joined or removed here may be newer than this node's vector, so no digest is told until
 //! the vector covers it (`Repairs::is_covered`).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -453,6 +453,14 @@ impl Replicator {
         let Some(exchange) = self.exchange.as_mut().filter(|_| !entries.is_empty()) else { return };
         exchange.writing += 1;
         let (purpose, proven) = (Purpose::Exchange(exchange.id), exchange.cause == Cause::Repair);
+        if !proven {
+            // The changes that deleted them may still be on their way here.
+            self.repairs.cover(&theirs, self.now.monotonic_ms);
+            let uncovered = self.repairs.uncovered_at(&self.holding.vector);
+            if !uncovered.is_empty() {
+                self.write(WriteRequest::NoteUncovered(uncovered), Purpose::Noted, out);
+            }
+        }
         self.write(WriteRequest::DropDeleted { entries, theirs, proven }, purpose, out);
     }
 

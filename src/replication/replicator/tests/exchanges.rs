@@ -100,6 +100,42 @@ fn changes_that_came_in_part_are_awaited_in_later_runs_too() {
     assert!(fed.out.iter().any(forgets), "nothing is beyond the vector any more");
 }
 
+/// It removed an entry that it lacks there, though its birth is held there, and then the peer went down. Digests of a third, which
+/// holds the same changes and the entry, would differ.
+#[test]
+fn deletion_that_came_in_part_is_awaited_as_well() {
+    let theirs = [(OURS, 4), (THEIRS, 9)];
+    let mut fed = Fed::new(&[(OURS, 4), (THEIRS, 5)], &theirs);
+    fed.hear(Message::Trimmed { origin: THEIRS, first_kept: 8 });
+    let birth = Stamp { csn: Csn::new(1, 0, THEIRS), sequence: 3 };
+    let head = EntryHead { uuid: EntryUuid([3; 16]), birth, digest: Some(EntryDigest(7)), changes: 5 };
+    fed.read_done(Answer::Heads { holding: Box::new(fed.replicator.holding.clone()), heads: vec![head] });
+    let exchange = fed.replicator.exchange_last;
+    let (after, entries) = (Vec::new(), Vec::new());
+    fed.hear(Message::Snapshot(Snapshot {
+        exchange,
+        held: moment(&theirs),
+        after,
+        next: None,
+        entries_total: 0,
+        entries,
+    }));
+    let place = |wanted: fn(&WriteRequest) -> bool| {
+        fed.out.iter().position(|output| matches!(output, Output::Write { write, .. } if wanted(write)))
+    };
+    let removed = place(|write| matches!(write, WriteRequest::DropDeleted { .. }));
+    let noted = place(
+        |write| matches!(write, WriteRequest::NoteUncovered(uncovered) if *uncovered == BTreeMap::from([(THEIRS, 9)])),
+    );
+    assert!(noted.is_some() && noted < removed, "it is so in later runs too: {:?}", fed.out);
+    fed.feed(Input::Disconnected { session: SESSION });
+    fed.tick();
+    assert_eq!(fed.replicator.told_digest(), None);
+    fed.commit(&theirs);
+    fed.tick();
+    assert_eq!(fed.replicator.told_digest(), Some(BucketSum::default()));
+}
+
 /// Two that join at once hear of each other before they hear of anybody who has something.
 #[test]
 fn node_that_joins_asks_one_peer_after_the_other_until_one_can_help() {
