@@ -142,15 +142,16 @@ impl Writing<'_> {
 
     /// Writes an origin's changes after number `after` again under this node's origin, beside the first ones, which stay: an
     /// old copy of this node's data wrote them before it knew that it was one. What they touched, others may have changed
-    /// and forgotten since, and so may be what stands above what they made. Returns how many changes there were. To be
-    /// called when all that others hold is here, with their clocks ([`Writing::follow_clock`]).
+    /// and forgotten since, and so may be what stands above what they made; not so of changes that were forgotten here, as all
+    /// held them. Returns how many changes there were. To be called when all that others hold is here, with their clocks
+    /// ([`Writing::follow_clock`]).
     ///
     /// It is done as by [`Writing::reissue_tail`], but for entries that are deleted by now.
     ///
     /// # Errors
     /// As [`Writing::reissue_tail`].
     pub fn repeat_tail(&mut self, origin: OriginId, after: u64) -> Result<u64, DitError> {
-        let tail = self.tail(origin, after)?;
+        let tail = self.tail(origin, after.max(self.held(origin)?.settled))?;
         let mut again = Again { keeps_tail: true, ..Again::default() };
         for update in self.births_first(&tail)? {
             // What was written again already has ended itself.

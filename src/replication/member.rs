@@ -73,9 +73,13 @@ pub struct Member {
     /// Where it stands, for durability `site`; empty for nowhere in particular.
     pub site: String,
     /// The agreed last change of each origin of a member that is suspended or retired; a suspended member that came
-    /// back keeps those of its earlier incarnations.
+    /// back keeps those of its earlier incarnations. [`UNHEARD`] among them if none could be agreed.
     pub finals: BTreeMap<OriginId, u64>,
 }
+
+/// Stands in [`Member::finals`], where it is no origin's, for this: when the member was withdrawn, nobody who did it had heard of
+/// an origin of it whose end was not agreed before.
+pub const UNHEARD: OriginId = OriginId(0);
 
 impl Member {
     /// Whether the stable cut waits for it.

@@ -20,6 +20,7 @@
 
 mod catch_up;
 mod fork;
+mod returning;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -27,7 +28,7 @@ use self::fork::Search;
 use super::exchange::Cause;
 use super::interface::{Answer, CloseReason, EARLY, Local, LocalWrites, Output, UNAWAITED, WriteRequest};
 use super::{Purpose, Replicator};
-use crate::replication::member::{Member, MemberState, SessionId};
+use crate::replication::member::{Member, MemberState, SessionId, UNHEARD};
 use crate::state::{Csn, OriginId, UpdateVector};
 
 /// Between attempts to begin the first exchange.
@@ -64,11 +65,13 @@ pub(super) struct Incarnation {
     /// What this node caught up with in this run, as far as it still is anywhere: said again, it finds no old copy again.
     caught_up: BTreeMap<OriginId, u64>,
     /// What this directory wrote as an old copy, before it knew: by origin the last number before that. Written again when it
-    /// has caught up.
+    /// has caught up. [`UNHEARD`]: whatever it wrote under origins without an agreed end, as it was withdrawn before anybody
+    /// had heard of them.
     early: BTreeMap<OriginId, u64>,
     /// As it was last written down.
     catch_up_noted: BTreeMap<OriginId, u64>,
-    /// The end of an origin of this directory was agreed while this node was away ([`UNAWAITED`]: it was a copy).
+    /// The end of an origin of this directory was agreed while this node was away ([`UNAWAITED`]: it was a copy; [`UNHEARD`]:
+    /// nobody could agree on one).
     rejoining: Option<(OriginId, u64)>,
     /// Nobody waited for what this directory wrote, and it was not written again yet.
     unawaited: bool,
@@ -105,16 +108,19 @@ impl Incarnation {
         let mut catch_up = local.catch_up.clone();
         let unawaited = catch_up.remove(&UNAWAITED).is_some();
         let early = catch_up.split_off(&OriginId(EARLY));
+        let early: BTreeMap<OriginId, u64> =
+            early.into_iter().map(|(origin, after)| (OriginId(origin.0 & !EARLY), after)).collect();
+        let is_unheard = early.contains_key(&UNHEARD);
         Self {
             ends_known: member.into_iter().flat_map(|member| member.finals.keys().copied()).collect(),
-            joined: local.joined && !unawaited,
-            rejoining: unawaited.then_some((UNAWAITED, 0)),
+            joined: local.joined && !unawaited && !is_unheard,
+            rejoining: (unawaited || is_unheard).then_some((UNAWAITED, 0)),
             unawaited,
             own: own.iter().copied().collect(),
             own_in_order: own.clone(),
             begun,
-            catch_up: (!catch_up.is_empty()).then_some(catch_up),
-            early: early.into_iter().map(|(origin, after)| (OriginId(origin.0 & !EARLY), after)).collect(),
+            catch_up: (!catch_up.is_empty() || early.keys().any(|origin| *origin != UNHEARD)).then_some(catch_up),
+            early,
             catch_up_noted: local.catch_up.clone(),
             ..Self::default()
         }
@@ -215,54 +221,6 @@ impl Replicator {
         !self.incarnation.joined && self.incarnation.rejoining.is_none()
     }
 
-    /// The content is complete again, by the word of one member, who may lag behind what the suppliers hold and forget. What is
-    /// written again must know of that.
-    pub(super) fn await_suppliers(&mut self) {
-        let mut awaited: BTreeMap<OriginId, u64> = BTreeMap::new();
-        let suppliers = self.members.values().filter(|member| member.holds_cut() && member.node != self.node);
-        for (origin, held) in suppliers.filter_map(|member| self.stability.latest(member.node)).flatten() {
-            let at = awaited.entry(*origin).or_default();
-            *at = (*held).max(*at);
-        }
-        self.incarnation.awaited = awaited;
-    }
-
-    /// The content of what was a copy is complete: what it wrote beside its original, and nobody else is known to hold, is
-    /// written again. What somebody holds may be the original's.
-    fn write_unawaited_again(&mut self) {
-        if !self.incarnation.unawaited {
-            return;
-        }
-        let held_by_others = |origin: OriginId| {
-            let told = self.stability.held_by_any(origin);
-            self.open_peers().map(|peer| peer.vector.sequence(origin)).fold(told, u64::max)
-        };
-        let own = self.incarnation.own.iter().filter(|origin| !self.is_of_this_node(**origin));
-        let own = own.map(|origin| (*origin, held_by_others(*origin)));
-        let lacked: Vec<_> = own.filter(|(origin, held)| self.holding.vector.sequence(*origin) > *held).collect();
-        self.incarnation.reissues.extend(lacked);
-    }
-
-    /// This node was away. Who withdrew another member meanwhile without having heard of its origins agreed on no end of them,
-    /// and waited neither for that member nor for this node with forgetting: what only this node may have brought of them
-    /// is written again beside the first, as this node's own early writes are.
-    fn repeat_unended(&mut self) {
-        if !self.role().may_originate() {
-            return;
-        }
-        let withdrawn = self.members.values().filter(|member| member.state != MemberState::Active);
-        let origins = withdrawn.flat_map(|member| member.origins.iter().copied());
-        let unended = origins
-            .filter(|origin| !self.finals.contains_key(origin) && !self.incarnation.own.contains(origin))
-            .map(|origin| (origin, self.stability.settled(origin)))
-            .filter(|(origin, after)| self.holding.vector.sequence(*origin) > *after);
-        let unended: Vec<(OriginId, u64)> = unended.collect();
-        if !unended.is_empty() {
-            self.incarnation.catch_up.get_or_insert_default();
-            self.incarnation.early.extend(unended);
-        }
-    }
-
     /// Begins a new origin.
     fn rotate(&mut self, out: &mut Vec<Output>) {
         if self.incarnation.rotating {
@@ -353,6 +311,9 @@ impl Replicator {
             // This node was suspended: its content is made complete before it goes on.
             self.incarnation.rejoining = Some(suspended);
             self.incarnation.joined = false;
+            if suspended.0 == UNHEARD {
+                self.incarnation.early.insert(UNHEARD, 0);
+            }
         }
         if !self.incarnation.joined && self.exchange.is_none() && now_ms >= self.incarnation.join_at_ms {
             self.incarnation.join_at_ms = now_ms + JOIN_RETRY_MS;
@@ -373,7 +334,7 @@ impl Replicator {
         if self.incarnation.joined
             && let Some((old, end)) = self.incarnation.rejoining
             && !self.incarnation.rotating
-            && self.incarnation.awaited.iter().all(|(origin, held)| self.has_caught_up(*origin, *held))
+            && self.holds_awaited()
         {
             if origin == old {
                 if self.holding.vector.sequence(old) > end {
@@ -424,11 +385,12 @@ impl Replicator {
         }
         if let Some(target) = &self.incarnation.catch_up
             && target.iter().all(|(origin, sequence)| self.has_caught_up(*origin, *sequence))
+            && self.incarnation.rejoining.is_none()
             && !self.incarnation.rotating
             && !self.incarnation.reissuing
             && self.incarnation.reissues.is_empty()
         {
-            match self.incarnation.early.pop_first() {
+            match self.incarnation.next_early() {
                 Some((origin, after)) => {
                     self.incarnation.reissuing = true;
                     let clock = self.incarnation.clock_heard;
@@ -451,19 +413,6 @@ impl Replicator {
             self.incarnation.told = Some(state);
             out.push(Output::LocalWrites(state));
         }
-    }
-
-    /// An origin of which the end was agreed, and since which this node wrote nothing: the running one, or the last one
-    /// before it under which anything was written; or any of which that was first heard in this run.
-    fn suspended_as(&self) -> Option<(OriginId, u64)> {
-        let incarnation = &self.incarnation;
-        let vector = &self.holding.vector;
-        let is_new = |origin: &OriginId| !incarnation.rejoined.contains(origin);
-        let of = |origin: OriginId| self.finals.get(&origin).map(|end| (origin, *end));
-        let before = incarnation.own_in_order.iter().rev().copied().filter(|origin| *origin != self.holding.origin);
-        let last = [self.holding.origin].into_iter().chain(before).find(|origin| vector.sequence(*origin) > 0);
-        let heard = incarnation.own_in_order.iter().copied().filter(|origin| !incarnation.ends_known.contains(origin));
-        of(self.holding.origin).or_else(|| last.into_iter().chain(heard).filter(is_new).find_map(of))
     }
 
     pub(super) fn incarnation_tick(&mut self, out: &mut Vec<Output>) {

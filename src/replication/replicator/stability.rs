@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::interface::{Answer, Output, WriteRequest};
 use super::telling::{apart, together};
 use super::{Purpose, Replicator};
-use crate::replication::member::{Member, MemberState, Role, SessionId};
+use crate::replication::member::{Member, MemberState, Role, SessionId, UNHEARD};
 use crate::replication::message::Row;
 use crate::state::{BucketSum, NodeId, OriginId, StableCut, UpdateVector};
 
@@ -382,6 +382,9 @@ impl Replicator {
             let rows = self.stability.rows.values().filter_map(|row| row.latest.get(origin));
             let end = rows.copied().max().unwrap_or(0).max(self.holding.vector.sequence(*origin));
             finals.entry(*origin).or_insert(end);
+        }
+        if finals.len() == member.finals.len() {
+            finals.insert(UNHEARD, 0);
         }
         if state == MemberState::Active || member.role == Role::Consumer {
             finals.clone_from(&member.finals);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::interface::{Alarm, CloseReason, MemberStatus, MemberVerdict, Output, PeerStatus, Status};
 use super::peer::{Greeting, Peer};
 use super::{Now, Replicator};
-use crate::replication::member::{Member, MemberState, Role, SessionId};
+use crate::replication::member::{Member, MemberState, Role, SessionId, UNHEARD};
 use crate::replication::message::{Hello, Message, PeerError, Standing, VERSIONS};
 use crate::state::{NodeId, OriginId};
 
@@ -222,6 +222,7 @@ impl Replicator {
             }
         }
         self.finals = self.members.values().flat_map(|member| member.finals.clone()).collect();
+        self.finals.remove(&UNHEARD);
         self.stability.keep_only(&self.members);
         self.stability.note_suspended(&self.members, self.now.monotonic_ms);
         self.row_candidates();

@@ -11,6 +11,7 @@ use crate::state::{BucketSum, Csn, OriginPosition, StableCut, UpdateVector};
 mod ahead;
 mod exchanges;
 mod old_copies;
+mod returning;
 mod standing;
 mod telling;
 
@@ -469,55 +470,4 @@ fn copy_with_an_identity_of_its_own_takes_all_content_and_writes_again_what_nobo
     fed.take_all(Holding { origin: OURS, vector: vector(&held), ..Holding::default() }, &held[..2]);
     assert_eq!(fed.reissues(), [(copied, 1)]);
     assert_eq!(fed.replicator.local_writes(), LocalWrites::CatchingUp);
-}
-
-/// The hub lags behind a supplier, who may have forgotten what it deleted: what is written again must know of that.
-#[test]
-fn who_was_away_writes_again_when_it_holds_what_the_suppliers_hold_whoever_gave_it_its_content() {
-    let new = OriginId(10);
-    let held = [(OURS, 6), (THEIRS, 5)];
-    let members = [(1, OURS), (2, THEIRS), (3, OriginId(3))];
-    let mut local = Local { origins_before: vec![OURS], ..local(&held, &members) };
-    local.holding.origin = new;
-    local.members[0].finals = BTreeMap::from([(OURS, 4)]);
-    local.members[2].role = Role::Hub;
-    let mut fed = Fed::alone(local);
-    let hub = [(OURS, 4), (THEIRS, 5)];
-    fed.greet_as(SESSION, 3, OriginId(3), &hub);
-    let supplier = Row { node: node(2), origin: THEIRS, age_ms: 0, held: vec![(THEIRS, 7)], digest: None };
-    fed.beacon_with(&hub, vec![supplier]);
-    fed.at_ms += 1_000;
-    fed.feed(Input::Tick);
-    fed.take_all(Holding { origin: new, vector: vector(&held), ..Holding::default() }, &hub);
-    assert_eq!(fed.replicator.local_writes(), LocalWrites::CatchingUp);
-    assert!(fed.reissues().is_empty());
-    let holding = Holding { origin: new, vector: vector(&[(OURS, 6), (THEIRS, 7)]), ..Holding::default() };
-    fed.feed(Input::Committed(Box::new(holding)));
-    assert_eq!(fed.reissues(), [(OURS, 4)]);
-}
-
-/// The supplier retired the third member before it had heard of its origin, and this node after it had.
-#[test]
-fn who_was_away_writes_again_what_it_has_of_withdrawn_members_of_whom_no_end_was_agreed() {
-    let (new, unheard, ended) = (OriginId(10), OriginId(3), OriginId(4));
-    let held = [(OURS, 6), (THEIRS, 5), (unheard, 8), (ended, 7)];
-    let members = [(1, OURS), (2, THEIRS), (3, unheard), (4, ended)];
-    let mut local = Local { origins_before: vec![OURS], ..local(&held, &members) };
-    local.holding.origin = new;
-    local.members[0].finals = BTreeMap::from([(OURS, 6)]);
-    local.members[2].state = MemberState::Retired;
-    local.members[3].state = MemberState::Retired;
-    local.members[3].finals = BTreeMap::from([(ended, 7)]);
-    let mut fed = Fed::alone(local);
-    let theirs = [(OURS, 6), (THEIRS, 5)];
-    fed.greet(THEIRS, &theirs);
-    fed.at_ms += 1_000;
-    fed.feed(Input::Tick);
-    fed.take_all(Holding { origin: new, vector: vector(&held), ..Holding::default() }, &theirs);
-    let repeats = fed.out.iter().filter_map(|output| match output {
-        Output::Write { write: WriteRequest::RepeatTail { origin, after, .. }, .. } => Some((*origin, *after)),
-        _ => None,
-    });
-    assert_eq!(repeats.collect::<Vec<_>>(), [(unheard, 0)]);
-    assert!(fed.reissues().is_empty());
 }

@@ -28,6 +28,13 @@ impl Incarnation {
         self.caught_up.get(&origin).is_some_and(|at| sequence <= *at)
     }
 
+    /// The next of what was written too early: what was written first is written again first, where that is known.
+    pub(super) fn next_early(&mut self) -> Option<(OriginId, u64)> {
+        let next = self.before().find(|origin| self.early.contains_key(origin));
+        let next = next.or_else(|| self.early.keys().next().copied())?;
+        self.early.remove_entry(&next)
+    }
+
     /// All that is to be had is here.
     pub(super) fn end_catch_up(&mut self) {
         raise(&mut self.caught_up, self.catch_up.take().unwrap_or_default());

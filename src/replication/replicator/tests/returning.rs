@@ -1,0 +1,149 @@
+//! A node that was away: what it waits for, and what it writes again.
+
+use super::*;
+use crate::replication::member::UNHEARD;
+
+/// The hub lags behind a supplier, who may have forgotten what it deleted: what is written again must know of that.
+#[test]
+fn who_was_away_writes_again_when_it_holds_what_the_suppliers_hold_whoever_gave_it_its_content() {
+    let new = OriginId(10);
+    let held = [(OURS, 6), (THEIRS, 5)];
+    let members = [(1, OURS), (2, THEIRS), (3, OriginId(3))];
+    let mut local = Local { origins_before: vec![OURS], ..local(&held, &members) };
+    local.holding.origin = new;
+    local.members[0].finals = BTreeMap::from([(OURS, 4)]);
+    local.members[2].role = Role::Hub;
+    let mut fed = Fed::alone(local);
+    let hub = [(OURS, 4), (THEIRS, 5)];
+    fed.greet_as(SESSION, 3, OriginId(3), &hub);
+    let supplier = Row { node: node(2), origin: THEIRS, age_ms: 0, held: vec![(THEIRS, 7)], digest: None };
+    fed.beacon_with(&hub, vec![supplier]);
+    fed.at_ms += 1_000;
+    fed.feed(Input::Tick);
+    fed.take_all(Holding { origin: new, vector: vector(&held), ..Holding::default() }, &hub);
+    assert_eq!(fed.replicator.local_writes(), LocalWrites::CatchingUp);
+    assert!(fed.reissues().is_empty());
+    let holding = Holding { origin: new, vector: vector(&[(OURS, 6), (THEIRS, 7)]), ..Holding::default() };
+    fed.feed(Input::Committed(Box::new(holding)));
+    assert_eq!(fed.reissues(), [(OURS, 4)]);
+}
+
+/// The third told of a change of an origin that it then took back and wrote again under another. The fourth is never heard: nobody
+/// runs under its identity any more.
+#[test]
+fn who_was_away_does_not_wait_for_what_the_supplier_who_told_of_it_holds_no_more() {
+    let (new, third, left) = (OriginId(10), OriginId(3), OriginId(5));
+    let held = [(OURS, 6), (THEIRS, 5)];
+    let members = [(1, OURS), (2, THEIRS), (3, third), (4, OriginId(4))];
+    let mut local = Local { origins_before: vec![OURS], ..local(&held, &members) };
+    local.holding.origin = new;
+    local.members[0].finals = BTreeMap::from([(OURS, 4)]);
+    let mut fed = Fed::alone(local);
+    let theirs = [(OURS, 4), (THEIRS, 5)];
+    fed.greet(THEIRS, &theirs);
+    let row = |held| Row { node: node(3), origin: third, age_ms: 0, held, digest: None };
+    fed.beacon_with(&theirs, vec![row(vec![(left, 1)])]);
+    fed.at_ms += 1_000;
+    fed.feed(Input::Tick);
+    fed.take_all(Holding { origin: new, vector: vector(&held), ..Holding::default() }, &theirs);
+    fed.beacon(&theirs);
+    assert!(fed.reissues().is_empty(), "the third says that it holds it");
+    fed.beacon_with(&theirs, vec![row(vec![(left, 0)])]);
+    assert_eq!(fed.reissues(), [(OURS, 4)]);
+}
+
+/// Neither its entry nor anybody's word named an origin.
+#[test]
+fn withdrawing_a_member_of_which_nothing_was_heard_says_so() {
+    let held = [(OURS, 4), (THEIRS, 5)];
+    let ends = |origins: Vec<OriginId>, state| {
+        let mut local = local(&held, &[(1, OURS), (2, THEIRS), (3, OriginId(3))]);
+        local.members[2].origins = origins;
+        let mut fed = Fed::greeted(local, &held);
+        fed.feed(Input::Withdraw { node: node(3), state });
+        fed.out.into_iter().find_map(|output| match output {
+            Output::SetMember { finals, .. } => Some(finals),
+            _ => None,
+        })
+    };
+    let unheard = Some(BTreeMap::from([(UNHEARD, 0)]));
+    assert_eq!(ends(Vec::new(), MemberState::Suspended), unheard);
+    assert_eq!(ends(vec![OriginId(3)], MemberState::Suspended), Some(BTreeMap::from([(OriginId(3), 0)])));
+    assert_eq!(ends(Vec::new(), MemberState::Active), Some(BTreeMap::new()));
+}
+
+/// It was suspended before anybody had heard of its origin, so that no end of it was agreed. Others take its changes as they are,
+/// and have forgotten meanwhile what these stand on.
+#[test]
+fn who_was_suspended_unheard_writes_again_all_that_it_wrote() {
+    let new = OriginId(10);
+    let held = [(OURS, 6), (THEIRS, 5)];
+    let members = [(1, OURS), (2, THEIRS)];
+    let away = |note: BTreeMap<OriginId, u64>, finals: BTreeMap<OriginId, u64>| {
+        let mut local = Local { origins_before: vec![OURS], catch_up: note, ..local(&held, &members) };
+        local.holding.origin = new;
+        local.members[0].finals = finals;
+        Fed::alone(local)
+    };
+    let comes_back = |mut fed: Fed| {
+        fed.at_ms += 1_000;
+        fed.feed(Input::Tick);
+        assert_eq!(fed.replicator.local_writes(), LocalWrites::CatchingUp);
+        let theirs = [(OURS, 2), (THEIRS, 5)];
+        fed.take_all(Holding { origin: new, vector: vector(&held), ..Holding::default() }, &theirs);
+        let repeats = fed.out.iter().filter_map(|output| match output {
+            Output::Write { write: WriteRequest::RepeatTail { origin, after, .. }, .. } => Some((*origin, *after)),
+            _ => None,
+        });
+        assert_eq!(repeats.collect::<Vec<_>>(), [(OURS, 0)]);
+        assert!(fed.reissues().is_empty());
+    };
+    let unheard = BTreeMap::from([(UNHEARD, 0)]);
+    // A member tells it.
+    let mut fed = away(BTreeMap::new(), BTreeMap::new());
+    fed.greet(THEIRS, &[(THEIRS, 5)]);
+    let (finals, held_before) = (vec![(UNHEARD, 0)], Vec::new());
+    fed.hear(Message::Standing(Standing { state: MemberState::Active, finals, held_before, twin: None }));
+    comes_back(fed);
+    // Its entry comes to say it.
+    let mut fed = away(BTreeMap::new(), BTreeMap::new());
+    fed.greet(THEIRS, &[(THEIRS, 5)]);
+    let own = Member { node: node(1), origins: vec![OURS], finals: unheard.clone(), ..Member::default() };
+    fed.feed(Input::Members(vec![own, Member { node: node(2), origins: vec![THEIRS], ..Member::default() }]));
+    comes_back(fed);
+    // A run before found it, and ended before it was through.
+    let mut fed = away(BTreeMap::from([(OriginId(EARLY), 0)]), unheard.clone());
+    fed.greet(THEIRS, &[(THEIRS, 5)]);
+    comes_back(fed);
+    // That is long over.
+    let mut fed = away(BTreeMap::new(), unheard);
+    fed.greet(THEIRS, &[(OURS, 6), (THEIRS, 5)]);
+    fed.beacon(&[(OURS, 6), (THEIRS, 5)]);
+    assert_eq!(fed.replicator.local_writes(), LocalWrites::Open);
+}
+
+/// The supplier retired the third member before it had heard of its origin, and this node after it had.
+#[test]
+fn who_was_away_writes_again_what_it_has_of_withdrawn_members_of_whom_no_end_was_agreed() {
+    let (new, unheard, ended) = (OriginId(10), OriginId(3), OriginId(4));
+    let held = [(OURS, 6), (THEIRS, 5), (unheard, 8), (ended, 7)];
+    let members = [(1, OURS), (2, THEIRS), (3, unheard), (4, ended)];
+    let mut local = Local { origins_before: vec![OURS], ..local(&held, &members) };
+    local.holding.origin = new;
+    local.members[0].finals = BTreeMap::from([(OURS, 6)]);
+    local.members[2].state = MemberState::Retired;
+    local.members[3].state = MemberState::Retired;
+    local.members[3].finals = BTreeMap::from([(ended, 7)]);
+    let mut fed = Fed::alone(local);
+    let theirs = [(OURS, 6), (THEIRS, 5)];
+    fed.greet(THEIRS, &theirs);
+    fed.at_ms += 1_000;
+    fed.feed(Input::Tick);
+    fed.take_all(Holding { origin: new, vector: vector(&held), ..Holding::default() }, &theirs);
+    let repeats = fed.out.iter().filter_map(|output| match output {
+        Output::Write { write: WriteRequest::RepeatTail { origin, after, .. }, .. } => Some((*origin, *after)),
+        _ => None,
+    });
+    assert_eq!(repeats.collect::<Vec<_>>(), [(unheard, 0)]);
+    assert!(fed.reissues().is_empty());
+}
