@@ -149,11 +149,12 @@ fn store(directory: &Directory) -> Vec<(String, String)> {
 /// What of the data file is encrypted (the names only), and with which key; that something is left in clear says `none`.
 fn encryption(directory: &Directory) -> Vec<(String, String)> {
     let catalog = directory.dit.catalog();
-    let read = || Ok::<_, crate::dit::DitError>(encrypted_with(directory.dit.read()?.view().reader())?);
+    let read = || encrypted_with(directory.dit.read()?.view().reader());
     let (key, mut names) = match read() {
         Ok(Some((key, oids))) => {
-            let name =
-                |oid: &String| catalog.schema().attribute_type(oid).map_or(oid.clone(), |it| it.name().to_owned());
+            let name = |oid: &String| {
+                catalog.schema().attribute_type(oid).map_or_else(|| oid.clone(), |found| found.name().to_owned())
+            };
             (Some(key), oids.iter().map(name).collect::<Vec<_>>())
         }
         Ok(None) => (None, Vec::new()),
