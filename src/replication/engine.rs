@@ -199,14 +199,10 @@ impl Engine {
                     Some(command) => self.obey(command).await,
                 },
                 Some(event) = self.events.recv() => self.session_event(event),
-                Some((request, answer)) = self.answers.recv() => {
-                    // A commit is announced before whatever it answers.
-                    if self.commits.has_changed().unwrap_or(true) {
-                        self.tell_commit();
-                    }
-                    self.handle(Input::Answered { request, answer });
-                }
-                changed = self.commits.changed() => {
+                Some((request, answer)) = self.answers.recv() => self.handle(Input::Answered { request, answer }),
+                // With nobody to tell, the next input is soon enough, a tick at the latest: then no change of a client
+                // wakes this task.
+                changed = self.commits.changed(), if !self.sessions.is_empty() => {
                     if changed.is_err() {
                         return self.end().await;
                     }
@@ -235,7 +231,11 @@ impl Engine {
         Now { wall_ms: clock.wall_ms(), monotonic_ms: u64::try_from(clock.monotonic().as_millis()).unwrap_or(u64::MAX) }
     }
 
+    /// Hands it to the replicator, which hears of a commit before whatever follows from it.
     fn handle(&mut self, input: Input) {
+        if self.commits.has_changed().unwrap_or(false) {
+            self.tell_commit();
+        }
         let now = self.now();
         self.replicator.handle(now, input, &mut self.out);
         // What is wanted may fail at once, which is told in turn.
