@@ -5,8 +5,9 @@
 //! the disk, or one that was written since; so a run that ends in order leaves beside the data file which file that
 //! was, when it was last changed, and up to where the origin wrote. The next run goes on under the same origin if all
 //! of that is still so, and uses the proof up. All others begin a new origin: after a crash, in a copy, after a restore.
-//! Only what brings back the disk itself, below the file system (a snapshot of a machine that was stopped in
-//! order), is not seen here; members see it by what they hold (`replication`).
+//! A disk can be copied or set back below the file system, with all of that; but then a machine starts with it, so the proof
+//! also says in which run of the machine it was left. Only a machine that is set back while it runs, with its memory, is not
+//! seen here; members see it by what they hold (`replication`).
 
 use super::DitError;
 use super::tree::Dit;
@@ -17,6 +18,8 @@ use std::path::PathBuf;
 
 /// Name of the file beside the data file.
 const FILE: &str = "handover";
+/// Drawn by the kernel whenever the machine starts (random(4)).
+const MACHINE_RUN: &str = "/proc/sys/kernel/random/boot_id";
 
 impl Dit {
     fn handover_file(&self) -> PathBuf {
@@ -25,12 +28,13 @@ impl Dit {
 
     /// What only the same file after the same run says.
     fn handover(&self) -> Result<Option<String>, DitError> {
-        let Ok(file) = std::fs::metadata(self.environment().data_file()) else { return Ok(None) };
+        let file = std::fs::metadata(self.environment().data_file());
+        let (Ok(file), Ok(machine_run)) = (file, std::fs::read_to_string(MACHINE_RUN)) else { return Ok(None) };
         let transaction = self.environment().read()?;
         let reader = transaction.reader();
         let (origin, sequence) = (reader.meta_u64(MetaName::Origin)?, reader.meta_u64(MetaName::Sequence)?);
-        let (device, number) = (file.dev(), file.ino());
-        Ok(Some(format!("{device} {number} {}.{:09} {origin} {sequence}\n", file.ctime(), file.ctime_nsec())))
+        let (device, number, changed) = (file.dev(), file.ino(), format!("{}.{:09}", file.ctime(), file.ctime_nsec()));
+        Ok(Some(format!("{device} {number} {changed} {origin} {sequence} {machine_run}")))
     }
 
     /// Whether this run goes on where the last one ended, which can be said once; it also does when nothing was ever

@@ -146,7 +146,8 @@ impl Writing<'_> {
     /// held them. Returns how many changes there were. To be called when all that others hold is here, with their clocks
     /// ([`Writing::follow_clock`]).
     ///
-    /// It is done as by [`Writing::reissue_tail`], but for entries that are deleted by now.
+    /// It is done as by [`Writing::reissue_tail`], but of entries that are deleted by now only where they stand is written: others
+    /// may be below them, and whoever has forgotten their superiors shows these elsewhere, or nowhere.
     ///
     /// # Errors
     /// As [`Writing::reissue_tail`].
@@ -154,14 +155,16 @@ impl Writing<'_> {
         let tail = self.tail(origin, after.max(self.held(origin)?.settled))?;
         let mut again = Again { keeps_tail: true, ..Again::default() };
         for update in self.births_first(&tail)? {
+            let Some(id) = self.id_of(update.uuid, update.birth)? else { continue };
             // What was written again already has ended itself.
             let is_again = again.births.contains_key(&update.birth.dot());
-            let lives = match self.id_of(update.uuid, update.birth)? {
-                Some(id) => self.state(id)?.is_some_and(|state| state.dead.is_none()),
-                None => false,
-            };
-            if is_again || lives {
+            let lives = self.state(id)?.is_some_and(|state| state.dead.is_none());
+            let is_move = update.deltas.iter().any(|delta| matches!(delta, Delta::Parent(_)));
+            if is_again || lives || is_move {
                 self.reissue(update, &mut again)?;
+            } else if update.is_birth() && self.view().own_subordinate_count(id)? > 0 {
+                let deleted = self.deleted_above(update.uuid, &again)?;
+                self.with_superiors(deleted, &update.requester, &mut again, |_, _| Ok(()))?;
             }
         }
         Ok(tail.len() as u64)
@@ -227,21 +230,32 @@ impl Writing<'_> {
         if deleted.is_empty() {
             return self.reissue_alone(update, copied, again);
         }
+        let requester = update.requester.clone();
+        self.with_superiors(deleted, &requester, again, |writing, again| writing.reissue_alone(update, copied, again))
+    }
+
+    /// Writes deleted superiors again, then does `work`, and deletes them again.
+    fn with_superiors(
+        &mut self,
+        deleted: Vec<(EntryId, EntryState)>,
+        requester: &str,
+        again: &mut Again,
+        work: impl FnOnce(&mut Self, &mut Again) -> Result<(), DitError>,
+    ) -> Result<(), DitError> {
         self.together(|writing| {
-            let requester = update.requester.clone();
             let mut births = Vec::new();
             for (id, state) in deleted {
                 let deltas = writing.copy_deltas(id, &state, state.rdn.1.clone(), state.parent.1)?;
-                let old = Update::new(state.birth, state.uuid, state.birth, requester.clone(), deltas);
+                let old = Update::new(state.birth, state.uuid, state.birth, requester.to_owned(), deltas);
                 let birth = writing.above(&old)?;
                 writing.write_again(Update { stamp: birth, birth, ..old })?;
                 again.superiors.insert(state.uuid);
                 births.push((state.uuid, birth));
             }
-            writing.reissue_alone(update, copied, again)?;
+            work(writing, again)?;
             // They end after something is below them, or they could be forgotten before it comes.
             for (uuid, birth) in births {
-                let end = Update::new(birth, uuid, birth, requester.clone(), vec![Delta::Dead]);
+                let end = Update::new(birth, uuid, birth, requester.to_owned(), vec![Delta::Dead]);
                 let stamp = writing.above(&end)?;
                 writing.write_again(Update { stamp, ..end })?;
             }

@@ -241,7 +241,7 @@ impl Replicator {
             role: self.role(),
             wall_ms: self.now.wall_ms,
             clock: self.holding.clock,
-            vector: self.holding.vector.clone(),
+            vector: self.told_vector(),
             floors: self.holding.floors.iter().map(|(origin, floor)| (*origin, *floor)).collect(),
         }
     }

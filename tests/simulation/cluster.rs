@@ -3,6 +3,7 @@
 mod alarms;
 mod faults;
 mod outputs;
+mod twins;
 mod weather;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -23,6 +24,7 @@ use crate::node::{
 use crate::oracle::Oracle;
 use crate::random::Random;
 use crate::workload::{SUFFIX, add, operate};
+use twins::Twins;
 pub(crate) use weather::Storm;
 use weather::{Net, Readers, Weather};
 
@@ -45,6 +47,7 @@ pub(crate) struct Cluster {
     pub(crate) broken: Option<String>,
     /// No more faults.
     pub(crate) calm: bool,
+    twins: Option<Twins>,
     /// Ticks left of each cut.
     cuts: Vec<((usize, usize), u64)>,
     folder: tempfile::TempDir,
@@ -129,6 +132,7 @@ impl Cluster {
             events: VecDeque::new(),
             broken: None,
             calm: false,
+            twins: None,
             cuts: Vec::new(),
             folder,
             session_last: 0,
@@ -138,6 +142,7 @@ impl Cluster {
             told: BTreeMap::new(),
             watched: BTreeMap::new(),
         };
+        cluster.twins = rules.twins.map(|same_origin| Twins::of(seed, cluster.weather.ticks, same_origin));
         let members = cluster.weather.nodes + cluster.weather.readers.count();
         let roles: Vec<Role> = (0..members).map(|place| cluster.weather.readers.role(place, members)).collect();
         let first = template(&roles);
@@ -236,6 +241,7 @@ impl Cluster {
         self.connect();
         if !self.calm {
             self.faults();
+            self.play_twins();
             for place in 0..self.nodes.len() {
                 if self.random.permille(self.weather.operations.min(1000)) {
                     self.operate(place);

@@ -8,6 +8,7 @@
 //! SIM_FIRST=1 SIM_SEEDS=100000 SIM_FAILURES=1000 cargo test --release --test simulation masters -- --nocapture
 //!                                                      a campaign, on all cores (`taskset -c 1 nice` for one): tells each
 //!                                                      seed that fails, goes on, and says at the end what happened how often
+//! SIM_TWINS=1 ...                                      a member is copied while clients write, and both copies go on
 //! ```
 //!
 //! A failure prints the seed, the tick, the broken invariant, the last events, and the command that repeats it. Seeds
@@ -78,8 +79,9 @@ fn number(name: &str) -> Option<u64> {
 
 #[test]
 fn masters_agree_after_any_storm() {
+    let rules = Rules { twins: number("SIM_TWINS").map(|kind| kind == 2), ..Rules::default() };
     if let Some(seed) = number("SIM_SEED") {
-        let outcome = run(seed, Rules::default());
+        let outcome = run(seed, rules);
         assert!(outcome.broken.is_none(), "{}", outcome.broken.unwrap_or_default());
         println!("seed {seed}: {:?}", outcome.told);
         return;
@@ -103,8 +105,9 @@ fn masters_agree_after_any_storm() {
                     if seed >= first + seeds || failures.lock().expect("no panic").len() >= failures_max {
                         return;
                     }
-                    let outcome = std::panic::catch_unwind(|| run(seed, Rules::default())).unwrap_or_else(|_| {
-                        Outcome { broken: Some(format!("seed {seed}: panic")), told: BTreeMap::new() }
+                    let outcome = std::panic::catch_unwind(|| run(seed, rules)).unwrap_or_else(|_| Outcome {
+                        broken: Some(format!("seed {seed}: panic")),
+                        told: BTreeMap::new(),
                     });
                     for (what, count) in outcome.told {
                         *told.lock().expect("no panic").entry(what).or_default() += count;

@@ -41,6 +41,8 @@ pub(crate) fn dit_options(folder: &Path, seed: u64) -> Options {
 pub(crate) struct Rules {
     /// Not every member must hold what is forgotten.
     pub(crate) forget_what_is_held_here: bool,
+    /// A member is copied while clients write, and both copies go on; whether under the same origin.
+    pub(crate) twins: Option<bool>,
     /// In this weather; none: in any.
     pub(crate) storm: Option<Storm>,
     /// One that the tree has.
@@ -102,6 +104,8 @@ pub(crate) struct Node {
     /// Will not come back.
     pub(crate) gone: bool,
     pub(crate) boots: u64,
+    /// Its next run takes itself for the one that follows the last, as the disk is copied with all that tells of that.
+    pub(crate) follows: bool,
     pub(crate) rules: Rules,
     /// Open sessions, and with whom.
     pub(crate) sessions: BTreeMap<SessionId, NodeId>,
@@ -136,6 +140,7 @@ impl Node {
             backup: None,
             gone: false,
             boots: 0,
+            follows: false,
             rules: Rules::default(),
             sessions: BTreeMap::new(),
         }
@@ -154,7 +159,7 @@ impl Node {
         let seed = Random::new(Random::new(seed ^ name << 20).next() ^ self.boots).next();
         let dit =
             Dit::open(options(&self.folder, seed, self.rules), schema(), self.clock.clone()).expect("the tree opens");
-        if !dit.take_handover().expect("the folder is read") {
+        if !dit.take_handover().expect("the folder is read") && !std::mem::take(&mut self.follows) {
             dit.change_offline(|writing| writing.rotate_origin()).expect("a new origin");
         }
         self.disk = store::holding(&dit).expect("the tree is read");

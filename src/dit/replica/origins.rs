@@ -307,3 +307,17 @@ fn copy_of_a_folder_that_was_closed_in_order_does_not_go_on_under_its_origin() {
     assert!(!copy.dit.take_handover().unwrap());
     assert!(one.dit.take_handover().unwrap());
 }
+
+/// A disk that is copied or set back below the file system has all that it had.
+#[test]
+fn disk_with_which_a_machine_starts_anew_does_not_go_on_under_its_origin() {
+    let one = Replica::new(1, &Arc::new(Schema::builtin()));
+    one.suffix();
+    one.dit.leave_handover().unwrap();
+    let file = one.folder.path().join("handover");
+    let left = std::fs::read_to_string(&file).unwrap();
+    let (disk, machine_run) = left.trim_end().rsplit_once(' ').unwrap();
+    assert_eq!(machine_run, std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().trim_end());
+    std::fs::write(&file, format!("{disk} 0f0e0d0c-0b0a-4908-8706-050403020100\n")).unwrap();
+    assert!(!one.dit.take_handover().unwrap());
+}

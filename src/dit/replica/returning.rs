@@ -417,3 +417,57 @@ fn increment_that_others_lack_is_kept_as_long_as_they_have_the_number() {
         assert_eq!(away.values(3, "uidNumber"), ["42"]);
     }
 }
+
+/// An old copy writes `early`, with which one and two go on: both have deleted Ann, and one has forgotten her. Then the copy
+/// catches up, does `late`, and writes all of it again beside the first. Cid is below Bob; returns Cid's name everywhere.
+fn name_after_old_copy(early: impl Fn(&Replica), two_does: impl Fn(&Replica), late: impl Fn(&Replica)) -> String {
+    let [one, two, away] = three_nodes();
+    one.add(7, &format!("cn=Cid,cn=Bob,{SUFFIX}"), &[("objectClass", &["person"]), ("cn", &["Cid"]), ("sn", &["x"])]);
+    two.catch_up(&one);
+    away.catch_up(&one);
+    one.change(3, |_| vec![Delta::Dead]);
+    settle([&one, &two]);
+    one.clock.advance(Duration::from_secs(40 * 24 * 60 * 60));
+    settle([&one, &two]);
+    early(&away);
+    two.follow(&away);
+    two_does(&two);
+    one.follow(&away);
+    away.catch_up(&one);
+    away.catch_up(&two);
+    late(&away);
+    let old = away.origin();
+    let clock = one.write(|writing| writing.clock.last());
+    away.write(|writing| {
+        writing.rotate_origin().unwrap();
+        writing.follow_clock(clock);
+        writing.repeat_tail(old, 0).unwrap();
+    });
+    away.assert_sound();
+    assert_all_equal([&one, &two, &away]);
+    for node in [&one, &two, &away] {
+        assert!(node.dit.read().unwrap().view().waiting_entries().unwrap().is_empty());
+        assert!(
+            node.dit.read().unwrap().view().moves().unwrap().iter().all(|(_, outcome)| *outcome == MoveOutcome::Made)
+        );
+    }
+    one.dit.read().unwrap().view().dn_text(one.id(7)).unwrap().unwrap()
+}
+
+#[test]
+fn move_by_an_old_copy_of_what_was_deleted_since_is_written_again_with_the_superior_that_others_forgot() {
+    let early = |away: &Replica| away.change(4, |_| vec![Delta::Parent(EntryUuid([3; 16]))]);
+    let name = name_after_old_copy(early, |_| {}, |away| away.change(4, |_| vec![Delta::Dead]));
+    assert_eq!(name, format!("cn=Cid,cn=Bob,cn=Ann,{SUFFIX}"));
+}
+
+#[test]
+fn what_an_old_copy_made_and_deleted_again_is_written_again_as_a_superior_of_what_others_put_below_it() {
+    let early = |away: &Replica| {
+        let classes = ("objectClass", &["person"][..]);
+        away.add(8, &format!("cn=Dan,cn=Ann,{SUFFIX}"), &[classes, ("cn", &["Dan"]), ("sn", &["x"])]);
+    };
+    let below = |two: &Replica| two.change(7, |_| vec![Delta::Parent(EntryUuid([8; 16]))]);
+    let name = name_after_old_copy(early, below, |away| away.change(8, |_| vec![Delta::Dead]));
+    assert_eq!(name, format!("cn=Cid,cn=Dan,cn=Ann,{SUFFIX}"));
+}

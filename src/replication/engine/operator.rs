@@ -265,6 +265,21 @@ pub(super) fn alarm_text(alarm: &Alarm, members: &[Member]) -> String {
             "changes {first} to {last} of origin {origin} are here, and no supplier has or takes them any more: this node, which \
              only reads, takes the whole content anew, and serves what it has until then"
         ),
+        Alarm::AheadAgain { first: 0, .. } => {
+            "parts of changes are here that no supplier has or gets any more, although the whole content was taken anew less \
+             than an hour ago: it is not taken again before that hour has passed"
+                .to_owned()
+        }
+        Alarm::DiffersAlone { peer, is_again: false } => format!(
+            "content still differs from {} after a repair: this node, which only reads, takes the whole content anew, and serves \
+             what it has until then",
+            name(peer)
+        ),
+        Alarm::DiffersAlone { peer, is_again: true } => format!(
+            "content differs from {} although the whole of it was taken anew less than an hour ago: it is not taken again \
+             before that hour has passed; compare the entries that were named",
+            name(peer)
+        ),
         Alarm::AheadAgain { origin, first, last } => format!(
             "changes {first} to {last} of origin {origin} are here, and no supplier has or takes them any more, although the whole \
              content was taken anew less than an hour ago: it is not taken again before that hour has passed"

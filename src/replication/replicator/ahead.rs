@@ -4,19 +4,21 @@
 //! agreed without them, and, with a consumer, from which nobody takes changes, those whose holders were all set back to old
 //! copies. A supplier writes such changes again under its own origin. A reader cannot; and no join takes away what is newer.
 //! So it takes the whole content from a supplier again, as when it joined, into a new data file that takes the old one's place
-//! once it is whole ([`Output::FillAnew`]).
+//! once it is whole ([`Output::FillAnew`]). The same where it differs from those whose changes it takes and a repair did not
+//! help: what is here alone, of another history of an origin or by a fault, nobody misses.
 //!
 //! Invariants
 //! - What a supplier or a hub may still take is left to it: all who send changes on were heard since it was found, and not one
-//!   of them holds it.
+//!   of them holds it. A member that is silent, and of which nobody else has told anything, may be known to this content alone,
+//!   and gone: it is waited for no longer than [`Options::fill_pause_ms`](super::Options::fill_pause_ms).
 //! - Filling does not go round: it is not done twice within [`Options::fill_pause_ms`](super::Options::fill_pause_ms).
 
 use std::collections::BTreeMap;
 
-use super::interface::{Alarm, Local, Output};
+use super::interface::{Alarm, Local, MemberVerdict, Output};
 use super::{Now, Replicator};
 use crate::replication::member::{Member, MemberState, Role};
-use crate::state::OriginId;
+use crate::state::{NodeId, OriginId};
 
 /// What is held here alone.
 #[derive(Debug, Default)]
@@ -25,6 +27,8 @@ pub(super) struct Ahead {
     found: BTreeMap<OriginId, (u64, u64)>,
     /// Whole entries brought something that never comes, and that nobody takes from here.
     pub(super) has_lost: bool,
+    /// Whose content is another at an equal vector, and stayed so after a repair.
+    differs_from: Option<NodeId>,
     /// Filling was asked for; this run goes no further.
     is_asked: bool,
     /// When this content was begun because the one before was ahead, unix milliseconds.
@@ -66,16 +70,40 @@ impl Replicator {
         let lost = self.ahead.found.iter().find(|(_, (_, since_ms))| self.all_heard_since(*since_ms));
         let lost = lost.map(|(origin, (after, _))| (*origin, after + 1, self.holding.vector.sequence(*origin)));
         let can_be_filled = self.open_peers().any(|peer| peer.may_forward() && peer.held_before.is_none());
-        if (lost.is_none() && !self.ahead.has_lost) || !can_be_filled {
+        let differs_from = self.ahead.differs_from.filter(|_| !self.is_proved_equal());
+        if (lost.is_none() && !self.ahead.has_lost && differs_from.is_none()) || !can_be_filled {
             return;
         }
         let (origin, first, last) = lost.unwrap_or_default();
-        if self.ahead.is_paused(self.now, self.options.fill_pause_ms) {
-            return self.alarm_once(Alarm::AheadAgain { origin, first, last }, out);
+        let is_again = self.ahead.is_paused(self.now, self.options.fill_pause_ms);
+        let alarm = match differs_from {
+            Some(peer) => Alarm::DiffersAlone { peer, is_again },
+            None if is_again => Alarm::AheadAgain { origin, first, last },
+            None => Alarm::Ahead { origin, first, last },
+        };
+        if is_again {
+            return self.alarm_once(alarm, out);
         }
         self.ahead.is_asked = true;
-        out.push(Output::Alarm(Alarm::Ahead { origin, first, last }));
+        out.push(Output::Alarm(alarm));
         out.push(Output::FillAnew);
+    }
+
+    /// The content of a peer is another than this node's at an equal vector, also after a repair. If this node only reads, and
+    /// takes changes from there, the fault may be here, and nothing is lost by taking the content anew.
+    pub(super) fn differs_for_good(&mut self, peer: NodeId) {
+        let takes_from = |role: Role| role.may_originate() || (self.role() == Role::Consumer && role.may_forward());
+        if !self.role().may_originate() && self.members.get(&peer).is_some_and(|member| takes_from(member.role)) {
+            self.ahead.differs_from = Some(peer);
+        }
+    }
+
+    /// Whether a supplier that is here has the same content: then it is another member that is wrong.
+    fn is_proved_equal(&self) -> bool {
+        let suppliers = self
+            .open_peers()
+            .filter(|peer| self.members.get(&peer.node).is_some_and(|member| member.role.may_originate()));
+        suppliers.map(|peer| self.verdict(peer.session)).any(|verdict| verdict == MemberVerdict::Equal)
     }
 
     /// Up to where somebody else holds or takes the changes of an origin, of which `held` are here; none if that is all.
@@ -103,9 +131,16 @@ impl Replicator {
     /// Whether all who send changes on have said what they hold since then, and not before what they had said was on its way.
     fn all_heard_since(&self, since_ms: u64) -> bool {
         let after_ms = since_ms + self.options.exchange_retry_ms;
+        let said = |member: &Member| self.stability.heard_ms(member.node).is_some_and(|heard_ms| heard_ms > after_ms);
         self.now.monotonic_ms > after_ms
-            && self
-                .forwarders()
-                .all(|member| self.stability.heard_ms(member.node).is_some_and(|heard_ms| heard_ms > after_ms))
+            && self.forwarders().any(said)
+            && self.forwarders().all(|member| said(member) || !self.is_awaited(member))
+    }
+
+    /// Whether a reader waits for a member's word. Only this content may know it.
+    pub(super) fn is_awaited(&self, member: &Member) -> bool {
+        let heard_ms = self.stability.heard_ms(member.node).or(self.incarnation.started_ms).unwrap_or(0);
+        let is_silent = self.now.monotonic_ms > heard_ms + self.options.fill_pause_ms;
+        self.role().may_originate() || self.stability.is_told_of(member.node) || !is_silent
     }
 }

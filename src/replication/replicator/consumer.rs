@@ -163,7 +163,7 @@ impl Replicator {
         }
         if origin == self.holding.origin {
             if push.last() > self.holding.vector.sequence(origin) {
-                self.roll_back(origin, BTreeMap::from([(origin, push.last())]), out);
+                self.roll_back(origin, (BTreeMap::from([(origin, push.last())]), false), out);
             }
             return;
         }

@@ -340,6 +340,14 @@ pub enum Alarm {
         /// By how much.
         ahead_ms: u64,
     },
+    /// This node only reads, and its content is another than that of a peer from which it takes changes, also after a repair. It
+    /// is filled anew.
+    DiffersAlone {
+        /// From whom.
+        peer: NodeId,
+        /// So soon after it was filled anew that it waits.
+        is_again: bool,
+    },
     /// Digests differ at equal vectors: a fault in this program or this machine. It is being repaired.
     Different {
         /// From whom.

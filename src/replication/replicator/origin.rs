@@ -11,16 +11,18 @@
 //!
 //! Changes of clients wait for that: after the start for a peer's word or a few seconds, and after an old copy was found
 //! until it has caught up, since its clock and its cells may be older than what others have forgotten. What it wrote in
-//! between (nobody was there to tell it) it writes again then, with the deleted superiors that others may lack by now. That
+//! between (nobody was there to tell it) it tells nobody, and writes it again then, with the deleted superiors that others may lack
+//! by now (`withheld`). That
 //! it has to catch up is written down: a run that ends before it did does not make the copy a newer one. So does a copy that takes an
 //! identity of its own, for whose sake nobody has kept anything.
 //!
 //! Both faults are rare: a run goes on under an origin only after one that ended in order, in the same file, with nothing in
-//! between (`dit::handover`). What is left for this file is what brings the disk itself back.
+//! between (`dit::handover`). What is left for this file is what old copies wrote, and machines that are set back as they run.
 
 mod catch_up;
 mod fork;
 mod returning;
+mod withheld;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -28,7 +30,7 @@ use self::fork::Search;
 use super::exchange::Cause;
 use super::interface::{Answer, CloseReason, EARLY, Local, LocalWrites, Output, UNAWAITED, WriteRequest};
 use super::{Purpose, Replicator};
-use crate::replication::member::{Member, MemberState, SessionId, UNHEARD};
+use crate::replication::member::{MemberState, SessionId, UNHEARD};
 use crate::state::{Csn, OriginId, UpdateVector};
 
 /// Between attempts to begin the first exchange.
@@ -68,6 +70,10 @@ pub(super) struct Incarnation {
     /// has caught up. [`UNHEARD`]: whatever it wrote under origins without an agreed end, as it was withdrawn before anybody
     /// had heard of them.
     early: BTreeMap<OriginId, u64>,
+    /// Of which that is under way.
+    early_under_way: Option<(OriginId, u64)>,
+    /// Those that an old copy wrote and that nobody is told of before that.
+    untold: BTreeSet<OriginId>,
     /// As it was last written down.
     catch_up_noted: BTreeMap<OriginId, u64>,
     /// The end of an origin of this directory was agreed while this node was away ([`UNAWAITED`]: it was a copy; [`UNHEARD`]:
@@ -140,12 +146,6 @@ impl Incarnation {
     /// The first exchange is complete.
     pub(super) fn joined(&mut self) {
         self.joined = true;
-    }
-
-    /// Whether changes of an origin are not told, as they may be older than what others have forgotten: this directory wrote
-    /// them and not `own`, the member that it is now.
-    pub(super) fn withholds(&self, origin: OriginId, own: Option<&Member>) -> bool {
-        self.unawaited && self.own.contains(&origin) && !own.is_some_and(|own| own.origins.contains(&origin))
     }
 }
 
@@ -252,7 +252,7 @@ impl Replicator {
         let (ours, theirs) = (self.holding.vector.position(origin), peer.vector.position(origin));
         if theirs.sequence > ours.sequence {
             let held = sequences(&peer.vector);
-            return self.roll_back(origin, held, out);
+            return self.roll_back(origin, (held, false), out);
         }
         if theirs.is_forked_from(&ours) {
             return self.fork_found(origin, Some(session), out);
@@ -268,7 +268,7 @@ impl Replicator {
                 && self.incarnation.found_older.insert(origin)
             {
                 let held = sequences(&peer.vector);
-                return self.roll_back(origin, held, out);
+                return self.roll_back(origin, (held, false), out);
             }
             if theirs.is_forked_from(&ours) {
                 return self.search_fork(session, origin, ours.sequence, out);
@@ -296,6 +296,9 @@ impl Replicator {
 
     pub(super) fn repeated(&mut self) {
         self.incarnation.reissuing = false;
+        if let Some((done, _)) = self.incarnation.early_under_way.take() {
+            self.incarnation.untold.remove(&done);
+        }
         self.is_active = true;
     }
 
@@ -390,14 +393,7 @@ impl Replicator {
             && !self.incarnation.reissuing
             && self.incarnation.reissues.is_empty()
         {
-            match self.incarnation.next_early() {
-                Some((origin, after)) => {
-                    self.incarnation.reissuing = true;
-                    let clock = self.incarnation.clock_heard;
-                    self.write(WriteRequest::RepeatTail { origin, after, clock }, Purpose::Repeat, out);
-                }
-                None => self.incarnation.end_catch_up(),
-            }
+            self.write_early_again(out);
         }
         self.incarnation.unawaited &=
             self.incarnation.rejoining.is_some() || self.incarnation.reissuing || !self.incarnation.reissues.is_empty();

@@ -124,6 +124,7 @@ impl Replicator {
                         quarantined.extend(entries.iter().copied());
                         let entries = entries.into_iter().take(NAMED_MAX).collect();
                         out.push(Output::Alarm(Alarm::Quarantine { peer: node, entries }));
+                        self.differs_for_good(node);
                     }
                     if self.now.monotonic_ms > at_ms + RETRY_MS {
                         self.repairs.repaired.remove(&node);
@@ -148,7 +149,8 @@ impl Replicator {
             return self.await_no_more(out);
         }
         let others = self.members.values().filter(|member| member.node != self.node);
-        let mut others = others.filter(|member| member.state == MemberState::Active && member.role.may_forward());
+        let others = others.filter(|member| member.state == MemberState::Active && member.role.may_forward());
+        let mut others = others.filter(|member| self.is_awaited(member));
         let is_lost = self.exchange.is_none()
             && self.is_certain()
             && self.peers.values().all(|peer| peer.held_before.is_none())

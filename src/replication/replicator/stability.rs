@@ -10,7 +10,7 @@
 //! Nothing is forgotten while a supplier is silent, until a majority suspends it (never two against one another: with two
 //! suppliers only the operator does), and an origin whose end was agreed must be held to that end first.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::interface::{Answer, Output, WriteRequest};
 use super::telling::{apart, together};
@@ -33,6 +33,8 @@ pub(super) struct Stability {
     marks: BTreeMap<OriginId, VecDeque<(u64, u64)>>,
     /// Which members others have not heard of, and when they said so.
     silent: BTreeMap<NodeId, (u64, Vec<NodeId>)>,
+    /// Of whom others told something in this run.
+    told_of: BTreeSet<NodeId>,
     /// Suspended members, and since when that is known here.
     suspended: BTreeMap<NodeId, u64>,
     /// When it is looked next who is silent and who is back.
@@ -109,6 +111,11 @@ impl Stability {
         self.rows.get(&node).map(|row| row.heard_ms)
     }
 
+    /// Whether anybody else told of a member in this run.
+    pub(super) fn is_told_of(&self, node: NodeId) -> bool {
+        self.told_of.contains(&node)
+    }
+
     /// Rows to tell a peer beside `vector`: all but its own.
     pub(super) fn rows_to_tell(&self, peer: NodeId, vector: &UpdateVector, now_ms: u64) -> Vec<Row> {
         let rows = self.rows.iter().filter(|(node, _)| **node != peer);
@@ -152,6 +159,7 @@ impl Stability {
         if !members.is_empty() {
             self.rows.retain(|node, _| members.contains_key(node));
             self.silent.retain(|node, _| members.contains_key(node));
+            self.told_of.retain(|node| members.contains_key(node));
         }
     }
 
@@ -209,6 +217,7 @@ impl Replicator {
         let of_members = rows.iter().filter(|row| self.members.contains_key(&row.node) && row.node != self.node);
         // One row a member is all that a peer has to say.
         for row in of_members.take(self.members.len()) {
+            self.stability.told_of.insert(row.node);
             let known = self.stability.rows.entry(row.node).or_default();
             // A relayed row never is newer than a session's word; of two relayed ones the younger counts.
             let said_ms = now_ms.saturating_sub(row.age_ms);

@@ -207,7 +207,7 @@ impl Replicator {
         if let Some((origin, _)) = standing.held_before.iter().find(|held| lacks(held)) {
             let mut held: BTreeMap<OriginId, u64> = standing.held_before.iter().copied().collect();
             held.entry(self.holding.origin).or_insert(0);
-            self.roll_back(*origin, held, out);
+            self.roll_back(*origin, (held, true), out);
         }
     }
 

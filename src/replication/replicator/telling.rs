@@ -36,14 +36,15 @@ impl Replicator {
     /// Tells all peers what is held now.
     pub(super) fn acknowledge(&mut self, out: &mut Vec<Output>) {
         let digest = self.told_digest();
-        let check = vector_check(&self.holding.vector);
+        let held = self.told_vector();
+        let check = vector_check(&held);
         let clock = self.holding.clock;
         for peer in self.peers.values_mut().filter(|peer| peer.greeting.is_some()) {
-            let risen = self.holding.vector.since(&peer.told);
+            let risen = held.since(&peer.told);
             if risen.iter().len() == 0 && digest == peer.told_digest {
                 continue;
             }
-            peer.told = self.holding.vector.clone();
+            peer.told = held.clone();
             peer.told_digest = digest;
             out.push(Output::Send {
                 session: peer.session,
@@ -55,7 +56,7 @@ impl Replicator {
     /// The digest at the vector; none while there is content that the vector does not cover, or clients read other content.
     pub(super) fn told_digest(&self) -> Option<BucketSum> {
         let covered = self.exchange.is_none() && self.repairs.is_covered(&self.holding.vector);
-        let covered = covered && !self.ahead.is_beside;
+        let covered = covered && !self.ahead.is_beside && !self.withholds_any();
         covered.then_some(self.holding.digest)
     }
 
@@ -119,9 +120,9 @@ impl Replicator {
     pub(super) fn send_beacon(&mut self, session: SessionId, reply: bool, out: &mut Vec<Output>) {
         let now = self.now;
         let digest = self.told_digest();
-        let held = &self.holding.vector;
+        let held = self.told_vector();
         let Some(peer) = self.peers.get(&session) else { return };
-        let rows = self.stability.rows_to_tell(peer.node, held, now.monotonic_ms);
+        let rows = self.stability.rows_to_tell(peer.node, &held, now.monotonic_ms);
         let silent = self.silent_members();
         let Some(peer) = self.peers.get_mut(&session) else { return };
         let echo =
@@ -130,7 +131,7 @@ impl Replicator {
         let beacon = Beacon {
             vector: if is_whole { held.clone() } else { held.since(&peer.told) },
             is_whole,
-            check: vector_check(held),
+            check: vector_check(&held),
             wants_whole: peer.asks_whole,
             digest,
             clock: self.holding.clock,
@@ -141,7 +142,7 @@ impl Replicator {
             rows,
             silent,
         };
-        peer.told = held.clone();
+        peer.told = held;
         peer.told_digest = digest;
         out.push(Output::Send { session, message: Message::Beacon(Box::new(beacon)) });
     }

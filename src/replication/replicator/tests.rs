@@ -316,6 +316,9 @@ fn what_all_members_hold_is_not_written_again_by_what_was_taken_for_an_old_copy(
     let held_before = vec![(OriginId(7), 3)];
     fed.hear(Message::Standing(Standing { state: MemberState::Active, finals: Vec::new(), held_before, twin: None }));
     fed.write_done(Holding { origin: OriginId(3), vector: vector(&[(OURS, 7), (THEIRS, 5)]), ..Holding::default() });
+    assert_eq!(fed.reissues(), [], "not before all that others hold is here");
+    fed.greet(THEIRS, &[(OURS, 6), (THEIRS, 5)]);
+    fed.beacon(&[(OURS, 6), (THEIRS, 5)]);
     assert_eq!(fed.reissues(), [(OURS, 6)]);
 }
 

@@ -28,6 +28,7 @@ impl Cluster {
             }
             Alarm::Ahead { .. } => self.count("reader ahead"),
             Alarm::AheadAgain { .. } => self.count("reader ahead again"),
+            Alarm::DiffersAlone { .. } => self.count("reader apart"),
             Alarm::RolledBack { .. } => self.count("rolled back"),
             Alarm::Fork { .. } => self.count("fork"),
             Alarm::CloneFound { .. } => self.count("clone"),

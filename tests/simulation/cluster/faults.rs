@@ -117,17 +117,9 @@ impl Cluster {
         if self.nodes[place].gone || !self.nodes[place].joined || self.nodes[place].role != Role::Supplier {
             return;
         }
-        let path = self.folder.path().join(format!("node{}", self.nodes.len()));
-        copy_data(&self.nodes[place].folder, &path);
-        let mut copy = Node::new(self.nodes[place].node, path);
-        copy.clock = Clock::simulated(self.nodes[place].clock.wall_ms());
-        copy.joined = true;
-        copy.rules = self.rules;
-        copy.boots = 1000;
-        copy.disk = self.nodes[place].disk.clone();
-        self.nodes.push(copy);
-        self.tell(format!("n{} is a copy of n{place}", self.nodes.len() - 1));
-        self.start(self.nodes.len() - 1);
+        let copy = self.copy_beside(place);
+        self.tell(format!("n{copy} is a copy of n{place}"));
+        self.start(copy);
     }
 
     /// A new member comes.

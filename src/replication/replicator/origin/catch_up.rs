@@ -42,11 +42,12 @@ impl Incarnation {
 }
 
 impl Replicator {
-    /// This node's content is older than what it once was: it holds less than `held` says, of `found` for one.
+    /// This node's content is older than what it once was: it holds less than `held` says, of `found` for one. That is
+    /// `said_here` if this node, or a copy of it, once said so itself.
     pub(in crate::replication::replicator) fn roll_back(
         &mut self,
         found: OriginId,
-        held: BTreeMap<OriginId, u64>,
+        (held, said_here): (BTreeMap<OriginId, u64>, bool),
         out: &mut Vec<Output>,
     ) {
         let origin = self.holding.origin;
@@ -56,6 +57,9 @@ impl Replicator {
         let before = held.get(&origin).copied().filter(|before| is_new || *before > ours);
         if is_new {
             out.push(Output::Alarm(Alarm::RolledBack { origin: found }));
+            let early = self.written_in_earlier_runs(&held, said_here);
+            self.incarnation.untold.extend(early.iter().map(|(origin, _)| *origin));
+            self.incarnation.early.extend(early);
         }
         let target = self.incarnation.catch_up.get_or_insert_default();
         if is_new || held.iter().any(|(origin, sequence)| target.get(origin).is_none_or(|at| sequence > at)) {
@@ -67,13 +71,38 @@ impl Replicator {
             // What the old copy wrote before it knew stands under numbers that were given before; but what every member
             // holds under its number, and may have forgotten, is not written again.
             let after = before.map_or(begun, |before| before.min(begun)).max(self.stability.settled(origin));
-            if after < ours {
+            if after < ours && before.is_some_and(|before| before > ours) {
                 self.incarnation.reissues.push_back((origin, after));
+            } else if after < ours {
+                // Nobody else gave these numbers: it waits until all that others hold is here.
+                self.incarnation.early.insert(origin, after);
+                self.incarnation.untold.insert(origin);
             }
             self.rotate(out);
         } else if is_new && ours > begun && self.role().may_originate() {
-            self.incarnation.early.insert(origin, begun.max(self.stability.settled(origin)));
+            let begun = begun.max(self.stability.settled(origin));
+            self.incarnation.early.entry(origin).or_insert(begun);
         }
+    }
+
+    /// What earlier runs of this directory wrote as an old copy, with nobody there to tell them: what is beyond `held`, if that
+    /// is what this node said to hold once (a copy of it may have said so, and this one be left); else under origins that it
+    /// began after one of which it lacks something now. Others waited for none of it with forgetting.
+    fn written_in_earlier_runs(&self, held: &BTreeMap<OriginId, u64>, said_here: bool) -> Vec<(OriginId, u64)> {
+        let mut is_later = false;
+        let mut early = Vec::new();
+        let own = self.incarnation.before().chain([self.holding.origin]);
+        for origin in own.filter(|origin| self.role().may_originate() && self.is_of_this_node(*origin)) {
+            let (ours, said) = (self.holding.vector.sequence(origin), held.get(&origin).copied().unwrap_or(0));
+            let after = said.max(self.stability.settled(origin));
+            // For the running origin that is looked at where it is left.
+            let is_beyond = said_here && origin != self.holding.origin;
+            if (is_later || is_beyond) && after < ours {
+                early.push((origin, after));
+            }
+            is_later |= !said_here && said > ours;
+        }
+        early
     }
 
     /// This node goes on under an identity that nobody waits for yet, as a copy of which nobody can tell how old it is:

@@ -45,12 +45,9 @@ impl Replicator {
         if !self.incarnation.unawaited {
             return;
         }
-        let held_by_others = |origin: OriginId| {
-            let told = self.stability.held_by_any(origin);
-            self.open_peers().map(|peer| peer.vector.sequence(origin)).fold(told, u64::max)
-        };
-        let own = self.incarnation.own.iter().filter(|origin| !self.is_of_this_node(**origin));
-        let own = own.map(|origin| (*origin, held_by_others(*origin)));
+        // In the order in which they were written: what is older must not come upon what is newer.
+        let own = self.incarnation.before().filter(|origin| !self.is_of_this_node(*origin));
+        let own = own.map(|origin| (origin, self.held_by_others(origin)));
         let lacked: Vec<_> = own.filter(|(origin, held)| self.holding.vector.sequence(*origin) > *held).collect();
         self.incarnation.reissues.extend(lacked);
     }

@@ -1,6 +1,7 @@
 //! A member that only reads and is ahead of what the others agree on, and what others make of its coming back with less.
 
 use super::*;
+use crate::model::EntryUuid;
 use crate::replication::message::Echo;
 
 const HUB: OriginId = OriginId(4);
@@ -185,4 +186,70 @@ fn hello_that_was_on_its_way_when_its_sender_ended_makes_no_twins() {
     };
     assert!(!hears_twin(false));
     assert!(hears_twin(true));
+}
+
+/// It came to this node with content that nobody else has, and its disk is gone.
+#[test]
+fn consumer_waits_an_hour_at_most_for_a_supplier_of_which_nobody_else_has_heard() {
+    let mut fed = reader(Role::Consumer, 6, None, None);
+    for _ in 0..3 {
+        fed.at_ms += 6_000;
+        fed.beacon(&[(THEIRS, 5)]);
+        fed.feed(Input::Tick);
+    }
+    fed.at_ms += Options::default().fill_pause_ms;
+    fed.feed(Input::Tick);
+    assert!(!fed.is_to_be_filled(), "nobody is here");
+    fed.greet(THEIRS, &[(THEIRS, 5)]);
+    fed.at_ms += 6_000;
+    fed.beacon(&[(THEIRS, 5)]);
+    fed.feed(Input::Tick);
+    assert!(fed.is_to_be_filled());
+}
+
+#[test]
+fn consumer_waits_longer_for_a_supplier_of_which_others_tell() {
+    let mut fed = reader(Role::Consumer, 6, None, None);
+    fed.hears_both(5, 5);
+    fed.at_ms += Options::default().fill_pause_ms;
+    fed.greet(THEIRS, &[(THEIRS, 5)]);
+    for _ in 0..3 {
+        fed.at_ms += 6_000;
+        fed.beacon(&[(THEIRS, 5)]);
+        fed.feed(Input::Tick);
+    }
+    assert!(!fed.is_to_be_filled(), "the hub has said nothing since");
+}
+
+/// The reader in this role, whose content is not that of node 2 at the same vector, after a repair that found nothing.
+fn apart_for_good(role: Role, filled_ms: Option<u64>) -> Fed {
+    let mut fed = reader(role, 5, None, filled_ms);
+    let differs = |fed: &mut Fed| {
+        fed.beacon_of(&[(THEIRS, 5)], Some(BucketSum { count: 1, ..BucketSum::default() }), Vec::new());
+        fed.feed(Input::Tick);
+    };
+    differs(&mut fed);
+    assert_eq!(fed.alarms(), [&Alarm::Different { peer: node(2) }]);
+    fed.replicator.exchange = None;
+    fed.replicator.repair_done(node(2), [EntryUuid([5; 16])].into());
+    differs(&mut fed);
+    fed
+}
+
+/// The words on it are those that tell a developer of a fault, too.
+#[test]
+fn reader_that_stays_different_from_a_supplier_after_a_repair_is_filled_anew() {
+    let peer = node(2);
+    let quarantine = Alarm::Quarantine { peer, entries: vec![EntryUuid([5; 16])] };
+    let different = Alarm::Different { peer };
+    for role in [Role::Consumer, Role::Hub] {
+        let fed = apart_for_good(role, None);
+        let alone = Alarm::DiffersAlone { peer, is_again: false };
+        assert_eq!(fed.alarms(), [&different, &quarantine, &alone]);
+        assert!(fed.is_to_be_filled());
+    }
+    let fed = apart_for_good(Role::Consumer, Some(500));
+    assert_eq!(fed.alarms()[2..], [&Alarm::DiffersAlone { peer, is_again: true }]);
+    assert!(!fed.is_to_be_filled());
+    assert!(!apart_for_good(Role::Supplier, None).is_to_be_filled(), "it may be the one that is right");
 }

@@ -9,7 +9,7 @@ const LOST: OriginId = OriginId(7);
 const NEW: OriginId = OriginId(3);
 const HELD: [(OriginId, u64); 2] = [(OURS, 4), (THEIRS, 5)];
 /// The same, under the new origin.
-const AGAIN: [(OriginId, u64); 3] = [(OURS, 0), (THEIRS, 5), (NEW, 4)];
+const AGAIN: [(OriginId, u64); 3] = [(OURS, 4), (THEIRS, 5), (NEW, 4)];
 
 fn holding(held: &[(OriginId, u64)]) -> Holding {
     Holding { origin: NEW, vector: vector(held), ..Holding::default() }
@@ -27,13 +27,12 @@ impl Fed {
         }));
     }
 
-    /// It was told so, went on under a new origin, which ended its sessions, and wrote its old changes again under that.
+    /// It was told so, and went on under a new origin, which ended its sessions.
     fn found() -> Self {
         let mut fed = Self::new(&HELD, &HELD);
         fed.told_of_lost(3);
         assert_eq!(fed.alarms(), [&Alarm::RolledBack { origin: LOST }]);
-        fed.write_done(Holding { origin: NEW, vector: vector(&HELD), ..Holding::default() });
-        fed.write_done(holding(&AGAIN));
+        fed.write_done(holding(&HELD));
         fed.feed(Input::Tick);
         assert_eq!(fed.replicator.local_writes(), LocalWrites::CatchingUp, "nobody has said anything since");
         assert_eq!(fed.repeats(), 0);
@@ -62,7 +61,7 @@ fn old_copy_looks_for_what_it_lost_until_all_have_said_what_they_hold_since_it_w
     fed.beacon(&theirs);
     fed.feed(Input::Tick);
     assert_eq!(fed.repeats(), 0, "the peer has them");
-    let caught_up = [(OURS, 0), (THEIRS, 5), (NEW, 4), (LOST, 3)];
+    let caught_up = [(OURS, 4), (THEIRS, 5), (LOST, 3)];
     fed.feed(Input::Committed(Box::new(holding(&caught_up))));
     assert_eq!(fed.repeats(), 1);
     fed.write_done(holding(&caught_up));
@@ -94,4 +93,85 @@ fn old_copy_is_not_found_again_by_the_same_word() {
     fed.told_of_lost(4);
     assert_eq!(fed.alarms().len(), 2, "that is another word");
     assert_eq!(fed.replicator.local_writes(), LocalWrites::CatchingUp);
+}
+
+/// A node in its second run since it was an old copy: in the one before it wrote three changes as `EARLIER`, and in this one
+/// one, with nobody there.
+const EARLIER: OriginId = OriginId(9);
+const RUNNING: OriginId = OriginId(3);
+const SINCE: [(OriginId, u64); 4] = [(OURS, 4), (THEIRS, 5), (EARLIER, 3), (RUNNING, 1)];
+
+impl Fed {
+    fn in_its_second_run() -> Self {
+        let held = [(OURS, 4), (THEIRS, 5), (EARLIER, 3)];
+        let own = Member { node: node(1), origins: vec![OURS, EARLIER, RUNNING], ..Member::default() };
+        let other = Member { node: node(2), origins: vec![THEIRS], ..Member::default() };
+        let local = Local {
+            origins_before: vec![OURS, EARLIER],
+            members: vec![own, other],
+            holding: Holding { origin: RUNNING, vector: vector(&held), ..Holding::default() },
+            ..local(&[], &[])
+        };
+        let mut fed = Self::alone(local);
+        fed.feed(Input::Committed(Box::new(Holding { origin: RUNNING, vector: vector(&SINCE), ..Holding::default() })));
+        fed
+    }
+
+    fn said_to_hold(&self) -> UpdateVector {
+        self.replicator.hello().vector
+    }
+
+    /// Lets each write be done, at a node that holds `held` then; returns what was written again, in order.
+    fn written_again(&mut self, held: &[(OriginId, u64)]) -> Vec<(OriginId, u64)> {
+        let again = |output: &Output| match output {
+            Output::Write { write: WriteRequest::RepeatTail { origin, after, .. }, .. }
+            | Output::Write { write: WriteRequest::ReissueTail { origin, after, .. }, .. } => Some((*origin, *after)),
+            _ => None,
+        };
+        let mut written = 0;
+        loop {
+            let found: Vec<_> = self.out.iter().filter_map(again).collect();
+            if found.len() == written {
+                return found;
+            }
+            written = found.len();
+            self.write_done(Holding { origin: RUNNING, vector: vector(held), ..Holding::default() });
+        }
+    }
+}
+
+/// Of two copies of one member, it is the one that was left, and the peer knows what the other said.
+#[test]
+fn copy_that_is_left_writes_again_what_its_earlier_runs_wrote_in_their_order() {
+    let mut fed = Fed::in_its_second_run();
+    let peer = [(THEIRS, 5), (LOST, 2), (OURS, 4)];
+    fed.greet(THEIRS, &peer);
+    let held_before = vec![(OURS, 4), (THEIRS, 5), (LOST, 2), (RUNNING, 1)];
+    fed.hear(Message::Standing(Standing { state: MemberState::Active, finals: Vec::new(), held_before, twin: None }));
+    assert_eq!(
+        fed.said_to_hold(),
+        vector(&[(OURS, 4), (THEIRS, 5), (RUNNING, 1)]),
+        "nobody waits for what is not told"
+    );
+    fed.beacon(&peer);
+    let caught_up = [&SINCE[..], &[(LOST, 2)]].concat();
+    fed.feed(Input::Committed(Box::new(Holding { origin: RUNNING, vector: vector(&caught_up), ..Holding::default() })));
+    assert_eq!(fed.written_again(&caught_up), [(EARLIER, 0), (RUNNING, 0)]);
+    assert_eq!(fed.reissues(), [(EARLIER, 0)], "of that nobody has heard");
+    assert_eq!(fed.said_to_hold(), vector(&caught_up));
+    assert_eq!(fed.replicator.local_writes(), LocalWrites::Open);
+}
+
+/// The peer holds more of what the directory wrote before the copy was made than the copy.
+#[test]
+fn old_copy_writes_again_what_was_written_since_it_was_one_in_whatever_run() {
+    let mut fed = Fed::in_its_second_run();
+    let peer = [(THEIRS, 5), (OURS, 6)];
+    fed.greet(THEIRS, &peer);
+    assert_eq!(fed.alarms(), [&Alarm::RolledBack { origin: OURS }]);
+    fed.beacon(&peer);
+    let caught_up = [(OURS, 6), (THEIRS, 5), (EARLIER, 3), (RUNNING, 1)];
+    fed.feed(Input::Committed(Box::new(Holding { origin: RUNNING, vector: vector(&caught_up), ..Holding::default() })));
+    assert_eq!(fed.written_again(&caught_up), [(EARLIER, 0), (RUNNING, 0)]);
+    assert_eq!(fed.replicator.local_writes(), LocalWrites::Open);
 }
