@@ -41,7 +41,8 @@ enum AccessCommand {
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "Examples:\n  \
     entente access explain --data ./data --as uid=ann,ou=people,dc=example,dc=com --on uid=bob,ou=people,dc=example,dc=com --attribute mobile\n  \
-    entente access explain --data ./data --as '' --on dc=example,dc=com --right read --ip 192.0.2.7 --ssf 0")]
+    entente access explain --data ./data --as '' --on dc=example,dc=com --right read --ip 192.0.2.7 --ssf 0\n  \
+    entente access explain --data ./data --as uid=ann,ou=people,dc=example,dc=com --on uid=bob,ou=people,dc=example,dc=com --to ou=west,dc=example,dc=com")]
 struct ExplainArgs {
     #[command(flatten)]
     data: DataArgs,
@@ -54,6 +55,9 @@ struct ExplainArgs {
     /// The attribute; may be given more than once
     #[arg(long = "attribute", value_name = "NAME")]
     attributes: Vec<String>,
+    /// Explain whether the entry may be moved to this superior, instead of rights
+    #[arg(long, value_name = "DN", conflicts_with_all = ["attributes", "rights"])]
+    to: Option<String>,
     /// The right; may be given more than once
     #[arg(long = "right", value_name = "RIGHT", value_parser = right)]
     rights: Vec<Right>,
@@ -126,6 +130,7 @@ fn explain(args: &ExplainArgs, output: &Output) -> Result<ExitCode, CliError> {
     let now = LocalTime::from_unix_ms(opened.dit.clock().wall_ms(), 0);
     let time = LocalTime { minute_of_day: args.time.unwrap_or(now.minute_of_day), day: args.day.unwrap_or(now.day) };
     let on = parsed(&args.on)?;
+    let superior = args.to.as_deref().map(parsed).transpose()?;
     let rights = if args.rights.is_empty() { Right::ALL.to_vec() } else { args.rights.clone() };
     let mut is_allowed = true;
     let attributes: Vec<Option<&str>> = match args.attributes.as_slice() {
@@ -133,7 +138,14 @@ fn explain(args: &ExplainArgs, output: &Output) -> Result<ExitCode, CliError> {
         names => names.iter().map(|name| Some(name.as_str())).collect(),
     };
     for attribute in attributes {
-        let asked = AccessQuestion { requester: requester.clone(), entry: &on, attribute, rights: &rights, time };
+        let asked = AccessQuestion {
+            requester: requester.clone(),
+            entry: &on,
+            attribute,
+            rights: &rights,
+            moved_to: superior.as_ref(),
+            time,
+        };
         let explained = explain_access(&opened.dit, &asked).map_err(refused)?;
         is_allowed &= explained.explanations.iter().all(Explanation::is_allowed);
         tell(&requester, &args.on, attribute, &explained, output)?;

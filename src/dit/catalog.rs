@@ -55,7 +55,7 @@ pub struct AttributeInfo {
     pub links: bool,
     /// At most one value.
     pub single_value: bool,
-    /// A `replace` is shipped as a difference, so that it cannot drop another supplier's addition.
+    /// Says who is in a group or has a role: with it changes what access rules come to.
     pub membership: bool,
     /// Holds password hashes.
     pub secret: bool,
@@ -357,7 +357,7 @@ impl Catalog {
             operational: found.is_some_and(AttributeType::is_operational),
             links: found.is_some_and(holds_links),
             single_value: found.is_some_and(|found| found.single_value),
-            membership: found.is_some_and(AttributeType::is_membership),
+            membership: found.is_some_and(|found| found.is_membership() || finds_members(found)),
             secret: found.is_some_and(AttributeType::is_secret),
             encrypted,
             sealed: found.is_some_and(AttributeType::is_sealed),
@@ -385,6 +385,11 @@ impl Catalog {
         self.by_key.insert(key.to_owned(), id);
         id
     }
+}
+
+/// Whether values find members: `memberURL`, `nsRoleFilter`.
+fn finds_members(attribute_type: &AttributeType) -> bool {
+    ["2.16.840.1.113730.3.1.198", "2.16.840.1.113730.3.1.576"].contains(&attribute_type.oid.as_str())
 }
 
 /// Attributes whose values name entries hold links, except the server's own (who created an entry stays known after that one is

@@ -16,12 +16,13 @@
 mod decided;
 mod explain;
 mod facts;
+mod memberships;
 mod requests;
 mod writing;
 
 use super::outcome::{OperationError, Outcome};
 use crate::dit::{Entry, View};
-use crate::model::{Attribute, Dn};
+use crate::model::{Attribute, AttributeDescription, Dn};
 use crate::policy::access::AttributeRights;
 use crate::policy::rights::Right;
 use crate::schema::AttributeTypeIndex;
@@ -93,6 +94,21 @@ impl Granted {
     pub fn for_anything(&self) -> bool {
         self.ask(|rights| !rights.is_nothing())
     }
+}
+
+/// The attributes of the entry, for rules that look at them where it will be.
+///
+/// # Errors
+/// Storage.
+pub(super) fn attributes_of(view: View<'_>, entry: &Entry<'_>) -> Outcome<Vec<Attribute>> {
+    let mut attributes = Vec::with_capacity(24);
+    for slice in entry.record.attributes() {
+        let Some(info) = view.catalog().attribute(slice.id) else { continue };
+        if let Ok(description) = AttributeDescription::parse(&info.name) {
+            attributes.push(Attribute { description, values: view.values(entry, &slice)? });
+        }
+    }
+    Ok(attributes)
 }
 
 #[derive(Default)]

@@ -40,6 +40,8 @@ mod compile;
 mod decide;
 mod explain;
 mod macros;
+mod memberships;
+mod moves;
 mod requests;
 mod value_filters;
 
@@ -55,6 +57,8 @@ pub use attribute_set::AttributeRights;
 pub use compile::{CompiledRules, RuleProblem};
 pub use decide::{CompiledAccess, EntryAccess};
 pub use explain::{Explanation, Outcome, RuleReport, RuleVerdict};
+pub use memberships::AskedMemberships;
+pub use moves::{Move, MovePlace, MoveVerdict};
 pub use requests::RequestPart;
 pub use value_filters::ValueChange;
 
@@ -93,6 +97,9 @@ pub trait RequesterFacts {
     /// Whether the requester is a member of the group, nested groups included; false when there is no such group.
     /// `group_dn_key` is as `Schema::dn_key` makes it.
     fn is_member(&self, group_dn_key: &[u8]) -> bool;
+
+    /// Whether the requester has the role, by nested roles too; false when there is no such role.
+    fn has_role(&self, role_dn_key: &[u8]) -> bool;
 
     /// Whether the requester's own entry matches, without looking at access rules. `None`: Undefined, or no entry.
     fn requester_matches(&self, filter: &Filter<'_>) -> Option<bool>;

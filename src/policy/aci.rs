@@ -13,9 +13,8 @@
 //!   printed with parentheses so that nobody has to know.
 //! - Values may be written without quotation marks (old guides do); they are printed with them.
 //! - `import` and `export` (OpenDJ) are read as `moddn`; `userdnattr` and `groupdnattr` as `userattr`.
-//! - Refused with a reason, because ignoring them would change who may do what: `roledn` and `#ROLEDN` (there are no
-//!   roles here), `target_from`, `target_to`, macros in `userattr` and in URLs with a filter, a target with `($dn)` and
-//!   `!=` or `targetscope`.
+//! - Refused with a reason, because ignoring them would change who may do what: macros in `userattr`, in `target_from`
+//!   and `target_to` and in URLs with a filter, a target with `($dn)` and `!=` or `targetscope`.
 //!
 //! Deliberately not here: attribute types and DN equality (they need the schema) and any decision: `access`.
 
@@ -49,6 +48,10 @@ pub struct Aci {
     pub name: String,
     /// `target`: narrows the rule to a part of the holder's subtree.
     pub target: Option<Target>,
+    /// `target_from`: narrows `moddn` to entries that are moved from there.
+    pub move_from: Option<Target>,
+    /// `target_to`: narrows `moddn` to entries that are moved to a superior there.
+    pub move_to: Option<Target>,
     /// `targetscope`: how far below the target (or the holder); subtree when absent.
     pub target_scope: Option<Scope>,
     /// `targetfilter`: narrows the rule to entries that match.
@@ -209,6 +212,13 @@ pub enum BindTest {
         /// Joined by `||`; none has a `*`.
         groups: Vec<NamePattern>,
     },
+    /// `roledn`: has the role, nested roles included.
+    RoleDn {
+        /// Written with `!=`.
+        negated: bool,
+        /// Joined by `||`; none has a `*`.
+        roles: Vec<NamePattern>,
+    },
     /// `userattr = "manager#USERDN"`
     UserAttr {
         /// Written with `!=`.
@@ -285,6 +295,8 @@ pub enum UserAttrKind {
     UserDn,
     /// `#GROUPDN`: a value names a group that the requester is a member of.
     GroupDn,
+    /// `#ROLEDN`: a value names a role that the requester has.
+    RoleDn,
     /// `#LDAPURL`: a value is an LDAP URL that finds the requester's entry.
     LdapUrl,
     /// Any other text: both the entry and the requester's own entry hold this value.

@@ -75,8 +75,8 @@ pub struct Rights(u16);
 impl Rights {
     /// No right.
     pub const NONE: Self = Self(0);
-    /// What the word `all` stands for: everything but proxy and moving, as in 389-DS.
-    pub const ALL_WORD: Self = Self(0b0_0111_1111);
+    /// What the word `all` stands for: everything but proxy, as in 389-DS 2.3.
+    pub const ALL_WORD: Self = Self(0b1_0111_1111);
     /// Really every right.
     pub const EVERY: Self = Self(0b1_1111_1111);
 
@@ -84,6 +84,18 @@ impl Rights {
     #[must_use]
     pub const fn with(self, right: Right) -> Self {
         Self(self.0 | (1 << right as u16))
+    }
+
+    /// The set without `right`.
+    #[must_use]
+    pub const fn without(self, right: Right) -> Self {
+        Self(self.0 & !(1 << right as u16))
+    }
+
+    /// `right` if it is in the set, and nothing else.
+    #[must_use]
+    pub const fn only(self, right: Right) -> Self {
+        Self(self.0 & (1 << right as u16))
     }
 
     /// The rights of either set.

@@ -17,6 +17,7 @@ use super::compile::{Leaf, Node, OBJECT_CLASS, Subject};
 use super::computed::Computed;
 use super::evaluate::{Truth, bases, chain_of};
 use super::membership::{members_of, members_of_any, members_of_nested};
+use super::roles::{self, Role};
 use super::source::collect;
 use crate::dit::{AttributeInfo, LONG_PIECE, View, grams_of, link_key, text_link_key, uid_text_key};
 use crate::model::EntryUuid;
@@ -24,6 +25,7 @@ use crate::schema::sound::{WordKeys, telephone_tail};
 use crate::schema::{AttributeTypeIndex, MatchingRule, Schema};
 use crate::state::AttributeId;
 use crate::storage::{EntryId, INDEX_KEY_BYTES_MAX, IndexKind, Postings, Table, index_key};
+use hashbrown::HashSet;
 
 /// Lists up to this many ids are read while planning.
 const SHORT_LIST: u64 = 64;
@@ -38,6 +40,9 @@ const LISTS_MAX: usize = 4;
 /// Entries whose values of an encrypted attribute are looked at although no index knows their order; with more of them the
 /// search is one that no index serves.
 const DECRYPTED_MAX: u64 = 4_096;
+/// Roles whose holders are planned for one nested role, which each name the next; with more of them all entries are looked
+/// at.
+const PLANNED_ROLES_MAX: usize = 64;
 /// How much of a normal form an index key keeps in order (the rest may be a hash).
 const ORDERED_BYTES: usize = INDEX_KEY_BYTES_MAX - 16;
 
@@ -485,6 +490,24 @@ impl<'t> Planner<'t> {
                 Some(group) => unless_too_large(members_of_nested(self.view, group)),
                 None => Ok(Planned::nothing()),
             },
+            (Computed::NsRole, Test::Present) => {
+                // Who has a nested role has one that is not.
+                let managed = roles::role_dn(self.view).and_then(|base| Some((base, catalog.attribute(base)?)));
+                let mut plans = match managed {
+                    Some((base, info)) if info.indexed.presence => vec![self.list(base, IndexKind::Presence, &[])?],
+                    Some(_) => return Ok(Planned::everything(true)),
+                    None => Vec::new(),
+                };
+                let mut visited = HashSet::new();
+                for role in roles::filtered(self.view)? {
+                    plans.push(self.role(role, &mut visited)?);
+                }
+                Ok(joined(plans))
+            }
+            (Computed::NsRole, Test::Names { dn, .. }) => match self.view.resolve(dn)?.entry {
+                Some(role) => self.role(role, &mut HashSet::new()),
+                None => Ok(Planned::nothing()),
+            },
             (Computed::CreateTimestamp | Computed::ModifyTimestamp, test) => {
                 let base = catalog.base_of(self.schema().attribute_type_at(index));
                 let Some((base, info)) = base.and_then(|base| Some((base, catalog.attribute(base)?))) else {
@@ -499,6 +522,29 @@ impl<'t> Planner<'t> {
             }
             _ => Ok(Planned::everything(true)),
         }
+    }
+
+    /// Those who may have a role.
+    fn role(&self, id: EntryId, visited: &mut HashSet<EntryId>) -> Result<Planned, SearchError> {
+        if !visited.insert(id) {
+            return Ok(Planned::nothing());
+        }
+        if visited.len() > PLANNED_ROLES_MAX {
+            return Ok(Planned::everything(true));
+        }
+        let Some(role) = self.view.entry(id)? else { return Ok(Planned::nothing()) };
+        let plans = match Role::defined_by(self.view, &role)? {
+            None | Some(Role::Filtered(None)) => return Ok(Planned::nothing()),
+            Some(Role::Filtered(Some(filter))) => return self.node(&filter.root),
+            Some(Role::Managed) => match roles::managed_keys(self.view, &role)? {
+                Some(keys) => keys.into_iter().map(|key| self.list_at(key)).collect::<Result<Vec<_>, _>>()?,
+                None => return Ok(Planned::everything(true)),
+            },
+            Some(Role::Nested(named)) => {
+                named.into_iter().map(|id| self.role(id, visited)).collect::<Result<Vec<_>, _>>()?
+            }
+        };
+        Ok(joined(plans))
     }
 
     /// The entries that have values of `base`, where the index has them and they are few.
@@ -517,6 +563,10 @@ impl<'t> Planner<'t> {
             IndexKind::Equality => self.view.catalog().equality_key(base, normal, &mut key),
             _ => drop(index_key(base, kind, normal, &mut key)),
         }
+        self.list_at(key)
+    }
+
+    fn list_at(&self, key: Vec<u8>) -> Result<Planned, SearchError> {
         let Some(mut list) = Postings::open(self.view.reader(), &key)? else { return Ok(Planned::nothing()) };
         let count = list.count();
         if count > SHORT_LIST {
@@ -541,6 +591,20 @@ fn unless_too_large(ids: Result<Vec<EntryId>, SearchError>) -> Result<Planned, S
         Err(SearchError::TooLarge { .. }) => Ok(Planned::everything(false)),
         Err(error) => Err(error),
     }
+}
+
+/// The candidates of any of these.
+fn joined(planned: Vec<Planned>) -> Planned {
+    let mut plans = Vec::with_capacity(planned.len());
+    let mut count = Some(0_u64);
+    for planned in planned {
+        if let Plan::Everything { .. } = planned.plan {
+            return planned;
+        }
+        count = count.zip(planned.count).map(|(sum, more)| sum.saturating_add(more));
+        plans.push(planned.plan);
+    }
+    union(plans, count)
 }
 
 fn union(plans: Vec<Plan>, count: Option<u64>) -> Planned {

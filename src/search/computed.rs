@@ -5,6 +5,7 @@
 use super::SearchError;
 use super::collective::Collective;
 use super::membership::{groups_of, groups_of_nested};
+use super::roles::roles_of;
 use super::uniqueness::unique_violations;
 use crate::dit::{Entry, View};
 use crate::model::EntryUuid;
@@ -38,6 +39,8 @@ pub enum Computed {
     MemberOf,
     /// When the entry was last changed, to the second.
     ModifyTimestamp,
+    /// The roles that the entry has, directly or through other roles.
+    NsRole,
     /// How many entries are directly below.
     NumSubordinates,
     /// How merged changes made the entry break the schema.
@@ -66,6 +69,7 @@ impl Computed {
         Self::IsMemberOf,
         Self::MemberOf,
         Self::ModifyTimestamp,
+        Self::NsRole,
         Self::NsUniqueId,
         Self::NumSubordinates,
         Self::ObjectGuid,
@@ -88,6 +92,7 @@ impl Computed {
             Self::IsMemberOf => "isMemberOf",
             Self::MemberOf => "memberOf",
             Self::ModifyTimestamp => "modifyTimestamp",
+            Self::NsRole => "nsRole",
             Self::NsUniqueId => "nsUniqueId",
             Self::NumSubordinates => "numSubordinates",
             Self::ObjectGuid => "objectGUID",
@@ -113,6 +118,7 @@ impl Computed {
             || matches!(
                 self,
                 Self::CollectiveAttributeSubentries
+                    | Self::NsRole
                     | Self::ReplSchemaViolation
                     | Self::ReplUniqueViolation
                     | Self::StructuralObjectClass
@@ -140,7 +146,8 @@ impl Computed {
 
     /// The values for an entry; none where it has none (memberOf of an entry in no group).
     ///
-    /// Cost: below a microsecond, but for memberOf (a look-up, and one for each group) and entryDN (cached superiors).
+    /// Cost: below a microsecond, but for memberOf (a look-up, and one for each group), nsRole ([`roles_of`]) and entryDN
+    /// (cached superiors).
     ///
     /// # Errors
     /// [`SearchError::Dit`].
@@ -179,6 +186,13 @@ impl Computed {
                 return Ok(unique_violations(view, entry)?.into_iter().map(String::into_bytes).collect());
             }
             Self::StructuralObjectClass => return Ok(structural_class(view, entry).into_iter().collect()),
+            Self::NsRole => {
+                let mut names = Vec::new();
+                for role in roles_of(view, entry)? {
+                    names.extend(view.dn_text(role)?.map(String::into_bytes));
+                }
+                return Ok(names);
+            }
             Self::IsMemberOf | Self::MemberOf => {
                 let nested = self == Self::IsMemberOf;
                 let mut names = Vec::new();

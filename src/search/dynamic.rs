@@ -3,7 +3,7 @@
 //! The search is made with the rights of the server, so that membership does not depend on who asks; whoever may write
 //! `memberURL` can therefore find out by it what values entries have, and the default access rules leave that to
 //! administrators. A URL names no members at all when it asks for another server, for secrets, for every attribute at
-//! once, or for memberships (which would be a circle).
+//! once, or for memberships or roles (which would be a circle).
 //!
 //! Invariant: judging an entry by a URL never asks for memberships again, so it ends.
 
@@ -71,7 +71,10 @@ pub(super) fn is_in_any(view: View<'_>, entry: &Entry<'_>) -> Result<bool, Searc
 }
 
 /// Whether a URL of `group` finds `entry`.
-pub(super) fn has_member(view: View<'_>, group: &Entry<'_>, entry: &Entry<'_>) -> Result<bool, SearchError> {
+///
+/// # Errors
+/// [`SearchError::Dit`].
+pub fn has_member(view: View<'_>, group: &Entry<'_>, entry: &Entry<'_>) -> Result<bool, SearchError> {
     for url in urls_of(view, group)? {
         let Some(base) = view.resolve(&url.base)?.entry else { continue };
         let inside = match url.scope {
@@ -113,8 +116,11 @@ pub(super) fn append_members(view: View<'_>, group: &Entry<'_>, out: &mut Vec<En
     Ok(())
 }
 
-/// The groups with a `memberURL`, in the order of their creation.
-pub(super) fn groups(view: View<'_>) -> Result<Vec<EntryId>, SearchError> {
+/// The groups with a `memberURL`, in the order of their creation; of very many the first ones.
+///
+/// # Errors
+/// [`SearchError::Dit`].
+pub fn groups(view: View<'_>) -> Result<Vec<EntryId>, SearchError> {
     let catalog = view.catalog();
     let base = catalog.schema().attribute_type(MEMBER_URL).and_then(|found| catalog.base_of(found));
     let Some(base) = base.filter(|base| catalog.attribute(*base).is_some_and(|info| info.indexed.presence)) else {
@@ -171,7 +177,8 @@ impl MemberUrl {
         };
         let allowed = filter.attribute_types().iter().all(|index| {
             let asked = schema.attribute_type_at(*index);
-            !asked.is_secret() && !asked.is_sealed() && !Computed::of(asked).is_some_and(Computed::is_membership)
+            let leads_back = |computed: Computed| computed.is_membership() || computed == Computed::NsRole;
+            !asked.is_secret() && !asked.is_sealed() && !Computed::of(asked).is_some_and(leads_back)
         });
         let fitting = filter.root.any_leaf(&|leaf| matches!(leaf.subject, Subject::Fitting(_)));
         (allowed && !fitting).then(|| Self {

@@ -12,6 +12,7 @@ use super::collective::Collective;
 use super::compile::{CompiledFilter, Leaf, Node, Subject};
 use super::computed::Computed;
 use super::membership::{chain_to, is_in_a_group, is_member, is_nested_member, list_has};
+use super::roles::{has_role, roles_of};
 use crate::dit::{AttributeInfo, Entry, View, link_key, text_link_key};
 use crate::model::attribute::option_is_meant;
 use crate::model::{Attribute, Dn, EntryUuid};
@@ -364,6 +365,13 @@ impl Judge {
             (Computed::MemberOf, Test::Names { dn, .. }) => {
                 return Ok(match self.target(leaf, dn, view)? {
                     Some(target) => Truth::from(is_member(view, entry, target.id)?),
+                    None => Truth::False,
+                });
+            }
+            (Computed::NsRole, Test::Present) => return Ok(Truth::from(!roles_of(view, entry)?.is_empty())),
+            (Computed::NsRole, Test::Names { dn, .. }) => {
+                return Ok(match self.target(leaf, dn, view)? {
+                    Some(target) => Truth::from(has_role(view, entry, target.id)?),
                     None => Truth::False,
                 });
             }

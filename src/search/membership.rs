@@ -6,8 +6,8 @@
 //! finds by judging the entry (`dynamic`).
 //! Walks from group to group end: each entry is visited once, and only so many of them.
 //!
-//! Access rules know the groups that list their members by name (`member`, `uniqueMember`): the others change with the
-//! attributes of their members, which people may write themselves.
+//! Access rules know the groups that list their members by name (`member`, `uniqueMember`), and those by search that they
+//! ask about; not those by `uid`, which people may write themselves.
 
 use super::{SearchError, dynamic};
 use crate::dit::{Entry, TEXT_LINK_BEGINS, View, keys_of_value, link_key, text_link_key};
@@ -51,7 +51,7 @@ pub fn groups_of_nested(view: View<'_>, entry: &Entry<'_>) -> Result<Vec<EntryId
     nested(view, entry, groups_of)
 }
 
-/// [`groups_of_nested`] by `member` and `uniqueMember` alone: what access rules mean by a group.
+/// [`groups_of_nested`] by `member` and `uniqueMember` alone: what access rules mean by a group, but for groups by search.
 ///
 /// # Errors
 /// As [`groups_of_nested`].
@@ -263,7 +263,11 @@ pub(super) fn chain_to(
 
 /// Where the index has the entries that have, in `attribute` (a bare type), the name of `entry` as text: written before it
 /// was there. `None` where no value is text.
-fn text_index_key(view: View<'_>, attribute: AttributeId, entry: &Entry<'_>) -> Result<Option<Vec<u8>>, SearchError> {
+pub(super) fn text_index_key(
+    view: View<'_>,
+    attribute: AttributeId,
+    entry: &Entry<'_>,
+) -> Result<Option<Vec<u8>>, SearchError> {
     let schema = view.catalog().schema();
     let mut texts = Vec::with_capacity(6);
     index_key(attribute, IndexKind::Equality, TEXT_LINK_BEGINS, &mut texts);

@@ -75,6 +75,7 @@ mod rfc4532_whoami;
 mod rfc4533_sync;
 mod rfc5805_transactions;
 mod rfc6171_dont_use_copy;
+mod roles;
 mod sasl_certificate;
 mod sasl_external;
 mod sasl_oauthbearer;

@@ -5,7 +5,9 @@ use crate::support::access_cases::{OTHERWISE_ON_389, play};
 use crate::support::client::Client;
 use crate::support::code;
 use crate::support::request::REPLACE;
+use crate::support::role_cases;
 use crate::support::server::SUFFIX;
+use crate::support::wait::wait_until;
 
 #[test]
 fn rules_come_to_the_same_on_389() {
@@ -16,6 +18,9 @@ fn rules_come_to_the_same_on_389() {
     let suffix: [(&str, &[&str]); 2] = [("objectClass", &["top", "domain"]), ("dc", &["example"])];
     manager.add(SUFFIX, &suffix).expect_one_of(&[code::SUCCESS, code::ENTRY_ALREADY_EXISTS]);
     manager.modify(SUFFIX, &[(REPLACE, "aci", &[])]).expect(code::SUCCESS);
+    role_cases::make(&mut manager);
+    // It learns of roles a moment after they are added.
+    wait_until("389 to know the roles", || role_cases::wrong(&mut manager).is_empty());
     let (asked, wrong) = play(&mut manager, &|| Client::connect(dirsrv.address), 4);
     program.terminate();
     println!("{asked} questions");

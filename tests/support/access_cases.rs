@@ -4,11 +4,13 @@
 //! Each scenario begins with the same small tree below `ou=rules`, whose entry holds the scenario's rules and no others.
 
 mod scenarios;
+mod whole;
 
 use super::client::Client;
 use super::code;
 use super::request::{ADD, ONE, Search};
 use scenarios::SCENARIOS;
+use whole::WHOLE;
 
 /// Where the tree of the scenarios is.
 const TREE: &str = "ou=rules,dc=example,dc=com";
@@ -50,6 +52,7 @@ const BOB: &str = "uid=bob,ou=people";
 const CAROL: &str = "uid=carol,ou=people";
 const DORA: &str = "uid=dora,ou=people,ou=west";
 const EVE: &str = "uid=eve,ou=people,ou=south,ou=west";
+const DIRK: &str = "uid=dirk,ou=people,ou=west";
 const NEW: &str = "uid=new,ou=people";
 
 /// Reads for everybody who has authenticated, so that the other rules are seen alone.
@@ -68,12 +71,23 @@ pub(crate) const OTHERWISE_ON_389: [&str; 6] = [
     "dns: names of the loopback address: step 6 by '' is false",
 ];
 
+/// Roles: name, class, and what says who has it.
+const ROLES: [(&str, &str, &str, &[&str]); 4] = [
+    ("cn=clerks", "nsManagedRoleDefinition", "", &[]),
+    ("cn=bosses,ou=people", "nsFilteredRoleDefinition", "nsRoleFilter", &["(title=boss)"]),
+    ("cn=seniors", "nsNestedRoleDefinition", "nsRoleDN", &["cn=clerks,@", "cn=bosses,ou=people,@"]),
+    ("cn=west,ou=west", "nsManagedRoleDefinition", "", &[]),
+];
+
 fn absolute(name: &str) -> String {
     format!("{name},{TREE}")
 }
 
 /// Removes what a scenario left, and makes the tree anew with its rules.
 fn prepare(admin: &mut Client, scenario: &Scenario) {
+    for (name, ..) in ROLES {
+        admin.delete(&absolute(name)).expect_one_of(&[code::SUCCESS, code::NO_SUCH_OBJECT]);
+    }
     let mut dns = Vec::new();
     let found = admin.search(&Search::subtree("dc=example,dc=com", "(objectClass=*)").attributes(&["1.1"]));
     dns.extend(found.dns().into_iter().filter(|dn| dn.to_lowercase().ends_with(TREE)));
@@ -116,11 +130,7 @@ fn prepare(admin: &mut Client, scenario: &Scenario) {
         &[("seeAlso", "cn=admins,ou=groups,@"), ("departmentNumber", "sales"), ("labeledURI", &found_by)],
     );
     person(admin, DORA, &[]);
-    person(
-        admin,
-        "uid=dirk,ou=people,ou=west",
-        &[("employeeType", "dora"), ("seeAlso", "cn=admins,ou=groups,ou=west,@")],
-    );
+    person(admin, DIRK, &[("employeeType", "dora"), ("seeAlso", "cn=admins,ou=groups,ou=west,@")]);
     person(admin, EVE, &[]);
     let phone: [(&str, &[&str]); 2] = [("objectClass", &["top", "device"]), ("cn", &["phone"])];
     admin.add(&absolute("cn=phone,uid=ann,ou=people"), &phone).expect(code::SUCCESS);
@@ -134,6 +144,34 @@ fn prepare(admin: &mut Client, scenario: &Scenario) {
         let attributes: [(&str, &[&str]); 2] = [("objectClass", &["top", "groupOfNames"]), ("member", &[&member])];
         admin.add(&absolute(name), &attributes).expect(code::SUCCESS);
     }
+    for (name, kind, attribute, values) in ROLES {
+        let classes = ["top", "ldapSubEntry", "nsRoleDefinition", kind];
+        let values: Vec<String> = values.iter().map(|value| value.replace('@', TREE)).collect();
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        let mut attributes: Vec<(&str, &[&str])> = vec![("objectClass", &classes)];
+        if !values.is_empty() {
+            attributes.push((attribute, &values));
+        }
+        admin.add(&absolute(name), &attributes).expect(code::SUCCESS);
+    }
+    for (name, roles) in
+        [(CAROL, &["cn=clerks", "cn=west,ou=west"][..]), (DORA, &["cn=clerks"]), (EVE, &["cn=west,ou=west"])]
+    {
+        let roles: Vec<String> = roles.iter().map(|role| absolute(role)).collect();
+        let roles: Vec<&str> = roles.iter().map(String::as_str).collect();
+        admin.modify(&absolute(name), &[(ADD, "nsRoleDN", &roles)]).expect(code::SUCCESS);
+    }
+    for (name, filter) in [("cn=finders,ou=groups", "(title=boss)"), ("cn=westerners,ou=groups", "(employeeType=dora)")]
+    {
+        let url = format!("ldap:///{TREE}??sub?{filter}");
+        let attributes: [(&str, &[&str]); 2] = [("objectClass", &["top", "groupOfURLs"]), ("memberURL", &[&url])];
+        admin.add(&absolute(name), &attributes).expect(code::SUCCESS);
+    }
+    let wide: [(&str, &[&str]); 2] =
+        [("objectClass", &["top", "groupOfNames"]), ("member", &[&absolute("cn=westerners,ou=groups")])];
+    admin.add(&absolute("cn=wide,ou=groups"), &wide).expect(code::SUCCESS);
+    let clerks = absolute("cn=clerks");
+    admin.modify(&absolute(BOB), &[(ADD, "secretary", &[&clerks])]).expect(code::SUCCESS);
     admin
         .modify(&absolute("ou=people"), &[(ADD, "seeAlso", &[&absolute("cn=admins,ou=groups")])])
         .expect(code::SUCCESS);
@@ -188,7 +226,7 @@ fn is_allowed(client: &mut Client, act: &Act) -> bool {
 /// that is added under a name deleted just before.
 pub(crate) fn play(admin: &mut Client, connect: &dyn Fn() -> Client, plays: usize) -> (usize, Vec<String>) {
     let (mut asked, mut wrong) = (0, Vec::new());
-    for scenario in SCENARIOS {
+    for scenario in SCENARIOS.iter().chain(WHOLE) {
         let mut still: Vec<String> = Vec::new();
         for play in 0..plays {
             let answers = play_one(admin, connect, scenario);

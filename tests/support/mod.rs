@@ -15,6 +15,7 @@ pub(crate) mod filter;
 pub(crate) mod ldif;
 pub(crate) mod program;
 pub(crate) mod request;
+pub(crate) mod role_cases;
 pub(crate) mod scram;
 pub(crate) mod server;
 pub(crate) mod slapd;

@@ -41,6 +41,7 @@ const DROPPED: &[&str] = &[
     "nscpentrydn",
     "nscpentrywsi",
     "nsparentuniqueid",
+    "nsrole",
     "nstombstonecsn",
     "nsuniqueid",
     "numsubordinates",

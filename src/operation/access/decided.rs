@@ -7,17 +7,20 @@
 
 use super::Access;
 use super::facts::OwnFacts;
+use super::memberships::Memberships;
 use crate::clock::Clock;
 use crate::dit::{Dit, View};
 use crate::model::Dn;
 use crate::operation::outcome::Outcome;
-use crate::policy::access::{AccessCompiler, AccessContext, CompiledAccess, CompiledRules, LocalTime};
+use crate::policy::access::{
+    AccessCompiler, AccessContext, AskedMemberships, CompiledAccess, CompiledRules, LocalTime,
+};
 use crate::policy::requester::{Requester, RequesterKind};
 use crate::schema::Schema;
-use crate::search::{listed_groups_of_nested, marked_entries};
+use crate::search::marked_entries;
 use crate::state::Csn;
 use crate::storage::{ENTRY_HAS_ACI, EntryId, IndexKind, index_key};
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,6 +40,8 @@ pub(super) struct RuleBook {
     pub(super) has_request_rules: bool,
     /// Some rule asks for the name of the client's host.
     asks_for_host: bool,
+    /// Which groups and roles rules ask about.
+    memberships: Arc<AskedMemberships>,
     schema: Arc<Schema>,
 }
 
@@ -48,8 +53,8 @@ pub(super) struct Decided {
     pub(super) requester: Requester,
     pub(super) book: Arc<RuleBook>,
     pub(super) time: LocalTime,
-    /// Names (as keys) of the groups that the requester is in.
-    pub(super) groups: HashSet<Vec<u8>>,
+    /// Of the requester.
+    pub(super) memberships: Memberships,
     /// Rules by the nearest entry at or above that holds some.
     scopes: Mutex<HashMap<EntryId, Arc<RuleScope>>>,
     uses_time: AtomicBool,
@@ -202,11 +207,13 @@ impl RuleBook {
                 compiler: old.compiler.clone(),
                 has_request_rules: old.has_request_rules,
                 asks_for_host: old.asks_for_host,
+                memberships: Arc::clone(&old.memberships),
                 schema: Arc::clone(schema),
             });
         }
         let compiler = AccessCompiler::new(Arc::clone(schema));
         let mut rules = HashMap::with_capacity(holders.len());
+        let mut memberships = AskedMemberships::default();
         let mut above = HashMap::with_capacity(holders.len());
         for (id, _, dn) in &holders {
             let Some(entry) = view.entry(*id)? else { continue };
@@ -218,6 +225,7 @@ impl RuleBook {
                 let text = crate::model::escape_for_log(&problem.rule);
                 tracing::warn!(holder = %dn, rule = %text, detail = %problem.detail, "an access rule is not what it seems");
             }
+            memberships.extend(compiled.memberships());
             rules.insert(*id, Arc::new(compiled));
         }
         above.values_mut().for_each(|superiors: &mut Vec<EntryId>| superiors.retain(|id| rules.contains_key(id)));
@@ -226,6 +234,7 @@ impl RuleBook {
             holders: Arc::new(holders),
             asks_for_host: rules.values().any(|rules: &Arc<CompiledRules>| rules.asks_for_host()),
             has_request_rules: rules.values().any(|rules: &Arc<CompiledRules>| rules.has_request_rules()),
+            memberships: Arc::new(memberships),
             rules: Arc::new(rules),
             above: Arc::new(above),
             compiler,
@@ -246,7 +255,7 @@ fn rule_holders(view: View<'_>) -> Outcome<Vec<EntryId>> {
 impl Decided {
     pub(super) fn new(dit: &Dit, asked: &Requester, book: Arc<RuleBook>, time: LocalTime) -> Outcome<Self> {
         let mut requester = asked.clone();
-        let mut groups = HashSet::new();
+        let mut memberships = Memberships::default();
         if let RequesterKind::Entry { uuid, dn, dn_key } = &mut requester.kind {
             let snapshot = dit.read()?;
             let view = snapshot.view();
@@ -265,9 +274,7 @@ impl Decided {
                     if let Some((text, key)) = key_of(entry.id)? {
                         (*dn, *dn_key) = (text, key);
                     }
-                    for group in listed_groups_of_nested(view, &entry)? {
-                        groups.extend(key_of(group)?.map(|(_, key)| key));
-                    }
+                    memberships = Memberships::of(view, &entry, &book.memberships)?;
                 }
                 None => requester = asked.with_identity(RequesterKind::Anonymous, asked.authentication.clone()),
             }
@@ -277,10 +284,10 @@ impl Decided {
             requester,
             book,
             time,
-            groups,
+            is_momentary: AtomicBool::new(memberships.is_momentary),
+            memberships,
             scopes: Mutex::new(HashMap::new()),
             uses_time: AtomicBool::new(false),
-            is_momentary: AtomicBool::new(false),
         })
     }
 

@@ -1,8 +1,8 @@
 //! Why somebody may or may not: the decision for one entry told rule by rule, as the same rules decide it in operations.
 
-use super::Access;
 use super::decided::{Decided, RuleBook};
 use super::facts::{OwnFacts, ProspectiveEntry, TreeEntry};
+use super::{Access, attributes_of};
 use crate::dit::{Dit, View};
 use crate::model::{Attribute, Dn, EntryUuid, ResultCode};
 use crate::operation::outcome::{OperationError, Outcome};
@@ -26,6 +26,8 @@ pub struct AccessQuestion<'q> {
     pub attribute: Option<&'q str>,
     /// The rights asked about.
     pub rights: &'q [Right],
+    /// The superior to which the entry is to be moved: whether it may be moved there is explained instead of rights.
+    pub moved_to: Option<&'q Dn>,
     /// When.
     pub time: LocalTime,
 }
@@ -91,6 +93,7 @@ pub fn explain_access(dit: &Dit, question: &AccessQuestion<'_>) -> Outcome<Expla
             entry: &dn,
             attribute: Some(feed.marker()),
             rights: &[Right::Read],
+            moved_to: None,
             time: question.time,
         };
         let explained =
@@ -186,6 +189,16 @@ fn rules_for(dit: &Dit, view: View<'_>, question: &AccessQuestion<'_>) -> Outcom
     Ok((book, decided))
 }
 
+fn explain_move(view: View<'_>, access: &Access<'_>, dn: &Dn, superior: &Dn) -> Outcome<Explained> {
+    let found = |dn: &Dn| -> Outcome<EntryId> { view.resolve(dn)?.entry.ok_or_else(|| absent(dn)) };
+    let (id, to) = (found(dn)?, found(superior)?);
+    let entry = view.entry(id)?.ok_or_else(|| absent(dn))?;
+    let Some(rdn) = dn.rdns().first() else { return Err(absent(dn)) };
+    let attributes = attributes_of(view, &entry)?;
+    let explained = access.explain_move(&entry, (&superior.child(rdn.clone()), to, &attributes))?;
+    Ok(Explained { is_there: true, instead: None, explanations: explained.into_iter().collect() })
+}
+
 fn explain_in_tree(dit: &Dit, question: &AccessQuestion<'_>) -> Outcome<Explained> {
     let snapshot = dit.read()?;
     let view = snapshot.view();
@@ -197,6 +210,9 @@ fn explain_in_tree(dit: &Dit, question: &AccessQuestion<'_>) -> Outcome<Explaine
         return Err(absent(question.entry));
     };
     let entry = view.entry(at)?.ok_or_else(|| absent(question.entry))?;
+    if let Some(superior) = question.moved_to {
+        return explain_move(view, &access, question.entry, superior);
+    }
     let there = TreeEntry { access: &access, view, entry };
     let new = ProspectiveEntry { access: &access, view, dn: question.entry, superior: at, attributes: &[] };
     let facts: &dyn EntryFacts = if found.entry.is_some() { &there } else { &new };

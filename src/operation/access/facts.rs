@@ -18,7 +18,11 @@ pub(super) struct OwnFacts<'a> {
 
 impl RequesterFacts for OwnFacts<'_> {
     fn is_member(&self, group_dn_key: &[u8]) -> bool {
-        self.decided.groups.contains(group_dn_key)
+        self.decided.memberships.groups.contains(group_dn_key)
+    }
+
+    fn has_role(&self, role_dn_key: &[u8]) -> bool {
+        self.decided.memberships.roles.contains(role_dn_key)
     }
 
     fn requester_matches(&self, filter: &Filter<'_>) -> Option<bool> {

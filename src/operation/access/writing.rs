@@ -1,10 +1,11 @@
 //! Who may change what: the questions that an add, delete, modify and modify DN ask of the rules.
 
 use super::Access;
-use super::facts::{OwnFacts, TreeEntry};
+use super::facts::{OwnFacts, ProspectiveEntry, TreeEntry};
 use crate::dit::Entry;
 use crate::model::{Attribute, Dn};
-use crate::policy::access::ValueChange;
+use crate::operation::outcome::{OperationError, Outcome};
+use crate::policy::access::{AccessContext, Explanation, Move, MovePlace, MoveVerdict, ValueChange};
 use crate::policy::rights::Right;
 use crate::schema::AttributeTypeIndex;
 use crate::storage::EntryId;
@@ -95,14 +96,75 @@ impl Access<'_> {
         self.granted(entry, Right::Write).for_entry()
     }
 
-    /// Whether the entry may be moved below `superior`, to be `dn` there: it may leave (moddn or delete here), and may
-    /// arrive (moddn or add there). `attributes`: those that it will have.
+    /// Whether the entry may be moved below `superior`, to be `dn` there: a rule about moves (`target_from`, `target_to`) says
+    /// so, or it may leave (moddn or delete here), and may arrive (moddn or add there). `attributes`: those that it will have.
     pub fn may_move(&self, entry: &Entry<'_>, dn: &Dn, superior: EntryId, attributes: &[Attribute]) -> bool {
+        match self.judged_move(entry, dn, superior, attributes) {
+            Ok(MoveVerdict::Allowed) => return true,
+            Ok(MoveVerdict::Denied) => return false,
+            Ok(MoveVerdict::Unsaid) => {}
+            Err(error) => {
+                tracing::error!(%error, entry = entry.id.0, "a move could not be decided, and is denied");
+                return false;
+            }
+        }
         let leaves = self.granted(entry, Right::ModDn).for_entry() || self.may_delete(entry);
         let arrives = || {
             self.granted_new(dn, Some(superior), attributes, Right::ModDn).for_entry()
                 || self.may_add(dn, Some(superior), attributes)
         };
         leaves && arrives()
+    }
+
+    fn judged_move(
+        &self,
+        entry: &Entry<'_>,
+        dn: &Dn,
+        superior: EntryId,
+        attributes: &[Attribute],
+    ) -> Outcome<MoveVerdict> {
+        let Some(decided) = &self.decided else { return Ok(MoveVerdict::Allowed) };
+        let own = OwnFacts { decided, view: self.view };
+        let context = AccessContext { requester: &decided.requester, time: decided.time };
+        let compiler = &decided.book.compiler;
+        self.with_move(entry, (dn, superior, attributes), |moving| compiler.judge_move(&context, &own, moving))
+    }
+
+    /// Why the entry may be moved so or not.
+    ///
+    /// # Errors
+    /// Storage.
+    pub(super) fn explain_move(
+        &self,
+        entry: &Entry<'_>,
+        (dn, superior, attributes): (&Dn, EntryId, &[Attribute]),
+    ) -> Outcome<Option<Explanation>> {
+        let Some(decided) = &self.decided else { return Ok(None) };
+        let own = OwnFacts { decided, view: self.view };
+        let context = AccessContext { requester: &decided.requester, time: decided.time };
+        let compiler = &decided.book.compiler;
+        let explain = |moving: &Move<'_>| compiler.explain_move(&context, &own, moving);
+        self.with_move(entry, (dn, superior, attributes), explain).map(Some)
+    }
+
+    fn with_move<T>(
+        &self,
+        entry: &Entry<'_>,
+        (dn, superior, attributes): (&Dn, EntryId, &[Attribute]),
+        judge: impl FnOnce(&Move<'_>) -> T,
+    ) -> Outcome<T> {
+        let (Some(decided), Some(above)) = (&self.decided, self.view.entry(superior)?) else {
+            return Err(OperationError::no_such_object(""));
+        };
+        let rules_at = |id| Ok::<_, OperationError>(decided.rules_at(self.holder_above(decided, id)?));
+        let (rules_here, rules_there) = (rules_at(entry.id)?, rules_at(superior)?);
+        let here = TreeEntry { access: self, view: self.view, entry: *entry };
+        let above = TreeEntry { access: self, view: self.view, entry: above };
+        let there = ProspectiveEntry { access: self, view: self.view, dn, superior, attributes };
+        Ok(judge(&Move {
+            leaves: MovePlace { entry: &here, rules: &rules_here },
+            superior: MovePlace { entry: &above, rules: &rules_there },
+            arrives: MovePlace { entry: &there, rules: &rules_there },
+        }))
     }
 }

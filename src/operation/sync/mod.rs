@@ -396,6 +396,9 @@ fn names_places(filter: &Filter<'_>) -> bool {
 }
 
 fn mentions_groups(request: &SearchRequest<'_>) -> bool {
-    let is_group = |name: &str| name.to_ascii_lowercase().contains("memberof");
+    let is_group = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        name.contains("memberof") || name.contains("nsrole")
+    };
     request.attributes.iter().any(|name| is_group(name)) || is_group(&request.filter.to_string())
 }

@@ -9,8 +9,8 @@ use super::sound::{self, Edits};
 use super::{Context, Done, Failure, add, held, modify, reads, target, unique};
 use crate::dit::{Entry, Target, View, Writing, rdn_state};
 use crate::model::dn::RDN_COUNT_MAX;
-use crate::model::{Attribute, AttributeDescription, DerefAliases, Dn, Rdn, ResultCode};
-use crate::operation::access::{Access, Written};
+use crate::model::{DerefAliases, Dn, Rdn, ResultCode};
+use crate::operation::access::{Access, Written, attributes_of};
 use crate::operation::outcome::{OperationError, Outcome};
 use crate::search::{Base, find_base};
 use crate::state::{AttributeId, Delta, EntryState, RdnState};
@@ -156,18 +156,6 @@ fn check_access(
         }
     }
     Ok(())
-}
-
-/// The attributes of the entry, for rules that look at them.
-fn attributes_of(view: View<'_>, entry: &Entry<'_>) -> Outcome<Vec<Attribute>> {
-    let mut attributes = Vec::with_capacity(24);
-    for slice in entry.record.attributes() {
-        let Some(info) = view.catalog().attribute(slice.id) else { continue };
-        if let Ok(description) = AttributeDescription::parse(&info.name) {
-            attributes.push(Attribute { description, values: view.values(entry, &slice)? });
-        }
-    }
-    Ok(attributes)
 }
 
 /// Whether the entry may stand below `superior` under the new name.

@@ -4,7 +4,7 @@
 //! its value and folds the tree; what is left asks about the entry only and is small.
 
 use super::compile::Judged;
-use super::macros::MacroName;
+use super::macros::{MacroKind, MacroName};
 use super::{AccessContext, RequesterFacts};
 use crate::model::{Dn, Filter, Rdn, Scope};
 use crate::policy::aci::{
@@ -38,6 +38,7 @@ pub(super) enum Test {
     UserGlob(NameGlob),
     UserSearch(UserSearch),
     Group(Vec<u8>),
+    Role(Vec<u8>),
     Ip(Vec<IpNetwork>),
     Host(Vec<HostPattern>),
     AuthMethod(AuthMethod),
@@ -71,6 +72,7 @@ pub(super) struct UserAttr {
 enum UserAttrTest {
     User,
     Group,
+    Role,
     Url,
     /// The equality key of the value, and the filter that finds it in the requester's entry.
     Value(Vec<u8>, Filter<'static>),
@@ -109,7 +111,7 @@ fn user(schema: &Schema, pattern: &UserPattern) -> Expression {
         UserPattern::SelfEntry => Some(Test::SelfEntry),
         UserPattern::Parent => Some(Test::Parent),
         UserPattern::Name(NamePattern::Dn(dn)) => name_key(schema, dn).map(|(key, _)| Test::UserKey(key)),
-        UserPattern::Name(NamePattern::Macro(template)) => Some(Test::Macro(MacroName::new(template, false))),
+        UserPattern::Name(NamePattern::Macro(template)) => Some(Test::Macro(MacroName::new(template, MacroKind::User))),
         UserPattern::Name(NamePattern::Pattern(text)) => NameGlob::new(schema, text).map(Test::UserGlob),
         UserPattern::Search { base, scope, filter } => name_key(schema, base)
             .zip(Filter::parse(filter).ok())
@@ -123,6 +125,7 @@ fn user_attr(schema: &Schema, levels: &[u8], attribute: &str, kind: &UserAttrKin
     let kind = match kind {
         UserAttrKind::UserDn => UserAttrTest::User,
         UserAttrKind::GroupDn => UserAttrTest::Group,
+        UserAttrKind::RoleDn => UserAttrTest::Role,
         UserAttrKind::LdapUrl => UserAttrTest::Url,
         UserAttrKind::Value(value) => {
             let mut key = Vec::new();
@@ -137,21 +140,30 @@ fn user_attr(schema: &Schema, levels: &[u8], attribute: &str, kind: &UserAttrKin
     Some(Test::UserAttr(UserAttr { levels: levels.to_vec(), attribute: attribute.index, kind }))
 }
 
+/// Being a member of one of these, or having one of these roles.
+fn holders(
+    schema: &Schema,
+    negated: bool,
+    names: &[NamePattern],
+    plain: fn(Vec<u8>) -> Test,
+    kind: MacroKind,
+) -> Expression {
+    let test = |name: &NamePattern| match name {
+        NamePattern::Dn(dn) => name_key(schema, dn).map(|(key, _)| plain(key)),
+        NamePattern::Macro(template) => Some(Test::Macro(MacroName::new(template, kind))),
+        NamePattern::Pattern(_) => None,
+    };
+    let known = |test: Option<Test>| test.map_or(Expression::Known(None), Expression::Test);
+    negate(Expression::Any(names.iter().map(|name| known(test(name))).collect()), negated)
+}
+
 fn lower_test(schema: &Schema, test: &BindTest) -> Expression {
     match test {
         BindTest::UserDn { negated, users } => {
             negate(Expression::Any(users.iter().map(|pattern| user(schema, pattern)).collect()), *negated)
         }
-        BindTest::GroupDn { negated, groups } => {
-            let group = |name: &NamePattern| match name {
-                NamePattern::Dn(dn) => name_key(schema, dn).map(|(key, _)| Test::Group(key)),
-                NamePattern::Macro(template) => Some(Test::Macro(MacroName::new(template, true))),
-                NamePattern::Pattern(_) => None,
-            };
-            let known = |test: Option<Test>| test.map_or(Expression::Known(None), Expression::Test);
-            let groups = groups.iter().map(|name| known(group(name))).collect();
-            negate(Expression::Any(groups), *negated)
-        }
+        BindTest::GroupDn { negated, groups } => holders(schema, *negated, groups, Test::Group, MacroKind::Group),
+        BindTest::RoleDn { negated, roles } => holders(schema, *negated, roles, Test::Role, MacroKind::Role),
         BindTest::UserAttr { negated, levels, attribute, kind } => {
             let test = user_attr(schema, levels, attribute, kind);
             negate(test.map_or(Expression::Known(None), Expression::Test), *negated)
@@ -325,6 +337,7 @@ impl Subject<'_> {
             }
             Test::UserSearch(search) => search.finds(self.schema, requester, self.facts),
             Test::Group(key) => Some(requester.entry_uuid().is_some() && self.facts.is_member(key)),
+            Test::Role(key) => Some(requester.entry_uuid().is_some() && self.facts.has_role(key)),
             Test::Ip(networks) => {
                 Some(requester.peer.is_some_and(|peer| networks.iter().any(|network| network.contains(peer))))
             }
@@ -384,6 +397,7 @@ impl Subject<'_> {
         match &test.kind {
             UserAttrTest::User => key().is_some_and(|key| self.context.requester.dn_key() == Some(&key)),
             UserAttrTest::Group => key().is_some_and(|key| self.facts.is_member(&key)),
+            UserAttrTest::Role => key().is_some_and(|key| self.facts.has_role(&key)),
             UserAttrTest::Url => {
                 let pattern = std::str::from_utf8(value).ok().and_then(values::user_url);
                 let expression = pattern.map(|pattern| user(self.schema, &pattern));

@@ -5,6 +5,8 @@ use super::EntryFacts;
 use super::attribute_set::{AttributeSet, Universe};
 use super::bind_rule::{Case, Expression, Subject, Verdict, is_in_scope, name_key};
 use super::macros::{self, MacroTarget};
+use super::memberships::AskedMemberships;
+use super::moves::MoveRule;
 use super::requests::RequestRule;
 use super::value_filters::{ValueChange, ValueRules};
 use crate::model::{Filter, Rdn, Scope};
@@ -34,6 +36,9 @@ pub struct CompiledRules {
     pub(super) rules: Vec<Rule>,
     /// Those about controls and extended operations.
     pub(super) requests: Vec<RequestRule>,
+    /// Those about moves between places.
+    pub(super) moves: Vec<MoveRule>,
+    memberships: AskedMemberships,
     problems: Vec<RuleProblem>,
 }
 
@@ -53,7 +58,13 @@ impl CompiledRules {
         self.rules
             .iter()
             .chain(self.requests.iter().map(|request| &request.rule))
+            .chain(self.moves.iter().map(|of_move| &of_move.rule))
             .any(|rule| rule.permissions.iter().any(|permission| permission.bind_rule.depends_on_host()))
+    }
+
+    /// Which groups and roles the rules ask about.
+    pub fn memberships(&self) -> &AskedMemberships {
+        &self.memberships
     }
 
     /// What is wrong with the rules; for a log line or a check.
@@ -142,9 +153,23 @@ pub(super) struct CompiledPermission {
 }
 
 #[derive(Clone, Debug)]
-struct CompiledTarget {
+pub(super) struct CompiledTarget {
     negated: bool,
     name: TargetName,
+}
+
+impl CompiledTarget {
+    /// Whether the entry lies in it; not for one with macros.
+    pub(super) fn fits(&self, schema: &Schema, entry: &dyn EntryFacts) -> Verdict {
+        let fits = match &self.name {
+            TargetName::Key { key, rdns, scope } => {
+                Some(is_in_scope(*scope, key, *rdns, &entry.dn_key(), || entry.rdn_count()))
+            }
+            TargetName::Glob(glob) => normal_name(schema, &entry.dn()).map(|name| glob.fits(&name)),
+            TargetName::Macro(_) | TargetName::Unknown => None,
+        };
+        fits.map(|fits| fits != self.negated)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -232,22 +257,9 @@ impl Rule {
             Some(CompiledTarget { name: TargetName::Macro(target), .. }) => {
                 target.matched(schema, &entry.dn()).map_or((Some(false), Vec::new()), |dn| (Some(true), dn))
             }
-            _ => (self.plain_target_fits(schema, entry), Vec::new()),
+            Some(target) => (target.fits(schema, entry), Vec::new()),
+            None => (Some(true), Vec::new()),
         }
-    }
-
-    fn plain_target_fits(&self, schema: &Schema, entry: &dyn EntryFacts) -> Verdict {
-        let Some(target) = &self.target else {
-            return Some(true);
-        };
-        let fits = match &target.name {
-            TargetName::Key { key, rdns, scope } => {
-                Some(is_in_scope(*scope, key, *rdns, &entry.dn_key(), || entry.rdn_count()))
-            }
-            TargetName::Glob(glob) => normal_name(schema, &entry.dn()).map(|name| glob.fits(&name)),
-            TargetName::Macro(_) | TargetName::Unknown => None,
-        };
-        fits.map(|fits| fits != target.negated)
     }
 
     /// Whether the entry matches the rule's filter. `dn`: what `($dn)` is.
@@ -279,6 +291,13 @@ impl Rule {
             return Some(false);
         }
         verdict
+    }
+
+    /// The rule with other rights, where some of its permissions have any; each permission keeps its place.
+    fn with_rights(&self, rights: impl Fn(Rights) -> Rights) -> Option<Self> {
+        let mut rule = self.clone();
+        rule.permissions.iter_mut().for_each(|permission| permission.rights = rights(permission.rights));
+        rule.permissions.iter().any(|permission| !permission.rights.is_empty()).then_some(rule)
     }
 
     /// Denies everything to everybody: stands for a value that cannot be read.
@@ -313,6 +332,8 @@ impl AccessCompiler {
             holder_dn: holder_dn.to_owned(),
             rules: Vec::new(),
             requests: Vec::new(),
+            moves: Vec::new(),
+            memberships: AskedMemberships::default(),
             problems: Vec::new(),
         };
         let holder = name_key(&self.schema, holder_dn);
@@ -336,6 +357,7 @@ impl AccessCompiler {
             compiled.problems.push(RuleProblem { rule: aci.name.clone(), detail, is_fatal: false });
         };
         aci.warnings().into_iter().for_each(&mut problem);
+        compiled.memberships.note(&aci);
         let covered = match &aci.target_attributes {
             Some(attributes) => self.covered(attributes, &mut problem),
             None => Covered::nothing(&self.universe),
@@ -364,6 +386,17 @@ impl AccessCompiler {
         if aci.controls.is_some() || aci.extended_operations.is_some() {
             let (controls, extended_operations) = (aci.controls, aci.extended_operations);
             compiled.requests.push(RequestRule { rule, controls, extended_operations });
+        } else if aci.move_from.is_some() || aci.move_to.is_some() {
+            let place = |target: &Option<Target>, holder: &[u8], problem: &mut dyn FnMut(String)| {
+                target.as_ref().map(|target| self.place(target, Scope::Subtree, holder, problem))
+            };
+            let from = place(&aci.move_from, &[], &mut problem);
+            let to = place(&aci.move_to, holder_key, &mut problem);
+            let rule = Rule { source: Some(Arc::new(aci)), ..rule };
+            // Its other rights are not about moves.
+            compiled.rules.extend(rule.with_rights(|rights| rights.without(Right::ModDn)));
+            let of_move = rule.with_rights(|rights| rights.only(Right::ModDn));
+            compiled.moves.extend(of_move.map(|rule| MoveRule { rule, from, to }));
         } else {
             compiled.rules.push(Rule { source: Some(Arc::new(aci)), ..rule });
         }
@@ -382,6 +415,17 @@ impl AccessCompiler {
             let name = TargetName::Key { key: holder_key.to_vec(), rdns: holder_rdns, scope };
             return (scope != Scope::Subtree).then_some(CompiledTarget { negated: false, name });
         };
+        Some(self.place(target, scope, holder_key, problem))
+    }
+
+    /// `holder_key`: below what it should be, or there is a problem.
+    fn place(
+        &self,
+        target: &Target,
+        scope: Scope,
+        holder_key: &[u8],
+        problem: &mut dyn FnMut(String),
+    ) -> CompiledTarget {
         let name = match &target.name {
             NamePattern::Dn(dn) => match name_key(&self.schema, dn) {
                 Some((key, rdns)) => {
@@ -399,7 +443,7 @@ impl AccessCompiler {
                 MacroTarget::new(&self.schema, template).map_or(TargetName::Unknown, TargetName::Macro)
             }
         };
-        Some(CompiledTarget { negated: target.negated, name })
+        CompiledTarget { negated: target.negated, name }
     }
 
     fn covered(&self, attributes: &TargetAttributes, problem: &mut dyn FnMut(String)) -> Covered {

@@ -2,7 +2,8 @@
 
 use super::bind_rule::{Case, Expression, Subject, Verdict};
 use super::compile::{CompiledPermission, CompiledRules, Judged, Rule};
-use super::{AccessCompiler, AccessContext, EntryFacts, RequesterFacts};
+use super::moves::MoveRule;
+use super::{AccessCompiler, AccessContext, EntryFacts, Move, MovePlace, MoveVerdict, RequesterFacts};
 use crate::policy::aci::{Aci, BindRule, BindTest, Effect};
 use crate::policy::requester::Authentication;
 use crate::policy::rights::Right;
@@ -60,6 +61,8 @@ pub enum RuleVerdict {
     OtherRight,
     /// The entry is not in its target.
     OtherTarget,
+    /// It is about moves between other places.
+    OtherPlaces,
     /// It is about other attributes, or not about the entry as a whole.
     OtherAttribute,
     /// The entry does not match its filter.
@@ -81,6 +84,7 @@ impl RuleVerdict {
             Self::Applies => "applies",
             Self::OtherRight => "is about other rights",
             Self::OtherTarget => "is about other entries (target)",
+            Self::OtherPlaces => "is about moves between other places (target_from, target_to)",
             Self::OtherAttribute => "is about other attributes (targetattr)",
             Self::OtherFilter => "is about other entries (targetfilter)",
             Self::OtherValues => "is about entries with other values (targattrfilters)",
@@ -167,6 +171,100 @@ impl AccessCompiler {
     }
 }
 
+impl AccessCompiler {
+    /// Decides a move and tells why: by a rule about moves, or by the rights to leave and to arrive. In the reports the rules
+    /// about moves come first; of the others those that have one of these rights.
+    pub fn explain_move(
+        &self,
+        context: &AccessContext<'_>,
+        facts: &dyn RequesterFacts,
+        moving: &Move<'_>,
+    ) -> Explanation {
+        let subject = Subject { schema: &self.schema, context: *context, facts };
+        let mut told = Explanation { right: Right::ModDn, outcome: Outcome::NothingAllows, rules: Vec::new() };
+        for holder in moving.superior.rules {
+            for of_move in &holder.moves {
+                for permission in of_move.rule.permissions.iter().filter(|of| of.rights.contains(Right::ModDn)) {
+                    told.rules.push(move_report(&subject, holder, of_move, permission, moving));
+                }
+            }
+        }
+        let decided = |rules: &[RuleReport]| {
+            let counts = |report: &RuleReport| match report.effect {
+                Effect::Deny => matches!(report.verdict, RuleVerdict::Applies | RuleVerdict::Unknown),
+                Effect::Allow => report.verdict == RuleVerdict::Applies,
+            };
+            let by = |effect| rules.iter().position(|report| report.effect == effect && counts(report));
+            (by(Effect::Deny), by(Effect::Allow))
+        };
+        let (denied, allowed) = decided(&told.rules);
+        let mut given_by: Vec<Option<usize>> = Vec::with_capacity(2);
+        let mut taken_by = None;
+        let places = [
+            (moving.leaves, [Right::ModDn, Right::Delete], "to leave"),
+            (moving.arrives, [Right::ModDn, Right::Add], "to arrive"),
+        ];
+        for (MovePlace { entry, rules }, rights, label) in places {
+            let mut side_by = None;
+            for right in rights {
+                let explained = self.explain(rules, context, facts, entry, (right, None));
+                let concerned = |report: &RuleReport| report.verdict != RuleVerdict::OtherRight;
+                let index = |by: usize| {
+                    told.rules.len() + explained.rules.iter().take(by).filter(|report| concerned(report)).count()
+                };
+                match explained.outcome {
+                    Outcome::AllowedBy(by) => side_by = side_by.or_else(|| Some(index(by))),
+                    Outcome::DeniedBy(by) if right == Right::ModDn => taken_by = taken_by.or_else(|| Some(index(by))),
+                    _ => {}
+                }
+                told.rules.extend(explained.rules.into_iter().filter(concerned).map(|report| {
+                    let detail = match report.detail.as_str() {
+                        "" => format!("{label} ({right})"),
+                        detail => format!("{label} ({right}): {detail}"),
+                    };
+                    RuleReport { detail, ..report }
+                }));
+            }
+            given_by.push(side_by);
+        }
+        let arrives_by = given_by.into_iter().collect::<Option<Vec<usize>>>().and_then(|both| both.last().copied());
+        told.outcome = match (self.judge_move(context, facts, moving), arrives_by) {
+            _ if context.requester.is_administrator() => Outcome::Administrator,
+            (MoveVerdict::Denied, _) => denied.or(taken_by).map_or(Outcome::NothingAllows, Outcome::DeniedBy),
+            (MoveVerdict::Allowed, _) => allowed.map_or(Outcome::NothingAllows, Outcome::AllowedBy),
+            (MoveVerdict::Unsaid, Some(by)) => Outcome::AllowedBy(by),
+            (MoveVerdict::Unsaid, None) => taken_by.map_or(Outcome::NothingAllows, Outcome::DeniedBy),
+        };
+        told
+    }
+}
+
+fn move_report(
+    subject: &Subject<'_>,
+    holder: &CompiledRules,
+    of_move: &MoveRule,
+    permission: &CompiledPermission,
+    moving: &Move<'_>,
+) -> RuleReport {
+    let judged = Judged { entry: moving.superior.entry, right: Right::ModDn };
+    let found =
+        match (of_move.places_fit(subject.schema, moving), verdict(&of_move.rule, permission, subject, judged, None)) {
+            (Some(false), _) => RuleVerdict::OtherPlaces,
+            (None, RuleVerdict::Applies) => RuleVerdict::Unknown,
+            (_, found) => found,
+        };
+    let (target, dn) = of_move.rule.target_fits(subject.schema, judged.entry);
+    let blame = Blame { subject, case: Case { judged, dn: &dn } };
+    RuleReport {
+        holder: holder.holder_dn.clone(),
+        name: of_move.rule.name.clone(),
+        effect: permission.effect,
+        verdict: found,
+        detail: blame.detail(&of_move.rule, permission, found, target),
+        text: of_move.rule.source.as_ref().map(ToString::to_string).unwrap_or_default(),
+    }
+}
+
 /// The first condition that is false; unknown when one is and none is false.
 fn first_reason(conditions: &mut [(RuleVerdict, &mut dyn FnMut() -> Verdict)]) -> RuleVerdict {
     let mut verdict = RuleVerdict::Applies;
@@ -232,6 +330,7 @@ impl Blame<'_> {
             RuleVerdict::Applies => String::new(),
             RuleVerdict::OtherRight => format!("it has {}", permission.rights),
             RuleVerdict::OtherTarget => target_text(aci),
+            RuleVerdict::OtherPlaces => places_text(aci),
             RuleVerdict::OtherAttribute => part(aci, "targetattr").unwrap_or_else(|| "it has no targetattr".to_owned()),
             RuleVerdict::OtherFilter => part(aci, "targetfilter").unwrap_or_default(),
             RuleVerdict::OtherValues | RuleVerdict::SomeValues => part(aci, "targattrfilters").unwrap_or_default(),
@@ -275,7 +374,10 @@ impl Blame<'_> {
             None => "the requester has not authenticated".to_owned(),
         };
         Some(match test {
-            BindTest::UserDn { .. } | BindTest::GroupDn { .. } | BindTest::UserAttr { .. } => identity(),
+            BindTest::UserDn { .. }
+            | BindTest::GroupDn { .. }
+            | BindTest::RoleDn { .. }
+            | BindTest::UserAttr { .. } => identity(),
             BindTest::Dns { .. } => match &requester.host {
                 Some(host) => format!("the connection comes from {host}"),
                 None => "the name of the client's host is not known".to_owned(),
@@ -306,6 +408,10 @@ fn part(aci: &Aci, word: &str) -> Option<String> {
     let start = text.find(&format!("({word} "))?;
     let end = text.get(start..)?.find("\")").map(|length| start + length + 1)?;
     text.get(start + 1..end).map(str::to_owned)
+}
+
+fn places_text(aci: &Aci) -> String {
+    ["target_from", "target_to"].iter().filter_map(|word| part(aci, word)).collect::<Vec<_>>().join(" and ")
 }
 
 fn target_text(aci: &Aci) -> String {

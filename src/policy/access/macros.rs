@@ -89,19 +89,30 @@ impl MacroTarget {
     }
 }
 
+/// What a name with macros is the name of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum MacroKind {
+    /// The requester.
+    User,
+    /// A group that the requester is in.
+    Group,
+    /// A role that the requester has.
+    Role,
+}
+
 /// A requester named with macros.
 #[derive(Clone, Debug)]
 pub(super) struct MacroName {
     template: Template,
-    is_group: bool,
+    kind: MacroKind,
 }
 
 impl MacroName {
-    pub(super) fn new(template: &Template, is_group: bool) -> Self {
-        Self { template: template.clone(), is_group }
+    pub(super) fn new(template: &Template, kind: MacroKind) -> Self {
+        Self { template: template.clone(), kind }
     }
 
-    /// Whether the requester is one of those that the text stands for (or a member of such a group). `dn`: what `($dn)` of
+    /// Whether the requester is one of those that the text stands for (or in such a group, or has such a role). `dn`: what `($dn)` of
     /// the target is.
     pub(super) fn names(&self, subject: &Subject<'_>, entry: &dyn EntryFacts, dn: &[Rdn]) -> Verdict {
         let mut values = |name: &str| {
@@ -123,9 +134,10 @@ impl MacroName {
             let patterns = RdnPattern::list(schema, text);
             return own.zip(patterns).is_some_and(|(own, patterns)| all_fit(schema, &patterns, own.rdns()));
         }
-        name_key(schema, text).is_some_and(|(key, _)| match self.is_group {
-            true => subject.facts.is_member(&key),
-            false => requester.dn_key() == Some(&key),
+        name_key(schema, text).is_some_and(|(key, _)| match self.kind {
+            MacroKind::User => requester.dn_key() == Some(&key),
+            MacroKind::Group => subject.facts.is_member(&key),
+            MacroKind::Role => subject.facts.has_role(&key),
         })
     }
 }

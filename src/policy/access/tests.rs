@@ -98,12 +98,12 @@ fn a_name_covers_its_subtypes() {
 /// An unreadable value may have been a deny: below its holder nothing is given until it is repaired.
 #[test]
 fn an_unreadable_rule_denies_everything() {
-    let broken = "(targetattr=\"cn\")(version 3.0; acl \"b\"; deny (read) roledn=\"ldap:///cn=r\";)";
+    let broken = "(targetattr=\"cn\")(version 3.0; acl \"b\"; deny (read) userdn=\"ldap:///cn\";)";
     assert!(rights(&[READ_ALL, broken], "ann", BOB, Right::Read).is_nothing());
     assert!(rights(&[READ_ALL, broken], "admin", BOB, Right::Read).for_all_user_but_secret());
     let compiled = compile(&[READ_ALL, broken]);
     assert_eq!(compiled.problems().len(), 1);
-    assert!(compiled.problems()[0].is_fatal && compiled.problems()[0].detail.contains("roledn is not supported"));
+    assert!(compiled.problems()[0].is_fatal && compiled.problems()[0].detail.contains("is not a DN"));
 }
 
 #[test]

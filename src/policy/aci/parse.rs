@@ -181,8 +181,8 @@ impl<'t> Cursor<'t> {
     }
 }
 
-const TARGETS: &str =
-    "one of target, targetattr, targetfilter, targetscope, targattrfilters, targetcontrol, extop, version";
+const TARGETS: &str = "one of target, targetattr, targetfilter, targetscope, targattrfilters, targetcontrol, extop, target_from, \
+     target_to, version";
 
 pub(super) fn aci(text: &str) -> Result<Aci, AciError> {
     if text.len() > ACI_BYTES_MAX {
@@ -193,6 +193,8 @@ pub(super) fn aci(text: &str) -> Result<Aci, AciError> {
     let mut aci = Aci {
         name: String::new(),
         target: None,
+        move_from: None,
+        move_to: None,
         target_scope: None,
         target_filter: None,
         target_attributes: None,
@@ -215,13 +217,8 @@ pub(super) fn aci(text: &str) -> Result<Aci, AciError> {
             }
             "targetcontrol" => aci.controls.replace(oids(&mut cursor)?).is_some(),
             "extop" => aci.extended_operations.replace(oids(&mut cursor)?).is_some(),
-            "target_to" | "target_from" => {
-                let detail = format!(
-                    "{word} is not supported here, and leaving it out would widen the rule; give the right moddn with a \
-                     target to both places"
-                );
-                return Err(AciError { offset, detail });
-            }
+            "target_from" => aci.move_from.replace(move_target(&mut cursor)?).is_some(),
+            "target_to" => aci.move_to.replace(move_target(&mut cursor)?).is_some(),
             _ => {
                 cursor.at = offset;
                 return Err(cursor.expected(TARGETS));
@@ -278,7 +275,9 @@ fn check_macros(aci: &Aci) -> Result<(), AciError> {
                 BindTest::UserDn { users, .. } => {
                     users.iter().any(|user| matches!(user, UserPattern::Name(name) if uses(name)))
                 }
-                BindTest::GroupDn { groups, .. } => groups.iter().any(uses),
+                BindTest::GroupDn { groups: names, .. } | BindTest::RoleDn { roles: names, .. } => {
+                    names.iter().any(uses)
+                }
                 _ => false,
             };
         });
@@ -309,6 +308,18 @@ fn target(cursor: &mut Cursor<'_>) -> Result<Target, AciError> {
     let value = cursor.target_value()?;
     let url = values::Url::parse(trim(&value.text), value.offset)?;
     Ok(Target { negated, name: url.into_target()? })
+}
+
+/// Where entries are moved from or to.
+fn move_target(cursor: &mut Cursor<'_>) -> Result<Target, AciError> {
+    let offset = cursor.at;
+    let target = target(cursor)?;
+    match target.name {
+        NamePattern::Macro(_) => {
+            Err(AciError { offset, detail: "target_from and target_to take no macro; write the names out".into() })
+        }
+        _ => Ok(target),
+    }
 }
 
 fn target_scope(cursor: &mut Cursor<'_>) -> Result<Scope, AciError> {
@@ -434,10 +445,6 @@ fn bind_term(cursor: &mut Cursor<'_>, depth: usize, tests_left: &mut usize) -> R
     }
     if !values::TEST_WORDS.contains(&word.as_str()) {
         cursor.at = offset;
-        if word == "roledn" {
-            let detail = "roledn is not supported: there are no roles here; use groupdn with a group".into();
-            return Err(AciError { offset, detail });
-        }
         return Err(cursor.expected(&format!("(, not, or one of {}", values::TEST_WORDS.join(", "))));
     }
     *tests_left = tests_left.checked_sub(1).ok_or_else(|| AciError {

@@ -135,6 +135,10 @@ impl Display for BindTest {
                 let urls = joined(groups, " || ", name_url);
                 write!(f, "groupdn {} {}", sign(*negated), Quoted(&urls))
             }
+            Self::RoleDn { negated, roles } => {
+                let urls = joined(roles, " || ", name_url);
+                write!(f, "roledn {} {}", sign(*negated), Quoted(&urls))
+            }
             Self::UserAttr { negated, levels, attribute, kind } => {
                 let parents = match levels.as_slice() {
                     [0] => String::new(),
@@ -143,6 +147,7 @@ impl Display for BindTest {
                 let kind = match kind {
                     UserAttrKind::UserDn => "USERDN",
                     UserAttrKind::GroupDn => "GROUPDN",
+                    UserAttrKind::RoleDn => "ROLEDN",
                     UserAttrKind::LdapUrl => "LDAPURL",
                     UserAttrKind::Value(value) => value,
                 };
@@ -216,8 +221,11 @@ impl Display for Permission {
 /// One line in the spelling described above.
 impl Display for Aci {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if let Some(target) = &self.target {
-            write!(f, "(target {} {})", sign(target.negated), Quoted(&name_url(&target.name)))?;
+        for (word, target) in [("target", &self.target), ("target_from", &self.move_from), ("target_to", &self.move_to)]
+        {
+            if let Some(target) = target {
+                write!(f, "({word} {} {})", sign(target.negated), Quoted(&name_url(&target.name)))?;
+            }
         }
         if let Some(scope) = self.target_scope {
             write!(f, "(targetscope = \"{}\")", scope_word(scope))?;

@@ -80,13 +80,13 @@ fn and_or_group_to_the_left_and_not_binds_tighter() {
 }
 
 #[test]
-fn rights_all_leaves_out_proxy_and_moving() {
+fn rights_all_leaves_out_proxy() {
     let rights = |word: &str| {
         parse(&format!("(version 3.0; acl \"x\"; allow ({word}) userdn=\"ldap:///all\";)")).permissions[0].rights
     };
-    assert!(!rights("all").contains(Right::Proxy) && !rights("all").contains(Right::ModDn));
+    assert!(!rights("all").contains(Right::Proxy) && rights("all").contains(Right::ModDn));
     assert!(rights("all").contains(Right::SelfWrite) && rights("all").contains(Right::Delete));
-    assert_eq!(rights("all, proxy, moddn"), Rights::EVERY);
+    assert_eq!(rights("all, proxy"), Rights::EVERY);
     assert_eq!(rights("import"), rights("moddn"));
     assert_eq!(rights("all,proxy").to_string(), "all, proxy");
     assert_eq!(rights("write , read").to_string(), "read, write");
@@ -99,8 +99,8 @@ fn errors_name_the_place_and_what_may_stand_there() {
         (
             "(targetatr=\"cn\")",
             1,
-            "expected one of target, targetattr, targetfilter, targetscope, targattrfilters, targetcontrol, extop, version, \
-             found 'targetatr",
+            "expected one of target, targetattr, targetfilter, targetscope, targattrfilters, targetcontrol, extop, \
+             target_from, target_to, version, found 'targetatr",
         ),
         ("(targetattr \"cn\")", 12, "expected = or !="),
         ("(targetattr=\"cn\"(version", 16, "expected ) to close the target"),
@@ -116,7 +116,8 @@ fn errors_name_the_place_and_what_may_stand_there() {
         ("(targattrfilters!=\"add=title:(title=x)\")", 16, "takes = only"),
         ("(targetcontrol=\"paged\")", 16, "'paged' is no OID"),
         ("(extop=\"1.2..3\")", 8, "'1.2..3' is no OID"),
-        ("(target_to=\"ldap:///dc=x\")", 1, "not supported"),
+        ("(target_to=\"ldap:///dc=x\")(target_to=\"ldap:///dc=y\")", 27, "target_to stands in the rule twice"),
+        ("(target_from=\"ldap:///ou=a,($dn)\")", 12, "take no macro"),
         ("(target=\"uid=a\")", 9, "expected ldap:///"),
         ("(target=\"ldap:///uid\")", 9, "is not a DN"),
         ("(target=\"ldap:///uid*,dc=x\")", 9, "is not a DN with *"),
@@ -149,8 +150,8 @@ fn errors_name_the_place_and_what_may_stand_there() {
 
 #[test]
 fn bind_rules_say_what_they_cannot_take() {
-    assert!(bind_error("roledn = \"ldap:///cn=x\"").contains("roledn is not supported"));
-    assert!(bind_error("userattr = \"a#ROLEDN\"").contains("#ROLEDN is not supported"));
+    assert!(bind_error("roledn = \"ldap:///cn=*,dc=x\"").contains("expected a DN without *"));
+    assert!(bind_error("roledn > \"ldap:///cn=x\"").contains("roledn takes = or !="));
     assert!(bind_error("userattr = \"manager\"").contains("expected attribute#USERDN"));
     assert!(bind_error("userattr = \"parent[9].manager#USERDN\"").contains("levels from 0 to 4"));
     assert!(bind_error("groupdn = \"ldap:///cn=*,dc=x\"").contains("expected a DN without *"));
@@ -294,6 +295,7 @@ fn bind_test() -> impl Strategy<Value = BindTest> {
     let kind = select(vec![
         UserAttrKind::UserDn,
         UserAttrKind::GroupDn,
+        UserAttrKind::RoleDn,
         UserAttrKind::LdapUrl,
         UserAttrKind::Value("Bière \"brune\" #1".into()),
     ]);
@@ -310,6 +312,8 @@ fn bind_test() -> impl Strategy<Value = BindTest> {
         (any::<bool>(), vec(user(), 1..4)).prop_map(|(negated, users)| BindTest::UserDn { negated, users }),
         (any::<bool>(), vec(dn().prop_map(NamePattern::Dn), 1..3))
             .prop_map(|(negated, groups)| BindTest::GroupDn { negated, groups }),
+        (any::<bool>(), vec(dn().prop_map(NamePattern::Dn), 1..3))
+            .prop_map(|(negated, roles)| BindTest::RoleDn { negated, roles }),
         (any::<bool>(), levels, kind).prop_map(|(negated, levels, kind)| BindTest::UserAttr {
             negated,
             levels,
@@ -338,7 +342,8 @@ fn bind_rule() -> impl Strategy<Value = BindRule> {
 
 fn any_aci() -> impl Strategy<Value = Aci> {
     let name = "[^\\\\\"]{0,20}".prop_map(|name| name + "\"quoted\"");
-    let target = proptest::option::of((any::<bool>(), pattern()).prop_map(|(negated, name)| Target { negated, name }));
+    let place =
+        || proptest::option::of((any::<bool>(), pattern()).prop_map(|(negated, name)| Target { negated, name }));
     let target_filter =
         proptest::option::of((any::<bool>(), filter()).prop_map(|(negated, filter)| TargetFilter { negated, filter }));
     let names = subsequence(
@@ -359,19 +364,29 @@ fn any_aci() -> impl Strategy<Value = Aci> {
         rights,
         bind_rule,
     });
-    (name, target, proptest::option::of(scope()), target_filter, target_attributes, vec(permission, 1..4)).prop_map(
-        |(name, target, target_scope, target_filter, target_attributes, permissions)| Aci {
-            name,
-            target,
-            target_scope,
-            target_filter,
-            target_attributes,
-            value_filters: None,
-            controls: None,
-            extended_operations: None,
-            permissions,
-        },
+    (
+        name,
+        (place(), place(), place()),
+        proptest::option::of(scope()),
+        target_filter,
+        target_attributes,
+        vec(permission, 1..4),
     )
+        .prop_map(
+            |(name, (target, move_from, move_to), target_scope, target_filter, target_attributes, permissions)| Aci {
+                name,
+                target,
+                move_from,
+                move_to,
+                target_scope,
+                target_filter,
+                target_attributes,
+                value_filters: None,
+                controls: None,
+                extended_operations: None,
+                permissions,
+            },
+        )
 }
 
 proptest! {

@@ -11,9 +11,10 @@ use crate::policy::name_pattern;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Keywords of bind rules.
-pub(super) const TEST_WORDS: [&str; 11] = [
+pub(super) const TEST_WORDS: [&str; 12] = [
     "userdn",
     "groupdn",
+    "roledn",
     "userattr",
     "userdnattr",
     "groupdnattr",
@@ -235,9 +236,13 @@ pub(super) fn test(word: &str, sign: Sign, sign_offset: usize, value: &Value) ->
             let user = |text| Url::parse(text, value.offset)?.into_user();
             Ok(BindTest::UserDn { negated, users: alternatives(value).map(user).collect::<Result<_, _>>()? })
         }
-        "groupdn" => {
-            let group = |text| Url::parse(text, value.offset)?.into_group();
-            Ok(BindTest::GroupDn { negated, groups: alternatives(value).map(group).collect::<Result<_, _>>()? })
+        "groupdn" | "roledn" => {
+            let name = |text| Url::parse(text, value.offset)?.into_group();
+            let names = alternatives(value).map(name).collect::<Result<_, _>>()?;
+            Ok(match word {
+                "groupdn" => BindTest::GroupDn { negated, groups: names },
+                _ => BindTest::RoleDn { negated, roles: names },
+            })
         }
         "userattr" => user_attr(negated, value),
         "userdnattr" | "groupdnattr" => {
@@ -278,14 +283,14 @@ fn comparison(sign: Sign) -> Comparison {
 fn user_attr(negated: bool, value: &Value) -> Result<BindTest, AciError> {
     refuse_macros(&value.text, value.offset)?;
     let Some((left, kind)) = trim(&value.text).split_once('#') else {
-        return Err(value.error("expected attribute#USERDN, #GROUPDN, #SELFDN, #LDAPURL or #value"));
+        return Err(value.error("expected attribute#USERDN, #GROUPDN, #ROLEDN, #SELFDN, #LDAPURL or #value"));
     };
     let kind = match kind.to_ascii_uppercase().as_str() {
         "USERDN" | "SELFDN" => UserAttrKind::UserDn,
         "GROUPDN" => UserAttrKind::GroupDn,
         "LDAPURL" => UserAttrKind::LdapUrl,
-        "ROLEDN" => return Err(value.error("#ROLEDN is not supported: there are no roles here; use #GROUPDN")),
-        "" => return Err(value.error("expected USERDN, GROUPDN, SELFDN, LDAPURL or a value after #")),
+        "ROLEDN" => UserAttrKind::RoleDn,
+        "" => return Err(value.error("expected USERDN, GROUPDN, ROLEDN, SELFDN, LDAPURL or a value after #")),
         _ => UserAttrKind::Value(kind.to_owned()),
     };
     let (levels, attribute) = inherited_attribute(left.trim(), value)?;

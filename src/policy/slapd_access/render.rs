@@ -76,6 +76,8 @@ impl Shape {
         Aci {
             name,
             target: self.target.clone(),
+            move_from: None,
+            move_to: None,
             target_scope: self.scope,
             target_filter: self.filter.clone().map(|filter| TargetFilter { negated: false, filter }),
             target_attributes,

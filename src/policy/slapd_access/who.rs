@@ -176,7 +176,9 @@ fn implies_users(rule: &BindRule) -> bool {
         BindRule::Or(parts) => parts.iter().all(implies_users),
         BindRule::Not(_) => false,
         BindRule::Test(BindTest::UserDn { negated, users }) => !negated && !users.contains(&UserPattern::Anyone),
-        BindRule::Test(BindTest::UserAttr { negated, .. } | BindTest::GroupDn { negated, .. }) => !negated,
+        BindRule::Test(
+            BindTest::UserAttr { negated, .. } | BindTest::GroupDn { negated, .. } | BindTest::RoleDn { negated, .. },
+        ) => !negated,
         BindRule::Test(_) => false,
     }
 }

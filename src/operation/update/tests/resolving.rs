@@ -363,6 +363,7 @@ fn an_entry_without_a_superior_is_seen_below_lost_and_found_and_put_elsewhere() 
             requester: crate::operation::access::requester_named(dit, &Dn::parse(who).unwrap(), &connection).unwrap(),
             entry: &entry,
             attribute,
+            moved_to: None,
             rights: &[crate::policy::rights::Right::Read],
             time: crate::policy::access::LocalTime::from_unix_ms(0, 0),
         };

@@ -2,10 +2,12 @@
 //!
 //! `ENTENTE_ACCESS_CASES` sets how many cases are compared, `ENTENTE_ACCESS_SEED` where the generator begins.
 
-use super::reference::{Case, Object};
+use super::reference::{Case, Object, move_verdict};
 use super::world::{ENTRIES, Entry, Person, SCHEMA};
 use crate::model::Scope;
-use crate::policy::access::{AccessCompiler, EntryFacts, LocalTime, RequestPart, ValueChange};
+use crate::policy::access::{
+    AccessCompiler, EntryFacts, LocalTime, Move, MovePlace, MoveVerdict, RequestPart, ValueChange,
+};
 use crate::policy::aci::*;
 use crate::policy::requester::Authentication;
 use crate::policy::rights::{Right, Rights};
@@ -187,6 +189,17 @@ fn comparison(dice: &mut Dice) -> Comparison {
 
 fn test(dice: &mut Dice, with_dn: bool) -> BindTest {
     let negated = dice.one_in(4);
+    if dice.one_in(12) {
+        let roles = match with_dn && dice.one_in(2) {
+            true => vec![template(dice, &["cn=chief,ou=people,[$dn]", "cn=clerk,($dn)", "($attr.seeAlso)"], true)],
+            false => dice
+                .some(&["cn=clerk,dc=x", "CN=Chief,ou=people,dc=x", "cn=none,dc=x"], 2)
+                .into_iter()
+                .map(|name| NamePattern::Dn(name.into()))
+                .collect(),
+        };
+        return BindTest::RoleDn { negated, roles };
+    }
     match dice.roll(if with_dn { 18 } else { 15 }) {
         0..=4 => BindTest::UserDn { negated, users: (0..=dice.roll(2)).map(|_| user(dice, with_dn)).collect() },
         14..=17 => BindTest::GroupDn { negated, groups: vec![template(dice, &MACRO_GROUPS, with_dn)] },
@@ -207,6 +220,8 @@ fn test(dice: &mut Dice, with_dn: bool) -> BindTest {
                 ("owner", UserAttrKind::UserDn),
                 ("owner", UserAttrKind::GroupDn),
                 ("seeAlso", UserAttrKind::GroupDn),
+                ("seeAlso", UserAttrKind::RoleDn),
+                ("nsRoleDN", UserAttrKind::RoleDn),
                 ("employeeType", UserAttrKind::Value("boss".into())),
                 ("noSuchAttribute", UserAttrKind::UserDn),
             ]);
@@ -269,6 +284,8 @@ fn rule(dice: &mut Dice) -> Aci {
             true => Some(Target { negated: false, name: template(dice, &MACRO_TARGETS, true) }),
             false => dice.one_in(3).then(|| Target { negated: dice.one_in(4), name: name(dice) }),
         },
+        move_from: dice.one_in(8).then(|| Target { negated: dice.one_in(5), name: name(dice) }),
+        move_to: dice.one_in(8).then(|| Target { negated: dice.one_in(5), name: name(dice) }),
         target_scope: (!with_dn && dice.one_in(4)).then(|| dice.pick(&SCOPES)),
         target_filter: dice.one_in(4).then(|| TargetFilter {
             negated: dice.one_in(3),
@@ -405,4 +422,84 @@ fn compiled_and_naive_evaluation_agree_over_generated_rules() {
     println!("{sets} rule sets, {cases} cases, {allowed_count} allowed, {same_for_all} rights same for all entries");
     assert!(allowed_count * 50 > cases, "the generator hardly allows anything: {allowed_count} of {cases}");
     assert!(allowed_count * 2 < cases, "the generator allows nearly everything: {allowed_count} of {cases}");
+}
+
+/// Moves of each entry below each other one.
+const MOVE_CASES: usize = 100_000;
+
+#[test]
+fn compiled_and_naive_evaluation_agree_about_moves() {
+    let seed = setting("ENTENTE_ACCESS_SEED").unwrap_or(1);
+    let mut dice = Dice(seed ^ 0x6d6f_7665);
+    let compiler = AccessCompiler::new(Arc::clone(&SCHEMA));
+    let moves: Vec<(&'static str, &'static str, &'static str)> = ENTRIES
+        .iter()
+        .flat_map(|(leaves, _)| ENTRIES.iter().map(move |(superior, _)| (*leaves, *superior)))
+        .filter(|(leaves, superior)| *leaves != "dc=x" && !superior.ends_with(leaves))
+        .map(|(leaves, superior)| {
+            let rdn = leaves.split(',').next().unwrap();
+            (leaves, superior, &*Box::leak(format!("{rdn},{superior}").into_boxed_str()))
+        })
+        .collect();
+    let mut counts = [0_usize; 3];
+    let mut cases = 0;
+    while cases < MOVE_CASES {
+        let rules: Vec<(&'static str, Aci)> = (0..=dice.roll(5))
+            .map(|_| {
+                let mut rule = rule(&mut dice);
+                if !dice.one_in(3) && rule.target.as_ref().is_none_or(|target| !target.negated) {
+                    rule.move_to = Some(Target { negated: dice.one_in(5), name: name(&mut dice) });
+                }
+                for permission in &mut rule.permissions {
+                    permission.rights = permission.rights.with(Right::ModDn);
+                }
+                (dice.pick(&["dc=x", "dc=x", "ou=people,dc=x", "ou=groups,dc=x", "ou=west,dc=x"]), rule)
+            })
+            .collect();
+        let compiled: Vec<_> = rules
+            .iter()
+            .map(|(holder, aci)| (*holder, Arc::new(compiler.compile(holder, [aci.to_string().as_bytes()]))))
+            .collect();
+        let rules_at = |dn: &str| -> Vec<_> {
+            let above = |holder: &str| dn == holder || dn.ends_with(&format!(",{holder}"));
+            compiled.iter().filter(|(holder, _)| above(holder)).map(|(_, rules)| Arc::clone(rules)).collect()
+        };
+        let person = person(&mut dice);
+        if person.requester.is_administrator() {
+            continue;
+        }
+        for (leaves, superior, arrives) in &moves {
+            cases += 1;
+            let (here, there) = (rules_at(leaves), rules_at(superior));
+            let moving = Move {
+                leaves: MovePlace { entry: &Entry(leaves), rules: &here },
+                superior: MovePlace { entry: &Entry(superior), rules: &there },
+                arrives: MovePlace { entry: &Entry(arrives), rules: &there },
+            };
+            let given = compiler.judge_move(&person.context(), &person, &moving);
+            let told = || {
+                let texts: Vec<_> = rules.iter().map(|(holder, aci)| format!("{holder}: {aci}")).collect();
+                let told = compiler.explain_move(&person.context(), &person, &moving);
+                format!("seed {seed}: {leaves} below {superior} by {person:?}\n{}\n{told}", texts.join("\n"))
+            };
+            assert_eq!(given, move_verdict(&rules, &person, (leaves, superior, arrives)), "{}", told());
+            counts[given as usize] += 1;
+            if cases % 8 == 0 {
+                let may = |entry, rules: &[_], right| {
+                    let access = compiler.for_requester(rules, &person.context(), &person);
+                    access.entry(&Entry(entry), &person).rights(right).for_entry()
+                };
+                let leaving = may(leaves, &here, Right::ModDn) || may(leaves, &here, Right::Delete);
+                let arriving = may(arrives, &there, Right::ModDn) || may(arrives, &there, Right::Add);
+                let expected = match given {
+                    MoveVerdict::Allowed => true,
+                    MoveVerdict::Denied => false,
+                    MoveVerdict::Unsaid => leaving && arriving,
+                };
+                let explained = compiler.explain_move(&person.context(), &person, &moving);
+                assert_eq!(explained.is_allowed(), expected, "{}", told());
+            }
+        }
+    }
+    assert!(counts.iter().all(|count| *count > MOVE_CASES / 100), "{counts:?}");
 }

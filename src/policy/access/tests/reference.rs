@@ -3,10 +3,10 @@
 
 use super::world::{Person, attributes};
 use crate::model::Scope;
-use crate::policy::access::ValueChange;
+use crate::policy::access::{MoveVerdict, ValueChange};
 use crate::policy::aci::{
-    Aci, AttributePattern, AuthMethod, BindRule, BindTest, Effect, NamePattern, OidList, Permission, Piece, Template,
-    UserAttrKind, UserPattern, ValueFilter,
+    Aci, AttributePattern, AuthMethod, BindRule, BindTest, Effect, NamePattern, OidList, Permission, Piece, Target,
+    Template, UserAttrKind, UserPattern, ValueFilter,
 };
 use crate::policy::requester::Authentication;
 use crate::policy::rights::Right;
@@ -163,11 +163,76 @@ fn is_member(person: &str, group: &str) -> bool {
     }
 }
 
+fn has_role(person: &str, role: &str) -> bool {
+    match normal(role).as_str() {
+        "cn=clerk,dc=x" => person == "uid=ann,ou=people,dc=x",
+        "cn=chief,ou=people,dc=x" => person == "uid=bob,ou=people,dc=x",
+        _ => false,
+    }
+}
+
 /// Whether a name in a rule means the attribute, or a supertype of it.
 fn is_listed(listed: &str, name: &str) -> bool {
     listed.eq_ignore_ascii_case(name)
         || listed == "commonName" && name == "cn"
         || listed == "name" && ["cn", "ou", "sn"].contains(&name)
+}
+
+fn speaks_of_moves(aci: &Aci) -> bool {
+    aci.move_from.is_some() || aci.move_to.is_some()
+}
+
+/// What rules about moves say of one from `leaves` to below `superior`, to be `arrives`.
+pub(super) fn move_verdict(
+    rules: &[(&'static str, Aci)],
+    person: &Person,
+    (leaves, superior, arrives): (&'static str, &'static str, &'static str),
+) -> MoveVerdict {
+    let case = |entry| Case { rules, person, entry, right: Right::ModDn, object: Object::EntryAsWhole };
+    let lies = |place: &Option<Target>, dn: &str| {
+        place.as_ref().is_none_or(|place| {
+            let fits = match &place.name {
+                NamePattern::Dn(base) => in_scope(Scope::Subtree, &normal(base), dn),
+                NamePattern::Pattern(pattern) => wild(&normal(pattern), dn),
+                NamePattern::Macro(_) => panic!("macros are refused there"),
+            };
+            fits != place.negated
+        })
+    };
+    let of_moddn = |effect: Effect, speaks: bool| {
+        rules
+            .iter()
+            .filter(move |(_, aci)| {
+                aci.controls.is_none() && aci.extended_operations.is_none() && speaks_of_moves(aci) == speaks
+            })
+            .flat_map(move |(holder, aci)| {
+                let permissions = aci.permissions.iter().filter(move |permission| permission.effect == effect);
+                permissions
+                    .filter(|permission| permission.rights.contains(Right::ModDn))
+                    .map(move |of| (holder, aci, of))
+            })
+    };
+    let applies = |(holder, aci, permission): (&&'static str, &Aci, &Permission)| -> Truth {
+        and([
+            Some(is_below(superior, holder)),
+            Some(lies(&aci.move_from, leaves)),
+            Some(lies(&aci.move_to, superior)),
+            case(superior).applies(holder, aci, permission),
+        ])
+    };
+    let is_taken_at = |dn: &'static str| {
+        of_moddn(Effect::Deny, false)
+            .any(|(holder, aci, of)| is_below(dn, holder) && case(dn).applies(holder, aci, of) != Some(false))
+    };
+    if of_moddn(Effect::Deny, true).any(|rule| applies(rule) != Some(false)) {
+        MoveVerdict::Denied
+    } else if !of_moddn(Effect::Allow, true).any(|rule| applies(rule) == Some(true)) {
+        MoveVerdict::Unsaid
+    } else if is_taken_at(leaves) || is_taken_at(arrives) {
+        MoveVerdict::Denied
+    } else {
+        MoveVerdict::Allowed
+    }
 }
 
 impl Case<'_> {
@@ -197,6 +262,7 @@ impl Case<'_> {
                     && aci.permissions.iter().any(|permission| {
                         permission.effect == effect
                             && permission.rights.contains(self.right)
+                            && !(self.right == Right::ModDn && speaks_of_moves(aci))
                             && counts(effect, self.applies(holder, aci, permission))
                     })
             })
@@ -380,6 +446,18 @@ impl Case<'_> {
                 let fits = self.me().is_some_and(|me| groups.iter().flat_map(names).any(|group| is_member(me, &group)));
                 Some(fits != *negated)
             }
+            BindTest::RoleDn { negated, roles } => {
+                let fits = self.me().is_some_and(|me| {
+                    roles.iter().any(|role| match role {
+                        NamePattern::Dn(dn) => has_role(me, dn),
+                        NamePattern::Macro(template) => {
+                            expansions(&written(template), dn, self.entry).iter().any(|role| has_role(me, role))
+                        }
+                        NamePattern::Pattern(pattern) => panic!("{pattern}"),
+                    })
+                });
+                Some(fits != *negated)
+            }
             BindTest::UserAttr { attribute, .. } if attribute == "noSuchAttribute" => None,
             BindTest::UserAttr { negated, levels, attribute, kind } => {
                 let fits = self.me().is_some_and(|me| {
@@ -391,6 +469,7 @@ impl Case<'_> {
                         held.into_iter().any(|(_, value)| match kind {
                             UserAttrKind::UserDn => normal(value) == me,
                             UserAttrKind::GroupDn => is_member(me, value),
+                            UserAttrKind::RoleDn => has_role(me, value),
                             UserAttrKind::LdapUrl => false,
                             UserAttrKind::Value(wanted) => value == wanted && has(me, attribute, wanted),
                         })

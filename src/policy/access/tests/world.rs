@@ -26,6 +26,7 @@ pub(super) const ENTRIES: &[(&str, &[(&str, &str)])] = &[
             ("mail", "ann@x"),
             ("employeeType", "staff"),
             ("manager", "UID=Bob,ou=people,dc=x"),
+            ("nsRoleDN", "cn=clerk,dc=x"),
         ],
     ),
     (
@@ -36,6 +37,8 @@ pub(super) const ENTRIES: &[(&str, &[(&str, &str)])] = &[
             ("sn", "Brown"),
             ("employeeType", "boss"),
             ("manager", "uid=carol,ou=people,dc=x"),
+            ("nsRoleDN", "CN=Chief,ou=people,dc=x"),
+            ("seeAlso", "cn=clerk,dc=x"),
         ],
     ),
     (
@@ -205,6 +208,12 @@ impl RequesterFacts for Person {
             held.map(|(_, value)| key(value)).collect()
         };
         members(group).iter().any(|member| member == me || members(member).iter().any(|inner| inner == me))
+    }
+
+    fn has_role(&self, role: &[u8]) -> bool {
+        let dn = self.requester.dn().filter(|_| self.requester.entry_uuid().is_some());
+        let held = dn.map_or(&[][..], attributes).iter().filter(|(name, _)| *name == "nsRoleDN");
+        held.into_iter().any(|(_, value)| key(value) == role)
     }
 
     fn requester_matches(&self, filter: &Filter<'_>) -> Option<bool> {

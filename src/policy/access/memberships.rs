@@ -1,0 +1,58 @@
+//! Which groups and roles some rules ask about, so that who asks need be looked up in no others.
+
+use crate::model::Dn;
+use crate::policy::aci::{Aci, BindTest, NamePattern, UserAttrKind};
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct AskedMemberships {
+    /// Groups by name.
+    pub groups: Vec<Dn>,
+    /// Roles by name.
+    pub roles: Vec<Dn>,
+    /// Entries or macros say which groups: it may be any.
+    pub any_group: bool,
+    /// Entries or macros say which roles: it may be any.
+    pub any_role: bool,
+}
+
+impl AskedMemberships {
+    /// Adds what other rules ask about.
+    pub fn extend(&mut self, other: &Self) {
+        self.groups.extend_from_slice(&other.groups);
+        self.roles.extend_from_slice(&other.roles);
+        self.any_group |= other.any_group;
+        self.any_role |= other.any_role;
+    }
+
+    /// Whether they ask about groups.
+    pub fn asks_for_groups(&self) -> bool {
+        self.any_group || !self.groups.is_empty()
+    }
+
+    /// Whether they ask about roles.
+    pub fn asks_for_roles(&self) -> bool {
+        self.any_role || !self.roles.is_empty()
+    }
+
+    pub(super) fn note(&mut self, aci: &Aci) {
+        for permission in &aci.permissions {
+            permission.bind_rule.visit(&mut |test| match test {
+                BindTest::GroupDn { groups, .. } => note(groups, &mut self.groups, &mut self.any_group),
+                BindTest::RoleDn { roles, .. } => note(roles, &mut self.roles, &mut self.any_role),
+                BindTest::UserAttr { kind: UserAttrKind::GroupDn, .. } => self.any_group = true,
+                BindTest::UserAttr { kind: UserAttrKind::RoleDn, .. } => self.any_role = true,
+                _ => {}
+            });
+        }
+    }
+}
+
+fn note(names: &[NamePattern], known: &mut Vec<Dn>, any: &mut bool) {
+    for name in names {
+        match name {
+            NamePattern::Dn(text) => known.extend(Dn::parse(text).ok()),
+            _ => *any = true,
+        }
+    }
+}
