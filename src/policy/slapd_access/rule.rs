@@ -330,6 +330,10 @@ fn read_access(word: &str) -> Result<(bool, Change), String> {
     Ok((is_own_value, change))
 }
 
+fn is_host_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
 /// `None`: the word does not say who.
 fn read_who(word: &str, target: &Target, same: &dyn Fn(&Dn, &Dn) -> bool) -> Result<Option<Who>, String> {
     let lower = word.to_ascii_lowercase();
@@ -365,6 +369,10 @@ fn read_who(word: &str, target: &Target, same: &dyn Fn(&Dn, &Dn) -> bool) -> Res
         },
         "group" => unknown("a group that is put together from the target is not read; name it"),
         "peername" => read_peer(style, right, word),
+        // To slapd a star alone is every host; within a name it would say more here than there.
+        "domain" if !is_host_name(right) && !(right == "*" && ["", "exact", "base"].contains(&style)) => {
+            unknown("this is no host name; write host.example.com")
+        }
         "domain" => match style {
             "" | "exact" | "base" => Ok(Some(Who::Domain { name: right.to_ascii_lowercase(), is_subtree: false })),
             "sub" | "subtree" => Ok(Some(Who::Domain { name: right.to_ascii_lowercase(), is_subtree: true })),

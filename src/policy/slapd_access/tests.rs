@@ -72,6 +72,8 @@ fn both_forms_of_configuration_are_read_alike() {
 #[test]
 fn what_no_rule_here_says_is_refused_by_its_line() {
     for (rule, word) in [
+        ("access to * by domain.subtree=x{y read", "no host name"),
+        ("access to * by domain=x.*.y read", "no host name"),
         ("access to attrs=mail val.regex=@x$ by users read", "val.regex"),
         ("access to dn.regex=\"^(uid|cn)=.*,dc=x$\" by users read", "regular expression"),
         ("access to * by set=\"user/manager & this\" read", "sets"),

@@ -154,7 +154,7 @@ pub(super) fn slapd_access_seeds() -> Vec<Vec<u8>> {
     texts(&[
         "database mdb\nsuffix \"dc=x\"\naccess to attrs=userPassword\n\tby self write\n\tby anonymous auth\n\tby * none\n\
          access to * by users read by * search\n",
-        "suffix dc=x\nrootdn cn=m,dc=x\naccess to dn.subtree=\"ou=a,dc=x\" filter=(objectClass=person) attrs=cn,@person,entry\n \
+        "database mdb\nsuffix dc=x\nrootdn cn=m,dc=x\naccess to dn.subtree=\"ou=a,dc=x\" filter=(objectClass=person) attrs=cn,@person,entry\n \
          by dn.exact=\"uid=b,dc=x\" write\n by group/groupOfUniqueNames/uniqueMember.exact=\"cn=g,dc=x\" +rw continue\n \
          by dnattr=manager selfwrite stop\n by peername.ip=192.0.2.0%255.255.255.0 read break\n by ssf=128 users =rscxd\n\
          access to dn.regex=\"^uid=([^,]+),ou=people,dc=x$\" by dn.regex=\"^uid=$1,ou=people,dc=x$\" write by * break\n\
@@ -162,8 +162,8 @@ pub(super) fn slapd_access_seeds() -> Vec<Vec<u8>> {
         "dn: olcDatabase={1}mdb,cn=config\nobjectClass: olcMdbConfig\nolcSuffix: dc=x\nolcAccess: {0}to attrs=member\n  by \
          dnattr=member selfwrite by * read\nolcAccess: {1}to dn.base=\"\" by * read\nolcAccess:: dG8gKiBieSAqIHJlYWQ=\n\
          olcAddContentAcl: TRUE\n",
-        "suffix dc=x\naccess to dn.one=ou=a,dc=x attrs=children by set=\"user & [cn=g,dc=x]/member*\" add by realself write\n\
-         access to * by dns.subtree=x.example tls_ssf=56 compare by anonymous manage by realusers none\n",
+        "database mdb\nsuffix dc=x\naccess to dn.one=ou=a,dc=x attrs=children by set=\"user & [cn=g,dc=x]/member*\" add by realself write\n\
+         access to * by domain.subtree=x.example tls_ssf=56 compare by anonymous manage by realusers none\n",
     ])
 }
 
