@@ -1,7 +1,8 @@
 //! `entente migrate`: a new node filled from a live OpenLDAP or 389 server, kept in step with it, and put in its place.
 //!
 //! The first pass is a bulk load, as `import` does it. What follows is written change by change, by entryUUID. The data
-//! directory belongs to this command until the old server is given up; then `entente serve` serves it. What the copy is
+//! directory belongs to this command until the old server is given up; then `entente serve` serves it, and not before: what
+//! it took from clients would be lost when the last pass makes the copy equal to the old server. What the copy is
 //! as of (the old server's cookie) stands in `migration.json` in the data directory, written after what it stands for,
 //! so that an interrupted pass is done again and nothing is skipped.
 
@@ -106,6 +107,23 @@ struct Progressed {
     taken_over: bool,
 }
 
+/// Refuses data that is still the copy of another server.
+///
+/// # Errors
+/// The text says how to end the migration, or to give it up.
+pub(super) fn demand_taken_over(data: &Path) -> Result<(), CliError> {
+    let Some(state) = Progressed::of(&data.join(STATE_FILE))?.filter(|state| !state.taken_over) else { return Ok(()) };
+    Err(CliError::new(format!(
+        "{folder} is still filled from {from}: what clients wrote here would be lost; end that first: entente migrate --from \
+         {from} --base {base} --data {folder} --take-over (with the bind DN and password as before); or, to stay with what is here \
+         now, remove {file}",
+        folder = data.display(),
+        from = state.from,
+        base = state.base,
+        file = data.join(STATE_FILE).display(),
+    )))
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -119,6 +137,19 @@ pub fn run(args: &MigrateArgs, output: &Output) -> Result<ExitCode, CliError> {
     let base = parse_dn(&args.base)?;
     let migration = Migration { args, output, config, schema, target, base };
     run_async(migration.run())
+}
+
+impl Progressed {
+    /// What stands in the file; `None` if there is none.
+    fn of(file: &Path) -> Result<Option<Self>, CliError> {
+        match std::fs::read(file) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(|_| CliError::new(format!("{}: remove it to begin anew", file.display()))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(CliError::file(file, &error)),
+        }
+    }
 }
 
 struct Migration<'a> {
@@ -188,13 +219,7 @@ impl Migration<'_> {
 
     fn state(&self) -> Result<Progressed, CliError> {
         let fresh = Progressed { from: self.args.from.clone(), base: self.args.base.clone(), ..Progressed::default() };
-        let bytes = match std::fs::read(self.file()) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(fresh),
-            Err(error) => return Err(CliError::file(&self.file(), &error)),
-        };
-        let state: Progressed = serde_json::from_slice(&bytes)
-            .map_err(|_| CliError::new(format!("{}: remove it to begin anew", self.file().display())))?;
+        let Some(state) = Progressed::of(&self.file())? else { return Ok(fresh) };
         if state.taken_over {
             return Err(CliError::new(format!(
                 "{} was taken over from {} already; to begin anew remove {}",

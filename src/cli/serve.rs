@@ -42,6 +42,7 @@ pub(super) fn serve(
     ready: impl FnOnce(&[String]) -> Result<(), CliError>,
 ) -> Result<ExitCode, CliError> {
     let config = source.load()?;
+    super::migrate::demand_taken_over(&config.server.data_dir)?;
     // A core dump would hold passwords. Where the system does not do this, it is not asked for more.
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let telemetry = Telemetry::start(&config.log).map_err(|error| CliError::new(error.to_string()))?;

@@ -167,6 +167,11 @@ fn an_entente_server_is_moved_to_another_machine() {
     let folder = folder.path();
     init(&folder.join("data"), folder);
     once(folder, server.address(), &[]).expect_success();
+    // What clients wrote to a copy would be lost with the next pass.
+    let mut early = entente();
+    early.args(["serve", "--listen", "ldap://127.0.0.1:0", "--data"]).arg(folder.join("data"));
+    let said = run(&mut early).expect_failure();
+    assert!(said.contains("--take-over") && said.contains("migration.json"), "{said}");
     workload.make(&mut client, 400);
     once(folder, server.address(), &[]).expect_success();
     workload.make(&mut client, 100);
