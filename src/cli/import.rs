@@ -1,29 +1,32 @@
 //! `entente import`: LDIF into a new data file, which takes the old one's place when it is whole.
 //!
 //! The old data stays untouched until the new file is on disk: an interrupted import leaves a folder `import.tmp`
-//! behind, which the next import removes. Kept from the old data: cluster, node, what is below cn=cluster, and the access
-//! rules of suffix entries that the file brings without any.
+//! behind, which the next import removes. Kept from the old data: cluster, node, what is below cn=cluster, suffix entries
+//! that the file does not bring (with `--replace` only those that it brings entries below of), and the access rules of those
+//! that it brings without any.
 
 mod command;
 mod loader;
+mod suffix;
 
-pub(in crate::cli) use command::unserved_advice;
 pub use command::{ImportArgs, run};
+pub(in crate::cli) use command::{groups_advice, unserved_advice};
 pub use loader::{is_left_out, stored_password};
+pub use suffix::{KeptSuffix, ReplacedRules};
 
 use super::progress::Progress;
 use crate::clock::Clock;
 use crate::dit::{ClusterEntry, Dit, DitError, Options};
-use crate::model::AttributeDescription;
 use crate::model::ldif::{LdifReader, LdifWriter, UrlPolicy};
 use crate::replication::{Member, MemberState, membership};
 use crate::schema::Schema;
 use crate::storage::{MetaName, leave_known};
-use loader::{Loader, Refusal, Suffix};
+use loader::{Loader, Refusal};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use suffix::Suffix;
 
 /// How an import is to be done.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +54,12 @@ pub struct ImportReport {
     pub dropped: BTreeMap<String, u64>,
     /// Passwords that went in and will never be verified, by how they are stored.
     pub unserved_passwords: BTreeMap<String, UnservedPasswords>,
+    /// Suffix entries that stay as they were.
+    pub kept_suffixes: Vec<KeptSuffix>,
+    /// Suffix entries whose access rules are others now.
+    pub replaced_rules: Vec<ReplacedRules>,
+    /// Access rules about all attributes, where none names memberOf.
+    pub rules_without_groups: u64,
     /// Wall time.
     pub seconds: f64,
 }
@@ -158,9 +167,7 @@ impl Kept {
             )));
         }
         let mut suffixes = Vec::new();
-        let aci = AttributeDescription::parse("aci").ok().and_then(|description| view.catalog().find(&description));
         for suffix in view.suffixes()? {
-            let Some(entry) = view.entry(suffix)? else { continue };
             if view.subordinate_count(suffix)? > 0 && !replace {
                 let dn = view.dn_text(suffix)?.unwrap_or_default();
                 return Err(ImportError::Refused(format!(
@@ -168,12 +175,7 @@ impl Kept {
                      or add to the running server with ldapadd"
                 )));
             }
-            let Ok(dn) = crate::model::Dn::parse_bytes(entry.record.rdn()) else { continue };
-            let values = match aci.and_then(|aci| entry.attribute(aci)) {
-                Some(slice) => view.values(&entry, &slice)?,
-                None => Vec::new(),
-            };
-            suffixes.push(Suffix { key: schema.dn_key(&dn), rules: values });
+            suffixes.extend(Suffix::of(view, schema, suffix)?);
         }
         let names = [
             MetaName::Cluster,
@@ -241,6 +243,12 @@ fn load(
                 rejects.add(line, &reason, reader.record_text()).map_err(|source| file_error(&rejects.path, source))?;
             }
         }
+    }
+    if loader.entries > 0 && !how.replace {
+        loader.keep_suffixes(None).map_err(|refusal| match refusal {
+            Refusal::Store(error) => error.into(),
+            Refusal::Bad(reason) => ImportError::Refused(format!("a suffix entry cannot be kept: {reason}")),
+        })?;
     }
     progress.stage("building the index");
     let report = loader.finish()?;

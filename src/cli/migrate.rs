@@ -16,7 +16,7 @@ mod spool;
 
 use super::client::{ConnectArgs, Target, run_async};
 use super::export::parse_dn;
-use super::import::{ImportError, ImportOptions, import, unserved_advice, vouch_for};
+use super::import::{ImportError, ImportOptions, groups_advice, import, unserved_advice, vouch_for};
 use super::output::{CliError, Output};
 use super::progress::Progress;
 use crate::clock::Clock;
@@ -288,6 +288,7 @@ impl Migration<'_> {
             for (scheme, unserved) in &report.unserved_passwords {
                 text.push_str(&unserved_advice(scheme, unserved.count, None));
             }
+            text.push_str(&groups_advice(report.rules_without_groups));
             text
         };
         let value = serde_json::to_value(&report).map_err(|error| CliError::new(error.to_string()))?;

@@ -34,7 +34,7 @@ pub(super) fn resolve(sources: &[SchemaSource<'_>], empty_groups: bool) -> Resul
     if empty_groups {
         definitions.object_classes.iter_mut().for_each(|(_, class)| let_be_empty(class));
     }
-    let Definitions { attribute_types, object_classes, content_rules, syntaxes } = definitions;
+    let Definitions { attribute_types, object_classes, content_rules, syntaxes, .. } = definitions;
     let syntax_names = Syntaxes::new(syntaxes)?;
 
     let (attribute_definitions, attribute_names) = register(attribute_types, "attribute type", &NameTable::default())?;

@@ -13,9 +13,7 @@ use super::evaluate::Truth;
 use crate::model::attribute::split_options;
 use crate::model::{Assertion, AttributeDescription, Dn, Extensible, Filter, Substrings};
 use crate::schema::sound::{is_spoken, near_keys, telephone_tail};
-use crate::schema::{
-    AttributeType, AttributeTypeIndex, MatchingRule, RuleKind, Schema, SubstringPart, Syntax, split_uid,
-};
+use crate::schema::{AttributeType, AttributeTypeIndex, MatchingRule, RuleKind, Schema, SubstringPart, split_uid};
 use memchr::memmem::Finder;
 
 /// So many items of a filter cost about as much as getting the entry does.
@@ -347,7 +345,7 @@ impl<'s> Compiler<'s> {
             Some(attribute) => {
                 let (found, options) = self.attribute(attribute)?;
                 let rule = rule.or(found.equality)?;
-                if rule == MatchingRule::InChainMatch && found.syntax != Syntax::Dn {
+                if rule == MatchingRule::InChainMatch && !found.names_entries() {
                     return None;
                 }
                 let test = self.extensible_test(rule, &extensible.value)?;

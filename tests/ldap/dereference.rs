@@ -124,3 +124,47 @@ fn renamed_entries_come_under_their_new_names() {
     assert_eq!(list[0].1, format!("uid=chief,{branch}"));
     assert_eq!(list[0].2, [("uid".to_owned(), vec!["chief".to_owned()])]);
 }
+
+/// memberOf and isMemberOf are computed; their names are dereferenced as stored ones are.
+#[test]
+fn groups_of_a_member_come_with_the_member() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = Server::shared().branch("deref-groups");
+    let person = crate::add_person(&mut client, &branch, "inner");
+    let (inner, outer) = (format!("cn=inner,{branch}"), format!("cn=outer,{branch}"));
+    for (group, member) in [(&inner, &person), (&outer, &inner)] {
+        client.add(group, &[("objectClass", &["groupOfNames"]), ("member", &[member])]).expect(code::SUCCESS);
+    }
+    for (attribute, groups) in [("memberOf", vec![&inner]), ("isMemberOf", vec![&inner, &outer])] {
+        let control = Control::dereference(&[(attribute, &["cn"])]);
+        let found = client.with(control).search(&Search::base(&person)).expect(code::SUCCESS);
+        let mut list = named(&found, 0);
+        list.sort();
+        let wanted: Vec<_> = groups
+            .into_iter()
+            .map(|group| {
+                let cn = group.split(['=', ',']).nth(1).unwrap_or_default().to_owned();
+                (attribute.to_owned(), group.clone(), vec![("cn".to_owned(), vec![cn])])
+            })
+            .collect();
+        assert_eq!(list, wanted);
+    }
+}
+
+/// Who may not read memberOf of an entry is not told its groups by another way.
+#[test]
+fn groups_that_may_not_be_read_do_not_come_along() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let some =
+        r#"(targetattr = "cn || uid")(version 3.0; acl "names"; allow (read, search) userdn = "ldap:///anyone";)"#;
+    let server = Server::start(Setup::default().with_access(&[some], ""));
+    let control = || Control::dereference(&[("memberOf", &["cn"])]);
+    let found = server.anonymous().with(control()).search(&Search::base(ANN)).expect(code::SUCCESS);
+    assert!(found.control_of(0, oid::DEREFERENCE).is_none());
+    let found = server.admin().with(control()).search(&Search::base(ANN)).expect(code::SUCCESS);
+    assert!(found.control_of(0, oid::DEREFERENCE).is_some());
+}

@@ -201,3 +201,32 @@ fn a_member_of_a_group_of_100_000_costs_one_cell() {
     assert!(peak < 64 * 1024, "{peak} KiB more at the peak");
     admin.compare(&many, "member", &format!("uid=m99999,ou=elsewhere,{SUFFIX}")).expect(code::COMPARE_TRUE);
 }
+
+/// The rule 1.2.840.113556.1.4.1941 follows the names of uniqueMember; a value with a UID (RFC 4517 3.3.21) makes nobody a
+/// member, as for memberOf.
+#[test]
+fn chains_of_unique_members_are_followed() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = Server::shared().branch("unique-chain");
+    let person = add_person(&mut client, &branch, "chained");
+    let other = add_person(&mut client, &branch, "numbered");
+    let (inner, outer) = (format!("cn=inner,{branch}"), format!("cn=outer,{branch}"));
+    let numbered = format!("{other}#'0101'B");
+    for (group, members) in [(&inner, vec![person.as_str(), numbered.as_str()]), (&outer, vec![inner.as_str()])] {
+        client
+            .add(group, &[("objectClass", &["groupOfUniqueNames"]), ("uniqueMember", &members)])
+            .expect(code::SUCCESS);
+    }
+    let mut found = |filter: String| {
+        let mut names = client.names(&branch, &filter);
+        names.sort();
+        names
+    };
+    assert_eq!(found(format!("(uniqueMember:1.2.840.113556.1.4.1941:={person})")), ["inner", "outer"]);
+    assert_eq!(found(format!("(uniqueMember:1.2.840.113556.1.4.1941:={inner})")), ["outer"]);
+    assert!(found(format!("(uniqueMember:1.2.840.113556.1.4.1941:={other})")).is_empty());
+    assert_eq!(found(format!("(memberOf:1.2.840.113556.1.4.1941:={outer})")).len(), 2);
+    assert_eq!(found(format!("(&(cn=outer)(uniqueMember:1.2.840.113556.1.4.1941:={person}))")), ["outer"]);
+}

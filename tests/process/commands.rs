@@ -242,3 +242,12 @@ fn suffixes_come_and_go_online_and_offline() {
     server.restart();
     assert_eq!(contexts(&mut server.admin()), [SUFFIX, "o=Partners"]);
 }
+
+/// OpenLDAP's own files, whose OIDs have names (`objectIdentifier`, slapd.conf(5)), in both of its forms.
+#[test]
+fn schema_files_of_openldap_with_names_for_oids_are_read() {
+    for file in ["openldap.schema", "openldap.ldif", "duaconf.schema", "duaconf.ldif"] {
+        let told = run(entente().args(["schema", "check"]).arg(format!("/etc/ldap/schema/{file}"))).expect_success();
+        assert!(told.starts_with("sound: "), "{file}: {told}");
+    }
+}

@@ -261,3 +261,70 @@ fn check_finds_nothing_after_a_day_of_writes() {
     check(&server.data());
     assert_eq!(export(&server.data()), before);
 }
+
+/// The names of an export, as they come.
+fn names(text: &str) -> Vec<String> {
+    ldif::by_dn(text).into_keys().collect()
+}
+
+#[test]
+fn an_import_that_does_not_bring_the_suffix_adds_to_it_and_keeps_its_rules() {
+    let person = |dn: &str| format!("dn: {dn}\nobjectClass: person\ncn: x\nsn: x\n\n");
+    let unit = format!("dn: ou=people,{SUFFIX}\nobjectClass: organizationalUnit\nou: people\n\n");
+    for (file, there) in [
+        (person(&format!("cn=x,{SUFFIX}")), vec![format!("cn=x,{SUFFIX}")]),
+        (
+            format!("{unit}{}", person(&format!("cn=x,ou=people,{SUFFIX}"))),
+            vec![format!("ou=people,{SUFFIX}"), format!("cn=x,ou=people,{SUFFIX}")],
+        ),
+    ] {
+        for arguments in [&[][..], &["--replace"][..]] {
+            let fresh = Fresh::new();
+            let rules = export(&fresh.data()).matches("aci:").count();
+            assert!(rules > 0);
+            let told = fresh.import(&file, arguments).expect_success();
+            assert!(told.contains(&format!("kept as it was, since the file does not bring it: {SUFFIX}")), "{told}");
+            let exported = export(&fresh.data());
+            let mut wanted = vec![SUFFIX.to_owned()];
+            wanted.extend(there.clone());
+            wanted.sort();
+            let mut found = names(&exported);
+            found.sort();
+            assert_eq!(found, wanted);
+            assert_eq!(exported.matches("aci:").count(), rules);
+            check(&fresh.data());
+        }
+    }
+}
+
+#[test]
+fn an_entry_whose_superior_is_missing_below_a_kept_suffix_is_refused() {
+    let fresh = Fresh::new();
+    let before = export(&fresh.data());
+    let file = format!("dn: cn=x,ou=gone,{SUFFIX}\nobjectClass: person\ncn: x\nsn: x\n");
+    let told = fresh.import(&file, &[]).expect_failure();
+    assert!(told.contains(&format!("its superior ou=gone,{SUFFIX} is not in the file before it")), "{told}");
+    assert_eq!(export(&fresh.data()), before);
+}
+
+#[test]
+fn another_naming_context_comes_beside_the_one_that_init_made() {
+    let fresh = Fresh::new();
+    fresh.import("dn: o=other\nobjectClass: organization\no: other\n", &[]).expect_success();
+    let mut found = names(&export(&fresh.data()));
+    found.sort();
+    assert_eq!(found, [SUFFIX, "o=other"]);
+}
+
+#[test]
+fn a_file_with_the_suffix_takes_its_place_and_says_when_rules_are_gone() {
+    let class = "objectClass: domain\ndc: example\n";
+    let quiet = Fresh::new().import(&format!("dn: {SUFFIX}\n{class}"), &[]).expect_success();
+    assert!(!quiet.contains("are gone") && !quiet.contains("kept as it was"), "{quiet}");
+    let rule = "aci: (targetattr=\"*\")(version 3.0; acl \"all\"; allow (read) userdn=\"ldap:///all\";)\n";
+    let fresh = Fresh::new();
+    let told = fresh.import(&format!("dn: {SUFFIX}\n{class}{rule}"), &[]).expect_success();
+    assert!(told.contains(&format!("access rules that {SUFFIX} had are gone: it has the 1 of the file")), "{told}");
+    assert!(told.contains("none names memberOf"), "{told}");
+    assert_eq!(export(&fresh.data()).matches("aci:").count(), 1);
+}

@@ -1,6 +1,8 @@
 //! The command around [`import`](super::import).
 
-use super::{ImportError, ImportOptions, ImportReport, UnservedPasswords, import, open_input};
+use super::{
+    ImportError, ImportOptions, ImportReport, KeptSuffix, ReplacedRules, UnservedPasswords, import, open_input,
+};
 use crate::cli::data::DataArgs;
 use crate::cli::export::parse_dn;
 use crate::cli::output::{CliError, Output};
@@ -17,6 +19,8 @@ const SOME_REJECTED: u8 = 2;
 /// Offline: no node may be serving. The old data stays as it was until the new is whole. Takes the exports of slapcat
 /// and of 389's db2ldif as they are: identity, timestamps and hashed passwords are kept, what only that server
 /// understands is left out and counted. Records that are refused go to a file with the reasons.
+///
+/// A suffix entry that is there stays, with its access rules, where the file does not bring it.
 ///
 /// Exit status: 0 everything went in, 2 some records were refused, 1 nothing was changed.
 #[derive(clap::Args, Clone, Debug)]
@@ -79,6 +83,17 @@ pub(in crate::cli) fn unserved_advice(scheme: &str, count: u64, line: Option<u64
     )
 }
 
+/// A line about access rules that do not give here what they gave elsewhere; empty where there are none.
+pub(in crate::cli) fn groups_advice(rules: u64) -> String {
+    if rules == 0 {
+        return String::new();
+    }
+    format!(
+        "\nwarning: {rules} access rules are about targetattr=\"*\" and none names memberOf, which \"*\" does not stand for here: \
+         who is to read the groups of an entry needs a rule with targetattr=\"memberOf || isMemberOf\""
+    )
+}
+
 fn tell(report: &ImportReport) -> String {
     let seconds = report.seconds.max(0.001);
     let rate = report.entries as f64 / seconds;
@@ -90,6 +105,15 @@ fn tell(report: &ImportReport) -> String {
     for (scheme, UnservedPasswords { line, count }) in &report.unserved_passwords {
         text.push_str(&unserved_advice(scheme, *count, Some(*line)));
     }
+    for KeptSuffix { dn, rules } in &report.kept_suffixes {
+        text.push_str(&format!(
+            "\nkept as it was, since the file does not bring it: {dn} with its {rules} access rules"
+        ));
+    }
+    for ReplacedRules { dn, gone, now } in &report.replaced_rules {
+        text.push_str(&format!("\n{gone} access rules that {dn} had are gone: it has the {now} of the file"));
+    }
+    text.push_str(&groups_advice(report.rules_without_groups));
     if report.rejected > 0 {
         text.push_str(&format!("\n{} records refused", report.rejected));
         if let Some(path) = &report.rejects {

@@ -5,6 +5,7 @@
 //! only the peer understands is dropped and counted by name. Everything else must be a sound entry: known attributes,
 //! valid values, a class that allows them, a superior that is there.
 
+use super::suffix::{AllAttributes, KeptSuffix, ReplacedRules, Suffix};
 use super::{ImportReport, UnservedPasswords};
 use crate::dit::{BulkLoad, ClusterEntry, Dit, DitError, ValueError, birth_deltas};
 use crate::model::dn::DN_BYTES_MAX;
@@ -106,12 +107,6 @@ enum Meaning {
     NsUniqueId,
 }
 
-/// A naming context of the data before, and the access rules that its first entry had.
-pub(super) struct Suffix {
-    pub(super) key: Vec<u8>,
-    pub(super) rules: Vec<Vec<u8>>,
-}
-
 /// Feeds a bulk load.
 pub(super) struct Loader<'d> {
     load: Option<BulkLoad<'d>>,
@@ -123,6 +118,9 @@ pub(super) struct Loader<'d> {
     pub(super) entries: u64,
     /// What was there before: its naming contexts may come again, and keep their rules if they bring none.
     suffixes: Vec<Suffix>,
+    kept_suffixes: Vec<KeptSuffix>,
+    replaced_rules: Vec<ReplacedRules>,
+    all_attributes: AllAttributes,
     /// Who is said to have made entries that do not say it.
     administrator: Option<Vec<u8>>,
     random: Random,
@@ -143,6 +141,9 @@ impl<'d> Loader<'d> {
             unserved: BTreeMap::new(),
             entries: 0,
             suffixes,
+            kept_suffixes: Vec::new(),
+            replaced_rules: Vec::new(),
+            all_attributes: AllAttributes::default(),
             administrator: administrator.map(|(name, _)| name.into_bytes()),
             random: Random::new()?,
             now_ms: dit.clock().wall_ms(),
@@ -154,8 +155,43 @@ impl<'d> Loader<'d> {
         if let Some(load) = self.load.take() {
             load.finish()?;
         }
-        let Self { entries, dropped, unserved, .. } = self;
-        Ok(ImportReport { entries, dropped, unserved_passwords: unserved, ..ImportReport::default() })
+        let rules_without_groups = self.all_attributes.without_groups();
+        let Self { entries, dropped, unserved, kept_suffixes, replaced_rules, .. } = self;
+        Ok(ImportReport {
+            entries,
+            dropped,
+            unserved_passwords: unserved,
+            kept_suffixes,
+            replaced_rules,
+            rules_without_groups,
+            ..ImportReport::default()
+        })
+    }
+
+    /// Puts in the suffix entries of before that are not there by now: all, or those above the entry of this name.
+    pub(super) fn keep_suffixes(&mut self, below: Option<&[u8]>) -> Result<(), Refusal> {
+        for at in 0..self.suffixes.len() {
+            let Some(suffix) = self.suffixes.get_mut(at) else { continue };
+            if suffix.is_here || below.is_some_and(|key| !suffix.is_above(key)) {
+                continue;
+            }
+            suffix.is_here = true;
+            let (entry, rules) = (suffix.entry.clone(), suffix.rules.clone());
+            let dn = Dn::parse(&entry.dn).map_err(|error| Refusal::Bad(format!("dn: {error}")))?;
+            let Some(load) = &mut self.load else { return bad("the import has ended") };
+            let mut values = Vec::with_capacity(entry.attributes.len());
+            for (name, held) in entry.attributes {
+                let description = crate::model::AttributeDescription::parse(&name)
+                    .map_err(|error| Refusal::Bad(format!("{name}: {error}")))?;
+                values.push((load.writing().intern(&description)?, held));
+            }
+            let deltas = birth_deltas(load.writing(), &dn, EntryId::NONE, &values)?;
+            let id = load.add(entry.uuid, "import", deltas)?;
+            rules.iter().for_each(|rule| self.all_attributes.see(rule));
+            self.kept_suffixes.push(KeptSuffix { dn: entry.dn, rules: rules.len() });
+            self.remember(&dn, id);
+        }
+        Ok(())
     }
 
     /// One record of the file.
@@ -173,17 +209,21 @@ impl<'d> Loader<'d> {
         }
         let Sorted { kept: entry, uuid, unserved } = self.sort_out(&dn, attributes)?;
         self.check(&entry)?;
+        let key = self.schema.dn_key(&dn);
+        self.keep_suffixes(Some(&key))?;
         let parent = self.superior_of(&dn)?;
         let uuid = match uuid {
             Some(uuid) => self.fresh(uuid)?,
             None => EntryUuid::v7(self.now_ms, self.random.ten()),
         };
+        let rules = self.rules_of(&entry);
         let Some(load) = &mut self.load else { return bad("the import has ended") };
         let values: Vec<(AttributeId, Vec<Vec<u8>>)> =
             entry.into_iter().map(|kept| (kept.attribute, kept.values)).collect();
         let deltas = birth_deltas(load.writing(), &dn, parent, &values)?;
         let id = load.add(uuid, "import", deltas)?;
         self.entries += 1;
+        self.replace_suffix(&key, &rules);
         for scheme in unserved {
             self.unserved.entry(scheme).or_insert(UnservedPasswords { line: record.line, count: 0 }).count += 1;
         }
@@ -192,6 +232,23 @@ impl<'d> Loader<'d> {
             self.load = Some(load.turn_over()?);
         }
         Ok(())
+    }
+
+    /// The access rules that an entry has.
+    fn rules_of(&self, entry: &[Kept]) -> Vec<Vec<u8>> {
+        let Some(aci) = self.schema.attribute_type("aci") else { return Vec::new() };
+        entry.iter().filter(|held| held.index == aci.index).flat_map(|held| held.values.clone()).collect()
+    }
+
+    /// Takes in that an entry with these rules went in; where it is a suffix entry that was there, it has its place.
+    fn replace_suffix(&mut self, key: &[u8], rules: &[Vec<u8>]) {
+        rules.iter().for_each(|rule| self.all_attributes.see(rule));
+        let Some(suffix) = self.suffixes.iter_mut().find(|suffix| suffix.key == key) else { return };
+        suffix.is_here = true;
+        let gone = suffix.rules.iter().filter(|rule| !rules.contains(rule)).count();
+        if gone > 0 {
+            self.replaced_rules.push(ReplacedRules { dn: suffix.entry.dn.clone(), gone, now: rules.len() });
+        }
     }
 
     /// Groups, drops and checks the attributes of one entry.
@@ -349,6 +406,16 @@ impl<'d> Loader<'d> {
         }
         let resolution = view.resolve(dn)?;
         match resolution {
+            crate::dit::Resolution { entry: Some(_), .. }
+                if self
+                    .kept_suffixes
+                    .iter()
+                    .any(|kept| Dn::parse(&kept.dn).is_ok_and(|kept| self.schema.dn_equal(&kept, dn))) =>
+            {
+                bad(
+                    "a suffix entry stands before the entries below it: put it first, or change the one that is there with ldapmodify",
+                )
+            }
             crate::dit::Resolution { entry: Some(_), .. } => bad("the file has this DN twice; remove one"),
             // A naming context is one that was there, or the first entry of the file; any other entry without a superior is
             // a mistake in the file.

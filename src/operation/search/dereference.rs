@@ -3,6 +3,7 @@
 //!
 //! Invariants
 //! - Of an entry named no more is told than a search would; one that is not there, or not to be seen, is its bare name.
+//! - Names that are computed (memberOf) are as good as stored ones.
 //! - What goes with one entry is bounded ([`BYTES_MAX`]); beyond it the search ends and says so.
 
 use super::form::Looking;
@@ -13,6 +14,7 @@ use crate::operation::outcome::{OperationError, Outcome};
 use crate::operation::selection::Selection;
 use crate::policy::rights::Right;
 use crate::schema::AttributeTypeIndex;
+use crate::search::Computed;
 use crate::wire::ber::{self, Reader};
 use crate::wire::control::{Dereference, Dereferenced, dereference_response};
 use crate::wire::{ResponseControl, SearchEntry};
@@ -24,6 +26,8 @@ struct Item {
     /// As the client spelled it.
     attribute: String,
     index: AttributeTypeIndex,
+    /// Where the names are computed.
+    computed: Option<Computed>,
     options: Vec<String>,
     selection: Selection,
 }
@@ -56,6 +60,7 @@ impl Dereferencer {
             items.push(Item {
                 attribute: attribute.clone(),
                 index: found.index,
+                computed: Computed::of(found).filter(|_| description.options().is_empty()),
                 options: description.options().to_vec(),
                 selection: Selection::new(catalog, wanted.iter().map(String::as_str), false),
             });
@@ -76,7 +81,25 @@ impl Dereferencer {
     ) -> Outcome<Option<ResponseControl>> {
         let catalog = at.view.catalog();
         let (mut results, mut bytes) = (Vec::new(), 0);
+        let mut add = |item: &Item, name: Vec<u8>| -> Outcome<()> {
+            let attributes = named(at, &name, &item.selection)?;
+            bytes += name.len() + attributes.len() + item.attribute.len() + 16;
+            if bytes > BYTES_MAX {
+                return Err(OperationError::new(
+                    ResultCode::ADMIN_LIMIT_EXCEEDED,
+                    "an entry names too many others to send them with it; ask for fewer attributes",
+                ));
+            }
+            results.push(Dereferenced { attribute: item.attribute.clone(), name, attributes });
+            Ok(())
+        };
         for item in &self.items {
+            if let Some(computed) = item.computed {
+                if granted.for_attribute(Some(item.index)) {
+                    computed.values(at.view, entry)?.into_iter().try_for_each(|name| add(item, name))?;
+                }
+                continue;
+            }
             for id in catalog.of_type(item.index) {
                 let Some(info) = catalog.attribute(*id) else { continue };
                 let is_meant = item.options.iter().all(|option| info.options.contains(option));
@@ -84,17 +107,7 @@ impl Dereferencer {
                     continue;
                 }
                 let Some(slice) = entry.attribute(*id) else { continue };
-                for name in at.view.values(entry, &slice)? {
-                    let attributes = named(at, &name, &item.selection)?;
-                    bytes += name.len() + attributes.len() + item.attribute.len() + 16;
-                    if bytes > BYTES_MAX {
-                        return Err(OperationError::new(
-                            ResultCode::ADMIN_LIMIT_EXCEEDED,
-                            "an entry names too many others to send them with it; ask for fewer attributes",
-                        ));
-                    }
-                    results.push(Dereferenced { attribute: item.attribute.clone(), name, attributes });
-                }
+                at.view.values(entry, &slice)?.into_iter().try_for_each(|name| add(item, name))?;
             }
         }
         Ok((!results.is_empty()).then(|| dereference_response(&results)))
