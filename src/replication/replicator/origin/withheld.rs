@@ -49,7 +49,7 @@ impl Replicator {
         for (origin, position) in held.iter() {
             let early = self.incarnation.early.get(&origin).copied();
             let under_way = self.incarnation.early_under_way.filter(|(early, _)| *early == origin);
-            let after = early.or(under_way.map(|(_, after)| after)).unwrap_or(0);
+            let after = early.or_else(|| under_way.map(|(_, after)| after)).unwrap_or(0);
             let until = after.max(self.held_by_others(origin));
             if !withheld.contains(&origin) || until >= position.sequence {
                 told.push((origin, *position));
