@@ -147,7 +147,7 @@ fn explain(args: &ExplainArgs, output: &Output) -> Result<ExitCode, CliError> {
             time,
         };
         let explained = explain_access(&opened.dit, &asked).map_err(refused)?;
-        is_allowed &= explained.explanations.iter().all(Explanation::is_allowed);
+        is_allowed &= explained.explanations.iter().all(|explanation| is_given(&explained, explanation));
         tell(&requester, &args.on, attribute, &explained, output)?;
     }
     Ok(if is_allowed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -173,19 +173,41 @@ fn tell(
         "on": on,
         "attribute": attribute,
         "is_there": explained.is_there,
+        "is_seen": explained.is_seen,
         "decided_on": explained.instead.as_ref().map(|(suffix, attribute)| json!({"on": suffix, "attribute": attribute})),
-        "rights": explained.explanations.iter().map(as_json).collect::<Vec<_>>(),
+        "rights": explained.explanations.iter().map(|told| as_json(told, is_given(explained, told))).collect::<Vec<_>>(),
     });
     output.report(&value, || {
         let mut text = format!("{} and {}{there}:\n", printable(who), printable(&what));
+        if let Some(is_seen) = explained.is_seen {
+            let seen = if is_seen {
+                "seen (v of get effective rights)"
+            } else {
+                "not seen, since no rule gives anything of it"
+            };
+            text.push_str(&format!(
+                "the entry as a whole: {seen}; rights to an attribute are asked with --attribute NAME\n"
+            ));
+        }
         for explanation in &explained.explanations {
+            let is_seen = is_given(explained, explanation) && !explanation.is_allowed();
             let mut explanation = explanation.clone();
             for rule in &mut explanation.rules {
                 for part in [&mut rule.holder, &mut rule.name, &mut rule.detail] {
                     *part = printable(part);
                 }
             }
-            text.push_str(&explanation.to_string());
+            let told = explanation.to_string();
+            let told = if is_seen {
+                told.replacen(
+                    "denied, nothing allows it",
+                    "the entry is seen, since rules give rights to its attributes",
+                    1,
+                )
+            } else {
+                told
+            };
+            text.push_str(&told);
         }
         text.trim_end().to_owned()
     })
@@ -200,7 +222,15 @@ fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-fn as_json(explanation: &Explanation) -> serde_json::Value {
+/// Of an entry as a whole, reading means seeing that it is there.
+fn is_given(explained: &Explained, explanation: &Explanation) -> bool {
+    explanation.is_allowed()
+        || (explanation.right == Right::Read
+            && explained.is_seen == Some(true)
+            && explanation.outcome == Outcome::NothingAllows)
+}
+
+fn as_json(explanation: &Explanation, is_given: bool) -> serde_json::Value {
     let (reason, index) = match explanation.outcome {
         Outcome::Administrator => ("administrator", None),
         Outcome::AllowedBy(index) => ("rule", Some(index)),
@@ -219,7 +249,7 @@ fn as_json(explanation: &Explanation) -> serde_json::Value {
     });
     json!({
         "right": explanation.right.word(),
-        "allowed": explanation.is_allowed(),
+        "allowed": is_given,
         "decided_by": reason,
         "deciding_rule": index,
         "rules": rules.collect::<Vec<_>>(),

@@ -108,7 +108,8 @@ impl Selection {
             "*" => self.all_user = true,
             "+" => self.all_operational = true,
             _ => {
-                if let Some(class) = name.strip_prefix('@') {
+                // `*@class` is how 389 asks for the rights to the attributes of a class.
+                if let Some(class) = name.strip_prefix("*@").or_else(|| name.strip_prefix('@')) {
                     let Some(class) = schema.object_class(class) else { return };
                     let mut indexes = [class.must.as_slice(), class.may.as_slice()].concat();
                     indexes.sort_unstable();

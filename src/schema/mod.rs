@@ -37,6 +37,7 @@ pub mod syntax;
 pub mod time;
 
 pub use check::{Violation, check_entry};
+pub(crate) use definition::is_numeric_oid;
 pub use definition::{ClassKind, Usage};
 pub use element::{AttributeType, AttributeTypeIndex, ContentRule, ObjectClass, ObjectClassIndex};
 pub use matching_rule::{InvalidValue, MatchingRule, RuleKind};

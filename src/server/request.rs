@@ -336,8 +336,10 @@ impl Connection {
         }
         let (code, text) = if request.value.is_some() {
             (ResultCode::PROTOCOL_ERROR, "StartTLS has no value")
-        } else if self.door.tls.load().is_none() || self.session.connection.unix.is_some() {
-            (ResultCode::PROTOCOL_ERROR, "there is no TLS here")
+        } else if self.session.connection.unix.is_some() {
+            (ResultCode::PROTOCOL_ERROR, "there is no TLS on a local socket, which needs none")
+        } else if self.door.tls.load().is_none() {
+            (ResultCode::PROTOCOL_ERROR, "there is no TLS here: the settings tls.certificate and tls.key give it")
         } else if self.session.connection.tls.is_some() {
             (ResultCode::OPERATIONS_ERROR, "TLS is spoken already")
         } else if !self.work.is_empty() {

@@ -156,3 +156,15 @@ fn start_tls_waits_for_nothing_that_is_outstanding() {
     client.send(&request::abandon(lasting));
     client.perform(&request::extended(oid::START_TLS, None)).expect(code::SUCCESS);
 }
+
+/// A mechanism that a clear connection has not is answered with what TLS would add.
+#[test]
+fn a_mechanism_that_is_not_offered_is_answered_with_what_tls_adds() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let mut client = Server::shared().anonymous();
+    let credentials = request::bind_sasl("", "CRAM-MD5", None);
+    let refused = client.perform(&credentials).expect(code::AUTH_METHOD_NOT_SUPPORTED);
+    assert!(refused.diagnostic.contains("TLS (StartTLS or ldaps) adds: EXTERNAL"), "{}", refused.diagnostic);
+}

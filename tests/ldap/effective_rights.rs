@@ -134,3 +134,36 @@ fn rights_are_told_of_what_is_not_in_the_tree() {
     assert_eq!(top(&server, &ann, "cn=lost\\+found").value("attributeLevelRights"), "objectClass:rsc");
     assert_eq!(top(&server, &bob, "cn=lost\\+found").value("attributeLevelRights"), "objectClass:none");
 }
+
+/// 389's form for the attributes of a class that the entry does not have.
+#[test]
+fn rights_to_the_attributes_of_a_class_are_told_one_by_one() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let mut client = Server::shared().admin();
+    let value = sequence(&[octets("dn:"), sequence(&[octets("*@inetOrgPerson")])]);
+    let control = || Control::critical(oid::EFFECTIVE_RIGHTS, Some(value.clone()));
+    let search = Search::base("dc=example,dc=com").attributes(&["1.1"]);
+    let by_control = client.with(control()).search(&search).single().value("attributeLevelRights");
+    let bare = Control::critical(oid::EFFECTIVE_RIGHTS, Some(b"dn:".to_vec()));
+    let search = Search::base("dc=example,dc=com").attributes(&["*@inetOrgPerson"]);
+    let by_list = client.with(bare).search(&search).single().value("attributeLevelRights");
+    for told in [by_control, by_list] {
+        for name in ["mail:", "employeeNumber:", "sn:"] {
+            assert!(told.split(", ").any(|part| part.starts_with(name)), "{name} {told}");
+        }
+    }
+}
+
+#[test]
+fn a_subject_that_cannot_be_read_is_refused_with_what_to_send() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let mut client = Server::shared().admin();
+    let control = Control::critical(oid::EFFECTIVE_RIGHTS, Some(b"uid=ann,dc=example,dc=com".to_vec()));
+    let refused = client.with(control).search(&Search::base("dc=example,dc=com")).outcome;
+    assert_eq!(refused.code, code::PROTOCOL_ERROR);
+    assert!(refused.diagnostic.contains("as dn: and a DN"), "{}", refused.diagnostic);
+}

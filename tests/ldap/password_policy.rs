@@ -594,3 +594,38 @@ fn a_comparison_of_an_expired_password_uses_a_grace() {
     let outcome = compare_asking(&mut admin, ANN, "wrong").expect(code::COMPARE_FALSE);
     assert!(outcome.controls.is_empty());
 }
+
+/// draft-behera-ldap-password-policy-10 5.2: pwdAttribute names the password, numbers are not negative.
+#[test]
+fn a_policy_that_would_mean_nothing_is_refused_with_what_may_be_written() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = Server::shared().branch("policy-values");
+    let policy = format!("cn=policy,{branch}");
+    let wanted = |attribute: &str, more: &str, value: &str| -> Vec<(String, Vec<String>)> {
+        let classes = vec!["device".to_owned(), "pwdPolicy".to_owned()];
+        let mut list =
+            vec![("objectClass".to_owned(), classes), ("pwdAttribute".to_owned(), vec![attribute.to_owned()])];
+        list.push((more.to_owned(), vec![value.to_owned()]));
+        list
+    };
+    for (attribute, more, value, says) in [
+        ("mail", "pwdMinLength", "8", "pwdAttribute is userPassword"),
+        ("userPassword", "pwdMinLength", "-1", "pwdMinLength is a number from 0"),
+        ("userPassword", "pwdCheckQuality", "3", "pwdCheckQuality is 0, 1 or 2"),
+        ("userPassword", "pwdMaxAge", "99999999999999", "pwdMaxAge is a number from 0"),
+    ] {
+        let list = wanted(attribute, more, value);
+        let texts: Vec<Vec<&str>> =
+            list.iter().map(|(_, values)| values.iter().map(String::as_str).collect()).collect();
+        let attributes: Vec<(&str, &[&str])> =
+            list.iter().zip(&texts).map(|((name, _), values)| (name.as_str(), values.as_slice())).collect();
+        let refused = client.add(&policy, &attributes).expect(code::CONSTRAINT_VIOLATION);
+        assert!(refused.diagnostic.contains(says), "{}", refused.diagnostic);
+    }
+    let right: [(&str, &[&str]); 3] =
+        [("objectClass", &["device", "pwdPolicy"]), ("pwdAttribute", &["2.5.4.35"]), ("pwdCheckQuality", &["2"])];
+    client.add(&policy, &right).expect(code::SUCCESS);
+    client.modify(&policy, &[(REPLACE, "pwdMaxAge", &["-5"])]).expect(code::CONSTRAINT_VIOLATION);
+}

@@ -96,3 +96,43 @@ fn what_the_program_defines_stays_and_wrong_definitions_are_refused() {
     let mut ann = server.person("ann");
     ann.modify(SUBSCHEMA, &[(DELETE, "attributeTypes", &["2.5.4.3"])]).expect(code::INSUFFICIENT_ACCESS_RIGHTS);
 }
+
+/// RFC 4512 4.1: a definition begins with a numeric OID; a word there, as 389 takes it, is refused online.
+#[test]
+fn a_definition_without_an_oid_in_numbers_is_refused() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let mut client = Server::shared().admin();
+    for (attribute, text) in [
+        ("attributeTypes", "( shoe-oid NAME 'shoe' SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )"),
+        ("objectClasses", "( shod-oid NAME 'shod' AUXILIARY MAY cn )"),
+    ] {
+        let refused = client.modify(SUBSCHEMA, &[(ADD, attribute, &[text])]).expect(code::INVALID_ATTRIBUTE_SYNTAX);
+        assert!(refused.diagnostic.contains("no OID in numbers"), "{}", refused.diagnostic);
+    }
+}
+
+#[test]
+fn an_attribute_type_that_a_class_names_is_refused_with_the_class_and_its_use() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = Server::start(Setup::default());
+    let (mut client, branch) = server.branch("schema-named");
+    let hat = "( 1.3.6.1.4.1.32473.71.1 NAME 'hatSize' SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 )";
+    let class = "( 1.3.6.1.4.1.32473.71.2 NAME 'hatted' AUXILIARY MAY hatSize )";
+    client
+        .modify(SUBSCHEMA, &[(ADD, "attributeTypes", &[hat]), (ADD, "objectClasses", &[class])])
+        .expect(code::SUCCESS);
+    let refused = client.modify(SUBSCHEMA, &[(DELETE, "attributeTypes", &[hat])]).expect(code::UNWILLING_TO_PERFORM);
+    assert!(refused.diagnostic.contains("of the object class hatted: change"), "{}", refused.diagnostic);
+    let person = crate::add_person(&mut client, &branch, "p");
+    client.modify(&person, &[(ADD, "objectClass", &["hatted"]), (ADD, "hatSize", &["58"])]).expect(code::SUCCESS);
+    let refused = client.modify(SUBSCHEMA, &[(DELETE, "attributeTypes", &[hat])]).expect(code::UNWILLING_TO_PERFORM);
+    assert!(refused.diagnostic.contains("hatted, and 1 entries have values"), "{}", refused.diagnostic);
+    client.delete(&person).expect(code::SUCCESS);
+    client
+        .modify(SUBSCHEMA, &[(DELETE, "attributeTypes", &[hat]), (DELETE, "objectClasses", &[class])])
+        .expect(code::SUCCESS);
+}

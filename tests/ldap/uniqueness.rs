@@ -163,3 +163,14 @@ fn what_comes_with_a_subtree_that_moves_is_judged_too() {
     // Within the subtree of the rule nothing is judged anew.
     client.modify_dn(&format!("ou=inner,ou=team,{branch}"), "ou=inner", true, Some(&branch)).expect(code::SUCCESS);
 }
+
+#[test]
+fn a_rule_about_what_every_entry_shares_is_refused() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = Server::shared().branch("unique-class");
+    let refused =
+        client.modify(&branch, &[(ADD, "uniqueAttribute", &["objectClass"])]).expect(code::CONSTRAINT_VIOLATION);
+    assert!(refused.diagnostic.contains("identifies no entry"), "{}", refused.diagnostic);
+}

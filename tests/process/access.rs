@@ -200,3 +200,17 @@ fn rules_of_openldap_are_imported_by_modify() {
     ann.modify(ANN, &[(2, "title", &["changed"])]).expect(code::INSUFFICIENT_ACCESS_RIGHTS);
     ann.modify(STAFF, &[(2, "description", &["changed"])]).expect(code::INSUFFICIENT_ACCESS_RIGHTS);
 }
+
+#[test]
+fn of_an_entry_as_a_whole_it_is_said_that_it_is_seen_and_how_attributes_are_asked_for() {
+    let all = r#"(targetattr = "*")(version 3.0; acl "all"; allow (read, search, compare) userdn = "ldap:///all";)"#;
+    let server = Server::start(Setup::default().with_access(&[all], ""));
+    let seen = run(&mut explain(&server, BOB, ANN, &["--right", "read"])).expect_success();
+    assert!(seen.contains("the entry as a whole: seen (v of get effective rights)"), "{seen}");
+    assert!(seen.contains("read: the entry is seen, since rules give rights to its attributes"), "{seen}");
+    assert!(seen.contains("is about attributes (targetattr): ask with --attribute NAME"), "{seen}");
+    assert!(!seen.contains("other attributes"), "{seen}");
+    run(&mut explain(&server, BOB, ANN, &["--right", "read", "--attribute", "cn"])).expect_success();
+    let unseen = run(&mut explain(&server, "", ANN, &["--right", "read"])).expect_status(1).stdout;
+    assert!(unseen.contains("not seen") && unseen.contains("denied, nothing allows it"), "{unseen}");
+}

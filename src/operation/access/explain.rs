@@ -40,6 +40,8 @@ pub struct Explained {
     /// Of an entry that is not in the tree (`cn=monitor` and its like): the name and the attribute whose reading is explained
     /// instead, because that decides: of a suffix, or of the entry that it is about, where that stands or stood.
     pub instead: Option<(String, String)>,
+    /// Of an entry as a whole that is there: whether it is seen at all (`v` of get effective rights).
+    pub is_seen: Option<bool>,
     /// In the order of the rights asked about.
     pub explanations: Vec<Explanation>,
 }
@@ -141,7 +143,7 @@ fn explain_subject(dit: &Dit, question: &AccessQuestion<'_>, feed: Feed) -> Outc
         let attribute = attribute_named(view, name)?;
         let explanation = book.compiler.explain(&rules, &context, &own, facts, (Right::Read, Some(attribute)));
         let instead = Some((subject.name.clone(), name.to_owned()));
-        Ok(Explained { is_there: true, instead, explanations: vec![explanation] })
+        Ok(Explained { is_there: true, instead, is_seen: None, explanations: vec![explanation] })
     };
     let told = explain(feed.marker())?;
     match question.attribute {
@@ -196,7 +198,7 @@ fn explain_move(view: View<'_>, access: &Access<'_>, dn: &Dn, superior: &Dn) -> 
     let Some(rdn) = dn.rdns().first() else { return Err(absent(dn)) };
     let attributes = attributes_of(view, &entry)?;
     let explained = access.explain_move(&entry, (&superior.child(rdn.clone()), to, &attributes))?;
-    Ok(Explained { is_there: true, instead: None, explanations: explained.into_iter().collect() })
+    Ok(Explained { is_there: true, instead: None, is_seen: None, explanations: explained.into_iter().collect() })
 }
 
 fn explain_in_tree(dit: &Dit, question: &AccessQuestion<'_>) -> Outcome<Explained> {
@@ -213,6 +215,8 @@ fn explain_in_tree(dit: &Dit, question: &AccessQuestion<'_>) -> Outcome<Explaine
     if let Some(superior) = question.moved_to {
         return explain_move(view, &access, question.entry, superior);
     }
+    let is_whole = attribute.is_none() && found.entry.is_some();
+    let is_seen = is_whole.then(|| question.requester.is_administrator() || access.is_visible(&entry));
     let there = TreeEntry { access: &access, view, entry };
     let new = ProspectiveEntry { access: &access, view, dn: question.entry, superior: at, attributes: &[] };
     let facts: &dyn EntryFacts = if found.entry.is_some() { &there } else { &new };
@@ -221,5 +225,5 @@ fn explain_in_tree(dit: &Dit, question: &AccessQuestion<'_>) -> Outcome<Explaine
     let context = AccessContext { requester: &decided.requester, time: question.time };
     let explain = |right: &Right| book.compiler.explain(&rules, &context, &own, facts, (*right, attribute));
     let explanations = question.rights.iter().map(explain).collect();
-    Ok(Explained { is_there: found.entry.is_some(), instead: None, explanations })
+    Ok(Explained { is_there: found.entry.is_some(), instead: None, is_seen, explanations })
 }

@@ -95,6 +95,20 @@ impl Directory {
         offered
     }
 
+    /// The mechanisms that TLS would add.
+    fn over_tls(&self, session: &Session) -> Vec<&'static str> {
+        let options = self.options();
+        if session.connection.unix.is_some() || session.connection.tls.is_some() {
+            return Vec::new();
+        }
+        let mut more = vec![EXTERNAL];
+        if !is_confidential(&options.sasl, session) {
+            more.extend(options.sasl.token.is_some().then_some(OAUTHBEARER));
+            more.extend(options.sasl.plain.then_some(PLAIN));
+        }
+        more
+    }
+
     /// One bind of a mechanism.
     ///
     /// # Errors
@@ -124,7 +138,7 @@ impl Directory {
                 ),
                 false => OperationError::new(
                     ResultCode::AUTH_METHOD_NOT_SUPPORTED,
-                    format!("the SASL mechanisms of this connection are: {}", offered.join(" ")),
+                    not_offered(&offered, &self.over_tls(session)),
                 ),
             });
         };
@@ -139,6 +153,19 @@ impl Directory {
             _ => self.scram(session, ask, mechanism, credentials, exchange),
         }
     }
+}
+
+/// What to do about a mechanism that is not offered.
+fn not_offered(offered: &[&str], over_tls: &[&str]) -> String {
+    let mut text = match offered {
+        [] => "this connection has no SASL mechanism".to_owned(),
+        _ => format!("the SASL mechanisms of this connection are: {}", offered.join(" ")),
+    };
+    if !over_tls.is_empty() {
+        let certificate = if over_tls.contains(&EXTERNAL) { " (EXTERNAL with a client certificate)" } else { "" };
+        text.push_str(&format!("; TLS (StartTLS or ldaps) adds: {}{certificate}", over_tls.join(" ")));
+    }
+    text
 }
 
 /// Whether a secret may be shown on this connection.

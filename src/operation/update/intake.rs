@@ -171,6 +171,26 @@ fn known_type<'s>(schema: &'s Schema, name: &str) -> Outcome<&'s AttributeType> 
     })
 }
 
+/// A value of a password policy (draft-behera-ldap-password-policy-10 5.2) that would mean nothing; the error says what may
+/// be written.
+fn check_policy_value(attribute_type: &AttributeType, value: &str) -> Result<(), &'static str> {
+    let Some(number) = attribute_type.oid.strip_prefix("1.3.6.1.4.1.42.2.27.8.1.") else { return Ok(()) };
+    let value = value.trim();
+    let is_within = |most: i64| value.parse::<i64>().is_ok_and(|number| (0..=most).contains(&number));
+    match number {
+        "1" if !value.eq_ignore_ascii_case("userPassword") && value != "2.5.4.35" => {
+            Err("userPassword: a policy is about no other attribute")
+        }
+        "5" if !is_within(2) => Err("0, 1 or 2"),
+        "2" | "3" | "4" | "6" | "7" | "8" | "10" | "11" | "12" | "24" | "25" | "26" | "30" | "31" | "32"
+            if !is_within(i64::from(i32::MAX)) =>
+        {
+            Err("a number from 0 to 2147483647")
+        }
+        _ => Ok(()),
+    }
+}
+
 fn check_values(
     schema: &Schema,
     requester: &Requester,
@@ -187,6 +207,9 @@ fn check_values(
             )
         };
         attribute_type.syntax.validate(value).map_err(|error| invalid(&error))?;
+        check_policy_value(attribute_type, &String::from_utf8_lossy(value)).map_err(|allowed| {
+            OperationError::new(ResultCode::CONSTRAINT_VIOLATION, format!("{description} is {allowed}"))
+        })?;
         if attribute_type.syntax != Syntax::Dn
             && let Some(rule) = attribute_type.equality.filter(|rule| rule.is_key_rule())
         {

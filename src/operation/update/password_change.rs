@@ -108,7 +108,8 @@ fn check_owner(context: &Context, account: &Account, policy: &PasswordPolicy, se
             .by_policy(PasswordError::PasswordModNotAllowed));
     }
     if policy.safe_modify && !sends_old {
-        return Err(denied("send the old password along: delete it by value and add the new one in one modify")
+        return Err(denied("send the old password along: as oldPasswd of a password modify request (RFC 3062), or delete it by value and add the new \
+             one in one modify")
             .by_policy(PasswordError::MustSupplyOldPassword));
     }
     if state.is_too_young(policy, directory.now_us()) {

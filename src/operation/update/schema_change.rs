@@ -93,6 +93,7 @@ pub(super) fn perform(context: &Context, writing: &mut Writing<'_>, steps: &[Ste
     // The order in which the directory tells them: what is new comes last.
     let mut told: Vec<OnlineDefinition> = before.iter().filter(|was| after.contains(was)).cloned().collect();
     told.extend(added.iter().cloned());
+    check_named(view, schema, &removed, &added)?;
     let changed = schema.with_online(&told).map_err(|error| refused(&error.detail))?;
     check_use(view, schema, &changed, &removed, &added)?;
     writing.change_schema(&context.author(), &removed, &added).map_err(Failure::Broken)?;
@@ -131,6 +132,7 @@ fn apply(schema: &Schema, step: &Step, after: &mut Vec<OnlineDefinition>) -> Out
                         format!("{} is defined already; to change it, delete it in the same request", definition.oid),
                     ));
                 }
+                check_numbered(&definition)?;
                 after.push(definition);
             }
         }
@@ -142,10 +144,61 @@ fn apply(schema: &Schema, step: &Step, after: &mut Vec<OnlineDefinition>) -> Out
                 if schema.is_built_in(step.definitions, &definition.oid) {
                     continue;
                 }
+                if !schema.online().iter().any(|known| same(known, &definition)) {
+                    check_numbered(&definition)?;
+                }
                 after.retain(|known| !same(known, &definition));
                 after.push(definition);
             }
         }
+    }
+    Ok(())
+}
+
+/// A definition that comes to be needs an OID of its own (RFC 4512 4.1): a word in its place, as OpenLDAP and 389 take it,
+/// could mean something else on every server.
+fn check_numbered(definition: &OnlineDefinition) -> Outcome<()> {
+    if crate::schema::is_numeric_oid(&definition.oid) {
+        return Ok(());
+    }
+    Err(OperationError::new(
+        ResultCode::INVALID_ATTRIBUTE_SYNTAX,
+        format!(
+            "{}: {} is no OID in numbers; write one below your own (iana.org gives them out for nothing), or a UUID as 2.25.NUMBER",
+            definition.kind.attribute(),
+            definition.oid
+        ),
+    ))
+}
+
+/// Refuses to take an attribute type away that a class which stays names.
+fn check_named(
+    view: View<'_>,
+    schema: &Schema,
+    removed: &[OnlineDefinition],
+    added: &[OnlineDefinition],
+) -> Outcome<()> {
+    for definition in removed.iter().filter(|definition| definition.kind == DefinitionKind::AttributeType) {
+        let Some(was) = schema.attribute_type(&definition.oid) else { continue };
+        let is_new = |class: &ObjectClass| {
+            let is = |known: &OnlineDefinition| known.kind == DefinitionKind::ObjectClass && known.oid == class.oid;
+            removed.iter().any(is) || added.iter().any(is)
+        };
+        // A class shows what it inherits too: the first one that names it itself is enough.
+        let naming = schema
+            .object_classes()
+            .find(|class| !is_new(class) && (class.must.contains(&was.index) || class.may.contains(&was.index)));
+        let Some(class) = naming else { continue };
+        let used = match count_attribute(view, was)? {
+            0 => String::new(),
+            count => format!(", and {count} entries have values of it"),
+        };
+        return Err(refused(&format!(
+            "{} ({}) is an attribute of the object class {}{used}: change that class in the same request, or before",
+            was.name(),
+            definition.oid,
+            class.name()
+        )));
     }
     Ok(())
 }

@@ -19,6 +19,9 @@ use hashbrown::HashMap;
 /// Entries of a subtree that are judged when it moves: the writer does nothing else meanwhile, some 100 ms for so many.
 const MOVED_MAX: usize = 10_000;
 
+/// Of no entry alone.
+const OBJECT_CLASS: &str = "2.5.4.0";
+
 /// The entry as it will be.
 struct Candidate<'c> {
     /// The entry as it is; `None`: it is new.
@@ -203,6 +206,12 @@ fn check_rules_set(view: View<'_>, attributes: &[Attribute]) -> Outcome<()> {
                 .map_err(|detail| OperationError::new(ResultCode::INVALID_ATTRIBUTE_SYNTAX, detail))?;
             for index in rule.types {
                 let found = schema.attribute_type_at(index);
+                if found.oid == OBJECT_CLASS {
+                    return Err(OperationError::new(
+                        ResultCode::CONSTRAINT_VIOLATION,
+                        "objectClass identifies no entry, and every entry has top: name an attribute as uid or mail",
+                    ));
+                }
                 let base = catalog.base_of(found).and_then(|base| catalog.attribute(base));
                 if base.is_some_and(|info| !info.indexed.equality) {
                     return Err(OperationError::new(

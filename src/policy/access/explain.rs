@@ -63,8 +63,10 @@ pub enum RuleVerdict {
     OtherTarget,
     /// It is about moves between other places.
     OtherPlaces,
-    /// It is about other attributes, or not about the entry as a whole.
+    /// It is about other attributes.
     OtherAttribute,
+    /// It is about attributes, and the question is about the entry as a whole.
+    Attributes,
     /// The entry does not match its filter.
     OtherFilter,
     /// The entry has values that the rule does not let come or go.
@@ -86,6 +88,7 @@ impl RuleVerdict {
             Self::OtherTarget => "is about other entries (target)",
             Self::OtherPlaces => "is about moves between other places (target_from, target_to)",
             Self::OtherAttribute => "is about other attributes (targetattr)",
+            Self::Attributes => "is about attributes (targetattr): ask with --attribute NAME",
             Self::OtherFilter => "is about other entries (targetfilter)",
             Self::OtherValues => "is about entries with other values (targattrfilters)",
             Self::OtherRequester => "is about other requesters (bind rule)",
@@ -292,7 +295,7 @@ fn verdict(
         return RuleVerdict::OtherRight;
     }
     if !asks_values && !rule.is_for(permission.effect, right, attribute) {
-        return RuleVerdict::OtherAttribute;
+        return if attribute.is_some() { RuleVerdict::OtherAttribute } else { RuleVerdict::Attributes };
     }
     let (target, dn) = rule.target_fits(schema, judged.entry);
     let case = Case { judged, dn: &dn };
@@ -331,7 +334,9 @@ impl Blame<'_> {
             RuleVerdict::OtherRight => format!("it has {}", permission.rights),
             RuleVerdict::OtherTarget => target_text(aci),
             RuleVerdict::OtherPlaces => places_text(aci),
-            RuleVerdict::OtherAttribute => part(aci, "targetattr").unwrap_or_else(|| "it has no targetattr".to_owned()),
+            RuleVerdict::OtherAttribute | RuleVerdict::Attributes => {
+                part(aci, "targetattr").unwrap_or_else(|| "it has no targetattr".to_owned())
+            }
             RuleVerdict::OtherFilter => part(aci, "targetfilter").unwrap_or_default(),
             RuleVerdict::OtherValues | RuleVerdict::SomeValues => part(aci, "targattrfilters").unwrap_or_default(),
             RuleVerdict::OtherRequester => bind_rule(),

@@ -145,6 +145,11 @@ impl EffectiveRights {
             let subject = text(value).map_err(|()| not_text())?;
             return Ok(Self { subject: Some(subject.to_owned()), attributes: Vec::new() });
         }
+        if value.first() != Some(&ber::SEQUENCE) {
+            return Err(Malformed::protocol(
+                "effective rights: the value names whose rights are meant, as dn: and a DN (dn: alone for anonymous)",
+            ));
+        }
         let mut outer = Reader::new(value);
         let mut reader = outer.enter(ber::SEQUENCE)?;
         outer.finish()?;
@@ -226,6 +231,8 @@ mod tests {
 
     #[test]
     fn effective_rights_are_asked_for_in_two_ways() {
+        let error = EffectiveRights::decode(Some(b"uid=a,dc=example,dc=com")).unwrap_err();
+        assert!(error.to_string().contains("as dn: and a DN"), "{error}");
         let bare = EffectiveRights::decode(Some(b"dn:uid=a")).unwrap();
         let wrapped = EffectiveRights::decode(Some(b"\x30\x10\x04\x08dn:uid=a\x30\x04\x04\x02cn")).unwrap();
         assert_eq!(bare.subject.as_deref(), Some("dn:uid=a"));
