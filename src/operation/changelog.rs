@@ -14,7 +14,9 @@
 //! conflict gave (`+entryUUID=`) stand in no log: a value is told by such a name while the entry has it, whatever the change's
 //! time. Values of secret attributes are left out. Changes below cn=cluster are not told.
 
-use super::access::Access;
+mod following;
+
+use super::access::{Access, Granted};
 use super::outcome::{OperationError, Outcome};
 use super::telling::Feed;
 use super::virtual_entry::{VirtualEntry, Visit, attribute, one_of};
@@ -25,6 +27,7 @@ use crate::model::{
 };
 use crate::schema::time::format_generalized_time;
 use crate::state::{AttributeId, CellValue, Csn, Delta, Stamp, Update, ValueKey};
+pub(super) use following::{Content, Following};
 use hashbrown::HashMap;
 use std::sync::Arc;
 
@@ -33,6 +36,8 @@ pub(super) const DN: &str = "cn=changelog";
 
 /// Changes looked at in one request.
 const LOOKED_AT_MAX: usize = 20_000;
+/// Changes that are not told which are passed over for the first and the last number.
+const PASSED_OVER_MAX: usize = 256;
 const CHANGE_NUMBER: &str = "changeNumber";
 
 /// The entry above.
@@ -47,10 +52,33 @@ pub(super) fn top() -> VirtualEntry {
     VirtualEntry { dn: DN.to_owned(), attributes: Arc::new(attributes.into_iter().flatten().collect()) }
 }
 
-/// The numbers of the first and the last change that are kept; `None` when there is none.
-pub(super) fn bounds(view: View<'_>) -> Outcome<Option<(u64, u64)>> {
-    let first = view.arrival_after(0)?.map(|(number, _)| number);
-    Ok(first.zip(Some(view.last_arrival()?)))
+/// The numbers of the first and the last change that the requester is told. Where there is none, the first is the number of
+/// the next change to come and the last the one before, so that a client that begins there misses nothing. Where very many
+/// changes that are not told stand at an end, not all are passed over: beyond the numbers there is none all the same.
+pub(super) fn bounds(view: View<'_>, access: &Access<'_>) -> Outcome<(u64, u64)> {
+    let is_told = |update: &Update| Ok::<_, OperationError>(target(view, access, update)?.is_some());
+    let mut first = 0;
+    for _ in 0..PASSED_OVER_MAX {
+        let Some((number, update)) = view.arrival_after(first)? else {
+            let last = view.last_arrival()?;
+            return Ok((last.saturating_add(1), last));
+        };
+        first = number;
+        if is_told(&update)? {
+            break;
+        }
+    }
+    let mut last = view.last_arrival()?.max(first);
+    for _ in 0..PASSED_OVER_MAX {
+        if last == first {
+            break;
+        }
+        match view.arrival_after(last - 1)? {
+            Some((number, update)) if number == last && is_told(&update)? => break,
+            _ => last -= 1,
+        }
+    }
+    Ok((first, last))
 }
 
 /// The entry of this RDN.
@@ -112,18 +140,28 @@ fn range(filter: &Filter<'_>) -> (u64, u64) {
     }
 }
 
-/// The entry of a change; `None` for those that are not told.
-fn told(view: View<'_>, access: &Access<'_>, number: u64, update: &Update) -> Outcome<Option<VirtualEntry>> {
-    let has = |wanted: &dyn Fn(&Delta) -> bool| update.deltas.iter().any(wanted);
-    let renamed = has(&|delta| matches!(delta, Delta::Rdn(_) | Delta::Parent(_)));
-    let target = view.dn_at(update.uuid, update.birth, update.stamp.csn, !renamed)?;
-    let target = target.unwrap_or_else(|| format!("entryUUID={}", update.uuid));
-    let is_cluster = Dn::parse(&target)
+/// The name of the entry that was changed, with the change (of a renaming: before it), and what may be read of the entry;
+/// `None` for changes that are not told.
+fn target(view: View<'_>, access: &Access<'_>, update: &Update) -> Outcome<Option<(String, Granted)>> {
+    let name = view.dn_at(update.uuid, update.birth, update.stamp.csn, !is_renaming(update))?;
+    let name = name.unwrap_or_else(|| format!("entryUUID={}", update.uuid));
+    let is_cluster = Dn::parse(&name)
         .is_ok_and(|dn| dn.rdns().last().is_some_and(|rdn| one_of(rdn, &["cn"]).is_some_and(|name| name == "cluster")));
     if is_cluster {
         return Ok(None);
     }
-    let Some(granted) = Feed::Changelog.readable(view, access, update.uuid, &target, &[])? else { return Ok(None) };
+    let granted = Feed::Changelog.readable(view, access, update.uuid, &name, &[])?;
+    Ok(granted.map(|granted| (name, granted)))
+}
+
+fn is_renaming(update: &Update) -> bool {
+    update.deltas.iter().any(|delta| matches!(delta, Delta::Rdn(_) | Delta::Parent(_)))
+}
+
+/// The entry of a change; `None` for those that are not told.
+fn told(view: View<'_>, access: &Access<'_>, number: u64, update: &Update) -> Outcome<Option<VirtualEntry>> {
+    let has = |wanted: &dyn Fn(&Delta) -> bool| update.deltas.iter().any(wanted);
+    let Some((target, granted)) = target(view, access, update)? else { return Ok(None) };
     let may_read = |attribute: AttributeId| {
         view.catalog().attribute(attribute).is_some_and(|info| granted.for_attribute(info.attribute_type))
     };
@@ -132,7 +170,7 @@ fn told(view: View<'_>, access: &Access<'_>, number: u64, update: &Update) -> Ou
         ("add", Some(added(view, update, &may_read)?))
     } else if has(&|delta| matches!(delta, Delta::Dead)) {
         ("delete", None)
-    } else if renamed {
+    } else if is_renaming(update) {
         new_name = renaming(view, update)?;
         ("modrdn", None)
     } else {

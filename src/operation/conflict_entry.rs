@@ -118,14 +118,20 @@ pub(super) fn visit(view: View<'_>, access: &Access<'_>, after: &[u8], visit: Vi
             position = key;
         }
     }
-    let last = if section == ENTRIES { key.try_into().map_or(0, u64::from_be_bytes) } else { 0 };
-    let mut entries = view.conflicting_entries(EntryId(last))?;
-    entries.extend(unique_clashes(view, EntryId(last), SHARERS_MAX)?);
+    // Of one entry several things may be wrong: how many of these were visited is in the position.
+    let (last, visited) = match key.split_first_chunk::<8>() {
+        Some((id, [visited])) if section == ENTRIES => (u64::from_be_bytes(*id), *visited),
+        _ => (0, 0),
+    };
+    let before = EntryId(last.saturating_sub(1));
+    let mut entries = view.conflicting_entries(before)?;
+    entries.extend(unique_clashes(view, before, SHARERS_MAX)?);
     entries.sort_unstable();
     entries.dedup();
     for id in entries {
-        let position = [&[ENTRIES][..], &id.0.to_be_bytes()].concat();
-        for standing in standings(view, id)? {
+        let skipped = if id.0 == last { visited } else { 0 };
+        for (count, standing) in (1_u8..).zip(standings(view, id)?).skip(skipped.into()) {
+            let position = [&[ENTRIES][..], &id.0.to_be_bytes(), &[count]].concat();
             if let Some(entry) = computed(view, access, &standing)?
                 && !visit(&position, entry)?
             {

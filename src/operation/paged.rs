@@ -4,10 +4,12 @@
 //! forged, guessed or carried elsewhere. It is good once; the next page brings another. Several searches may wait at
 //! a time, so that two address books over one connection do not end each other; beyond [`KEPT_MAX`] the oldest goes.
 
+use super::access::Asker;
 use super::control::RequestControls;
 use super::outcome::{OperationError, Outcome};
-use super::search::Running;
+use super::search::{Rest, Running};
 use crate::model::ResultCode;
+use crate::policy::requester::Requester;
 use crate::wire::control::{PAGED_RESULTS, PagedResults};
 use crate::wire::{LdapResult, ResponseControl, ResponseKind, SearchRequest, response};
 use std::collections::VecDeque;
@@ -19,10 +21,27 @@ const KEPT_MAX: usize = 8;
 /// Bytes of a cookie.
 const COOKIE_BYTES: usize = 16;
 
+/// A search that waits.
+pub(super) enum Waiting {
+    /// Of the tree.
+    Tree(Box<Running>),
+    /// Of what is not in the tree.
+    Virtual(Box<Rest>),
+}
+
+impl Waiting {
+    fn asker(&self) -> &Asker {
+        match self {
+            Self::Tree(running) => running.asker(),
+            Self::Virtual(rest) => rest.asker(),
+        }
+    }
+}
+
 struct Kept {
     cookie: [u8; COOKIE_BYTES],
     fingerprint: u128,
-    running: Box<Running>,
+    waiting: Waiting,
 }
 
 /// The paged searches of one session. A clone is the same store.
@@ -52,23 +71,24 @@ impl PagedStore {
     }
 
     /// Keeps a search; returns its cookie.
-    pub(super) fn put(&self, running: Box<Running>, fingerprint: u128) -> Outcome<Vec<u8>> {
+    pub(super) fn put(&self, waiting: Waiting, fingerprint: u128) -> Outcome<Vec<u8>> {
         let mut cookie = [0; COOKIE_BYTES];
         getrandom::fill(&mut cookie).map_err(|error| OperationError::internal(&error))?;
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= KEPT_MAX {
             kept.pop_front();
         }
-        kept.push_back(Kept { cookie, fingerprint, running });
+        kept.push_back(Kept { cookie, fingerprint, waiting });
         Ok(cookie.to_vec())
     }
 
-    /// Takes the search behind a cookie, if it is the one that was asked for.
-    pub(super) fn take(&self, cookie: &[u8], fingerprint: u128) -> Outcome<Box<Running>> {
+    /// Takes the search behind a cookie, if it is the one that was asked for, and by the same requester.
+    pub(super) fn take(&self, cookie: &[u8], fingerprint: u128, requester: &Requester) -> Outcome<Waiting> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let at = kept.iter().position(|kept| kept.cookie == cookie);
         let found = at.and_then(|at| kept.remove(at)).ok_or_else(not_yours)?;
-        if found.fingerprint == fingerprint { Ok(found.running) } else { Err(not_yours()) }
+        let is_same = found.fingerprint == fingerprint && found.waiting.asker().is(requester);
+        if is_same { Ok(found.waiting) } else { Err(not_yours()) }
     }
 }
 

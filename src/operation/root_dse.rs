@@ -52,7 +52,7 @@ pub(super) fn entry(directory: &Directory, session: &Session, view: View<'_>) ->
     }
     let access = directory.access(&session.requester, view)?;
     let tells_changes = Feed::Changelog.is_for(view, &access)?;
-    let bounds = if tells_changes { changelog::bounds(view)? } else { None };
+    let bounds = if tells_changes { Some(changelog::bounds(view, &access)?) } else { None };
     let monitor = Feed::Monitor.is_for(view, &access)?.then_some(monitor::DN);
     let attributes = [
         attribute("objectClass", ["top"]),

@@ -10,7 +10,7 @@
 //! - What the requester may not read is not sent, may not search is Undefined; an entry without any right is absent.
 //! - Limits are counted over the whole search, over the pages of a paged one too.
 //!
-//! Not here: the entries that are not in the tree (`virtual_entry`), how the cookie is kept (`paged`).
+//! Not here: what the entries are that are not in the tree (`virtual_entry`), how the cookie is kept (`paged`).
 
 mod dereference;
 mod effective_rights;
@@ -19,25 +19,24 @@ mod ordered;
 mod running;
 mod sort;
 mod values;
+mod virtual_base;
 mod window;
 
 use super::access::Access;
 use super::control::{RequestControls, RequestKind};
 use super::outcome::{OperationError, Outcome};
-use super::paged;
+use super::paged::{self, Waiting};
 use super::root_dse::default_search_base;
 use super::selection::Selection;
 use super::sync::{Following, Standing, SyncSearch};
-use super::{DefaultSearchBase, Directory, Session, referral, virtual_entry};
+use super::{DefaultSearchBase, Directory, Session, changelog, referral};
 use crate::dit::{Entry, View};
 use crate::model::{Dn, Filter, ResultCode, Scope};
 use crate::search::{Base, CompiledFilter, Estimate, RunOptions, SearchRun, evaluate, find_base_by};
 use crate::storage::EntryId;
 use crate::wire::assurance::SESSION_TOKEN;
 use crate::wire::{Controls, LdapResult, ResponseControl, ResponseKind, SearchRequest, response};
-pub(super) use effective_rights::RightsOf;
-use form::Form;
-pub(super) use form::Looking;
+pub(super) use form::{Form, Looking};
 use ordered::Order;
 use running::Page;
 pub(super) use running::Running;
@@ -45,6 +44,7 @@ pub(super) use sort::SortMemory;
 use std::collections::VecDeque;
 use std::sync::Arc;
 pub(super) use values::ValuesFilter;
+pub(super) use virtual_base::Rest;
 
 /// Candidates up to which a search is run at once instead of as a task of its own.
 const CHEAP_CANDIDATES_MAX: u64 = 2_048;
@@ -76,6 +76,7 @@ enum State {
     Running(Box<Running>),
     InStep(Box<SyncSearch>),
     Following(Box<Following>),
+    FollowingChangelog(Box<changelog::Following>),
 }
 
 /// Why a step ended.
@@ -126,20 +127,16 @@ impl Directory {
         let access = self.access(&session.requester, view)?;
         let dn = Dn::parse(request.base)?;
         let options = self.options();
-        if let Some(answer) = virtual_entry::search(self, session, view, &dn, id, request, controls)? {
-            if controls.sync.is_some() {
-                let text = "this entry is no content that can be kept in step";
-                return Err(OperationError::new(ResultCode::UNWILLING_TO_PERFORM, text));
-            }
-            return Ok(State::Answered(answer));
+        if virtual_base::is_meant(&dn, request.scope) {
+            let looking = Looking { directory: self, view, access: &access, id };
+            return virtual_base::begin(&looking, session, &dn, request, controls);
         }
         let limits = options.limits.for_search(&session.requester, request.size_limit, request.time_limit);
         let deadline = limits.time.map(|time| self.dit.clock().monotonic() + time);
         if let Some(paging) = controls.paged.as_ref().filter(|paging| !paging.cookie.is_empty()) {
-            let mut running = session.paged.take(&paging.cookie, paged::fingerprint(request, controls))?;
-            if !running.asker.is(&session.requester) {
-                return Err(paged::not_yours());
-            }
+            let fingerprint = paged::fingerprint(request, controls);
+            let waiting = session.paged.take(&paging.cookie, fingerprint, &session.requester)?;
+            let Waiting::Tree(mut running) = waiting else { return Err(paged::not_yours()) };
             if paging.size == 0 {
                 return Ok(State::Answered(paged::ended(id)));
             }
@@ -176,7 +173,7 @@ impl Directory {
             Order::None => (None, Vec::new()),
             Order::Kept(order) => (Some(order), Vec::new()),
             Order::Unsorted(said) => (None, vec![said]),
-            Order::Refused(state) => return Ok(state),
+            Order::Refused(answer) => return Ok(State::Answered(answer)),
         };
         let filter = Arc::new(CompiledFilter::compile(view.catalog().schema(), &request.filter));
         let page = controls.paged.as_ref().map(|paging| Page {
@@ -294,7 +291,7 @@ impl SearchTask {
         match &self.state {
             State::Answered(_) => true,
             State::Running(running) => running.estimate.candidates <= CHEAP_CANDIDATES_MAX,
-            State::InStep(_) | State::Following(_) => false,
+            State::InStep(_) | State::Following(_) | State::FollowingChangelog(_) => false,
         }
     }
 
@@ -302,7 +299,7 @@ impl SearchTask {
     pub fn is_endless(&self) -> bool {
         match &self.state {
             State::InStep(search) => search.is_endless(),
-            State::Following(_) => true,
+            State::Following(_) | State::FollowingChangelog(_) => true,
             State::Answered(_) | State::Running(_) => false,
         }
     }
@@ -310,8 +307,8 @@ impl SearchTask {
     /// Entries looked at so far, for logs.
     pub fn examined(&self) -> u64 {
         match &self.state {
-            State::Answered(_) | State::InStep(_) | State::Following(_) => 0,
             State::Running(running) => running.run.as_ref().map_or(0, SearchRun::examined),
+            _ => 0,
         }
     }
 
@@ -328,6 +325,10 @@ impl SearchTask {
                 return stand(standing, id, out);
             }
             State::Following(search) => {
+                let standing = search.step(directory, out, bytes_max);
+                return stand(standing, id, out);
+            }
+            State::FollowingChangelog(search) => {
                 let standing = search.step(directory, out, bytes_max);
                 return stand(standing, id, out);
             }

@@ -5,18 +5,13 @@
 //! from them how to go on (RFC 4512 4.4, 5.1); the others are for the administrator, for whom rules tell them (`telling`), and
 //! absent for everybody else.
 
-use super::control::RequestControls;
 use super::outcome::{OperationError, Outcome};
-use super::search::RightsOf;
-use super::selection::Selection;
 use super::telling::Feed;
 use super::{
-    Directory, Session, changelog, conflict_entry, deleted_entry, lost_entry, monitor, paged, root_dse, subschema_entry,
+    Directory, Session, changelog, conflict_entry, deleted_entry, lost_entry, monitor, root_dse, subschema_entry,
 };
 use crate::dit::View;
-use crate::model::{Attribute, AttributeDescription, Dn, Filter, Rdn, ResultCode, Scope};
-use crate::search::{CompiledFilter, evaluate_attributes};
-use crate::wire::{LdapResult, ResponseKind, SearchEntry, SearchRequest, response};
+use crate::model::{Attribute, AttributeDescription, Dn, Filter, Rdn, Scope};
 use std::sync::Arc;
 
 /// An entry that is not in the tree.
@@ -28,10 +23,6 @@ pub(super) struct VirtualEntry {
 
 /// Takes the entries below one of them, each with its position; false ends the visit.
 pub(super) type Visit<'a> = &'a mut dyn FnMut(&[u8], VirtualEntry) -> Outcome<bool>;
-
-/// Entries sent without pages, and bytes of one answer: what is below may be long, and an answer is made at once.
-const ENTRIES_MAX: u32 = 10_000;
-const ANSWER_BYTES_MAX: usize = 16 << 20;
 
 /// Which of them a DN is about.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -129,9 +120,17 @@ pub(super) fn find(directory: &Directory, session: &Session, view: View<'_>, dn:
     found.map(Some).ok_or_else(|| OperationError::no_such_object(feed.top()))
 }
 
-/// The entries below one of them, from the one after the position `after` on.
-fn visit_below(
-    place: Option<Place>,
+/// Whether a search from there is one of these: where one of the tree begins with an empty base, it is not.
+pub(super) fn is_base(dn: &Dn, scope: Scope) -> bool {
+    place_of(dn).is_some() && !(dn.is_root() && scope != Scope::Base)
+}
+
+/// The entries directly below one of them, from the one after the position `after` on; none is named by an empty position.
+///
+/// # Errors
+/// Storage; adminLimitExceeded where too many would have to be looked at.
+pub(super) fn visit_below(
+    dn: &Dn,
     directory: &Directory,
     session: &Session,
     view: View<'_>,
@@ -139,7 +138,7 @@ fn visit_below(
     filter: &Filter<'_>,
     visit: Visit<'_>,
 ) -> Outcome<()> {
-    let Some(Place::Of(feed)) = place else { return Ok(()) };
+    let ([_], Some(feed)) = (dn.rdns(), feed_of(dn)) else { return Ok(()) };
     let access = directory.access(&session.requester, view)?;
     match feed {
         Feed::Changelog => changelog::visit(view, &access, after, filter, visit),
@@ -158,83 +157,6 @@ fn visit_below(
         }
     }
 }
-
-/// Answers a search whose base is one of these entries; `None` when the base belongs to the tree.
-pub(super) fn search(
-    directory: &Directory,
-    session: &Session,
-    view: View<'_>,
-    dn: &Dn,
-    id: i32,
-    request: &SearchRequest<'_>,
-    controls: &RequestControls,
-) -> Outcome<Option<Vec<u8>>> {
-    if dn.is_root() && request.scope != Scope::Base {
-        return Ok(None);
-    }
-    let Some(base) = find(directory, session, view, dn)? else { return Ok(None) };
-    let schema = view.catalog().schema();
-    if let Some(assertion) = &controls.assertion {
-        let filter = CompiledFilter::compile(schema, assertion);
-        if !evaluate_attributes(&filter, schema, &base.attributes).is_true() {
-            return Err(OperationError::new(ResultCode::ASSERTION_FAILED, "the base entry does not match"));
-        }
-    }
-    let filter = CompiledFilter::compile(schema, &request.filter);
-    let selection = Selection::new(view.catalog(), request.attributes.iter().copied(), request.types_only);
-    let rights = match &controls.effective_rights {
-        Some(wanted) => Some(RightsOf::new(directory, view.catalog(), session, wanted)?),
-        None => None,
-    };
-    let paging = controls.paged.as_ref();
-    if paging.is_some_and(|paging| paging.size == 0) {
-        return Ok(Some(paged::ended(id)));
-    }
-    let page_max = paging.map_or(ENTRIES_MAX, |paging| paging.size.min(ENTRIES_MAX));
-    let mut out = Vec::new();
-    let (mut sent, mut cookie) = (0_u32, Vec::new());
-    let mut result = LdapResult::plain(ResultCode::SUCCESS);
-    let mut last: Vec<u8> = paging.map(|paging| paging.cookie.clone()).unwrap_or_default();
-    let after = last.clone();
-    let mut send = |position: &[u8], entry: VirtualEntry| -> Outcome<bool> {
-        if !evaluate_attributes(&filter, schema, &entry.attributes).is_true() {
-            return Ok(true);
-        }
-        let is_full = sent >= page_max || out.len() >= ANSWER_BYTES_MAX;
-        if request.size_limit != 0 && sent >= request.size_limit || (is_full && paging.is_none()) {
-            result = LdapResult::plain(ResultCode::SIZE_LIMIT_EXCEEDED);
-            return Ok(false);
-        }
-        if is_full {
-            cookie.clone_from(&last);
-            return Ok(false);
-        }
-        let mut pdu = SearchEntry::begin(&mut out, id, entry.dn.as_bytes());
-        selection.write_attributes(schema, &entry.attributes, &mut pdu);
-        if let Some(rights) = &rights {
-            rights.write_told(directory, session, view, &entry, &selection, &mut pdu)?;
-        }
-        pdu.finish(&[]);
-        sent += 1;
-        last = position.to_vec();
-        directory.metrics.entries_sent_total.increment();
-        Ok(true)
-    };
-    let is_top = dn.rdns().len() == 1;
-    let with_base = matches!(request.scope, Scope::Base | Scope::Subtree) && after.is_empty();
-    // The base has the position before all others.
-    let goes_on = !with_base || send(&[BASE_POSITION], base)?;
-    if goes_on && is_top && request.scope != Scope::Base {
-        let after = if after == [BASE_POSITION] { &[][..] } else { &after };
-        visit_below(place_of(dn), directory, session, view, after, &request.filter, &mut send)?;
-    }
-    let paged = paging.map(|_| paged::response(u64::from(sent), &cookie));
-    response::result(&mut out, id, ResponseKind::SearchDone, &result, paged.as_slice());
-    Ok(Some(out))
-}
-
-/// Where a page ended that the base alone filled.
-const BASE_POSITION: u8 = 0xff;
 
 /// An attribute by name; the name is one of ours.
 pub(super) fn attribute<V: AsRef<[u8]>>(name: &str, values: impl IntoIterator<Item = V>) -> Option<Attribute> {

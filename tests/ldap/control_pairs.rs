@@ -4,7 +4,7 @@
 
 use crate::support::ber::{boolean, enumerated, integer, octets, sequence};
 use crate::support::client::Client;
-use crate::support::request::{self, Control, REPLACE, Search};
+use crate::support::request::{self, Control, ONE, REPLACE, Search};
 use crate::support::server::{Server, Setup, Subject, check};
 use crate::support::{code, oid};
 use crate::{ANN, BOB, PEOPLE, add_person};
@@ -60,15 +60,43 @@ enum Operation {
     Modify,
     ModifyDn,
     Search,
-    /// Of an entry that is not in the tree.
-    SearchRoot,
+    /// From what is not in the tree and is for everybody: the root DSE, the subschema.
+    SearchVirtual,
+    /// From what is not in the tree and not for everybody.
+    SearchFeed,
+    /// From `cn=changelog`, which can be followed.
+    SearchChangelog,
 }
 
-use Operation::{Add, Bind, Compare, Delete, Extended, Modify, ModifyDn, SearchRoot};
+use Operation::{Add, Bind, Compare, Delete, Extended, Modify, ModifyDn, SearchChangelog, SearchFeed, SearchVirtual};
+
+impl Operation {
+    fn is_search(self) -> bool {
+        matches!(self, Self::Search) || self.is_virtual()
+    }
+
+    fn is_virtual(self) -> bool {
+        matches!(self, SearchVirtual | SearchFeed | SearchChangelog)
+    }
+}
+
+/// What is not in the tree, as it is searched.
+fn virtual_searches() -> Vec<(Operation, Search)> {
+    let all = |base: &str| Search::base(base).scope(ONE).attributes(&["cn"]);
+    vec![
+        (SearchVirtual, Search::base("")),
+        (SearchVirtual, Search::base("cn=subschema").attributes(&["cn"])),
+        (SearchFeed, all("cn=monitor")),
+        (SearchFeed, all("cn=conflicts")),
+        (SearchFeed, all("cn=lost\\+found")),
+        (SearchFeed, Search::base("cn=deleted")),
+        (SearchChangelog, all("cn=changelog").filter("(changeNumber<=12)")),
+    ]
+}
 
 /// Which operations a control belongs to, as its document says; no other takes it.
 fn belongs(oid: &str, operation: Operation) -> bool {
-    let is_search = matches!(operation, Operation::Search | SearchRoot);
+    let is_search = operation.is_search();
     let is_update = matches!(operation, Add | Delete | Modify | ModifyDn);
     match oid {
         oid::PASSWORD_POLICY | oid::SESSION_TRACKING => true,
@@ -134,19 +162,28 @@ fn expected(operation: Operation, pair: &[Control; 2], is_there: bool) -> u32 {
             held.retain(|control| !others.contains(&control.oid.as_str()));
         }
     }
+    // What is not in the tree has no changes to be told of, but for the changelog.
+    let is_none = |control: &&Control| match control.oid.as_str() {
+        oid::SYNC_REQUEST => operation.is_virtual(),
+        oid::PERSISTENT_SEARCH => matches!(operation, SearchVirtual | SearchFeed),
+        _ => false,
+    };
+    if held.iter().any(|control| is_none(control) && control.critical) {
+        return code::UNAVAILABLE_CRITICAL_EXTENSION;
+    }
+    held.retain(|control| !is_none(control));
     let has = |oid: &str| has(&held, oid);
     let as_bob = has(oid::PROXIED_AUTHORIZATION);
     match operation {
         Bind | Extended => code::SUCCESS,
         Compare => code::COMPARE_TRUE,
-        // What is not in the tree has no changes to be told of.
-        SearchRoot if has(oid::SYNC_REQUEST) => code::UNWILLING_TO_PERFORM,
-        SearchRoot => code::SUCCESS,
-        // The draft, section 6: it is understood, so it is kept or refused.
-        Operation::Search if has(oid::VLV_REQUEST) && !has(oid::SORT_REQUEST) => code::VIRTUAL_LIST_VIEW_ERROR,
+        // Bob is not told that they are there.
+        SearchFeed | SearchChangelog if as_bob => code::NO_SUCH_OBJECT,
         // It never ends by itself.
-        Operation::Search if has(oid::PERSISTENT_SEARCH) => code::CANCELED,
-        Operation::Search => code::SUCCESS,
+        Operation::Search | SearchChangelog if has(oid::PERSISTENT_SEARCH) => code::CANCELED,
+        // The draft, section 6: it is understood, so it is kept or refused.
+        _ if operation.is_search() && has(oid::VLV_REQUEST) && !has(oid::SORT_REQUEST) => code::VIRTUAL_LIST_VIEW_ERROR,
+        _ if operation.is_search() => code::SUCCESS,
         // RFC 5805: of a transaction that nobody began.
         _ if has(oid::TRANSACTION) => code::OPERATIONS_ERROR,
         // Relaxed rules are the administrator's, whatever it is about.
@@ -185,7 +222,7 @@ fn all_pairs_of_controls_are_answered() {
     }
     let mut server = Server::start(Setup::default());
     let (mut client, branch) = server.branch("pairs");
-    let all = controls();
+    let (all, virtual_searches) = (controls(), virtual_searches());
     let (first_name, second_name) = (format!("cn=p,{branch}"), format!("cn=q,{branch}"));
     let person: [(&str, &[&str]); 2] = [("objectClass", &["person"]), ("sn", &["p"])];
     let mut asked = 0_u32;
@@ -205,8 +242,11 @@ fn all_pairs_of_controls_are_answered() {
                 };
                 let (code, what) = with(Operation::Search, true, &mut client);
                 search(&mut client, &Search::subtree(PEOPLE, "(uid=*)"), code, &what, &mut wrong);
-                let (code, what) = with(SearchRoot, true, &mut client);
-                search(&mut client, &Search::base(""), code, &what, &mut wrong);
+                for (operation, asked) in &virtual_searches {
+                    let (code, what) = with(*operation, true, &mut client);
+                    let what = format!("{what} at {:?}", String::from_utf8_lossy(&asked.base));
+                    search(&mut client, asked, code, &what, &mut wrong);
+                }
                 let (code, what) = with(Compare, true, &mut client);
                 judge(client.compare(ANN, "sn", "Example").code, code, &what, &mut wrong);
                 let (code, what) = with(Modify, true, &mut client);
@@ -230,7 +270,7 @@ fn all_pairs_of_controls_are_answered() {
             }
         }
     }
-    assert!(asked > 15_000, "{asked} requests");
+    assert!(asked > 25_000, "{asked} requests");
     assert!(wrong.is_empty(), "{} of {asked}: {:#?}", wrong.len(), &wrong[..wrong.len().min(400)]);
     for pair in all.windows(2) {
         let pair = [pair[0].clone(), pair[1].clone()];

@@ -90,6 +90,7 @@ mod sync_under_strain;
 mod tls_records;
 mod tree_delete;
 mod uniqueness;
+mod virtual_entries;
 mod virtual_list_view;
 
 /// Where the people of the usual data are.

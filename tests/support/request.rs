@@ -128,7 +128,7 @@ pub(crate) const CHILDREN: i64 = 3;
 /// A search request; what is not said is the usual.
 #[derive(Clone, Debug)]
 pub(crate) struct Search {
-    base: Vec<u8>,
+    pub(crate) base: Vec<u8>,
     scope: i64,
     deref: i64,
     size_limit: i64,

@@ -8,7 +8,7 @@
 
 use super::form::Looking;
 use crate::dit::{Catalog, Entry, View};
-use crate::model::{AttributeDescription, Dn, ResultCode};
+use crate::model::{Attribute, AttributeDescription, Dn, ResultCode};
 use crate::operation::access::Granted;
 use crate::operation::outcome::{OperationError, Outcome};
 use crate::operation::selection::Selection;
@@ -80,23 +80,11 @@ impl Dereferencer {
         granted: &Granted,
     ) -> Outcome<Option<ResponseControl>> {
         let catalog = at.view.catalog();
-        let (mut results, mut bytes) = (Vec::new(), 0);
-        let mut add = |item: &Item, name: Vec<u8>| -> Outcome<()> {
-            let attributes = named(at, &name, &item.selection)?;
-            bytes += name.len() + attributes.len() + item.attribute.len() + 16;
-            if bytes > BYTES_MAX {
-                return Err(OperationError::new(
-                    ResultCode::ADMIN_LIMIT_EXCEEDED,
-                    "an entry names too many others to send them with it; ask for fewer attributes",
-                ));
-            }
-            results.push(Dereferenced { attribute: item.attribute.clone(), name, attributes });
-            Ok(())
-        };
+        let mut found = Found::default();
         for item in &self.items {
             if let Some(computed) = item.computed {
                 if granted.for_attribute(Some(item.index)) {
-                    computed.values(at.view, entry)?.into_iter().try_for_each(|name| add(item, name))?;
+                    computed.values(at.view, entry)?.into_iter().try_for_each(|name| found.add(at, item, name))?;
                 }
                 continue;
             }
@@ -107,10 +95,57 @@ impl Dereferencer {
                     continue;
                 }
                 let Some(slice) = entry.attribute(*id) else { continue };
-                at.view.values(entry, &slice)?.into_iter().try_for_each(|name| add(item, name))?;
+                at.view.values(entry, &slice)?.into_iter().try_for_each(|name| found.add(at, item, name))?;
             }
         }
-        Ok((!results.is_empty()).then(|| dereference_response(&results)))
+        Ok(found.response())
+    }
+
+    /// The same for an entry that is not in the tree, which has these attributes for the requester.
+    pub(super) fn response_told(
+        &self,
+        at: &Looking<'_, '_>,
+        attributes: &[Attribute],
+    ) -> Outcome<Option<ResponseControl>> {
+        let schema = at.view.catalog().schema();
+        let mut found = Found::default();
+        for item in &self.items {
+            let is_meant = |attribute: &&Attribute| {
+                let Attribute { description, .. } = attribute;
+                schema.attribute_type(description.name()).is_some_and(|found| found.index == item.index)
+                    && item.options.iter().all(|option| description.options().contains(option))
+            };
+            for name in attributes.iter().filter(is_meant).flat_map(|attribute| &attribute.values) {
+                found.add(at, item, name.clone())?;
+            }
+        }
+        Ok(found.response())
+    }
+}
+
+/// What goes with one entry.
+#[derive(Default)]
+struct Found {
+    results: Vec<Dereferenced>,
+    bytes: usize,
+}
+
+impl Found {
+    fn add(&mut self, at: &Looking<'_, '_>, item: &Item, name: Vec<u8>) -> Outcome<()> {
+        let attributes = named(at, &name, &item.selection)?;
+        self.bytes += name.len() + attributes.len() + item.attribute.len() + 16;
+        if self.bytes > BYTES_MAX {
+            return Err(OperationError::new(
+                ResultCode::ADMIN_LIMIT_EXCEEDED,
+                "an entry names too many others to send them with it; ask for fewer attributes",
+            ));
+        }
+        self.results.push(Dereferenced { attribute: item.attribute.clone(), name, attributes });
+        Ok(())
+    }
+
+    fn response(&self) -> Option<ResponseControl> {
+        (!self.results.is_empty()).then(|| dereference_response(&self.results))
     }
 }
 

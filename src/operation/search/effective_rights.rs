@@ -7,13 +7,13 @@
 //! found and compared by it, and nothing else is told as a right.
 
 use super::form::Looking;
-use crate::dit::{Catalog, Entry, View};
+use crate::dit::{Catalog, Entry};
 use crate::model::{Attribute, Dn, ResultCode};
 use crate::operation::act_as::Identity;
 use crate::operation::outcome::{OperationError, Outcome};
 use crate::operation::selection::Selection;
 use crate::operation::virtual_entry::{self, VirtualEntry};
-use crate::operation::{Directory, Session};
+use crate::operation::{ConnectionFacts, Directory, Session};
 use crate::policy::requester::{Authentication, Requester, RequesterKind};
 use crate::policy::rights::Right;
 use crate::schema::AttributeTypeIndex;
@@ -23,6 +23,8 @@ use crate::wire::control::EffectiveRights;
 /// See the module.
 pub(in crate::operation) struct RightsOf {
     subject: Requester,
+    /// From where it would ask.
+    connection: ConnectionFacts,
     /// Attributes wanted besides those that the search asks for.
     besides: Selection,
 }
@@ -63,7 +65,7 @@ impl RightsOf {
             return Err(not_yours());
         }
         let besides = Selection::new(catalog, wanted.attributes.iter().map(String::as_str).chain([""]), false);
-        Ok(Self { subject, besides })
+        Ok(Self { subject, connection: session.connection.clone(), besides })
     }
 
     /// Adds the rights to an entry that is being sent.
@@ -105,21 +107,20 @@ impl RightsOf {
         Ok(())
     }
 
-    /// The same for an entry that is not in the tree, as `session` is told it.
+    /// The same for an entry that is not in the tree, as the requester is told it.
     ///
     /// # Errors
     /// Storage.
-    pub(in crate::operation) fn write_told(
+    pub(super) fn write_told(
         &self,
-        directory: &Directory,
-        session: &Session,
-        view: View<'_>,
+        at: &Looking<'_, '_>,
         entry: &VirtualEntry,
         selection: &Selection,
         out: &mut SearchEntry<'_>,
     ) -> Outcome<()> {
-        let subject = Session::new(self.subject.clone(), session.connection.clone());
-        let told = match virtual_entry::find(directory, &subject, view, &Dn::parse(&entry.dn)?) {
+        let view = at.view;
+        let subject = Session::new(self.subject.clone(), self.connection.clone());
+        let told = match virtual_entry::find(at.directory, &subject, view, &Dn::parse(&entry.dn)?) {
             Ok(told) => told.map(|told| told.attributes),
             Err(error) if error.code == ResultCode::NO_SUCH_OBJECT => None,
             Err(error) => return Err(error),

@@ -8,6 +8,7 @@ use crate::operation::access::{Access, Granted};
 use crate::operation::control::RequestControls;
 use crate::operation::outcome::Outcome;
 use crate::operation::selection::Selection;
+use crate::operation::virtual_entry::VirtualEntry;
 use crate::operation::{Directory, Session};
 use crate::wire::control::DEREFERENCE;
 use crate::wire::{ResponseControl, SearchEntry};
@@ -100,6 +101,28 @@ impl Form {
         self.name.clear();
         self.name.extend_from_slice(name.as_bytes());
         self.send_named(at, entry, granted, control, out)
+    }
+
+    /// Appends an entry that is not in the tree: as the requester is told it.
+    pub(in crate::operation) fn send_told(
+        &self,
+        at: &Looking<'_, '_>,
+        entry: &VirtualEntry,
+        control: Option<ResponseControl>,
+        out: &mut Vec<u8>,
+    ) -> Outcome<()> {
+        let mut controls: Vec<ResponseControl> = control.into_iter().collect();
+        let extras = self.extras.as_deref();
+        if let Some(dereferencer) = extras.and_then(|extras| extras.dereferencer.as_ref()) {
+            controls.extend(dereferencer.response_told(at, &entry.attributes)?);
+        }
+        let mut pdu = SearchEntry::begin(out, at.id, entry.dn.as_bytes());
+        self.selection.write_attributes(at.view.catalog().schema(), &entry.attributes, &mut pdu);
+        if let Some(rights) = extras.and_then(|extras| extras.rights.as_ref()) {
+            rights.write_told(at, entry, &self.selection, &mut pdu)?;
+        }
+        pdu.finish(&controls);
+        Ok(())
     }
 
     fn send_named<'v>(

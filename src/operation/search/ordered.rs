@@ -12,13 +12,14 @@
 
 use super::sort::{Gathered, Reservation, Sorter, Sorting, Unsortable};
 use super::window::{self, Found, Window};
-use super::{Looking, Pause, Running, State};
+use super::{Looking, Pause, Running};
 use crate::dit::{Entry, View};
-use crate::model::ResultCode;
+use crate::model::{Attribute, ResultCode};
 use crate::operation::access::Granted;
 use crate::operation::control::RequestControls;
 use crate::operation::outcome::Outcome;
 use crate::operation::{Directory, paged};
+use crate::schema::Schema;
 use crate::search::{AttributeGate, evaluate};
 use crate::storage::EntryId;
 use crate::wire::control::{ListTarget, ListView, ListViewResult, SORT_REQUEST, sort_response};
@@ -58,8 +59,8 @@ pub(super) enum Order {
     Kept(Box<Ordered>),
     /// It cannot be kept; the response says why.
     Unsorted(ResponseControl),
-    /// The search is answered with that.
-    Refused(State),
+    /// The search is answered with these PDUs.
+    Refused(Vec<u8>),
 }
 
 impl Order {
@@ -74,7 +75,7 @@ impl Order {
         let refuse = |code, text, controls: &[ResponseControl]| {
             let mut out = Vec::new();
             response::result(&mut out, id, ResponseKind::SearchDone, &LdapResult::new(code, text), controls);
-            Self::Refused(State::Answered(out))
+            Self::Refused(out)
         };
         let Some(keys) = &controls.sort else {
             return match controls.list_view {
@@ -211,6 +212,39 @@ impl Ordered {
         Ok(Some(std::iter::once(sort_response(ResultCode::SUCCESS, None)).chain(result).collect()))
     }
 
+    /// Takes an entry that is not in the tree, which the requester calls by `number` afterwards.
+    pub(super) fn gather_told(&mut self, schema: &Schema, attributes: &[Attribute], number: u64) -> Outcome<Gathered> {
+        let Stage::Gathering(sorter) = &mut self.stage else { return Ok(Gathered::Yes) };
+        sorter.take(EntryId(number), |keys| {
+            self.sorting.append_told(schema, attributes, keys);
+            Ok(())
+        })
+    }
+
+    /// All entries that are not in the tree are gathered.
+    pub(super) fn end_told(mut self: Box<Self>, view: View<'_>) -> Result<InOrder, Refusal> {
+        let controls = self.finish(view, None)?;
+        let (numbers, reserved) = match self.stage {
+            Stage::Sending { ids, _reserved, .. } => (ids.into_iter().map(|id| id.0).collect(), _reserved),
+            Stage::Gathering(_) | Stage::Narrowing { .. } => (Vec::new(), Reservation::default()),
+        };
+        Ok(InOrder { numbers, controls, reserved })
+    }
+
+    /// What becomes of a search that found more than may be gathered: it goes on unsorted, or ends so.
+    pub(super) fn given_up(&self, why: Gathered) -> GivenUp {
+        let (code, text) = match why {
+            Gathered::Busy => (ResultCode::BUSY, BUSY),
+            _ => (ResultCode::ADMIN_LIMIT_EXCEEDED, TOO_MUCH),
+        };
+        let mut controls = vec![sort_response(code, None)];
+        if self.list.is_some() {
+            controls.push(failed(code));
+            return (controls, Some((LIST_ERROR, text)));
+        }
+        (controls, self.insists.then_some((ResultCode::UNAVAILABLE_CRITICAL_EXTENSION, text)))
+    }
+
     fn list_result(&self, place: usize, count: usize) -> ResponseControl {
         let result = ListViewResult {
             position: u32::try_from(place).unwrap_or(u32::MAX),
@@ -260,8 +294,19 @@ impl Ordered {
     }
 }
 
+/// Entries that are not in the tree, sorted.
+pub(super) struct InOrder {
+    /// The numbers of those that are wanted.
+    pub(super) numbers: Vec<u64>,
+    pub(super) controls: Vec<ResponseControl>,
+    pub(super) reserved: Reservation,
+}
+
+/// The response controls, and how the search ends if it does.
+type GivenUp = (Vec<ResponseControl>, Option<(ResultCode, &'static str)>);
+
 /// Code, text and controls of a search that ends without entries.
-type Refusal = (ResultCode, &'static str, Vec<ResponseControl>);
+pub(super) type Refusal = (ResultCode, &'static str, Vec<ResponseControl>);
 
 /// A list view that cannot be had.
 fn refused(code: ResultCode, text: &'static str) -> Refusal {
@@ -295,17 +340,10 @@ impl Running {
     /// One entry more than may be gathered: the search goes on unsorted, or ends.
     pub(super) fn give_up_order(&mut self, view: View<'_>, why: Gathered) -> Outcome<Pause> {
         let Some(order) = self.order.take() else { return Ok(Pause::Budget) };
-        let (code, text) = match why {
-            Gathered::Busy => (ResultCode::BUSY, BUSY),
-            _ => (ResultCode::ADMIN_LIMIT_EXCEEDED, TOO_MUCH),
-        };
-        self.response_controls = vec![sort_response(code, None)];
-        if order.list.is_some() {
-            self.response_controls.push(failed(code));
-            return Ok(Pause::End(LIST_ERROR, text));
-        }
-        if order.insists {
-            return Ok(Pause::End(ResultCode::UNAVAILABLE_CRITICAL_EXTENSION, text));
+        let (controls, ended) = order.given_up(why);
+        self.response_controls = controls;
+        if let Some((code, text)) = ended {
+            return Ok(Pause::End(code, text));
         }
         self.options.ordered = self.page.is_some();
         self.plan(view)?;

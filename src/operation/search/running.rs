@@ -12,7 +12,7 @@ use crate::dit::{Entry, View};
 use crate::model::{ResultCode, Scope};
 use crate::operation::access::{Access, Asker, Granted};
 use crate::operation::outcome::Outcome;
-use crate::operation::paged::PagedStore;
+use crate::operation::paged::{PagedStore, Waiting};
 use crate::operation::selection::Selection;
 use crate::operation::sync::{SendAs, shows};
 use crate::operation::{Directory, deleted_entry, referral};
@@ -360,7 +360,7 @@ impl Running {
 
     /// Sends what was deleted below the base, all at once.
     pub(super) fn send_deleted(&mut self, at: &Looking<'_, '_>, out: &mut Vec<u8>) -> Outcome<Pause> {
-        let Looking { directory, view, access, id } = *at;
+        let Looking { directory, view, access, .. } = *at;
         let schema = view.catalog().schema();
         let base = view.dn_text(self.base)?.unwrap_or_default();
         let Self { filter, form, sent, sent_max, .. } = self;
@@ -373,9 +373,7 @@ impl Running {
             if is_over {
                 return Ok(false);
             }
-            let mut pdu = SearchEntry::begin(out, id, entry.dn.as_bytes());
-            form.selection.write_attributes(schema, &entry.attributes, &mut pdu);
-            pdu.finish(&[]);
+            form.send_told(at, &entry, None, out)?;
             *sent += 1;
             directory.metrics.entries_sent_total.increment();
             Ok(true)
@@ -390,7 +388,7 @@ impl Running {
         if self.order.is_none() && self.estimate.candidates > KEPT_CANDIDATES_MAX && self.last != EntryId::NONE {
             self.run = None;
         }
-        store.put(self, fingerprint)
+        store.put(Waiting::Tree(self), fingerprint)
     }
 }
 

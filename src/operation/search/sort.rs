@@ -15,7 +15,7 @@
 //! book may sort by telephone number too.
 
 use crate::dit::{Entry, View};
-use crate::model::{AttributeDescription, ResultCode};
+use crate::model::{Attribute, AttributeDescription, ResultCode};
 use crate::operation::access::Granted;
 use crate::operation::outcome::Outcome;
 use crate::schema::{AttributeType, AttributeTypeIndex, MatchingRule, RuleKind, Schema};
@@ -101,6 +101,13 @@ impl Sorting {
         Ok(())
     }
 
+    /// Appends the sort key of an entry that is not in the tree, which has these attributes for the requester.
+    pub(super) fn append_told(&self, schema: &Schema, attributes: &[Attribute], out: &mut Vec<u8>) {
+        for key in &self.keys {
+            key.append_part(key.least_told(schema, attributes).as_deref(), out);
+        }
+    }
+
     /// What the sort keys of all entries begin with whose first attribute is `value`; those before it are before the
     /// value. `None`: the rule cannot read it.
     pub(super) fn beginning(&self, schema: &Schema, value: &[u8]) -> Option<Vec<u8>> {
@@ -174,6 +181,22 @@ impl Key {
             }
         }
         Ok(least)
+    }
+
+    /// The same of an entry that is not in the tree.
+    fn least_told(&self, schema: &Schema, attributes: &[Attribute]) -> Option<Vec<u8>> {
+        let is_meant = |attribute: &&Attribute| {
+            let Attribute { description, .. } = attribute;
+            schema.attribute_type(description.name()).is_some_and(|found| found.index == self.index)
+                && self.options.iter().all(|option| description.options().contains(option))
+        };
+        let normal_of = |value: &Vec<u8>| {
+            let mut normal = Vec::with_capacity(64);
+            self.rule.key(schema, value, &mut normal).ok()?;
+            normal.truncate(VALUE_BYTES_MAX);
+            Some(normal)
+        };
+        attributes.iter().filter(is_meant).flat_map(|attribute| &attribute.values).filter_map(normal_of).min()
     }
 
     fn append_part(&self, normal: Option<&[u8]>, out: &mut Vec<u8>) {

@@ -18,13 +18,14 @@
 //! ```text
 //! cookie   positions as text     gather   which entries, in which order     emit   entries and deletes as messages
 //! told     superiors before what is below them
-//! persistent    the older kind of following
+//! persistent    the older kind of following     row    the changes that it reads
 //! ```
 
 mod cookie;
 mod emit;
 mod gather;
 mod persistent;
+mod row;
 mod told;
 
 use super::access::Asker;
@@ -43,7 +44,8 @@ use cookie::{Brought, Maker, Position};
 use emit::{Emission, Sending};
 pub(super) use emit::{SendAs, shows};
 use gather::{Changes, Read};
-pub(super) use persistent::Following;
+pub(super) use persistent::{Following, TOO_SLOW};
+pub(super) use row::{Next, Row};
 
 /// A new cookie is told after so many changes of which none was in the content.
 const SILENT_CHANGES_MAX: u64 = 1_000;

@@ -20,8 +20,8 @@
 //! - Of a name from before no more is told than its superior's rights let.
 
 use super::Standing;
-use super::cookie::Position;
 use super::emit::{Gate, shows};
+use super::row::{Next, Row};
 use crate::dit::{Entry, View};
 use crate::model::{Attribute, Dn, ResultCode, Scope};
 use crate::operation::access::Asker;
@@ -37,7 +37,7 @@ use crate::wire::{ResponseControl, SearchEntry};
 
 /// Changes looked at in one step.
 const STEP_MAX: usize = 512;
-const TOO_SLOW: &str = "more has changed than is kept for this search; begin it anew";
+pub(in crate::operation) const TOO_SLOW: &str = "more has changed than is kept for this search; begin it anew";
 
 /// See the module.
 pub(in crate::operation) struct Following {
@@ -48,10 +48,8 @@ pub(in crate::operation) struct Following {
     scope: Scope,
     /// What is there is sent; its changes are told after that.
     is_content: bool,
-    /// The number of the last change that was told.
-    number: u64,
-    /// The same for each origin: that nothing was left out shows here.
-    position: Position,
+    /// What was told of the changes that came here.
+    row: Row,
 }
 
 impl Following {
@@ -62,13 +60,13 @@ impl Following {
         wanted: PersistentSearch,
         mut running: Box<Running>,
     ) -> Outcome<Self> {
-        let (number, position) = (view.last_arrival()?, Position::of(&view.update_vector()?));
+        let row = Row::from_now(view)?;
         let is_content = !wanted.changes_only;
         if is_content {
             running.plan(view)?;
         }
         let (scope, asker) = (running.options().scope, running.asker().clone());
-        Ok(Self { id, asker, running, wanted, scope, is_content, number, position })
+        Ok(Self { id, asker, running, wanted, scope, is_content, row })
     }
 
     /// Goes on; appends some `bytes_max` bytes.
@@ -92,9 +90,7 @@ impl Following {
         }
         let snapshot = directory.dit().read()?;
         let view = snapshot.view();
-        let held = Position::of(&view.update_vector()?);
-        let is_told = |position: &Position| held.sequences.iter().all(|(origin, at)| position.sequence(*origin) >= *at);
-        if is_told(&self.position) {
+        if self.row.is_at_end(view)? {
             return Ok(Standing::Waits);
         }
         let access = directory.access.renew(&directory.dit, &self.asker, view)?;
@@ -104,21 +100,13 @@ impl Following {
             if out.len() - start >= bytes_max {
                 return Ok(Standing::More);
             }
-            let Some((number, update)) = view.arrival_after(self.number)? else {
-                // What came otherwise than by the log has no number.
-                return Ok(match is_told(&self.position) {
-                    true => Standing::Waits,
-                    false => Standing::Ends(ResultCode::BUSY, TOO_SLOW, None),
-                });
+            let update = match self.row.next(view)? {
+                Next::Change(_, update) => update,
+                Next::Nothing => return Ok(Standing::Waits),
+                Next::Lost => return Ok(Standing::Ends(ResultCode::BUSY, TOO_SLOW, None)),
             };
-            let dot = update.dot();
-            if dot.sequence > self.position.sequence(dot.origin).saturating_add(1) {
-                return Ok(Standing::Ends(ResultCode::BUSY, TOO_SLOW, None));
-            }
             let mut teller = Teller { running: &mut self.running, wanted: self.wanted, scope: self.scope };
             teller.tell(&looking, &update, out)?;
-            self.number = number;
-            self.position.sequences.insert(dot.origin, dot.sequence);
         }
         Ok(Standing::More)
     }
