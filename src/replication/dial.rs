@@ -55,11 +55,33 @@ pub async fn tls(
         };
         match tokio::time::timeout(HANDSHAKE_TIME_MAX, attempt).await {
             Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => tried.push(format!("{address}: {error}")),
+            Ok(Err(error)) => tried.push(format!("{address}: {}", words(&error))),
             Err(_) => tried.push(format!("{address}: no answer within {} s", HANDSHAKE_TIME_MAX.as_secs())),
         }
     }
     Err(DialError(tried.join("; ")))
+}
+
+/// What is said wherever a certificate is refused for the time.
+pub const TIME_DIFFERS: &str =
+    "one of the two clocks is wrong: set it (chronyc makestep), a certificate is signed anew by itself";
+
+/// What broke a connection, in words.
+pub fn words(error: &io::Error) -> String {
+    use rustls::{AlertDescription, CertificateError, Error};
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    match inner {
+        Some(Error::AlertReceived(AlertDescription::CertificateExpired)) => {
+            format!("it says that this node's certificate is not valid at this time; {TIME_DIFFERS}")
+        }
+        Some(Error::InvalidCertificate(
+            CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. }
+            | CertificateError::Expired
+            | CertificateError::ExpiredContext { .. },
+        )) => format!("its certificate is not valid by this node's clock; {TIME_DIFFERS}"),
+        _ => error.to_string(),
+    }
 }
 
 async fn tcp(address: &str) -> io::Result<TcpStream> {
@@ -80,4 +102,23 @@ pub fn tune(stream: &TcpStream) -> io::Result<()> {
     sockopt::set_socket_keepalive(stream, true)?;
     sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::{AlertDescription, CertificateError, Error};
+
+    #[test]
+    fn who_is_refused_for_the_time_hears_of_clocks() {
+        let told = |error| words(&io::Error::new(io::ErrorKind::InvalidData, error));
+        for error in [
+            Error::AlertReceived(AlertDescription::CertificateExpired),
+            Error::InvalidCertificate(CertificateError::NotValidYet),
+            Error::InvalidCertificate(CertificateError::Expired),
+        ] {
+            assert!(told(error.clone()).contains(TIME_DIFFERS), "{error}");
+        }
+        assert!(!told(Error::InvalidCertificate(CertificateError::UnknownIssuer)).contains(TIME_DIFFERS));
+    }
 }

@@ -26,8 +26,10 @@ pub const VALID_S: i64 = 30 * DAY_S;
 pub const RENEW_S: i64 = VALID_S / 3;
 /// The authority lasts for ever as far as people are concerned: what revokes is the member's entry.
 const AUTHORITY_VALID_S: i64 = 100 * 365 * DAY_S;
-/// Clocks of members may differ by so much.
-const BACKDATED_S: i64 = DAY_S;
+/// Certificates begin so long before they are signed: clocks of members may differ by so much, and who signed while its clock
+/// was ahead is believed by those whose clocks are right. It costs nothing, since what a certificate opens follows from the
+/// member's entry.
+const BACKDATED_S: i64 = 365 * DAY_S;
 const DAY_S: i64 = 24 * 60 * 60;
 /// The organizational unit that marks a member's certificate.
 const MEMBER_UNIT: &str = "member";
@@ -231,9 +233,15 @@ impl Identity {
         X509Certificate::from_der(&self.certificate).map_or(0, |(_, parsed)| parsed.validity().not_after.timestamp())
     }
 
-    /// Whether it is time to have the certificate renewed.
+    /// When the certificate begins, unix seconds; 0 when there is none.
+    fn begins_s(&self) -> i64 {
+        X509Certificate::from_der(&self.certificate).map_or(0, |(_, parsed)| parsed.validity().not_before.timestamp())
+    }
+
+    /// Whether it is time to have the certificate signed anew: it ends soon, or it was signed by a clock that was so far ahead
+    /// that nobody would believe it yet.
     pub fn wants_renewal(&self, now_s: i64) -> bool {
-        self.expires_s() - now_s < RENEW_S
+        self.expires_s() - now_s < RENEW_S || self.begins_s() > now_s
     }
 
     /// As it is stored in this node's data file.
@@ -333,6 +341,20 @@ mod tests {
         assert_eq!(read.public_key(), identity.public_key());
         assert!(!read.wants_renewal(NOW + VALID_S / 2) && read.wants_renewal(NOW + VALID_S * 2 / 3 + 1));
         assert!(Identity::decode(&identity.encode()[..40]).is_err());
+    }
+
+    #[test]
+    fn a_certificate_that_was_signed_by_a_clock_far_ahead_is_signed_anew() {
+        let authority = Authority::create([1; 16], NOW).unwrap();
+        let identity = Identity::create().unwrap();
+        let signed = |at_s| {
+            let certificate = authority.sign(NODE, identity.public_key(), at_s).unwrap();
+            identity.clone().certified(certificate, authority.certificate().clone())
+        };
+        // A month ahead it is good at the right time too.
+        assert!(!signed(NOW + VALID_S).wants_renewal(NOW));
+        assert!(signed(NOW + BACKDATED_S + 1).wants_renewal(NOW));
+        assert!(!signed(NOW).wants_renewal(NOW));
     }
 
     #[test]

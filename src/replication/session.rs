@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::codec::{Encoder, FramedRead};
 
 use super::codec::{CodecError, MessageCodec};
+use super::dial::words;
 use super::message::PeerError;
 use super::{Message, NodeId, SessionId};
 
@@ -207,7 +208,9 @@ async fn read(
             Some(Err(CodecError::Io(error))) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                 break ("the peer closed the connection".to_owned(), None);
             }
-            Some(Err(CodecError::Io(error))) => break (format!("the connection broke: {error}"), None),
+            Some(Err(CodecError::Io(error))) => {
+                break (format!("the connection broke: {}", words(&error)), None);
+            }
             Some(Err(error)) => break (error.to_string(), Some(PeerError::CorruptFrame)),
             None => break ("the peer closed the connection".to_owned(), None),
         }

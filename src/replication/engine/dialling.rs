@@ -88,10 +88,12 @@ impl Engine {
             Ok(()) => {}
             Err(error) => {
                 let text = error.to_string();
-                if attempts.error != text {
+                let is_new = attempts.error != text;
+                attempts.fail(now, text.clone());
+                if is_new {
                     tracing::warn!(peer = name, error = text, "a member cannot be reached; tried again and again");
+                    self.tell_of_clocks(&name, &text);
                 }
-                attempts.fail(now, text);
             }
         }
     }
@@ -100,9 +102,21 @@ impl Engine {
     pub(super) fn ended(&mut self, session: &Session, reason: &str) {
         let now = self.now().monotonic_ms;
         if now.saturating_sub(session.since_ms) < LASTING_MS {
-            self.dialling.entry(session.peer).or_default().fail(now, reason.to_owned());
+            let attempts = self.dialling.entry(session.peer).or_default();
+            let is_new = attempts.error != reason;
+            attempts.fail(now, reason.to_owned());
+            if is_new {
+                self.tell_of_clocks(&self.name_of(session.peer), reason);
+            }
         } else {
             self.dialling.remove(&session.peer);
+        }
+    }
+
+    /// An alarm where a certificate is refused for the time: that ends only by somebody's doing.
+    fn tell_of_clocks(&mut self, peer: &str, reason: &str) {
+        if reason.contains(dial::TIME_DIFFERS) {
+            self.alarm(format!("no connection with {peer}: {reason}"));
         }
     }
 
