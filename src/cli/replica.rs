@@ -65,6 +65,11 @@ enum ReplicaCommand {
     /// Take a member back that was suspended or retired, with all that it wrote meanwhile
     #[command(after_help = "Example:\n  entente replica resume --data /var/lib/entente ldap3")]
     Resume(MemberArgs),
+    /// What to do about this node's clock
+    Clock {
+        #[command(subcommand)]
+        command: ClockCommand,
+    },
     /// Make a member a supplier, a consumer (only reads) or a hub (only reads, and sends on)
     #[command(after_help = "Example:\n  entente replica set-role --data /var/lib/entente ldap3 consumer")]
     SetRole {
@@ -74,6 +79,16 @@ enum ReplicaCommand {
         #[arg(value_name = "ROLE", value_parser = ["supplier", "consumer", "hub"])]
         role: String,
     },
+}
+
+#[derive(clap::Subcommand, Clone, Debug)]
+enum ClockCommand {
+    /// Take this machine's clock for right: after it was set while the node ran, or where the node holds changes back since
+    /// other members' clocks say something else
+    ///
+    /// From then on changes are stamped with it. What was stamped before keeps its stamps.
+    #[command(after_help = "Example:\n  entente replica clock accept --data /var/lib/entente")]
+    Accept(DataArgs),
 }
 
 #[derive(clap::Args, Clone, Debug)]
@@ -111,6 +126,12 @@ pub fn run(args: &ReplicaArgs, output: &Output) -> Result<ExitCode, CliError> {
             let asked = json!({ "order": "set-addresses", "member": member.member, "addresses": addresses });
             let answer = order(&member.data.config()?, &asked)?;
             output.report(&answer, || format!("{} is dialled at {} now", member.member, addresses.join(" or ")))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ReplicaCommand::Clock { command: ClockCommand::Accept(data) } => {
+            let answer = order(&data.config()?, &json!({ "order": "clock-accept" }))?;
+            let moved = answer.get("moved_ms").and_then(Value::as_i64).unwrap_or(0);
+            output.report(&answer, || format!("changes are stamped with this machine's clock now ({moved:+} ms)"))?;
             Ok(ExitCode::SUCCESS)
         }
         ReplicaCommand::Retire { member, now } => set_state(member, "retired", *now, output),
@@ -239,6 +260,9 @@ fn status_text(answer: &Value) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "this node: {}, {} {}", named(answer), text(answer, "state"), text(answer, "role"));
     let _ = writeln!(out, "  writes: {}   origin: {}", text(answer, "writes"), text(answer, "origin"));
+    if let Some(jumped) = answer.get("clock_jumped_ms").and_then(Value::as_i64) {
+        let _ = writeln!(out, "  this machine's clock jumped by {jumped:+} ms, which changes' stamps do not follow");
+    }
     let entries = number(answer, "entries").unwrap_or(0);
     let _ = writeln!(out, "  entries: {entries}   digest: {}", text(answer, "digest"));
     let addresses = words(answer, "addresses");
@@ -340,6 +364,17 @@ fn member_text(member: &Value, out: &mut String) {
             let _ = write!(out, "; the oldest for {}", age_text(age));
         }
         out.push('\n');
+    }
+    let origins = list(member, "origins").len();
+    match text(member, "origin") {
+        "" if origins == 0 => {}
+        "" => {
+            let _ = writeln!(out, "  origins: {}", words(member, "origins"));
+        }
+        origin => {
+            let before = if origins > 1 { format!(", and {} before", origins - 1) } else { String::new() };
+            let _ = writeln!(out, "  origin: {origin}{before}");
+        }
     }
     let addresses = words(member, "addresses");
     if !addresses.is_empty() {

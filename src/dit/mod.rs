@@ -32,6 +32,7 @@ mod shape;
 mod sorter;
 mod soundness;
 mod spill;
+mod stamp_time;
 mod suffix_digest;
 mod text_names;
 mod texts;

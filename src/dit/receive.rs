@@ -16,7 +16,7 @@ use super::spill::Touched;
 use super::writing::Writing;
 use crate::model::EntryUuid;
 use crate::state::encoding::update::decode_update;
-use crate::state::hybrid_clock::Observation;
+use crate::state::hybrid_clock::{Observation, is_bumped};
 use crate::state::{AttributeId, Delta, LogRecord, Stamp, StateError, Update, UpdateVector};
 use crate::storage::{EntryId, PutMode, Table, log_key, uuid2id_key};
 use std::sync::Arc;
@@ -26,7 +26,8 @@ use std::sync::Arc;
 pub enum Receipt {
     /// It was taken: log, vector and entry have it.
     Applied {
-        /// Set when its stamp is too far ahead of the local time to be followed: raise an alarm that names the origin.
+        /// Set when its stamp is too far ahead of the local time to be followed, and its origin's clock said so: raise an alarm
+        /// that names the member. A change that had to be newer than such a one is not followed either, and no reason.
         /// Milliseconds; all of `u64` when the epoch of its clock is a later one.
         ahead_ms: Option<u64>,
     },
@@ -84,6 +85,8 @@ impl Writing<'_> {
         let now_ms = self.now_ms();
         let ahead_ms = match self.clock.observe(update.stamp.csn, now_ms) {
             Observation::Followed => None,
+            // Its origin's clock is right: it changed what another's had stamped.
+            Observation::TooFarAhead { .. } if is_bumped(update.stamp.csn) => None,
             Observation::TooFarAhead { ahead_ms } => Some(ahead_ms),
         };
         self.clock_moved = true;

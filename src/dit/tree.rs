@@ -9,6 +9,7 @@ use super::shape::Adoption;
 use super::view::View;
 use crate::clock::Clock;
 use crate::schema::Schema;
+use crate::state::DisciplinedClock;
 use crate::storage::{EntryId, Environment, FileCheck, MetaName, ReadTransaction, check_format};
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
@@ -82,6 +83,8 @@ pub struct Dit {
     adoption: ArcSwap<Adoption>,
     feed: Feed,
     clock: Clock,
+    /// See `stamp_time`.
+    pub(super) stamp_time: ArcSwap<DisciplinedClock>,
     token: u64,
     log_records_max: u64,
     log_records_min: u64,
@@ -193,6 +196,7 @@ impl Dit {
             catalog: ArcSwap::from_pointee(catalog),
             adoption: ArcSwap::from_pointee(adoption),
             feed: Feed::default(),
+            stamp_time: ArcSwap::from_pointee(DisciplinedClock::start(clock.wall_ms(), clock.monotonic())),
             clock,
             token: TOKENS.fetch_add(1, Ordering::Relaxed),
             log_records_max: options.log_records_max,
@@ -262,7 +266,7 @@ impl Dit {
         &self.feed
     }
 
-    /// The clock that stamps are made from.
+    /// The system's clock. Its wall time may jump: stamps are made of [`Dit::now_ms`].
     pub fn clock(&self) -> &Clock {
         &self.clock
     }

@@ -175,9 +175,9 @@ impl<'d> Writing<'d> {
         Dot { origin: self.origin(), sequence: self.own.position.sequence }
     }
 
-    /// Unix milliseconds.
+    /// Unix milliseconds: [`Dit::now_ms`].
     pub fn now_ms(&self) -> u64 {
-        self.dit.clock().wall_ms()
+        self.dit.now_ms()
     }
 
     /// The number of an attribute description, given now if it is new.

@@ -102,6 +102,10 @@ pub(super) async fn obey(service: &Service, dit: &Arc<Dit>, order: &Value) -> Re
             service.set_addresses(node, addresses).await.map_err(|error| failed(&error))?;
             Ok(json!({ "node": node.to_string() }))
         }
+        Some("clock-accept") => {
+            let moved_ms = service.accept_clock().await.map_err(|error| failed(&error))?;
+            Ok(json!({ "moved_ms": moved_ms }))
+        }
         _ => Err("this server does not know the order; it may be of an older version".to_owned()),
     }
 }

@@ -93,6 +93,11 @@ pub(super) fn gate(directory: &Arc<Directory>) -> Gate {
                 text: named("this server was suspended or retired and takes no changes", &elsewhere),
                 elsewhere,
             },
+            LocalWrites::Held => WriteGate::Closed {
+                code: ResultCode::UNWILLING_TO_PERFORM,
+                text: named("this server's clock is wrong, and it takes no changes until that is set", &elsewhere),
+                elsewhere,
+            },
             LocalWrites::ReadOnly => WriteGate::Closed {
                 code: ResultCode::UNWILLING_TO_PERFORM,
                 text: named("this server only reads; send changes to a supplier", &elsewhere),

@@ -9,6 +9,7 @@
 //! - Writes reach the writer in the order in which they were wanted; a full queue delays them, and loses none.
 //! - A member is dialled only while no session with it is open.
 
+mod clocks;
 mod dialling;
 mod filling;
 mod identity_change;
@@ -96,6 +97,7 @@ pub(super) struct Engine {
     ticks: u64,
     alarms: VecDeque<(u64, String)>,
     repaired: VecDeque<Repaired>,
+    clocks: clocks::Clocks,
     /// Since when changes are lacking here that a member holds, monotonic milliseconds.
     lacking: BTreeMap<NodeId, u64>,
     published: Arc<ArcSwapOption<Report>>,
@@ -170,6 +172,7 @@ impl Engine {
             ticks: 0,
             alarms: VecDeque::new(),
             repaired: VecDeque::new(),
+            clocks: clocks::Clocks::default(),
             lacking: BTreeMap::new(),
             published,
             out: Vec::new(),
@@ -179,6 +182,7 @@ impl Engine {
             engine.alarm(text.to_owned());
         }
         engine.tell_of_replaced();
+        engine.judge_start();
         engine.tell_gate();
         engine.handle(Input::Members(members));
         engine.handle(Input::Tick);
@@ -228,7 +232,11 @@ impl Engine {
 
     fn now(&self) -> Now {
         let clock = self.parts.dit.clock();
-        Now { wall_ms: clock.wall_ms(), monotonic_ms: u64::try_from(clock.monotonic().as_millis()).unwrap_or(u64::MAX) }
+        Now {
+            wall_ms: clock.wall_ms(),
+            stamp_ms: self.parts.dit.now_ms(),
+            monotonic_ms: u64::try_from(clock.monotonic().as_millis()).unwrap_or(u64::MAX),
+        }
     }
 
     /// Hands it to the replicator, which hears of a commit before whatever follows from it.
@@ -346,6 +354,7 @@ impl Engine {
     async fn tick(&mut self) {
         self.ticks += 1;
         self.handle(Input::Tick);
+        self.judge_start();
         if self.members_stale {
             self.refresh_members();
         }
@@ -356,6 +365,7 @@ impl Engine {
             {
                 self.alarm(error.to_string());
             }
+            self.watch_clocks();
             self.renew_if_wanted();
             self.leave_if_asked();
             self.finish_filling().await;
@@ -365,6 +375,7 @@ impl Engine {
             }
             if self.ticks.is_multiple_of(TICKS_SLOW * 600)
                 && self.local_writes == LocalWrites::Open
+                && self.clocks.may_stamp()
                 && self.has_invites()
             {
                 self.spawn_change(|writing| Ok(membership::drop_expired(writing).map(|_| ())?));
@@ -422,6 +433,7 @@ impl Engine {
             LocalWrites::Starting if alone => LocalWrites::Open,
             writes => writes,
         };
+        let writes = self.clocks.gate(writes);
         (self.parts.gate)(writes, urls.unwrap_or_default());
     }
 

@@ -33,6 +33,7 @@ pub use interface::{
 
 use super::member::{Member, Role, SessionId};
 use super::message::{Hello, Message, PeerError, VERSIONS};
+use crate::state::hybrid_clock::STEP_MS_MAX;
 use crate::state::{NodeId, OriginId};
 use ahead::Ahead;
 use consumer::Consumer;
@@ -123,6 +124,7 @@ impl Replicator {
     /// Takes note of what happened and says what is to be done, in order. Cost: in proportion to the input and what it
     /// causes, and to the number of sessions.
     pub fn handle(&mut self, now: Now, input: Input, out: &mut Vec<Output>) {
+        self.note_jumps(now);
         self.now = now;
         match input {
             Input::Answered { request, answer } => self.answered(request, answer, out),
@@ -151,10 +153,28 @@ impl Replicator {
         self.members.get(&self.node).map_or(Role::Supplier, |member| member.role)
     }
 
-    /// Offsets of the peers' clocks, theirs minus ours in milliseconds, one for each peer that has answered: what the
-    /// disciplined clock wants to know before it follows a step.
-    pub fn clock_offsets(&self) -> Vec<i64> {
-        self.peers.values().filter_map(|peer| peer.best_sample()).map(|sample| sample.offset_ms).collect()
+    /// Where the machine's clock jumped, members are told at once; where the time of stamps did, what was known of their
+    /// clocks is known no more.
+    fn note_jumps(&mut self, now: Now) {
+        let jumped = |unix_ms: fn(&Now) -> u64| {
+            let passed_ms = now.monotonic_ms.saturating_sub(self.now.monotonic_ms);
+            unix_ms(&self.now).saturating_add(passed_ms).abs_diff(unix_ms(&now)) > STEP_MS_MAX
+        };
+        let (wall, stamps) = (jumped(|now| now.wall_ms), jumped(|now| now.stamp_ms));
+        for peer in self.peers.values_mut() {
+            if wall {
+                peer.beacon_at_ms = 0;
+            }
+            if stamps {
+                peer.samples.clear();
+            }
+        }
+    }
+
+    /// Offsets of the peers' clocks, theirs minus the time of this node's stamps in milliseconds, one for each peer that has
+    /// answered: what the disciplined clock wants to know before it follows a step.
+    pub fn clock_offsets(&self) -> Vec<(NodeId, i64)> {
+        self.open_peers().filter_map(|peer| Some((peer.node, peer.best_sample()?.offset_ms))).collect()
     }
 
     fn read(&mut self, read: ReadRequest, purpose: Purpose, out: &mut Vec<Output>) -> RequestId {

@@ -128,6 +128,8 @@ pub struct Report {
     pub port: Option<u16>,
     /// Why the last attempt to reach a member failed.
     pub unreachable: Vec<(NodeId, String)>,
+    /// By how much the machine's clock is off the time of stamps, since it jumped and was not followed, milliseconds.
+    pub clock_jumped_ms: Option<i64>,
     /// When the own certificate ends, unix seconds.
     pub certificate_ends_s: i64,
     /// What stands in the data file.
@@ -168,6 +170,7 @@ pub struct Repaired {
 
 /// What the engine is asked.
 pub(super) enum Command {
+    AcceptClock { reply: oneshot::Sender<i64> },
     Invite { role: Role, valid_s: u64, reply: oneshot::Sender<Result<Zeroizing<String>, ServiceError>> },
     Report { reply: oneshot::Sender<Report> },
     SetAddresses { node: NodeId, addresses: Vec<String>, reply: oneshot::Sender<Result<(), ServiceError>> },
@@ -255,6 +258,15 @@ impl Service {
     /// [`ServiceError`].
     pub async fn set_role(&self, node: NodeId, role: Role) -> Result<(), ServiceError> {
         self.ask(|reply| Command::SetRole { node, role, reply }).await?
+    }
+
+    /// Takes the machine's clock for right, whatever it did and whatever other members' clocks say. Returns by how many
+    /// milliseconds the time of stamps moved.
+    ///
+    /// # Errors
+    /// [`ServiceError::Stopping`].
+    pub async fn accept_clock(&self) -> Result<i64, ServiceError> {
+        self.ask(|reply| Command::AcceptClock { reply }).await
     }
 
     /// Waits until other members hold a change, at most `wait_ms`.

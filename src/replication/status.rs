@@ -51,6 +51,7 @@ pub fn local_writes_text(writes: LocalWrites) -> &'static str {
         LocalWrites::CatchingUp => "catching-up",
         LocalWrites::Withdrawn => "withdrawn",
         LocalWrites::ReadOnly => "read-only",
+        LocalWrites::Held => "held",
     }
 }
 
@@ -69,6 +70,7 @@ pub fn report_json(report: &Report) -> Value {
         "addresses": report.own.as_ref().map(|own| own.addresses.clone()),
         "port": report.port,
         "writes": local_writes_text(status.local_writes),
+        "clock_jumped_ms": report.clock_jumped_ms,
         "digest": format!("{:032x}", status.digest.sum),
         "entries": status.digest.count,
         "vector": vector(report),
@@ -114,6 +116,8 @@ fn member_json(status: &MemberStatus, report: &Report) -> Value {
         "name": member.name,
         "role": role_text(member.role),
         "state": state_text(member.state),
+        "origin": status.peer.as_ref().and_then(|peer| peer.origin).map(|origin| origin.to_string()),
+        "origins": member.origins.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "addresses": member.addresses,
         "connected": status.peer.is_some(),
         "connected_ms": status.peer.as_ref().map(|peer| peer.connected_ms),

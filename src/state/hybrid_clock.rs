@@ -35,6 +35,11 @@ pub struct HybridClock {
     bumped: u128,
 }
 
+/// Whether a change was stamped above what it touched ([`HybridClock::bump`]): its time is that of somebody else's clock.
+pub fn is_bumped(csn: Csn) -> bool {
+    csn.0 >> 48 & BUMPED != 0
+}
+
 /// What became of a received CSN. In either case the change itself is applied and sent on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Observation {

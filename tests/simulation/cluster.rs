@@ -203,7 +203,8 @@ impl Cluster {
     }
 
     fn now(&self, place: usize) -> Now {
-        Now { wall_ms: self.nodes[place].clock.wall_ms(), monotonic_ms: 10_000 + self.tick * TICK_MS }
+        let wall_ms = self.nodes[place].clock.wall_ms();
+        Now { wall_ms, stamp_ms: wall_ms, monotonic_ms: 10_000 + self.tick * TICK_MS }
     }
 
     /// The process ends; what was not committed is lost.

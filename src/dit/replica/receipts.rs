@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::state::encoding::update::encode_update;
+use crate::state::hybrid_clock::WallVerdict;
 use crate::state::{CellValue, Csn, OriginPosition, Stamp, StateError, Update, ValueKey};
 
 fn pair() -> (Replica, Replica) {
@@ -130,6 +131,40 @@ fn wild_stamp_is_applied_and_not_followed() {
     one.set(1, "description", "x", false);
     assert!(one.values(1, "description").is_empty(), "and what the wild stamp hit can be changed");
     one.assert_sound();
+}
+
+#[test]
+fn jump_of_the_wall_clock_reaches_no_stamp_before_it_is_accepted() {
+    let (one, two) = pair();
+    let hour = 60 * 60 * 1000;
+    one.clock.step(hour);
+    one.clock.advance(std::time::Duration::from_secs(1));
+    assert_eq!(one.dit.observe_wall(&[]), WallVerdict::StepRefused { offset_ms: hour });
+    one.set(1, "o", "after the jump", true);
+    let newest =
+        |replica: &Replica| replica.write(|writing| writing.state(EntryId(1)).unwrap().unwrap().max_stamp().csn.ms());
+    assert!(newest(&one).abs_diff(NOW_MS) <= 2_000);
+    assert_eq!(one.dit.accept_wall(), hour);
+    one.set(1, "o", "once it is accepted", true);
+    assert!(newest(&one) >= NOW_MS + hour.unsigned_abs());
+    two.follow(&one);
+    two.assert_sound();
+}
+
+/// Its stamp is ahead since it had to be newer than what another's clock had stamped: whoever wrote it is not to blame.
+#[test]
+fn change_of_what_was_stamped_far_ahead_is_no_reason_for_an_alarm() {
+    let (one, two) = pair();
+    two.follow(&one);
+    let hour = 60 * 60 * 1000;
+    let wild = forged(&OriginPosition::default(), &update_of_suffix(&one, NOW_MS + hour, 1), DESCRIPTION);
+    for replica in [&one, &two] {
+        assert_eq!(replica.receive(&wild), Receipt::Applied { ahead_ms: Some(hour) });
+    }
+    one.set(1, "description", "x", false);
+    let records = one.records(OriginId(1), two.sequence(OriginId(1)));
+    assert_eq!(two.receive(records.last().unwrap()), Receipt::Applied { ahead_ms: None });
+    assert!(two.values(1, "description").is_empty());
 }
 
 #[test]

@@ -8,7 +8,6 @@
 use super::Access;
 use super::facts::OwnFacts;
 use super::memberships::Memberships;
-use crate::clock::Clock;
 use crate::dit::{Dit, View};
 use crate::model::Dn;
 use crate::operation::outcome::Outcome;
@@ -133,7 +132,7 @@ impl AccessCache {
         let generation = dit.rules_generation();
         let schema = view.catalog().schema();
         let key = self.key(requester);
-        let time = now(dit.clock());
+        let time = now(dit);
         let old = {
             let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
             let book = memory.book.as_ref().filter(|book| Arc::ptr_eq(&book.schema, schema));
@@ -167,7 +166,7 @@ impl AccessCache {
         let Some(decided) = &asker.0 else { return Ok(Access::new(view, None)) };
         if decided.book.generation == dit.rules_generation()
             && Arc::ptr_eq(&decided.book.schema, view.catalog().schema())
-            && decided.fits(&decided.asked, now(dit.clock()))
+            && decided.fits(&decided.asked, now(dit))
         {
             return Ok(Access::new(view, Some(Arc::clone(decided))));
         }
@@ -183,8 +182,8 @@ impl AccessCache {
     }
 }
 
-fn now(clock: &Clock) -> LocalTime {
-    LocalTime::from_unix_ms(clock.wall_ms(), 0)
+fn now(dit: &Dit) -> LocalTime {
+    LocalTime::from_unix_ms(dit.now_ms(), 0)
 }
 
 impl RuleBook {

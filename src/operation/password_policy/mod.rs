@@ -87,7 +87,7 @@ impl Directory {
 
     /// Now, in unix microseconds.
     pub(super) fn now_us(&self) -> i64 {
-        i64::try_from(self.dit.clock().wall_ms()).unwrap_or(i64::MAX / 1_000).saturating_mul(1_000)
+        i64::try_from(self.dit.now_ms()).unwrap_or(i64::MAX / 1_000).saturating_mul(1_000)
     }
 }
 

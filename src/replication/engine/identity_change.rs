@@ -162,7 +162,7 @@ impl Engine {
         let appearance = Appearance { name, addresses, urls: Some(urls) };
         drop(snapshot);
         if is_supplier {
-            if self.local_writes != LocalWrites::Open {
+            if self.local_writes != LocalWrites::Open || !self.clocks.may_stamp() {
                 return;
             }
             self.spawn_change(move |writing| {

@@ -18,6 +18,9 @@ impl Engine {
     pub(super) async fn obey(&mut self, command: Command) {
         // Whoever asked may have gone meanwhile: then nobody hears the answer.
         match command {
+            Command::AcceptClock { reply } => {
+                let _ = reply.send(self.accept_clock());
+            }
             Command::Stop => {}
             Command::Invite { role, valid_s, reply } => {
                 let _ = reply.send(self.invite(role, valid_s).await);
@@ -134,6 +137,9 @@ impl Engine {
 
     /// Refuses what would be a change of this node, where it writes none.
     fn demand_supplier(&self) -> Result<(), ServiceError> {
+        if let Some(why) = self.clocks.held() {
+            return Err(ServiceError::Refused(why.to_owned()));
+        }
         match self.members.iter().find(|member| member.node == self.node) {
             Some(own) if !own.holds_cut() => {
                 let others: Vec<String> = self.members.iter().filter(|member| member.holds_cut()).map(named).collect();
@@ -286,7 +292,13 @@ pub(super) fn alarm_text(alarm: &Alarm, members: &[Member]) -> String {
         ),
         Alarm::CloneFound { .. } => "another node runs under this node's identity: one of the two is a copy".to_owned(),
         Alarm::ClockAhead { origin, ahead_ms } => {
-            format!("changes of origin {origin} are stamped {ahead_ms} ms ahead of this node's clock: set the clocks")
+            let writer = members.iter().find(|member| member.origins.contains(origin));
+            let writer = writer.map_or_else(|| "a member that is not known here".to_owned(), named);
+            let ahead = super::clocks::span(i64::try_from(*ahead_ms).unwrap_or(i64::MAX));
+            format!(
+                "changes of {writer} (origin {origin}) are stamped {ahead} ahead of this node's time. `entente replica status` \
+                 shows whose clock is wrong now; set it there"
+            )
         }
         Alarm::Different { peer } => {
             format!("digests differ from {} though both hold the same changes; being repaired", name(peer))

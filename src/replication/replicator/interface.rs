@@ -129,11 +129,13 @@ pub struct Holding {
     pub floors: BTreeMap<OriginId, u64>,
 }
 
-/// The time: both kinds, milliseconds.
+/// The time: all kinds, milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Now {
-    /// Unix time; may step.
+    /// Unix time by the machine's clock; may step. Members are told it.
     pub wall_ms: u64,
+    /// Unix time as this node stamps: it does not follow the machine's clock where that steps.
+    pub stamp_ms: u64,
     /// Never goes back.
     pub monotonic_ms: u64,
 }
@@ -304,6 +306,8 @@ pub enum LocalWrites {
     Withdrawn,
     /// Not a supplier.
     ReadOnly,
+    /// The machine's clock was wrong at the start, and nothing is to be stamped with it.
+    Held,
 }
 
 /// What an operator should read.

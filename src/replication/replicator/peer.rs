@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::interface::RequestId;
+use super::interface::{Now, RequestId};
 use crate::replication::member::{Role, SessionId};
 use crate::replication::message::{Echo, Interest};
+use crate::state::hybrid_clock::STEP_MS_MAX;
 use crate::state::{BucketSum, NodeId, OriginId, UpdateVector};
 
 /// Ranges asked for and not yet sent, at most; more are dropped and asked for again.
@@ -132,16 +133,25 @@ impl Peer {
         self.greeting.is_some_and(|greeting| greeting.role.may_forward())
     }
 
-    /// Takes a clock sample from an echo.
-    pub(super) fn sample(&mut self, echo: Echo, their_wall_ms: u64, wall_ms: u64, monotonic_ms: u64) {
-        let Some(elapsed) = monotonic_ms.checked_sub(echo.sent_ms) else { return };
+    /// Takes a clock sample from an echo: their machine's clock beside the time of this node's stamps. Where it jumped, what
+    /// was sampled before says nothing any more.
+    pub(super) fn sample(&mut self, echo: Echo, their_wall_ms: u64, now: Now) {
+        let Some(elapsed) = now.monotonic_ms.checked_sub(echo.sent_ms) else { return };
         let Some(round_trip_ms) = elapsed.checked_sub(echo.held_ms) else { return };
         let theirs = i64::try_from(their_wall_ms.saturating_add(round_trip_ms / 2)).unwrap_or(i64::MAX);
-        let ours = i64::try_from(wall_ms).unwrap_or(i64::MAX);
+        let ours = i64::try_from(now.stamp_ms).unwrap_or(i64::MAX);
+        let offset_ms = theirs.saturating_sub(ours);
+        let has_jumped = |best: Sample| {
+            let unsure_ms = (best.round_trip_ms / 2).saturating_add(round_trip_ms / 2);
+            best.offset_ms.abs_diff(offset_ms) > STEP_MS_MAX.saturating_add(unsure_ms)
+        };
+        if self.best_sample().is_some_and(has_jumped) {
+            self.samples.clear();
+        }
         if self.samples.len() == SAMPLES_MAX {
             self.samples.pop_front();
         }
-        self.samples.push_back(Sample { round_trip_ms, offset_ms: theirs.saturating_sub(ours) });
+        self.samples.push_back(Sample { round_trip_ms, offset_ms });
     }
 
     /// The sample least spoilt by the way.

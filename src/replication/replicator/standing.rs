@@ -318,6 +318,7 @@ fn peer_status(peer: &Peer, now: Now) -> PeerStatus {
     PeerStatus {
         session: peer.session,
         role: peer.greeting.map_or(Role::Supplier, |greeting| greeting.role),
+        origin: peer.greeting.map(|greeting| greeting.origin),
         dialled: peer.dialled,
         connected_ms: now.monotonic_ms.saturating_sub(peer.opened_ms),
         heard_ms_ago: now.monotonic_ms.saturating_sub(peer.heard_ms),

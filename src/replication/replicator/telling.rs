@@ -77,7 +77,7 @@ impl Replicator {
         self.incarnation.clock_heard = self.incarnation.clock_heard.max(beacon.clock);
         peer.last_echo = Some((beacon.sent_ms, now.monotonic_ms));
         if let Some(echo) = beacon.echo {
-            peer.sample(echo, beacon.wall_ms, now.wall_ms, now.monotonic_ms);
+            peer.sample(echo, beacon.wall_ms, now);
             peer.answered_ms = peer.answered_ms.max(Some(echo.sent_ms));
             let node = peer.node;
             if self.are_twins(node) {

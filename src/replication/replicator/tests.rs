@@ -100,7 +100,7 @@ impl Fed {
 
     fn feed(&mut self, input: Input) {
         self.at_ms += 1;
-        let now = Now { wall_ms: self.at_ms, monotonic_ms: self.at_ms };
+        let now = Now { wall_ms: self.at_ms, stamp_ms: self.at_ms, monotonic_ms: self.at_ms };
         self.replicator.handle(now, input, &mut self.out);
     }
 

@@ -91,6 +91,8 @@ pub struct PeerStatus {
     pub session: SessionId,
     /// Its role by its hello.
     pub role: Role,
+    /// Under which origin it writes in this run; `None` before its greeting.
+    pub origin: Option<OriginId>,
     /// Whether this node dialled.
     pub dialled: bool,
     /// For how long.

@@ -7,7 +7,7 @@ fn node_that_is_its_clusters_only_member_holds_all_that_its_members_hold() {
     let local = local(&[(OURS, 4)], &[(1, OURS)]);
     let mut replicator = Replicator::new(local, Options::default());
     let mut out = Vec::new();
-    replicator.handle(Now { wall_ms: 1_000_000, monotonic_ms: 1_000_000 }, Input::Tick, &mut out);
+    replicator.handle(Now { wall_ms: 1_000_000, stamp_ms: 1_000_000, monotonic_ms: 1_000_000 }, Input::Tick, &mut out);
     let settles = out.iter().any(|output| {
         matches!(output, Output::Write { write: WriteRequest::Settle(cut), .. } if *cut == BTreeMap::from([(OURS, 4)]))
     });
@@ -23,7 +23,8 @@ fn member_that_only_others_hear_is_equal_by_their_word_while_that_is_young() {
     let member = |number, origin| Member { node: node(number), origins: vec![origin], ..Member::default() };
     fed.feed(Input::Members(vec![member(1, OURS), member(2, THEIRS), third]));
     let verdict = |fed: &Fed, later_ms: u64| {
-        let now = Now { wall_ms: fed.at_ms + later_ms, monotonic_ms: fed.at_ms + later_ms };
+        let now =
+            Now { wall_ms: fed.at_ms + later_ms, stamp_ms: fed.at_ms + later_ms, monotonic_ms: fed.at_ms + later_ms };
         let status = fed.replicator.status(now);
         status.members.iter().find(|status| status.member.node == node(3)).map(|status| status.verdict)
     };

@@ -43,7 +43,7 @@ fn origins_that_write_no_more_are_told_once_a_session() {
     assert_eq!(next.check, vector_check(&vector(&with(6, 5))));
     // The third holds our 3 and nothing else that it did not tell us by the peer.
     assert_eq!(next.rows.iter().find(|row| row.node == node(3)).map(|row| &row.held), Some(&vec![(OURS, 3)]));
-    let status = fed.replicator.status(Now { wall_ms: fed.at_ms, monotonic_ms: fed.at_ms });
+    let status = fed.replicator.status(Now { wall_ms: fed.at_ms, stamp_ms: fed.at_ms, monotonic_ms: fed.at_ms });
     let verdict = status.members.iter().find(|status| status.member.node == node(2)).map(|status| status.verdict);
     assert_eq!(verdict, Some(MemberVerdict::CatchingUp { they_lack: 2, we_lack: 1 }));
 }
@@ -85,4 +85,28 @@ fn row_beside_a_vector_comes_back_as_it_was() {
         assert_eq!(together(&apart(&held, &beside), &beside), held);
     }
     assert_eq!(apart(&BTreeMap::from([(OURS, 4), (THEIRS, 5)]), &beside), []);
+}
+
+#[test]
+fn a_clock_that_jumps_is_told_at_once_and_seen_at_once() {
+    let held = [(OURS, 4), (THEIRS, 5)];
+    let mut fed = Fed::new(&held, &held);
+    let answered = |fed: &mut Fed, ahead_ms: u64| {
+        let (sent_ms, wall_ms) = (fed.at_ms, fed.at_ms + ahead_ms);
+        let echo = Some(crate::replication::message::Echo { sent_ms, held_ms: 1 });
+        let beacon = Beacon { echo, wall_ms, ..last_beacon(fed).0 };
+        fed.beacon_as(Beacon { is_whole: true, vector: vector(&held), reply: false, wants_whole: false, ..beacon });
+        fed.replicator.clock_offsets().first().map_or(0, |(_, offset_ms)| *offset_ms)
+    };
+    for _ in 0..8 {
+        assert!(answered(&mut fed, 0).abs() < 10);
+    }
+    assert!((3_599_000..3_601_000).contains(&answered(&mut fed, 3_600_000)));
+    // Ours now: it is in a beacon before one is due.
+    fed.out.clear();
+    fed.at_ms += 100;
+    let now = Now { wall_ms: fed.at_ms + 3_600_000, stamp_ms: fed.at_ms, monotonic_ms: fed.at_ms };
+    fed.replicator.handle(now, Input::Tick, &mut fed.out);
+    assert_eq!(last_beacon(&fed).0.wall_ms, now.wall_ms);
+    assert_eq!(fed.replicator.clock_offsets().len(), 1, "and stamps went on, so what is known stays");
 }
