@@ -370,7 +370,7 @@ fn read_who(word: &str, target: &Target, same: &dyn Fn(&Dn, &Dn) -> bool) -> Res
         "group" => unknown("a group that is put together from the target is not read; name it"),
         "peername" => read_peer(style, right, word),
         // To slapd a star alone is every host; within a name it would say more here than there.
-        "domain" if !is_host_name(right) && !(right == "*" && ["", "exact", "base"].contains(&style)) => {
+        "domain" if !(is_host_name(right) || right == "*" && ["", "exact", "base"].contains(&style)) => {
             unknown("this is no host name; write host.example.com")
         }
         "domain" => match style {
