@@ -138,7 +138,7 @@ fn check_name(name: &str) -> Result<(), DefinitionError> {
 
 pub(super) fn check_oid(oid: &str) -> Result<(), DefinitionError> {
     if oid.contains(':') {
-        return Err(DefinitionError::new(format!("'{oid}' uses a name for an OID: write the OID out in numbers")));
+        return Err(DefinitionError::new(format!("'{oid}' uses an OID macro: write the OID out in numbers")));
     }
     let numeric = is_numeric_oid(oid);
     let word = oid.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic()) && check_name(oid).is_ok();
