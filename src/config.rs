@@ -29,7 +29,7 @@ use crate::transport::{AdmissionLimits, ListenUrl, TlsOptions};
 
 pub use check::{Finding, Severity};
 pub use index_selection::IndexSelection;
-pub use open::SchemaLoadError;
+pub use open::{SCHEMA_FOLDER, SchemaLoadError};
 pub use reader::{ConfigError, Problem};
 use value::Value;
 pub use value::{CheckAtStart, Compression, Durability, LogFormat, LogLevel, TlsVersion};
@@ -345,6 +345,8 @@ sections! {
         advertise: Vec<String> = Vec::new(), "a list of HOST or HOST:PORT", restart;
         /// What people call this member; empty: the machine's name.
         name: String = String::new(), "a text, or \"\" for the machine's name", restart;
+        /// Where this member stands: durability "site" waits for the suppliers that say the same.
+        site: String = String::new(), "a text, or \"\" for nowhere in particular", restart;
         /// Whether what goes to members is compressed.
         compression: Compression = Compression::Auto, "\"auto\", \"always\" or \"never\"", restart;
         /// Silence after which a majority suspends a member.

@@ -35,7 +35,7 @@ use crate::storage::{DataLock, LockError, LockUse, MetaName};
 use crate::telemetry::{Telemetry, count_panics};
 use crate::transport::{Admission, ListenOptions, ListenUrl, Listener, Shutdown, Tls, TransportError, fetch};
 
-pub use replication::{INVITE_VALID_S, host_name, service_options};
+pub use replication::{INVITE_VALID_S, INVITE_VALID_S_MAX, host_name, service_options};
 pub use settings::{SettingsSource, own_socket};
 
 /// Why a node cannot start.

@@ -2,6 +2,7 @@
 
 use super::client::{self, ConnectArgs, Connection};
 use super::output::{CliError, Output};
+use crate::model::ResultCode;
 use ldap3_proto::proto::{
     LdapDerefAliases, LdapFilter, LdapModify, LdapModifyRequest, LdapModifyType, LdapOp, LdapPartialAttribute,
     LdapSearchRequest, LdapSearchResultEntry, LdapSearchScope,
@@ -123,9 +124,17 @@ fn show(one: &OneArgs, output: &Output) -> Result<ExitCode, CliError> {
                 Ok(())
             })
             .await?;
-        client::expect_success(&result)?;
+        if client::result_code(&result) != ResultCode::NO_SUCH_OBJECT {
+            client::expect_success(&result)?;
+        }
         connection.close().await;
-        let entry = found.ok_or_else(|| CliError::new("there is no such conflict"))?;
+        let entry = found.ok_or_else(|| {
+            CliError::new(format!(
+                "there is no conflict {}, or no more: what follows from the data goes when its cause goes. `entente replica \
+                 conflicts list --all` shows all",
+                one.id
+            ))
+        })?;
         output.report(&as_json(&entry), || both_sides(&entry))?;
         Ok(ExitCode::SUCCESS)
     })
@@ -202,6 +211,7 @@ fn side(entry: &LdapSearchResultEntry, which: &str) -> String {
         "removed" => format!("without {value}"),
         "renamed" => format!("named {value}"),
         "moved" => format!("below {value}"),
+        "named" => value,
         "deleted" => "deleted".to_owned(),
         "in-the-way" => format!("{value} in its way"),
         _ => "(not kept: secret or too large)".to_owned(),
@@ -233,7 +243,7 @@ fn both_sides(entry: &LdapSearchResultEntry) -> String {
     let mut out = String::new();
     let mut line = |name: &str, value: String| {
         if !value.is_empty() {
-            let _ = writeln!(out, "{name:<11}{value}");
+            let _ = writeln!(out, "{name:<12}{value}");
         }
     };
     line("conflict", text(entry, "cn"));
@@ -241,16 +251,18 @@ fn both_sides(entry: &LdapSearchResultEntry) -> String {
     line("entry", text(entry, "conflictEntry"));
     line("attribute", text(entry, "conflictAttribute"));
     line("rule", text(entry, "description"));
-    if is_of_two_sides(&text(entry, "conflictKind")) {
+    let kind = text(entry, "conflictKind");
+    if is_of_two_sides(&kind) || is_of_a_name(&kind) {
         for (name, which) in [("lost", "losing"), ("shown", "winning")] {
             line(name, side(entry, which));
+            line("  entryUUID", uuid_of(entry, which));
             line("  by", text(entry, &format!("{which}Requester")));
             line("  at", text(entry, &format!("{which}Time")));
             line("  change", text(entry, &format!("{which}CSN")));
         }
     }
     let mut line = |name: &str, value: String| {
-        let _ = writeln!(out, "{name:<11}{value}");
+        let _ = writeln!(out, "{name:<12}{value}");
     };
     line("what to do", format!("{}; or dismiss it", text(entry, "conflictRemedy")));
     out.truncate(out.trim_end().len());
@@ -260,6 +272,20 @@ fn both_sides(entry: &LdapSearchResultEntry) -> String {
 /// Whether one change stands against another.
 fn is_of_two_sides(kind: &str) -> bool {
     ["lost-update", "skipped-move"].contains(&kind)
+}
+
+/// Whether two entries were given one name.
+fn is_of_a_name(kind: &str) -> bool {
+    ["name-loser", "duplicate"].contains(&kind)
+}
+
+/// Of two entries of one name, which one a side is.
+fn uuid_of(entry: &LdapSearchResultEntry, which: &str) -> String {
+    match which {
+        _ if !is_of_a_name(&text(entry, "conflictKind")) => String::new(),
+        "losing" => text(entry, "conflictEntryUUID"),
+        _ => text(entry, "winningEntryUUID"),
+    }
 }
 
 fn as_json(entry: &LdapSearchResultEntry) -> Value {
@@ -288,9 +314,14 @@ fn as_json(entry: &LdapSearchResultEntry) -> Value {
         };
         let all: Vec<Value> =
             values(entry, &format!("{which}Value")).iter().map(|value| client::text_or_base64(value)).collect();
-        let side = json!({
+        let mut side = json!({
             "change": one("Change"), "values": all, "requester": one("Requester"), "time": one("Time"), "csn": one("CSN"),
         });
+        if let (Value::Object(side), uuid) = (&mut side, uuid_of(entry, which))
+            && !uuid.is_empty()
+        {
+            side.insert("entryUUID".to_owned(), Value::String(uuid));
+        }
         map.insert(field.to_owned(), side);
     }
     Value::Object(map)

@@ -7,7 +7,7 @@ use super::output::{CliError, Output};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::dit::{Dit, Writer};
-use crate::node::{INVITE_VALID_S, service_options};
+use crate::node::{INVITE_VALID_S, INVITE_VALID_S_MAX, service_options};
 use crate::replication::invite::Token;
 use crate::replication::membership::{role_of, role_text};
 use crate::replication::service::{Parts, Service};
@@ -32,7 +32,7 @@ pub struct InviteArgs {
     /// What the new member is for: supplier takes writes, consumer only reads, hub only reads and sends on
     #[arg(long, value_name = "ROLE", default_value = "supplier", value_parser = ["supplier", "consumer", "hub"])]
     role: String,
-    /// How long the token is good: a number with s, m, h or d [default: 1h]
+    /// How long the token is good: a number with s, m, h or d, 1s to 30d [default: 1h]
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     expires: Option<u64>,
 }
@@ -51,7 +51,11 @@ fn seconds(text: &str) -> Result<u64, String> {
         "d" => 86_400,
         _ => return Err(wrong()),
     };
-    digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(wrong)
+    let seconds = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(wrong)?;
+    match seconds {
+        1..=INVITE_VALID_S_MAX => Ok(seconds),
+        _ => Err(format!("{text}: an invitation is good for 1s to {}d", INVITE_VALID_S_MAX / 86_400)),
+    }
 }
 
 /// Runs the command.
@@ -144,11 +148,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_have_a_unit() {
+    fn times_have_a_unit_and_are_neither_nothing_nor_more_than_thirty_days() {
         assert_eq!(
             [seconds("90"), seconds("15m"), seconds("2h"), seconds("1d")],
             [Ok(90), Ok(900), Ok(7200), Ok(86_400)]
         );
+        for text in ["0s", "0", "0d", "31d", "2592001"] {
+            assert_eq!(seconds(text), Err(format!("{text}: an invitation is good for 1s to 30d")));
+        }
+        assert_eq!(seconds("30d"), Ok(2_592_000));
         assert!(seconds("soon").is_err() && seconds("5w").is_err() && seconds("99999999999999999999h").is_err());
     }
 }

@@ -59,7 +59,8 @@ enum ReplicaCommand {
     /// Wait for a member no longer: others may forget what it has not seen
     ///
     /// Nothing is lost by it: when the member is back, it compares its content with the others', and what only it has is
-    /// written again as new changes. That happens by itself when it connects, or with `resume`.
+    /// written again as new changes. That happens by itself when it connects, or with `resume`. A member that runs connects
+    /// again within a minute, so suspend one that is away; to keep a running one out, stop it, or retire it.
     #[command(after_help = "Example:\n  entente replica suspend --data /var/lib/entente ldap3")]
     Suspend(MemberArgs),
     /// Take a member back that was suspended or retired, with all that it wrote meanwhile
@@ -151,7 +152,14 @@ fn set_state(member: &MemberArgs, state: &str, at_once: bool, output: &Output) -
     let answer = order(&member.data.config()?, &asked)?;
     output.report(&answer, || match state {
         "active" => format!("{} takes part again", member.member),
-        "suspended" => format!("{} is suspended: nothing waits for it; it comes back by itself", member.member),
+        "suspended" if answer.get("runs") == Some(&Value::Bool(true)) => format!(
+            "{0} is suspended, but it runs: it takes no changes until it has connected again, within a minute, and then takes \
+             part as before, with all that it has. To keep it out, stop it first, or: entente replica retire {0}",
+            member.member
+        ),
+        "suspended" => {
+            format!("{} is suspended: nothing waits for it; it comes back by itself when it connects", member.member)
+        }
         _ => format!("{} has left; its changes stay. Its machine can be switched off", member.member),
     })?;
     Ok(ExitCode::SUCCESS)
@@ -235,6 +243,9 @@ fn verdict_line(suffix: &str, member: &Value) -> String {
         }
         _ => {}
     }
+    if text(member, "state") == "suspended" {
+        line.push_str(" (suspended: nothing waits for it)");
+    }
     line
 }
 
@@ -258,7 +269,14 @@ fn age_text(ms: u64) -> String {
 
 fn status_text(answer: &Value) -> String {
     let mut out = String::new();
-    let _ = writeln!(out, "this node: {}, {} {}", named(answer), text(answer, "state"), text(answer, "role"));
+    let _ = writeln!(
+        out,
+        "this node: {}, {} {}{}",
+        named(answer),
+        text(answer, "state"),
+        text(answer, "role"),
+        site_text(answer)
+    );
     let _ = writeln!(out, "  writes: {}   origin: {}", text(answer, "writes"), text(answer, "origin"));
     if let Some(jumped) = answer.get("clock_jumped_ms").and_then(Value::as_i64) {
         let _ = writeln!(out, "  this machine's clock jumped by {jumped:+} ms, which changes' stamps do not follow");
@@ -301,6 +319,14 @@ fn status_text(answer: &Value) -> String {
     out.trim_end().to_owned()
 }
 
+/// Where a member stands, if it says so.
+fn site_text(member: &Value) -> String {
+    match text(member, "site") {
+        "" => String::new(),
+        site => format!(" at {site}"),
+    }
+}
+
 /// How many of each kind.
 fn conflicts_text(answer: &Value) -> String {
     let Some(counts) = answer.get("open_conflicts").and_then(Value::as_object).filter(|counts| !counts.is_empty())
@@ -318,10 +344,11 @@ fn member_text(member: &Value, out: &mut String) {
     }
     let _ = writeln!(
         out,
-        "\n{}: {} {}, {}",
+        "\n{}: {} {}{}, {}",
         named(member),
         text(member, "state"),
         text(member, "role"),
+        site_text(member),
         text(member, "verdict")
     );
     match number(member, "connected_ms") {

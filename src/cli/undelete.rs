@@ -2,6 +2,7 @@
 
 use super::client::{self, ConnectArgs, Connection};
 use super::output::{CliError, Output};
+use crate::dit::CLUSTER_DN;
 use crate::model::{Dn, EntryUuid};
 use ldap3_proto::proto::{
     LdapDerefAliases, LdapFilter, LdapModify, LdapModifyRequest, LdapModifyType, LdapOp, LdapPartialAttribute,
@@ -69,7 +70,8 @@ pub fn run(args: &UndeleteArgs, output: &Output) -> Result<ExitCode, CliError> {
             .search(request, |answer| {
                 let LdapOp::SearchResultEntry(entry) = answer else { return Ok(()) };
                 if args.list {
-                    return print(&entry, output);
+                    // What the cluster keeps about itself (invitations) is nobody's to bring back; asked for by name, it is shown.
+                    return if args.entry.is_none() && is_of_cluster(&entry) { Ok(()) } else { print(&entry, output) };
                 }
                 found.push(entry);
                 Ok(())
@@ -105,6 +107,10 @@ pub fn run(args: &UndeleteArgs, output: &Output) -> Result<ExitCode, CliError> {
         output.report(&value, || format!("{dn} is back"))?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+fn is_of_cluster(entry: &LdapSearchResultEntry) -> bool {
+    text(entry, "deletedEntry").to_ascii_lowercase().ends_with(&format!(",{CLUSTER_DN}"))
 }
 
 fn print(entry: &LdapSearchResultEntry, output: &Output) -> Result<(), CliError> {

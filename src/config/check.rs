@@ -265,6 +265,9 @@ fn check_replication(config: &Config, found: &mut Findings) {
     if replication.name.len() > NAME_BYTES_MAX || replication.name.chars().any(char::is_control) {
         found.error("replication.name", format!("a name has {NAME_BYTES_MAX} bytes at most and no control characters"));
     }
+    if replication.site.len() > NAME_BYTES_MAX || replication.site.chars().any(char::is_control) {
+        found.error("replication.site", format!("a site has {NAME_BYTES_MAX} bytes at most and no control characters"));
+    }
     let is_loopback = |address: &str| {
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
         host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The folder, beside the program and in the data directory, whose `*.ldif` files add to the schema.
-const SCHEMA_FOLDER: &str = "schema";
+pub const SCHEMA_FOLDER: &str = "schema";
 
 /// Why the schema cannot be had.
 #[derive(Debug, thiserror::Error)]

@@ -23,7 +23,7 @@ mod standing;
 mod upkeep;
 
 pub(super) use record::TABLE;
-pub use standing::{ConflictKind, Standing};
+pub use standing::{ConflictKind, NameSide, Standing};
 
 use super::DitError;
 use super::derive::rdn_text;

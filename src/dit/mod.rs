@@ -51,8 +51,8 @@ pub use changes::{Departed, LoggedChange};
 pub use check::{CheckReport, check};
 pub use cluster::{CLUSTER_DN, ClusterEntry, NamedValues};
 pub use conflict::{
-    CONFLICTS_MAX, Conflict, ConflictKind, ConflictPlace, ConflictState, DECIDED_KEPT_MS, KEPT_MS, MARK_KEPT_MS, Side,
-    SideContent, Standing,
+    CONFLICTS_MAX, Conflict, ConflictKind, ConflictPlace, ConflictState, DECIDED_KEPT_MS, KEPT_MS, MARK_KEPT_MS,
+    NameSide, Side, SideContent, Standing,
 };
 pub use digest_table::EntryHead;
 pub use encryption::{Anew, Encryption, EncryptionOptions, encrypt_anew, encrypted_with};

@@ -20,10 +20,8 @@ use crate::replication::status::{Verdict, report_json, verdict};
 use crate::replication::{Member, MemberState, MemberStatus, NodeId, Role};
 use crate::storage::EntryId;
 
-use super::replication::INVITE_VALID_S;
+use super::replication::{INVITE_VALID_S, INVITE_VALID_S_MAX};
 
-/// The longest that an invitation is good, seconds.
-const INVITE_VALID_S_MAX: u64 = 30 * 24 * 3600;
 /// Between looks.
 const PAUSE: Duration = Duration::from_millis(100);
 /// The longest that a verification waits, milliseconds.
@@ -57,8 +55,8 @@ pub(super) async fn obey(service: &Service, dit: &Arc<Dit>, order: &Value) -> Re
         }
         Some("invite") => {
             let valid_s = order.get("valid_s").and_then(Value::as_u64).unwrap_or(INVITE_VALID_S);
-            if valid_s > INVITE_VALID_S_MAX {
-                return Err("an invitation is good for 30 days at most".to_owned());
+            if !(1..=INVITE_VALID_S_MAX).contains(&valid_s) {
+                return Err("an invitation is good for one second at least and 30 days at most".to_owned());
             }
             let token = service.invite(role()?, valid_s).await.map_err(|error| failed(&error))?;
             Ok(json!({ "token": *token }))
@@ -72,11 +70,13 @@ pub(super) async fn obey(service: &Service, dit: &Arc<Dit>, order: &Value) -> Re
             };
             let node = named(state)?;
             let at_once = order.get("at_once").and_then(Value::as_bool).unwrap_or_default();
+            let report = service.report().await.map_err(|error| failed(&error))?;
+            let runs = report.status.members.iter().any(|known| known.member.node == node && known.peer.is_some());
             service.set_state(node, state, at_once).await.map_err(|error| failed(&error))?;
             // What the member's own end was, once it is told: whoever leaves by itself is waited for.
             let member = wait_for(service, dit, node, |member| member.state == state).await?;
             let Some(member) = member else { return Err(unanswered(&name_of(dit, node), "leave")) };
-            Ok(json!({ "node": node.to_string(), "state": state_text(member.state) }))
+            Ok(json!({ "node": node.to_string(), "state": state_text(member.state), "runs": runs }))
         }
         Some("set-role") => {
             let node = named(MemberState::Active)?;
@@ -220,6 +220,7 @@ fn verified(view: View<'_>, report: &Report, digests: bool) -> Result<Value, Dit
                 "node": member.member.node.to_string(),
                 "name": member.member.name,
                 "verdict": verdict.as_str(),
+                "state": state_text(member.member.state),
                 "connected": member.peer.is_some(),
                 "backlog": member.backlog.values().sum::<u64>(),
                 "missing": member.missing.values().sum::<u64>(),

@@ -19,6 +19,8 @@ use crate::wire::assurance::DurabilityLevel;
 
 /// How long an invitation is good where nothing else is said, seconds.
 pub const INVITE_VALID_S: u64 = 3600;
+/// The longest that it can be good, seconds.
+pub const INVITE_VALID_S_MAX: u64 = 30 * 24 * 3600;
 
 /// What the settings say of replication.
 pub fn service_options(config: &Config, urls: &[ListenUrl]) -> ServiceOptions {
@@ -36,6 +38,7 @@ pub fn service_options(config: &Config, urls: &[ListenUrl]) -> ServiceOptions {
         },
         urls: urls.iter().filter_map(|url| client_url(url, &machine)).collect(),
         name: replication.name.clone(),
+        site: replication.site.clone(),
         machine,
         limits: Options {
             offline_ms_max: u64::from(replication.offline_days) * 24 * 3_600_000,

@@ -10,7 +10,7 @@ use super::access::Access;
 use super::outcome::Outcome;
 use super::telling::Feed;
 use super::virtual_entry::{VirtualEntry, Visit, attribute, one_of};
-use crate::dit::{Conflict, ConflictKind, ConflictPlace, Side, SideContent, Standing, View};
+use crate::dit::{Conflict, ConflictKind, ConflictPlace, NameSide, Side, SideContent, Standing, View};
 use crate::model::{Attribute, EntryUuid, Rdn};
 use crate::schema::time::format_generalized_time;
 use crate::search::{unique_clashes, unique_violations};
@@ -240,6 +240,25 @@ fn computed(view: View<'_>, access: &Access<'_>, standing: &Standing) -> Outcome
     if Feed::Conflicts.readable(view, access, uuid, name, &[])?.is_none() {
         return Ok(None);
     }
+    // Each side as the requester may read that entry.
+    let sides = match standing.kind {
+        ConflictKind::NameLoser | ConflictKind::Duplicate => view.name_sides(standing.entry)?,
+        _ => None,
+    };
+    let author = view.catalog().schema().attribute_type("modifiersName").map(|found| found.index);
+    let told = |side: NameSide| -> Outcome<Option<NameSide>> {
+        let granted = Feed::Conflicts.readable(view, access, side.uuid, &side.dn, &[])?;
+        Ok(granted.map(|granted| {
+            let requester = if granted.for_attribute(author) { side.requester } else { String::new() };
+            NameSide { requester, ..side }
+        }))
+    };
+    let (loser, winner) = match sides {
+        Some((loser, winner)) => (told(loser)?, told(winner)?),
+        None => (None, None),
+    };
+    let time = |side: &NameSide| format_generalized_time(i64::try_from(side.stamp.csn.ms()).unwrap_or(i64::MAX));
+    let by = |side: &Option<NameSide>| side.as_ref().map(|side| side.requester.clone()).filter(|name| !name.is_empty());
     let attributes = [
         attribute("objectClass", ["top", "replicationConflict"]),
         attribute("cn", [&standing.name]),
@@ -249,6 +268,17 @@ fn computed(view: View<'_>, access: &Access<'_>, standing: &Standing) -> Outcome
         attribute("conflictKind", [standing.kind.name()]),
         attribute("conflictEntry", found),
         attribute("conflictEntryUUID", [uuid.to_string()]),
+        attribute("losingChange", loser.as_ref().map(|_| "named")),
+        attribute("losingValue", loser.as_ref().map(|side| side.dn.clone())),
+        attribute("losingRequester", by(&loser)),
+        attribute("losingTime", loser.as_ref().map(time)),
+        attribute("losingCSN", loser.as_ref().map(|side| side.stamp.csn.to_string())),
+        attribute("winningChange", winner.as_ref().map(|_| "named")),
+        attribute("winningValue", winner.as_ref().map(|side| side.dn.clone())),
+        attribute("winningEntryUUID", winner.as_ref().map(|side| side.uuid.to_string())),
+        attribute("winningRequester", by(&winner)),
+        attribute("winningTime", winner.as_ref().map(time)),
+        attribute("winningCSN", winner.as_ref().map(|side| side.stamp.csn.to_string())),
         attribute("entryDN", [&dn]),
         attribute("hasSubordinates", ["FALSE"]),
     ];

@@ -56,8 +56,6 @@ const WRITE_RETRY: Duration = Duration::from_millis(5);
 const COMPRESS_ROUND_TRIP_MS: u64 = 5;
 /// Round trips that must have been that long before a link is called slow: one may have met a busy machine.
 const COMPRESS_ROUND_TRIPS_MIN: usize = 3;
-/// Alarms remembered for the operator.
-const ALARMS_MAX: usize = 32;
 
 /// See the module.
 pub(super) struct Engine {
@@ -96,6 +94,8 @@ pub(super) struct Engine {
     original: Option<Member>,
     ticks: u64,
     alarms: VecDeque<(u64, String)>,
+    /// The alarm among them that is over when this node has caught up.
+    until_caught_up: Option<String>,
     repaired: VecDeque<Repaired>,
     clocks: clocks::Clocks,
     /// Since when changes are lacking here that a member holds, monotonic milliseconds.
@@ -171,6 +171,7 @@ impl Engine {
             original,
             ticks: 0,
             alarms: VecDeque::new(),
+            until_caught_up: None,
             repaired: VecDeque::new(),
             clocks: clocks::Clocks::default(),
             lacking: BTreeMap::new(),
@@ -179,7 +180,7 @@ impl Engine {
         };
         if is_copy {
             let text = "this data directory is a copy of another, or was moved: it goes on under a new origin";
-            engine.alarm(text.to_owned());
+            engine.alarm_until_caught_up(text.to_owned());
         }
         engine.tell_of_replaced();
         engine.judge_start();
@@ -260,7 +261,11 @@ impl Engine {
                 if let Alarm::Repaired { peer, entries } = &alarm {
                     self.note_repaired(*peer, entries);
                 }
-                self.alarm(operator::alarm_text(&alarm, &self.members));
+                let text = operator::alarm_text(&alarm, &self.members);
+                match alarm {
+                    Alarm::RolledBack { .. } => self.alarm_until_caught_up(text),
+                    _ => self.alarm(text),
+                }
             }
             Output::Close { session, reason } => {
                 if let Some(closed) = self.sessions.remove(&session) {
@@ -370,6 +375,7 @@ impl Engine {
             self.leave_if_asked();
             self.finish_filling().await;
             self.note_lacking();
+            self.end_alarm_if_caught_up();
             if self.ticks.is_multiple_of(TICKS_SLOW * 60) {
                 self.look_for_original();
             }
@@ -435,14 +441,6 @@ impl Engine {
         };
         let writes = self.clocks.gate(writes);
         (self.parts.gate)(writes, urls.unwrap_or_default());
-    }
-
-    fn alarm(&mut self, text: String) {
-        tracing::warn!("replication: {text}");
-        if self.alarms.len() >= ALARMS_MAX {
-            self.alarms.pop_front();
-        }
-        self.alarms.push_back((self.now().wall_ms, text));
     }
 
     fn name_of(&self, node: NodeId) -> String {

@@ -80,7 +80,14 @@ enum Question {
     /// By the certificate of a member that needs a second identity.
     Enrol { node: String, key: String, name: String },
     /// By the certificate of a member that writes nothing itself: how it is called and reached.
-    Appear { name: String, addresses: Vec<String>, urls: Vec<String> },
+    Appear {
+        name: String,
+        addresses: Vec<String>,
+        urls: Vec<String>,
+        /// `None`: it does not say.
+        #[serde(default)]
+        site: Option<String>,
+    },
 }
 
 /// What is answered.
@@ -232,6 +239,7 @@ pub async fn appear(own: &Identity, peer: &Member, appearance: &Appearance) -> R
         name: appearance.name.clone(),
         addresses: appearance.addresses.clone().unwrap_or_default(),
         urls: appearance.urls.clone().unwrap_or_default(),
+        site: appearance.site.clone(),
     };
     match put(stream, &question).await? {
         Answer::Done => Ok(()),
@@ -291,8 +299,9 @@ pub async fn admit<S: AsyncRead + AsyncWrite + Unpin>(
     let bytes = Zeroizing::new(read.ok_or(JoinError::Silent)??.to_vec());
     let question = serde_json::from_slice(&bytes).map_err(|_| JoinError::Strange("no question of this protocol"));
     let made = match (question, member) {
-        (Ok(Question::Appear { name, addresses, urls }), Some(member)) => {
-            write_appearance(member, &name, addresses, urls, writer).await.map(|()| (member, Answer::Done))
+        (Ok(Question::Appear { name, addresses, urls, site }), Some(member)) => {
+            let said = Appearance { name, addresses: Some(addresses), urls: Some(urls), site };
+            write_appearance(member, said, writer).await.map(|()| (member, Answer::Done))
         }
         (Ok(question), _) => match make_member(question, member, writer).await {
             Ok(made) => accepted(dit, &made).map(|text| (made.0, Answer::Accepted(Box::new(text)))),
@@ -381,17 +390,17 @@ fn sound_name(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(128).collect()
 }
 
-async fn write_appearance(
-    member: NodeId,
-    name: &str,
-    addresses: Vec<String>,
-    urls: Vec<String>,
-    writer: &Writer,
-) -> Result<(), JoinError> {
+async fn write_appearance(member: NodeId, said: Appearance, writer: &Writer) -> Result<(), JoinError> {
     let sound = |texts: Vec<String>| -> Vec<String> {
         texts.into_iter().filter(|text| text.len() <= 255 && !text.is_empty()).take(ADDRESSES_MAX).collect()
     };
-    let (name, addresses, urls) = (sound_name(name), sound(addresses), sound(urls));
+    // An empty list is a node that nobody can dial: what is known stays, as with a name that is not set.
+    let appearance = Appearance {
+        name: sound_name(&said.name),
+        addresses: said.addresses.map(sound).filter(|addresses| !addresses.is_empty()),
+        urls: said.urls.map(sound),
+        site: said.site.as_deref().map(sound_name),
+    };
     change(writer, move |writing| {
         membership::demand_supplier(writing.view())?;
         let members = membership::members(writing.view())?.into_iter();
@@ -399,9 +408,6 @@ async fn write_appearance(
         let Some(known) = taking_part.find(|known| known.node == member) else {
             return Err(InviteError::Unknown);
         };
-        // An empty list is a node that nobody can dial: what is known stays, as with a name that is not set.
-        let appearance =
-            Appearance { name, addresses: Some(addresses).filter(|addresses| !addresses.is_empty()), urls: Some(urls) };
         Ok(membership::put_member(writing, member, known.fingerprint, known.role, &appearance)?)
     })
     .await?

@@ -70,6 +70,8 @@ pub struct Appearance {
     pub addresses: Option<Vec<String>>,
     /// Where LDAP clients reach it; `None`: as before.
     pub urls: Option<Vec<String>>,
+    /// Where it stands, for durability `site`; empty for nowhere in particular, `None`: as before.
+    pub site: Option<String>,
 }
 
 /// A number that names this node, as stored in its data file.
@@ -264,6 +266,9 @@ pub fn put_member(
     }
     if let Some(urls) = &appearance.urls {
         attributes.push(("memberLdapUrl", many(urls)));
+    }
+    if let Some(site) = &appearance.site {
+        attributes.push(("memberSite", if site.is_empty() { Vec::new() } else { one(site) }));
     }
     writing.put_entry(&dn, &attributes).map(|_| ())
 }

@@ -55,6 +55,8 @@ pub struct ServiceOptions {
     pub name: String,
     /// The machine's name, under which a node of no name enters the cluster.
     pub machine: String,
+    /// Where it stands, for durability `site`; empty for nowhere in particular.
+    pub site: String,
     /// Where LDAP clients reach this node.
     pub urls: Vec<String>,
     /// Limits and intervals.

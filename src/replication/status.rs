@@ -9,7 +9,7 @@ use super::engine::name_of;
 use super::identity::hexadecimal;
 use super::membership::{role_text, state_text};
 use super::service::Report;
-use super::{LocalWrites, Member, MemberStatus, MemberVerdict, NodeId};
+use super::{LocalWrites, Member, MemberState, MemberStatus, MemberVerdict, NodeId};
 
 /// How a member stands to this node, in the fixed words.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -66,6 +66,7 @@ pub fn report_json(report: &Report) -> Value {
         "name": report.own.as_ref().map(|own| own.name.clone()),
         "role": report.own.as_ref().map(|own| role_text(own.role)),
         "state": report.own.as_ref().map(|own| state_text(own.state)),
+        "site": report.own.as_ref().map(|own| own.site.clone()).filter(|site| !site.is_empty()),
         "origin": status.origin.to_string(),
         "addresses": report.own.as_ref().map(|own| own.addresses.clone()),
         "port": report.port,
@@ -111,6 +112,10 @@ fn member_json(status: &MemberStatus, report: &Report) -> Value {
     let error = report.unreachable.iter().find(|(node, _)| *node == member.node).map(|(_, error)| error.clone());
     let traffic = report.traffic.iter().find(|(node, _)| *node == member.node).map(|(_, traffic)| *traffic);
     let lacking = report.lacking_ms.iter().find(|(node, _)| *node == member.node).map(|(_, ms)| *ms);
+    // Who has left gets nothing more, and nobody waits for what it had.
+    let has_left = member.state == MemberState::Retired;
+    let none = std::collections::BTreeMap::new();
+    let (backlog, missing) = if has_left { (&none, &none) } else { (&status.backlog, &status.missing) };
     json!({
         "node": member.node.to_string(),
         "name": member.name,
@@ -118,18 +123,19 @@ fn member_json(status: &MemberStatus, report: &Report) -> Value {
         "state": state_text(member.state),
         "origin": status.peer.as_ref().and_then(|peer| peer.origin).map(|origin| origin.to_string()),
         "origins": member.origins.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "site": Some(&member.site).filter(|site| !site.is_empty()),
         "addresses": member.addresses,
         "connected": status.peer.is_some(),
         "connected_ms": status.peer.as_ref().map(|peer| peer.connected_ms),
         "dialled": status.peer.as_ref().map(|peer| peer.dialled),
         "unreachable": error.filter(|_| status.peer.is_none()),
         "heard_ms_ago": status.heard_ms_ago,
-        "backlog": counts(&status.backlog),
-        "backlog_total": status.backlog.values().sum::<u64>(),
-        "backlog_age_ms": status.backlog_age_ms,
-        "missing": counts(&status.missing),
-        "missing_total": status.missing.values().sum::<u64>(),
-        "missing_age_ms": lacking,
+        "backlog": counts(backlog),
+        "backlog_total": backlog.values().sum::<u64>(),
+        "backlog_age_ms": status.backlog_age_ms.filter(|_| !has_left),
+        "missing": counts(missing),
+        "missing_total": missing.values().sum::<u64>(),
+        "missing_age_ms": lacking.filter(|_| !has_left),
         "sent_bytes": traffic.map(|traffic| traffic.sent),
         "received_bytes": traffic.map(|traffic| traffic.received),
         "compressed": traffic.map(|traffic| traffic.compressed),
@@ -139,7 +145,7 @@ fn member_json(status: &MemberStatus, report: &Report) -> Value {
         "clock_offset_ms": status.peer.as_ref().and_then(|peer| peer.clock_offset_ms),
         "under_way_bytes": status.peer.as_ref().map(|peer| peer.under_way_bytes),
         "holds_cut": report.status.cut_held_by.contains(&member.node),
-        "verdict": verdict(status).as_str(),
+        "verdict": if has_left { state_text(member.state) } else { verdict(status).as_str() },
     })
 }
 

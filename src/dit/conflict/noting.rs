@@ -90,7 +90,7 @@ impl Writing<'_> {
             }
         }
         for stamp in stamps {
-            let update = what_is_left_of(stamp, other, self.modifier_at(stamp, other)?);
+            let update = what_is_left_of(stamp, other, self.view().modifier_at(stamp, other)?);
             if !update.deltas.is_empty() {
                 self.note_lost(id, before, &update)?;
             }
@@ -365,21 +365,23 @@ impl Writing<'_> {
         let found = history.update(stamp).map(|update| update.requester);
         match history.checked(found)? {
             Some(requester) => Ok(requester),
-            None => self.modifier_at(stamp, state),
+            None => self.view().modifier_at(stamp, state),
         }
     }
+}
 
+impl View<'_> {
     /// The name in `modifiersName` or `creatorsName` if just this change wrote it.
-    fn modifier_at(&self, stamp: Stamp, state: &EntryState) -> Result<String, DitError> {
-        let known = self.catalog.well_known();
+    pub(super) fn modifier_at(&self, stamp: Stamp, state: &EntryState) -> Result<String, DitError> {
+        let known = self.catalog().well_known();
         for attribute in [known.modifiers_name, known.creators_name] {
             let cells = state.attribute(attribute).into_iter().flat_map(|held| held.cells.values());
             for cell in cells.filter(|cell| cell.present && cell.stamp == stamp) {
                 match &cell.value {
                     CellValue::Text(text) => return Ok(String::from_utf8_lossy(text).into_owned()),
                     CellValue::Link(target) => {
-                        if let Some(id) = self.view().by_uuid(*target)? {
-                            return Ok(self.view().dn_text(id)?.unwrap_or_default());
+                        if let Some(id) = self.by_uuid(*target)? {
+                            return Ok(self.dn_text(id)?.unwrap_or_default());
                         }
                     }
                 }

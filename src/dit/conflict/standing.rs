@@ -9,6 +9,7 @@ use crate::dit::DitError;
 use crate::dit::shape::waiting;
 use crate::dit::view::{Entry, View};
 use crate::model::EntryUuid;
+use crate::state::Stamp;
 use crate::state::conflict::Rule;
 use crate::storage::EntryId;
 use std::collections::BTreeMap;
@@ -112,7 +113,48 @@ pub struct Standing {
     pub state: ConflictState,
 }
 
+/// One of two entries that were given one name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NameSide {
+    /// Which entry.
+    pub uuid: EntryUuid,
+    /// Its DN as it is shown.
+    pub dn: String,
+    /// The change by which it claims the name: the newest of birth, rename and move.
+    pub stamp: Stamp,
+    /// Who asked for that; empty when nothing tells any more.
+    pub requester: String,
+}
+
 impl View<'_> {
+    /// Of an entry whose name another one has, both: the entry itself and the one that has the name.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`]; [`DitError::State`].
+    pub fn name_sides(&self, id: EntryId) -> Result<Option<(NameSide, NameSide)>, DitError> {
+        let winner = self.adoption().host(id);
+        if winner == id {
+            return Ok(None);
+        }
+        Ok(self.name_side(id)?.zip(self.name_side(winner)?))
+    }
+
+    fn name_side(&self, id: EntryId) -> Result<Option<NameSide>, DitError> {
+        let Some(state) = self.state_of(id)? else { return Ok(None) };
+        // The order of claims is by CSN: see `shape::naming`.
+        let newest = |one: Stamp, other: Stamp| if other.csn > one.csn { other } else { one };
+        let stamp = newest(newest(state.birth, state.rdn.0), state.parent.0);
+        let dn = match self.dn_text(id)? {
+            Some(dn) => dn,
+            None => self.dn_by_state(&state)?,
+        };
+        let requester = match self.requester_of(stamp) {
+            Some(requester) => requester,
+            None => self.modifier_at(stamp, &state)?,
+        };
+        Ok(Some(NameSide { uuid: state.uuid, dn, stamp, requester }))
+    }
+
     /// What is wrong with an entry as it is; nothing where all is well. Cost: some microseconds.
     ///
     /// # Errors

@@ -139,7 +139,7 @@ impl Engine {
         }
     }
 
-    /// Has the own entry say how this node is called and reached, and under which origin it writes.
+    /// Has the own entry say how this node is called and reached, where it stands, and under which origin it writes.
     pub(super) fn appear(&self) {
         let Some(own) = self.members.iter().find(|member| member.node == self.node) else { return };
         let addresses = self.addresses();
@@ -151,15 +151,17 @@ impl Engine {
         let is_supplier = own.role == Role::Supplier;
         // Where no name is set, the one stays under which the node came.
         let name = self.parts.options.name.clone();
+        let site = self.parts.options.site.clone();
         let is_right = (addresses.is_none() || addresses.as_ref() == Some(&own.addresses))
             && held_urls == urls
             && (name.is_empty() || own.name == name)
+            && own.site == site
             && (!is_supplier || own.origins.contains(&origin));
         if is_right || own.state != MemberState::Active {
             return;
         }
         let (node, key) = (self.node, own.fingerprint);
-        let appearance = Appearance { name, addresses, urls: Some(urls) };
+        let appearance = Appearance { name, addresses, urls: Some(urls), site: Some(site) };
         drop(snapshot);
         if is_supplier {
             if self.local_writes != LocalWrites::Open || !self.clocks.may_stamp() {

@@ -76,7 +76,10 @@ impl Engine {
 
     /// A member said that this node was retired.
     pub(super) fn dismissed(&mut self, peer: NodeId) {
-        let known = self.members.iter().any(|member| member.node == self.node && member.state == MemberState::Retired);
+        // What the tree says: the members believed lag behind by a tick, within which a peer has told it already.
+        let known = self.parts.dit.read().and_then(|snapshot| membership::members(snapshot.view()));
+        let known = known.unwrap_or_default();
+        let known = known.iter().any(|member| member.node == self.node && member.state == MemberState::Retired);
         let pause_until_ms = self.now().monotonic_ms + DISMISSED_PAUSE_MS;
         self.pause_dialling(peer, pause_until_ms);
         let text = match known {

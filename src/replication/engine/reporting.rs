@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Counts, Door, Engine, NodeId, Repaired, Report, Table};
+use super::{Counts, Door, Engine, LocalWrites, NodeId, Repaired, Report, Table};
 use crate::model::EntryUuid;
+use crate::replication::MemberVerdict;
 
+/// Alarms remembered for the operator.
+const ALARMS_MAX: usize = 32;
 /// Repairs remembered.
 const REPAIRED_MAX: usize = 16;
 
@@ -39,6 +42,46 @@ impl Engine {
             unreachable: self.unreachable(),
             certificate_ends_s: self.trust.identity().expires_s(),
         }
+    }
+
+    /// Tells the operator, in the log and in what is reported.
+    pub(super) fn alarm(&mut self, text: String) {
+        tracing::warn!("replication: {text}");
+        if self.alarms.len() >= ALARMS_MAX {
+            self.alarms.pop_front();
+        }
+        self.alarms.push_back((self.now().wall_ms, text));
+    }
+
+    /// The same about a copy or an old copy, which is over once what this node lacks is here. There is one: what the others
+    /// tell of it says more than what the file did.
+    pub(super) fn alarm_until_caught_up(&mut self, text: String) {
+        self.drop_passing_alarm();
+        self.until_caught_up = Some(text.clone());
+        self.alarm(text);
+    }
+
+    /// What was told until this node has caught up is told no more when it has.
+    pub(super) fn end_alarm_if_caught_up(&mut self) {
+        let is_equal = || {
+            let status = self.replicator.status(self.now());
+            status.members.iter().any(|member| member.verdict == MemberVerdict::Equal)
+        };
+        let has_caught_up = match self.local_writes {
+            LocalWrites::Open => true,
+            // Who only reads is told by others that it has everything.
+            LocalWrites::ReadOnly => self.until_caught_up.is_some() && is_equal(),
+            _ => false,
+        };
+        if has_caught_up && self.drop_passing_alarm() {
+            tracing::info!("replication: this node has caught up with the other members");
+        }
+    }
+
+    fn drop_passing_alarm(&mut self) -> bool {
+        let Some(text) = self.until_caught_up.take() else { return false };
+        self.alarms.retain(|(_, told)| *told != text);
+        true
     }
 
     pub(super) fn note_repaired(&mut self, peer: NodeId, entries: &[EntryUuid]) {

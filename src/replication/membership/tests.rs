@@ -97,6 +97,7 @@ fn a_member_is_read_as_it_was_written() {
         name: "b".to_owned(),
         addresses: Some(vec!["b.example:7636".to_owned()]),
         urls: Some(vec!["ldap://b.example".to_owned()]),
+        site: Some("berlin".to_owned()),
     };
     let finals = [(OriginId(0xabc), 12)].into();
     house
@@ -111,7 +112,7 @@ fn a_member_is_read_as_it_was_written() {
         .unwrap();
     let member = house.members().remove(0);
     assert_eq!((member.name.as_str(), member.role, member.state), ("b", Role::Hub, MemberState::Suspended));
-    assert_eq!(member.addresses, ["b.example:7636"]);
+    assert_eq!((member.addresses, member.site.as_str()), (vec!["b.example:7636".to_owned()], "berlin"));
     assert_eq!(member.origins, [OriginId(0xabc), OriginId(0xdef)]);
     assert_eq!(member.finals, finals);
     assert!(supplier_urls(house.dit.read().unwrap().view(), NodeId([1; 16])).unwrap().is_empty());
@@ -119,7 +120,11 @@ fn a_member_is_read_as_it_was_written() {
     house.write(|writing| put_member(writing, B, KEY, Role::Supplier, &Appearance::default())).unwrap();
     let member = house.members().remove(0);
     assert_eq!((member.role, member.state), (Role::Hub, MemberState::Suspended));
-    assert_eq!(member.addresses, ["b.example:7636"]);
+    assert_eq!((member.addresses, member.site.as_str()), (vec!["b.example:7636".to_owned()], "berlin"));
+    // A site that it does not say any more is one that it does not stand at.
+    let nowhere = Appearance { site: Some(String::new()), ..Appearance::default() };
+    house.write(|writing| put_member(writing, B, KEY, Role::Supplier, &nowhere)).unwrap();
+    assert_eq!(house.members()[0].site, "");
 }
 
 /// Its last change says that it is the last one, with the very number under which it is made.

@@ -53,7 +53,7 @@ impl Replicator {
         let site = self.members.get(&self.node).map(|member| member.site.clone()).unwrap_or_default();
         let mut answered = Vec::new();
         for (ticket, wait) in &self.waits.0 {
-            let acknowledged = self.acknowledged_by(wait.dot);
+            let mut acknowledged = self.acknowledged_by(wait.dot);
             let suppliers = || self.members.values().filter(|member| member.holds_cut() && member.node != self.node);
             let (wanted, met) = match wait.durability {
                 Durability::Quorum(count) => (count, acknowledged.len() >= count),
@@ -63,6 +63,12 @@ impl Replicator {
                     (here().count(), here().all(|member| acknowledged.contains(&member.node)))
                 }
             };
+            // The count is told beside how many were wanted: whoever was not asked for is not in it.
+            acknowledged.retain(|node| match wait.durability {
+                Durability::Quorum(_) => true,
+                Durability::All => suppliers().any(|member| member.node == *node),
+                Durability::Site => suppliers().any(|member| member.node == *node && member.site == site),
+            });
             if met || self.now.monotonic_ms >= wait.deadline_ms {
                 answered.push(*ticket);
                 out.push(Output::Durable { ticket: *ticket, acknowledged, wanted, met });

@@ -61,6 +61,59 @@ fn what_was_written_on_one_node_is_read_on_the_other() {
     assert_eq!(there.read(&ann).value("title"), "held by two");
 }
 
+/// Durability: how many of those that were asked for hold it, how many were, and their names.
+#[track_caller]
+fn written_with_site(client: &mut Client, title: &str, wait_ms: i64) -> (i64, i64, Vec<String>) {
+    let site = ber::sequence(&[ber::enumerated(2), ber::integer(0), ber::integer(wait_ms)]);
+    let control = Control::critical(oid::DURABILITY, Some(site));
+    let written = client.with(control).modify(&person("ann"), &[(REPLACE, "title", &[title])]).expect(code::SUCCESS);
+    let parts = Element::whole(&written.control(oid::DURABILITY)).unwrap().children().unwrap();
+    let names = parts[2].children().unwrap();
+    let names = names.iter().map(|name| String::from_utf8_lossy(&name.content).into_owned()).collect();
+    (parts[0].number(), parts[1].number(), names)
+}
+
+#[test]
+fn durability_site_waits_for_the_suppliers_that_stand_where_this_one_does_and_for_no_others() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let berlin = "replication.site=berlin";
+    let mut one = Node::found(folder.path(), "one").with_setting(berlin);
+    one.serve();
+    let mut two = Node::at(folder.path(), "two").with_setting(berlin).joining(&one);
+    let mut three = Node::at(folder.path(), "three").with_setting("replication.site=hamburg").joining(&one);
+    let _reader = one.joined("reader", "consumer");
+    for (name, site) in [("two", "berlin"), ("three", "hamburg")] {
+        wait_until(&format!("{name} to be known at {site}"), || one.sees(name)["site"] == site);
+    }
+    assert_eq!(one.status()["site"], "berlin");
+    let text = one.replica(&["status"]).expect_success();
+    assert!(text.contains("active supplier at berlin") && text.contains("active supplier at hamburg"), "{text}");
+    let monitor = one.client().search(&Search::subtree("cn=monitor", "(monitoredInfo=site: hamburg)"));
+    assert_eq!(monitor.expect(code::SUCCESS).entries.len(), 1);
+    let mut client = one.client();
+    // Two alone was asked for; that three holds it as well is another matter.
+    assert_eq!(written_with_site(&mut client, "all are here", 20_000), (1, 1, vec!["two".to_owned()]));
+    three.stop();
+    assert_eq!(written_with_site(&mut client, "without hamburg", 20_000), (1, 1, vec!["two".to_owned()]));
+    three.serve();
+    one.wait_until_equal();
+    two.stop();
+    assert_eq!(
+        written_with_site(&mut client, "without two", 300),
+        (0, 1, Vec::new()),
+        "it is answered with what is so"
+    );
+    three.stop();
+    // A member that moves says so when it starts; then nobody else stands at this site.
+    let mut three = three.with_setting("replication.site=");
+    three.serve();
+    wait_until("three to stand nowhere", || one.sees("three")["site"].is_null());
+    two = two.with_setting("replication.site=hamburg");
+    two.serve();
+    wait_until("two to be known at hamburg", || one.sees("two")["site"] == "hamburg");
+    assert_eq!(written_with_site(&mut client, "alone in berlin", 20_000), (0, 0, Vec::new()));
+}
+
 #[test]
 fn a_cookie_of_one_node_is_good_on_the_other() {
     let folder = tempfile::tempdir().expect("a temporary folder");

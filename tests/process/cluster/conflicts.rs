@@ -161,12 +161,43 @@ fn a_move_that_would_close_a_circle_and_a_name_given_twice_are_told_of_on_both()
         assert_eq!(skipped.value("winningValue"), format!("ou=x,{}", unit("y")));
         let text = node.replica(&["conflicts"]).expect_success();
         assert!(text.contains("in its way") && text.contains("duplicate winner="), "{text}");
+        both_sides_of_a_name(node, &unit("new"));
     }
     let [mut a, mut b] = pair;
     a.stop();
     b.stop();
     check(&a.data());
     check(&b.data());
+}
+
+/// Who lost a name and who has it, by LDAP and on the command line: DN, entryUUID, author and time.
+#[track_caller]
+fn both_sides_of_a_name(node: &Node, name: &str) {
+    let found = listed(node, "open");
+    let conflict = found.iter().find(|entry| entry.value("conflictKind") == "duplicate").expect("it is counted");
+    let entries = node.client().search(&Search::subtree(SUFFIX, "(ou=new)").attributes(&["+"])).expect(code::SUCCESS);
+    let [winner] = entries.entries.as_slice() else { panic!("{entries:?}") };
+    let loser = node.client().read(&conflict.value("losingValue"));
+    let has = |name: &str, value: &str| assert_eq!(conflict.value(name), value, "{name}: {conflict:?}");
+    has("winningValue", name);
+    has("winningEntryUUID", &winner.value("entryUUID"));
+    // The older claim has the name: ann's.
+    has("winningRequester", &person("ann"));
+    has("losingRequester", ADMIN);
+    assert!(conflict.value("winningTime") < conflict.value("losingTime"), "{conflict:?}");
+    assert_ne!(loser.dn, name);
+    let id = conflict.value("cn");
+    let shown = node.replica(&["conflicts", "show", &id]).expect_success();
+    for field in ["losingValue", "conflictEntryUUID", "winningValue", "winningEntryUUID", "winningTime", "losingTime"] {
+        assert!(!conflict.value(field).is_empty() && shown.contains(&conflict.value(field)), "{field}: {shown}");
+    }
+    assert!(shown.contains(&format!("  by        {}", person("ann"))) && shown.contains(ADMIN), "{shown}");
+    let text = node.replica(&["conflicts", "show", "--json", &id]).expect_success();
+    let json: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(json["shown"]["entryUUID"], winner.value("entryUUID"), "{json}");
+    assert_eq!(json["lost"]["requester"], ADMIN, "{json}");
+    let refused = node.replica(&["conflicts", "show", "nix"]).expect_failure();
+    assert!(refused.contains("there is no conflict nix") && refused.contains("conflicts list --all"), "{refused}");
 }
 
 #[test]

@@ -94,6 +94,41 @@ fn an_invitation_made_while_nobody_serves_holds_once_somebody_does() {
 }
 
 #[test]
+fn a_folder_with_files_of_somebody_else_is_not_joined_into() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut a = Node::found(folder.path(), "a");
+    a.serve();
+    let token = a.invite(&[]);
+    let mut b = Node::at(folder.path(), "b");
+    std::fs::create_dir_all(b.data()).expect("our folder");
+    let letter = b.data().join("letter.txt");
+    std::fs::write(&letter, "dear aunt").expect("our folder");
+    let refused = b.join(&token).expect_failure();
+    assert!(refused.contains("letter.txt") && refused.contains("choose an empty folder"), "{refused}");
+    assert!(!b.data().join("data.mdb").exists());
+    std::fs::remove_file(&letter).expect("our folder");
+    // Settings of the node may be there before it.
+    std::fs::write(b.data().join("entente.toml"), "[replication]\nsite = \"berlin\"\n").expect("our folder");
+    b.join(&token).expect_success();
+    b.serve();
+    wait_until("b to be known at berlin", || a.sees("b")["site"] == "berlin");
+}
+
+#[test]
+fn an_invitation_that_went_is_not_listed_among_what_people_deleted() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut a = Node::found(folder.path(), "a");
+    a.serve();
+    a.invite(&[]);
+    let mut client = a.client();
+    let invites = client.search(&Search::subtree("cn=invites,cn=cluster", "(inviteExpires=*)")).expect(code::SUCCESS);
+    client.delete(&invites.entries[0].dn).expect(code::SUCCESS);
+    client.delete(&person("ann")).expect(code::SUCCESS);
+    let list = run(&mut a.command(&["undelete", "--list"])).expect_success();
+    assert!(list.contains("uid=ann") && !list.contains("cn=cluster"), "{list}");
+}
+
+#[test]
 fn a_token_is_good_for_one_member() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut a = Node::found(folder.path(), "a");

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::node::{Node, person};
 use crate::support::code;
-use crate::support::request::REPLACE;
+use crate::support::request::{REPLACE, Search};
 use crate::support::server::{SUFFIX, check, export};
 use crate::support::wait::wait_until;
 
@@ -61,6 +61,8 @@ fn a_suspended_member_holds_nobody_back_and_brings_its_unsent_changes_when_it_re
             let cut = status["stable_cut"].as_object().map_or(0, serde_json::Map::len);
             node.sees("c")["state"] == "suspended" && held == 0 && cut > 0
         });
+        let verified = node.replica(&["verify", "--wait", "0"]).stdout;
+        assert!(verified.contains("(suspended: nothing waits for it)"), "{verified}");
     }
     // What c has not seen is forgotten, and yet does not come back with it.
     a.client().delete(&person("doomed")).expect(code::SUCCESS);
@@ -89,21 +91,28 @@ fn a_suspended_member_holds_nobody_back_and_brings_its_unsent_changes_when_it_re
 
 /// Origins of another's entry, as an administrator reads them.
 fn origin(node: &Node, name: &str) -> Vec<String> {
-    let search = crate::support::request::Search::subtree("cn=members,cn=cluster", &format!("(memberName={name})"));
+    let search = Search::subtree("cn=members,cn=cluster", &format!("(memberName={name})"));
     let found = node.client().search(&search.attributes(&["memberOrigin"])).expect(code::SUCCESS);
     found.entries[0].values("memberOrigin")
 }
 
 #[test]
-fn a_member_that_is_suspended_while_it_runs_takes_no_changes_until_it_is_taken_back() {
+fn a_member_that_is_suspended_while_it_runs_comes_back_by_itself_and_loses_nothing() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let [a, b, c] = three(folder.path());
-    a.replica(&["suspend", "c"]).expect_success();
-    wait_until("c to take no changes", || c.status()["writes"] == "withdrawn");
-    let refused = c.client().modify(&person("ann"), &[(REPLACE, "description", &["no"])]);
-    assert_eq!(refused.code, code::REFERRAL, "{refused:?}");
-    a.replica(&["resume", "c"]).expect_success();
+    let origin_before = origin(&a, "c");
+    let said = a.replica(&["suspend", "c"]).expect_success();
+    assert!(said.contains("but it runs") && said.contains("within a minute") && said.contains("retire c"), "{said}");
+    // What it takes meanwhile, if it is asked before it has heard of it, is not lost.
+    let asked = c.client().modify(&person("bob"), &[(REPLACE, "description", &["meanwhile"])]);
+    assert!([code::SUCCESS, code::REFERRAL].contains(&asked.code), "{asked:?}");
+    wait_until("c to be back by itself, under a new origin", || {
+        a.sees("c")["state"] == "active" && origin(&a, "c") != origin_before
+    });
     c.wait_until_open();
+    if asked.code == code::SUCCESS {
+        a.wait_for_description("bob", "meanwhile");
+    }
     c.describe("ann", "again");
     for node in [&a, &b, &c] {
         node.wait_for_description("ann", "again");
@@ -152,6 +161,16 @@ fn a_member_that_runs_hands_over_all_it_has_before_it_leaves() {
     a.wait_until_equal();
     c.wait_for_saying("has left its cluster");
     assert_eq!(c.status()["writes"], "withdrawn");
+    assert!(!c.said().contains("was retired while it was away"), "it left in good order: {}", c.said());
+    // Whoever has left is not behind, however much is written after it.
+    let seen = a.sees("c");
+    for (name, value) in [("verdict", "retired".into()), ("backlog_total", 0.into()), ("missing_total", 0.into())] {
+        assert_eq!(seen[name], value, "{seen}");
+    }
+    let told =
+        a.client().search(&Search::subtree("cn=monitor", "(monitoredInfo=state: retired)")).expect(code::SUCCESS);
+    let told = told.entries[0].values("monitoredInfo");
+    assert!(told.contains(&"verdict: retired".to_owned()) && told.contains(&"backlog_total: 0".to_owned()), "{told:?}");
 }
 
 #[test]
