@@ -59,8 +59,8 @@ enum ReplicaCommand {
     /// Wait for a member no longer: others may forget what it has not seen
     ///
     /// Nothing is lost by it: when the member is back, it compares its content with the others', and what only it has is
-    /// written again as new changes. That happens by itself when it connects, or with `resume`. A member that runs connects
-    /// again within a minute, so suspend one that is away; to keep a running one out, stop it, or retire it.
+    /// written again as new changes. That happens by itself when it connects, or with `resume`. A member that runs is
+    /// back within a minute, so suspend one that is away; to keep a running one out, stop it, or retire it.
     #[command(after_help = "Example:\n  entente replica suspend --data /var/lib/entente ldap3")]
     Suspend(MemberArgs),
     /// Take a member back that was suspended or retired, with all that it wrote meanwhile
@@ -153,7 +153,7 @@ fn set_state(member: &MemberArgs, state: &str, at_once: bool, output: &Output) -
     output.report(&answer, || match state {
         "active" => format!("{} takes part again", member.member),
         "suspended" if answer.get("runs") == Some(&Value::Bool(true)) => format!(
-            "{0} is suspended, but it runs: it takes no changes until it has connected again, within a minute, and then takes \
+            "{0} is suspended, but it runs: it takes no changes until the others have heard of it again, within a minute, and then takes \
              part as before, with all that it has. To keep it out, stop it first, or: entente replica retire {0}",
             member.member
         ),
