@@ -7,6 +7,9 @@
 //! shown below the first, where names may meet again. When the first goes, the next has the name in the same
 //! transaction. Nothing of it is written to any state: it is the same on every master.
 //!
+//! An entry that leaves its place takes back at once what was decided below it together with others. So only entries at one
+//! depth below a suffix ever stand for one another, and the way up in the view ends, whatever has still to be decided.
+//!
 //! Cost: nothing where a name is given once; for a name given again, the children of all but the largest of the group.
 
 use super::adoption::Adopted;
@@ -57,6 +60,7 @@ impl Writing<'_> {
     pub(super) fn give_up_name(&mut self, id: EntryId, parent: EntryId, name: &[u8]) -> Result<(), DitError> {
         let host = self.adoption.host(id);
         let group: Vec<EntryId> = self.adoption.group(host).collect();
+        let undecided = std::mem::take(&mut self.follow.names);
         self.ask_for_children(&group, false)?;
         self.set_winner(id, None)?;
         // The others need a winner before anything reads a name through the old one.
@@ -79,7 +83,14 @@ impl Writing<'_> {
             self.follow.refer(uuid, false);
         }
         self.spell_anew(&group)?;
-        self.decide_name(below, name)
+        self.decide_name(below, name)?;
+        // What was one below them parts now, and what is below that, while the entry's record is the old one: at the new
+        // place it may stand below one whose name is held by an entry below itself.
+        while let Some((parent, name)) = self.follow.names.pop_front() {
+            self.decide_name(parent, &name)?;
+        }
+        self.follow.names = undecided;
+        Ok(())
     }
 
     /// Names of what is below these may be spelled otherwise, or have another superior.

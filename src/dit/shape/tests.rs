@@ -198,6 +198,40 @@ fn history() -> impl Strategy<Value = Vec<Op>> {
         })
 }
 
+/// Births of names below superiors, entry by entry; the older claim comes first.
+fn births(entries: &[(usize, Option<usize>, &str)]) -> Vec<Op> {
+    let birth = |(time, (entry, parent, name)): (usize, &(usize, Option<usize>, &str))| {
+        let stamp = stamp(time as u64 + 1, time as u64 + 1);
+        let what = What::Birth { parent: parent.map_or(EntryUuid::NIL, uuid), name: (*name).to_owned() };
+        Op { stamp, uuid: uuid(*entry), birth: stamp, what }
+    };
+    entries.iter().enumerate().map(birth).collect()
+}
+
+#[test]
+fn an_entry_that_moves_below_one_whose_name_is_held_below_itself_parts_from_it_before_a_name_is_read() {
+    let (suffix, winner, loser, given_way, holder, linking, other) = (0, 1, 2, 3, 4, 5, 6);
+    let mut ops = births(&[
+        (suffix, None, "r"),
+        (winner, Some(suffix), "x"),
+        (loser, Some(suffix), "x"),
+        (holder, Some(loser), "z"),
+        (given_way, Some(winner), "z"),
+        (other, Some(loser), "y"),
+        (linking, Some(winner), "y"),
+    ]);
+    for (sequence, entry, what) in [(21, linking, What::Link(uuid(holder))), (22, loser, What::Move(uuid(given_way)))] {
+        let birth = ops.iter().find(|op| op.uuid == uuid(entry)).unwrap().birth;
+        ops.push(Op { stamp: stamp(sequence, sequence), uuid: uuid(entry), birth, what });
+    }
+    let tree = Tree::new();
+    for (at, op) in ops.iter().enumerate() {
+        tree.receive(op);
+        assert_eq!(tree.shown(), naive_view(&ops[..=at]));
+    }
+    tree.assert_sound();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 4, ..ProptestConfig::default() })]
 
