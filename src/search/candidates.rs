@@ -10,22 +10,24 @@
 //! - An item that can only be False or Undefined has no candidates: an AND with it, or an OR of thirty attributes
 //!   that nobody uses, costs nothing.
 
+mod computed;
+mod plan;
+
 use super::SearchError;
-use super::assertion::{Order, Parts, Test};
+use super::assertion::{Parts, Test};
 use super::collective::Collective;
 use super::compile::{Leaf, Node, OBJECT_CLASS, Subject};
 use super::computed::Computed;
 use super::evaluate::{Truth, bases, chain_of};
-use super::membership::{members_of, members_of_any, members_of_nested};
-use super::roles::{self, Role};
 use super::source::collect;
 use crate::dit::{AttributeInfo, LONG_PIECE, View, grams_of, link_key, text_link_key, uid_text_key};
-use crate::model::EntryUuid;
 use crate::schema::sound::{WordKeys, telephone_tail};
-use crate::schema::{AttributeTypeIndex, MatchingRule, Schema};
+use crate::schema::{MatchingRule, Schema};
 use crate::state::AttributeId;
-use crate::storage::{EntryId, INDEX_KEY_BYTES_MAX, IndexKind, Postings, Table, index_key};
-use hashbrown::HashSet;
+use crate::storage::{IndexKind, Postings, Table, index_key};
+use computed::unless_too_large;
+pub(super) use plan::{List, Plan, Planned, Range};
+use plan::{intersection, ordered, range, union};
 
 /// Lists up to this many ids are read while planning.
 const SHORT_LIST: u64 = 64;
@@ -34,106 +36,11 @@ const FEW: u64 = 16;
 /// Ids read to find out how long a range is, at least and at most.
 const PROBE_MIN: u64 = 128;
 const PROBE_MAX: u64 = 2_048;
-/// Pieces of a substring that are looked up, and lists that are intersected.
+/// Pieces of a substring that are looked up.
 const PIECES_MAX: usize = 8;
-const LISTS_MAX: usize = 4;
 /// Entries whose values of an encrypted attribute are looked at although no index knows their order; with more of them the
 /// search is one that no index serves.
 const DECRYPTED_MAX: u64 = 4_096;
-/// Roles whose holders are planned for one nested role, which each name the next; with more of them all entries are looked
-/// at.
-const PLANNED_ROLES_MAX: usize = 64;
-/// How much of a normal form an index key keeps in order (the rest may be a hash).
-const ORDERED_BYTES: usize = INDEX_KEY_BYTES_MAX - 16;
-
-/// Where candidates come from.
-#[derive(Clone, Debug)]
-pub(super) enum Plan {
-    /// There are none.
-    Nothing,
-    /// These, ascending.
-    Ids(Vec<EntryId>),
-    /// Those in all of these lists; the shortest first.
-    Lists(Vec<List>),
-    /// Those under a range of keys.
-    Range(Range),
-    /// Those of any: `Ids`, `Lists` and `Range` only.
-    Any(Vec<Self>),
-    /// No index says. `counted`: looking at them is limited (look-through).
-    Everything { counted: bool },
-}
-
-/// The ids under one key.
-#[derive(Clone, Debug)]
-pub(super) struct List {
-    pub(super) key: Vec<u8>,
-    pub(super) count: u64,
-}
-
-/// The ids under a range of keys of one attribute and kind.
-#[derive(Clone, Debug)]
-pub(super) struct Range {
-    /// What all keys begin with.
-    pub(super) within: Vec<u8>,
-    /// The first key.
-    pub(super) from: Vec<u8>,
-    /// The last key, and all that begin with it; `None`: no end but that of `within`.
-    pub(super) until: Option<Vec<u8>>,
-    /// What the keys must have, where they are whole.
-    pub(super) parts: Option<Parts>,
-    /// Where in a key the normal form begins.
-    pub(super) normal_at: usize,
-}
-
-impl Range {
-    /// Whether candidates under `key` need not be looked at.
-    pub(super) fn passes_over(&self, key: &[u8]) -> bool {
-        let Some(parts) = &self.parts else { return false };
-        match key.get(self.normal_at..) {
-            Some(normal) if normal.len() < INDEX_KEY_BYTES_MAX => !parts.fit(normal),
-            _ => false,
-        }
-    }
-
-    /// Whether `key` is still in the range.
-    pub(super) fn reaches(&self, key: &[u8]) -> bool {
-        key.starts_with(&self.within)
-            && self.until.as_ref().is_none_or(|until| key <= until.as_slice() || key.starts_with(until))
-    }
-}
-
-/// A plan and how many candidates it has, where that is known.
-#[derive(Debug)]
-pub(super) struct Planned {
-    pub(super) plan: Plan,
-    pub(super) count: Option<u64>,
-}
-
-impl Planned {
-    fn nothing() -> Self {
-        Self { plan: Plan::Nothing, count: Some(0) }
-    }
-
-    fn ids(ids: Vec<EntryId>) -> Self {
-        if ids.is_empty() {
-            return Self::nothing();
-        }
-        let count = ids.len() as u64;
-        Self { plan: Plan::Ids(ids), count: Some(count) }
-    }
-
-    fn one(id: Option<EntryId>) -> Self {
-        Self::ids(id.into_iter().collect())
-    }
-
-    fn range(range: Range) -> Self {
-        Self { plan: Plan::Range(range), count: None }
-    }
-
-    fn everything(counted: bool) -> Self {
-        Self { plan: Plan::Everything { counted }, count: None }
-    }
-}
 
 /// Makes plans in one snapshot.
 pub(super) struct Planner<'t> {
@@ -467,86 +374,6 @@ impl<'t> Planner<'t> {
         Ok(Some(union(vec![best.plan, long.plan], count)))
     }
 
-    fn computed(&self, leaf: &Leaf, index: AttributeTypeIndex, computed: Computed) -> Result<Planned, SearchError> {
-        let catalog = self.view.catalog();
-        match (computed, &leaf.test) {
-            (_, Test::Always) => Ok(Planned::everything(false)),
-            (Computed::MemberOf | Computed::IsMemberOf, Test::Present) => unless_too_large(members_of_any(self.view)),
-            (
-                Computed::EntryUuid | Computed::NsUniqueId | Computed::ObjectGuid,
-                Test::Equal { rule: MatchingRule::UuidMatch, key, .. },
-            ) => {
-                let uuid = key.as_slice().try_into().map(EntryUuid).unwrap_or(EntryUuid::NIL);
-                Ok(Planned::one(self.view.by_uuid(uuid)?))
-            }
-            (Computed::EntryDn, Test::Names { dn, .. }) => Ok(Planned::one(self.view.resolve(dn)?.entry)),
-            (Computed::MemberOf, Test::Names { dn, .. }) => match self.view.resolve(dn)?.entry {
-                Some(group) => unless_too_large(members_of(self.view, group)),
-                None => Ok(Planned::nothing()),
-            },
-            (Computed::MemberOf, Test::Chain { dn })
-            | (Computed::IsMemberOf, Test::Names { dn, .. } | Test::Chain { dn }) => match self.view.resolve(dn)?.entry
-            {
-                Some(group) => unless_too_large(members_of_nested(self.view, group)),
-                None => Ok(Planned::nothing()),
-            },
-            (Computed::NsRole, Test::Present) => {
-                // Who has a nested role has one that is not.
-                let managed = roles::role_dn(self.view).and_then(|base| Some((base, catalog.attribute(base)?)));
-                let mut plans = match managed {
-                    Some((base, info)) if info.indexed.presence => vec![self.list(base, IndexKind::Presence, &[])?],
-                    Some(_) => return Ok(Planned::everything(true)),
-                    None => Vec::new(),
-                };
-                let mut visited = HashSet::new();
-                for role in roles::filtered(self.view)? {
-                    plans.push(self.role(role, &mut visited)?);
-                }
-                Ok(joined(plans))
-            }
-            (Computed::NsRole, Test::Names { dn, .. }) => match self.view.resolve(dn)?.entry {
-                Some(role) => self.role(role, &mut HashSet::new()),
-                None => Ok(Planned::nothing()),
-            },
-            (Computed::CreateTimestamp | Computed::ModifyTimestamp, test) => {
-                let base = catalog.base_of(self.schema().attribute_type_at(index));
-                let Some((base, info)) = base.and_then(|base| Some((base, catalog.attribute(base)?))) else {
-                    return Ok(Planned::everything(true));
-                };
-                match test {
-                    Test::Equal { .. } | Test::Ordered { .. } => {
-                        Ok(self.base(leaf, base, info)?.unwrap_or_else(|| Planned::everything(true)))
-                    }
-                    _ => Ok(Planned::everything(true)),
-                }
-            }
-            _ => Ok(Planned::everything(true)),
-        }
-    }
-
-    /// Those who may have a role.
-    fn role(&self, id: EntryId, visited: &mut HashSet<EntryId>) -> Result<Planned, SearchError> {
-        if !visited.insert(id) {
-            return Ok(Planned::nothing());
-        }
-        if visited.len() > PLANNED_ROLES_MAX {
-            return Ok(Planned::everything(true));
-        }
-        let Some(role) = self.view.entry(id)? else { return Ok(Planned::nothing()) };
-        let plans = match Role::defined_by(self.view, &role)? {
-            None | Some(Role::Filtered(None)) => return Ok(Planned::nothing()),
-            Some(Role::Filtered(Some(filter))) => return self.node(&filter.root),
-            Some(Role::Managed) => match roles::managed_keys(self.view, &role)? {
-                Some(keys) => keys.into_iter().map(|key| self.list_at(key)).collect::<Result<Vec<_>, _>>()?,
-                None => return Ok(Planned::everything(true)),
-            },
-            Some(Role::Nested(named)) => {
-                named.into_iter().map(|id| self.role(id, visited)).collect::<Result<Vec<_>, _>>()?
-            }
-        };
-        Ok(joined(plans))
-    }
-
     /// The entries that have values of `base`, where the index has them and they are few.
     fn few_present(&self, base: AttributeId, info: &AttributeInfo) -> Result<Option<Planned>, SearchError> {
         if !info.indexed.presence {
@@ -581,80 +408,6 @@ impl<'t> Planner<'t> {
 
     fn schema(&self) -> &'t Schema {
         self.view.catalog().schema()
-    }
-}
-
-/// A chain or group that is too long to gather is found by looking at every entry instead.
-fn unless_too_large(ids: Result<Vec<EntryId>, SearchError>) -> Result<Planned, SearchError> {
-    match ids {
-        Ok(ids) => Ok(Planned::ids(ids)),
-        Err(SearchError::TooLarge { .. }) => Ok(Planned::everything(false)),
-        Err(error) => Err(error),
-    }
-}
-
-/// The candidates of any of these.
-fn joined(planned: Vec<Planned>) -> Planned {
-    let mut plans = Vec::with_capacity(planned.len());
-    let mut count = Some(0_u64);
-    for planned in planned {
-        if let Plan::Everything { .. } = planned.plan {
-            return planned;
-        }
-        count = count.zip(planned.count).map(|(sum, more)| sum.saturating_add(more));
-        plans.push(planned.plan);
-    }
-    union(plans, count)
-}
-
-fn union(plans: Vec<Plan>, count: Option<u64>) -> Planned {
-    let mut flat = Vec::with_capacity(plans.len());
-    for plan in plans {
-        match plan {
-            Plan::Nothing => {}
-            Plan::Any(inner) => flat.extend(inner),
-            plan => flat.push(plan),
-        }
-    }
-    if flat.len() > 1 {
-        return Planned { plan: Plan::Any(flat), count };
-    }
-    flat.pop().map_or_else(Planned::nothing, |plan| Planned { plan, count })
-}
-
-/// The shortest list and those that narrow it for less than judging costs.
-fn intersection(mut lists: Vec<List>) -> Vec<List> {
-    lists.sort_by_key(|list| list.count);
-    lists.dedup_by(|one, other| one.key == other.key);
-    lists.truncate(LISTS_MAX);
-    lists
-}
-
-fn prefix_of(base: AttributeId, kind: IndexKind) -> Vec<u8> {
-    let mut key = Vec::with_capacity(64);
-    index_key(base, kind, &[], &mut key);
-    key
-}
-
-/// Keys that begin with `prefix`.
-fn range(base: AttributeId, kind: IndexKind, prefix: &[u8], parts: Option<Parts>) -> Range {
-    let mut within = prefix_of(base, kind);
-    let normal_at = within.len();
-    within.extend_from_slice(prefix.get(..ORDERED_BYTES).unwrap_or(prefix));
-    Range { from: within.clone(), within, until: None, parts, normal_at }
-}
-
-/// Keys on one side of `key`.
-fn ordered(base: AttributeId, key: &[u8], order: Order) -> Range {
-    let within = prefix_of(base, IndexKind::Equality);
-    let normal_at = within.len();
-    let mut edge = within.clone();
-    edge.extend_from_slice(key.get(..ORDERED_BYTES).unwrap_or(key));
-    match order {
-        Order::AtLeast => Range { within, from: edge, until: None, parts: None, normal_at },
-        Order::AtMost | Order::Before => {
-            Range { from: within.clone(), within, until: Some(edge), parts: None, normal_at }
-        }
     }
 }
 
