@@ -479,7 +479,7 @@ fn requests_that_cannot_be_kept_in_step_are_refused() {
     assert_eq!(outcome(&search.clone().deref(3), sync_control(ONLY, None, false)), code::PROTOCOL_ERROR);
     assert_eq!(outcome(&search, sync_control(2, None, false)), code::PROTOCOL_ERROR);
     assert_eq!(outcome(&search, Control::critical(oid::SYNC_REQUEST, None)), code::PROTOCOL_ERROR);
-    assert_eq!(outcome(&Search::base(""), sync_control(ONLY, None, false)), code::UNWILLING_TO_PERFORM);
+    assert_eq!(outcome(&Search::base(""), sync_control(ONLY, None, false)), code::UNAVAILABLE_CRITICAL_EXTENSION);
     assert_eq!(outcome(&everything("cn=nowhere"), sync_control(ONLY, None, false)), code::NO_SUCH_OBJECT);
 }
 

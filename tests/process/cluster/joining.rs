@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::TcpStream;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use entente::storage::{Environment, MetaName, Options};
 use lmdb::Transaction;
@@ -224,7 +225,10 @@ fn tokens_that_expired_or_were_cut_or_are_of_another_cluster_let_nobody_in() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut a = Node::found(folder.path(), "a").with_port(free_port());
     a.serve();
-    let text = Node::at(folder.path(), "b").join(&a.invite(&["--expires", "0s"])).expect_failure();
+    let short = a.invite(&["--expires", "1s"]);
+    let made = Instant::now();
+    wait_until("a second to be over, however it is rounded", || made.elapsed() > Duration::from_secs(2));
+    let text = Node::at(folder.path(), "b").join(&short).expect_failure();
     assert!(text.contains("expired"), "{text}");
     let token = a.invite(&[]);
     let text = Node::at(folder.path(), "b").join(&token[..token.len() - 3]).expect_failure();
