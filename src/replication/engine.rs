@@ -204,10 +204,14 @@ impl Engine {
                     Some(command) => self.obey(command).await,
                 },
                 Some(event) = self.events.recv() => self.session_event(event),
-                Some((request, answer)) = self.answers.recv() => self.handle(Input::Answered { request, answer }),
-                // With nobody to tell, the next input is soon enough, a tick at the latest: then no change of a client
-                // wakes this task.
-                changed = self.commits.changed(), if !self.sessions.is_empty() => {
+                Some((request, answer)) = self.answers.recv() => {
+                    // A commit is announced before whatever it answers.
+                    if self.commits.has_changed().unwrap_or(true) {
+                        self.tell_commit();
+                    }
+                    self.handle(Input::Answered { request, answer });
+                }
+                changed = self.commits.changed() => {
                     if changed.is_err() {
                         return self.end().await;
                     }
@@ -240,11 +244,7 @@ impl Engine {
         }
     }
 
-    /// Hands it to the replicator, which hears of a commit before whatever follows from it.
     fn handle(&mut self, input: Input) {
-        if self.commits.has_changed().unwrap_or(false) {
-            self.tell_commit();
-        }
         let now = self.now();
         self.replicator.handle(now, input, &mut self.out);
         // What is wanted may fail at once, which is told in turn.

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::TcpStream;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use entente::storage::{Environment, MetaName, Options};
 use lmdb::Transaction;
@@ -12,7 +12,7 @@ use super::node::{Node, free_port, person};
 use crate::support::program::{Program, entente, run};
 use crate::support::request::{Control, REPLACE, Search};
 use crate::support::server::{ADMIN, DATA, SUFFIX, check, export};
-use crate::support::wait::wait_until;
+use crate::support::wait::{Deadline, wait_until};
 use crate::support::{code, oid};
 
 /// T-51: count and digest are compared at the end.
@@ -226,8 +226,8 @@ fn tokens_that_expired_or_were_cut_or_are_of_another_cluster_let_nobody_in() {
     let mut a = Node::found(folder.path(), "a").with_port(free_port());
     a.serve();
     let short = a.invite(&["--expires", "1s"]);
-    let made = Instant::now();
-    wait_until("a second to be over, however it is rounded", || made.elapsed() > Duration::from_secs(2));
+    let two_seconds = Deadline::after(Duration::from_secs(2));
+    wait_until("a second to be over, however it is rounded", || two_seconds.is_over());
     let text = Node::at(folder.path(), "b").join(&short).expect_failure();
     assert!(text.contains("expired"), "{text}");
     let token = a.invite(&[]);
