@@ -482,6 +482,33 @@ fn an_account_that_nobody_uses_is_locked() {
     server.anonymous().bind(ANN, "ann-secret").expect(code::INVALID_CREDENTIALS);
 }
 
+/// Draft 5.2.18: who may write the password or take a lock away lets such an account in again, and it is idle anew afterwards.
+#[test]
+fn an_account_that_nobody_used_is_let_in_again_by_another_password_or_by_taking_the_lock_away() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = Server::start(policy(&[("pwdMaxIdle", "2")]));
+    let mut admin = server.admin();
+    let lets_idle = |password: &str| {
+        let last = operational(&server, ANN, "pwdLastSuccess");
+        wait_for("the idle time to be over", || idle_is_over(&last[0]).then_some(()));
+        server.anonymous().bind(ANN, password).expect(code::INVALID_CREDENTIALS);
+    };
+    server.bound(ANN, "ann-secret");
+    wait_for("the success to be in the tree", || {
+        (!operational(&server, ANN, "pwdLastSuccess").is_empty()).then_some(())
+    });
+    lets_idle("ann-secret");
+    // There is no value to be taken away: the lock follows from the last success.
+    admin.modify(ANN, &[(REPLACE, "pwdAccountLockedTime", &[])]).expect(code::SUCCESS);
+    server.bound(ANN, "ann-secret");
+    lets_idle("ann-secret");
+    admin.modify(ANN, &[(REPLACE, "userPassword", &["another-secret"])]).expect(code::SUCCESS);
+    server.bound(ANN, "another-secret");
+    lets_idle("another-secret");
+}
+
 /// Whether more than two seconds have passed since a generalized time, by the clock of this machine.
 fn idle_is_over(last: &str) -> bool {
     let last = entente::schema::time::parse_generalized_time(last.as_bytes()).unwrap();

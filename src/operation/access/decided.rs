@@ -328,6 +328,13 @@ impl Asker {
         self.0.is_none()
     }
 
+    /// A number that is another one when it is in other groups or roles that rules ask about, or its entry says something
+    /// else that they look at; 0: nothing is judged, or nobody asks.
+    pub(in crate::operation) fn mark(&self) -> u64 {
+        let bound = self.0.as_ref().filter(|decided| decided.requester.entry_uuid().is_some());
+        bound.map_or(0, |decided| decided.memberships.mark())
+    }
+
     /// Whether it is this requester.
     pub(in crate::operation) fn is(&self, requester: &Requester) -> bool {
         match &self.0 {

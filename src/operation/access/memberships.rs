@@ -23,6 +23,8 @@ pub(super) struct Memberships {
     pub(super) roles: HashSet<Vec<u8>>,
     /// Found by what may change without a new generation.
     pub(super) is_momentary: bool,
+    /// A hash of what its own entry says, where rules look at that; else 0.
+    own_entry: u64,
 }
 
 impl Memberships {
@@ -38,7 +40,28 @@ impl Memberships {
         if asked.asks_for_roles() {
             this.add_roles(view, entry, asked)?;
         }
+        if asked.own_entry {
+            this.own_entry = hash_of(view, entry)?;
+        }
         Ok(this)
+    }
+
+    /// A number that is another one when these are, 0 for none: the same on all members of a cluster.
+    pub(super) fn mark(&self) -> u64 {
+        if self.groups.is_empty() && self.roles.is_empty() && self.own_entry == 0 {
+            return 0;
+        }
+        let mut bytes = self.own_entry.to_be_bytes().to_vec();
+        for (kind, keys) in [(1, &self.groups), (2, &self.roles)] {
+            let mut keys: Vec<&Vec<u8>> = keys.iter().collect();
+            keys.sort_unstable();
+            for key in keys {
+                bytes.push(kind);
+                bytes.extend_from_slice(&(key.len() as u64).to_be_bytes());
+                bytes.extend_from_slice(key);
+            }
+        }
+        xxhash_rust::xxh3::xxh3_64(&bytes)
     }
 
     fn add_searched(
@@ -82,6 +105,26 @@ impl Memberships {
         self.roles = keys_of(view, roles)?;
         Ok(())
     }
+}
+
+/// What people write into an entry, as a number; what the server notes is left out.
+fn hash_of(view: View<'_>, entry: &Entry<'_>) -> Outcome<u64> {
+    let mut said: Vec<(String, Vec<Vec<u8>>)> = Vec::new();
+    for slice in entry.record.attributes() {
+        let Some(info) = view.catalog().attribute(slice.id).filter(|info| !info.operational) else { continue };
+        let mut values = view.values(entry, &slice)?;
+        values.sort_unstable();
+        said.push((info.name.to_ascii_lowercase(), values));
+    }
+    said.sort_unstable();
+    let mut bytes = Vec::new();
+    for text in
+        said.iter().flat_map(|(name, values)| std::iter::once(name.as_bytes()).chain(values.iter().map(Vec::as_slice)))
+    {
+        bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(text);
+    }
+    Ok(xxhash_rust::xxh3::xxh3_64(&bytes))
 }
 
 fn resolved(view: View<'_>, names: &[Dn]) -> Outcome<HashSet<EntryId>> {

@@ -64,7 +64,7 @@ pub(super) struct Changes {
     others: HashSet<EntryUuid>,
     /// Entries that were linked to, or not any more.
     pub(super) linked: HashSet<EntryUuid>,
-    /// Access rules changed, or a link to `requester`: who may see what is not what it was.
+    /// Access rules changed, or a link to one of `circle`: who may see what is not what it was.
     pub(super) rules: bool,
     /// Something that was there moved.
     pub(super) any_moved: bool,
@@ -99,7 +99,7 @@ impl Changes {
         self.next = origins.map(|(origin, _)| (*origin, self.target.sequence(*origin) + 1)).collect();
         self.target.advance(&later);
         loop {
-            match self.read(view, None)? {
+            match self.read(view, &[])? {
                 Read::More => {}
                 read => return Ok(read),
             }
@@ -111,11 +111,11 @@ impl Changes {
         &self.target
     }
 
-    /// Reads on. Cost: some hundred microseconds.
+    /// Reads on. `circle`: the requester and the groups that it is in, through others too. Cost: some hundred microseconds.
     ///
     /// # Errors
     /// [`DitError`].
-    pub(super) fn read(&mut self, view: View<'_>, requester: Option<EntryUuid>) -> Result<Read, DitError> {
+    pub(super) fn read(&mut self, view: View<'_>, circle: &[EntryUuid]) -> Result<Read, DitError> {
         while let Some((origin, from)) = self.next.first_key_value().map(|(origin, from)| (*origin, *from)) {
             let to = self.target.sequence(origin);
             if from > to {
@@ -128,7 +128,7 @@ impl Changes {
             };
             let Some(last) = records.last().map(|record| record.sequence) else { return Ok(Read::Lost) };
             for record in records.iter().filter(|record| record.sequence <= to) {
-                self.note(&LoggedChange::read(view, record)?, requester);
+                self.note(&LoggedChange::read(view, record)?, circle);
             }
             self.next.insert(origin, last + 1);
             let touched = self.named.len() + self.others.len() + self.linked.len();
@@ -137,10 +137,10 @@ impl Changes {
         Ok(Read::Done)
     }
 
-    fn note(&mut self, change: &LoggedChange, requester: Option<EntryUuid>) {
+    fn note(&mut self, change: &LoggedChange, circle: &[EntryUuid]) {
         self.count += 1;
         self.target.time_ms = self.target.time_ms.max(change.stamp.csn.ms());
-        self.rules |= change.rules || requester.is_some_and(|uuid| change.linked.contains(&uuid));
+        self.rules |= change.rules || circle.iter().any(|uuid| change.linked.contains(uuid));
         self.unlinked |= change.unlinked;
         if !self.names_only {
             self.linked.extend(change.linked.iter().copied());

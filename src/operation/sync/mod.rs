@@ -8,7 +8,8 @@
 //!
 //! Invariants
 //! - What is sent is as of now or newer than the cookie says, never older: a cookie is given after all up to it is sent.
-//! - What the requester may not see is not sent; a change of access rules ends in a refresh of everything.
+//! - What the requester may not see is not sent; a change of access rules, or of the groups, roles and own values by which
+//!   they know the requester, ends in a refresh of everything.
 //! - A node that does not hold all of a cookie says busy: it would send older content than the client has.
 //!
 //! Also sent as changed are entries whose own content stayed and whose appearance did not: those that link to an entry
@@ -36,6 +37,7 @@ use super::{Directory, Session, paged};
 use crate::dit::{DitError, LogRange, LoggedChange, View};
 use crate::model::{EntryUuid, Filter, ResultCode, Scope};
 use crate::policy::requester::Requester;
+use crate::search::groups_of_nested;
 use crate::state::UpdateVector;
 use crate::storage::{EntryId, MetaName};
 use crate::wire::sync::{SYNC_INFO, SyncInfo, SyncMode, SyncRequest, done_control};
@@ -64,7 +66,10 @@ pub(super) enum Standing {
 pub(super) struct SyncSearch {
     id: i32,
     asker: Asker,
-    requester: Option<EntryUuid>,
+    /// The requester, and the groups that it was in.
+    circle: Vec<EntryUuid>,
+    /// By what access rules know the requester ([`Asker::mark`]).
+    mark: u64,
     running: Box<Running>,
     mode: SyncMode,
     reload_hint: bool,
@@ -136,7 +141,8 @@ impl SyncSearch {
         let vector = view.update_vector()?;
         let cluster =
             view.reader().meta(MetaName::Cluster)?.and_then(|id| id.first_chunk().copied()).unwrap_or_default();
-        let mut maker = Maker::new(cluster, question_hash(request, controls, &session.requester));
+        let mark = running.asker().mark();
+        let mut maker = Maker::new(cluster, question_hash(request, controls, &session.requester) ^ mark);
         let brought = sync.cookie.as_ref().map_or(Brought::Nothing, |cookie| maker.read(cookie, &vector));
         if let Brought::Position(position) = &brought
             && let Some(missing) = missing(position, &vector)
@@ -151,7 +157,8 @@ impl SyncSearch {
         let mut made = Self {
             id,
             asker: running.asker().clone(),
-            requester: session.requester.entry_uuid(),
+            mark,
+            circle: circle_of(view, &session.requester)?,
             question: Question {
                 scope: request.scope,
                 base: base.map_or(EntryUuid::NIL, |base| base.record.uuid()),
@@ -200,6 +207,17 @@ impl SyncSearch {
         let snapshot = directory.dit().read()?;
         let view = snapshot.view();
         let vector = view.update_vector()?;
+        if !self.asker.is_administrator() {
+            self.asker = directory.access.renew(&directory.dit, &self.asker, view)?.asker();
+            let mark = self.asker.mark();
+            if self.mark != mark {
+                self.maker.question ^= self.mark ^ mark;
+                self.mark = mark;
+                let refresh =
+                    matches!(self.stage, Stage::Changes { refresh: true, .. } | Stage::Emitting { refresh: true, .. });
+                return self.lost(view, &vector, refresh, OTHER_RULES);
+            }
+        }
         loop {
             match &mut self.stage {
                 Stage::Everything => return Ok(Standing::More),
@@ -213,7 +231,7 @@ impl SyncSearch {
                 }
                 Stage::Changes { refresh, work } => {
                     let refresh = *refresh;
-                    match work.read(view, self.requester)? {
+                    match work.read(view, &self.circle)? {
                         Read::More if work.count % 4_096 < 64 && work.count > 4_096 => return Ok(Standing::More),
                         Read::More => {}
                         Read::Lost => return self.lost(view, &vector, refresh, TOO_OLD),
@@ -340,7 +358,8 @@ impl SyncSearch {
 
 const NOT_OURS: &str = "the sync cookie is not of this directory and this search; begin without one";
 const TOO_OLD: &str = "changes since the sync cookie are not kept any more; begin without one";
-const OTHER_RULES: &str = "access rules changed since the sync cookie; begin without one";
+const OTHER_RULES: &str =
+    "access rules, or the groups by which they know you, changed since the sync cookie; begin without one";
 const TOO_MUCH: &str = "more entries are concerned than can be told apart; begin without a sync cookie";
 
 fn refused(code: ResultCode, text: &'static str) -> OperationError {
@@ -379,6 +398,18 @@ pub(super) fn context_csns(view: View<'_>) -> Result<Vec<String>, DitError> {
     let vector = view.update_vector()?;
     let time_ms = newest_ms(view, &vector)?;
     Ok(Position { time_ms, ..Position::of(&vector) }.csns())
+}
+
+/// The requester and the groups that it is in, through others too.
+fn circle_of(view: View<'_>, requester: &Requester) -> Outcome<Vec<EntryUuid>> {
+    let Some(uuid) = requester.entry_uuid() else { return Ok(Vec::new()) };
+    let mut circle = vec![uuid];
+    if let Some(entry) = view.by_uuid(uuid)?.map(|id| view.entry(id)).transpose()?.flatten() {
+        for group in groups_of_nested(view, &entry)? {
+            circle.extend(view.entry(group)?.map(|group| group.record.uuid()));
+        }
+    }
+    Ok(circle)
 }
 
 fn question_hash(request: &SearchRequest<'_>, controls: &RequestControls, requester: &Requester) -> u64 {

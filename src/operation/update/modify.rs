@@ -38,8 +38,10 @@ pub(super) fn perform(
     let numbers = numbers_of(writing, modifications)?;
     let state = writing.state(id)?.ok_or_else(|| OperationError::no_such_object(""))?;
     let mut deltas = fold(context, writing, id, &state, modifications.iter().zip(numbers))?;
-    if !deltas.is_empty() {
+    if !deltas.is_empty() || password_change::unlocks(modifications) {
         password_change::recorded(context, writing, id, modifications, &mut deltas)?;
+    }
+    if !deltas.is_empty() {
         if !names_modifier(writing, &deltas) {
             modified_by(writing, &context.author(), &mut deltas)?;
         }

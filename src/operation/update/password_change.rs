@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 /// Attributes whose values a password may not hold.
 const NAMES: [&str; 6] = ["uid", "cn", "sn", "givenName", "mail", "displayName"];
+const LOCKED_TIME: &str = "pwdAccountLockedTime";
 /// OID of the syntax of userPassword, as `pwdHistory` names it.
 const OCTET_STRING: &str = "1.3.6.1.4.1.1466.115.121.1.40";
 
@@ -149,6 +150,16 @@ fn check_add(context: &Context, dn: &Dn, attributes: &[Attribute]) -> Outcome<()
     check_values(&policy, &clear, &names)
 }
 
+fn names(modifications: &[Modification], name: &str) -> bool {
+    modifications.iter().any(|one| one.attribute.description.name().eq_ignore_ascii_case(name))
+}
+
+/// Whether an account is unlocked or locked by hand: of consequence also where `pwdAccountLockedTime` stays away, as with an
+/// account that is locked because nobody used it.
+pub(super) fn unlocks(modifications: &[Modification]) -> bool {
+    names(modifications, LOCKED_TIME)
+}
+
 /// What the change of an entry's password leaves in it, and whose changes it must not repeat (`deltas` so far).
 ///
 /// # Errors
@@ -160,10 +171,9 @@ pub(super) fn recorded(
     modifications: &[Modification],
     deltas: &mut Vec<Delta>,
 ) -> Outcome<()> {
-    let named =
-        |name: &str| modifications.iter().any(|one| one.attribute.description.name().eq_ignore_ascii_case(name));
+    let named = |name: &str| names(modifications, name);
     let changes_password = modifications.iter().any(|one| is_password(&one.attribute.description));
-    if !changes_password && !named("pwdAccountLockedTime") {
+    if !changes_password && !named(LOCKED_TIME) {
         return Ok(());
     }
     let (policy, old, kept, uuid) = {
@@ -174,13 +184,16 @@ pub(super) fn recorded(
     };
     let mut gone = vec!["pwdFailureTime"];
     context.directory.marks.forget(uuid);
+    let is_owner = context.requester.entry_uuid() == Some(uuid);
+    if !is_owner && policy.as_ref().is_some_and(|policy| policy.max_idle_s > 0) {
+        begin_idle_time(context, writing, id, deltas)?;
+    }
     if changes_password {
         gone.push("pwdGraceUseTime");
-        if !named("pwdAccountLockedTime") {
-            gone.push("pwdAccountLockedTime");
+        if !named(LOCKED_TIME) {
+            gone.push(LOCKED_TIME);
         }
         verifiers(context, writing, id, deltas)?;
-        let is_owner = context.requester.entry_uuid() == Some(uuid);
         let must_change = policy.as_ref().is_some_and(|policy| policy.must_change) && !is_owner;
         if !named("pwdReset") {
             gone.push("pwdReset");
@@ -202,6 +215,15 @@ pub(super) fn recorded(
     for name in gone {
         deltas.extend(clear(writing, id, name)?);
     }
+    Ok(())
+}
+
+/// Whoever lets an account in again that nobody has used (`pwdMaxIdle`), by another password or by taking the lock away,
+/// gives it as long as from a bind.
+fn begin_idle_time(context: &Context, writing: &mut Writing<'_>, id: EntryId, deltas: &mut Vec<Delta>) -> Outcome<()> {
+    let Some(cleared) = clear(writing, id, "pwdLastSuccess")? else { return Ok(()) };
+    let now = second_text(context.directory.now_us());
+    deltas.extend([cleared, cell(writing, "pwdLastSuccess", now.as_bytes(), true)?]);
     Ok(())
 }
 

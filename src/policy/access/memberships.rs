@@ -1,7 +1,7 @@
 //! Which groups and roles some rules ask about, so that who asks need be looked up in no others.
 
 use crate::model::Dn;
-use crate::policy::aci::{Aci, BindTest, NamePattern, UserAttrKind};
+use crate::policy::aci::{Aci, BindTest, NamePattern, UserAttrKind, UserPattern};
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +14,8 @@ pub struct AskedMemberships {
     pub any_group: bool,
     /// Entries or macros say which roles: it may be any.
     pub any_role: bool,
+    /// They look at what stands in the requester's own entry.
+    pub own_entry: bool,
 }
 
 impl AskedMemberships {
@@ -23,6 +25,7 @@ impl AskedMemberships {
         self.roles.extend_from_slice(&other.roles);
         self.any_group |= other.any_group;
         self.any_role |= other.any_role;
+        self.own_entry |= other.own_entry;
     }
 
     /// Whether they ask about groups.
@@ -42,6 +45,12 @@ impl AskedMemberships {
                 BindTest::RoleDn { roles, .. } => note(roles, &mut self.roles, &mut self.any_role),
                 BindTest::UserAttr { kind: UserAttrKind::GroupDn, .. } => self.any_group = true,
                 BindTest::UserAttr { kind: UserAttrKind::RoleDn, .. } => self.any_role = true,
+                BindTest::UserAttr { kind: UserAttrKind::LdapUrl | UserAttrKind::Value(_), .. } => {
+                    self.own_entry = true;
+                }
+                BindTest::UserDn { users, .. } => {
+                    self.own_entry |= users.iter().any(|user| matches!(user, UserPattern::Search { .. }));
+                }
                 _ => {}
             });
         }
