@@ -315,6 +315,10 @@ impl AttributeGate for Access<'_> {
         self.may_search(entry, attribute)
     }
 
+    fn knows(&self, entry: &Entry<'_>) -> bool {
+        self.is_visible(entry)
+    }
+
     fn unrestricted(&self) -> bool {
         self.decided.is_none()
     }

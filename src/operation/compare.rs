@@ -27,6 +27,10 @@ impl AttributeGate for CompareGate<'_, '_> {
     fn searchable(&self, entry: &Entry<'_>, attribute: AttributeTypeIndex) -> bool {
         self.0.may_compare(entry, attribute)
     }
+
+    fn knows(&self, entry: &Entry<'_>) -> bool {
+        self.0.is_visible(entry)
+    }
 }
 
 /// Makes the response, a complete PDU.
@@ -134,7 +138,7 @@ fn assert_that(
     truth: impl Fn(&CompiledFilter) -> Outcome<Truth>,
 ) -> Outcome<()> {
     let Some(assertion) = assertion else { return Ok(()) };
-    if truth(&CompiledFilter::compile(schema, assertion))?.is_true() {
+    if truth(&CompiledFilter::compile(schema, assertion).with_searched_members(schema))?.is_true() {
         return Ok(());
     }
     Err(OperationError::new(ResultCode::ASSERTION_FAILED, "the entry does not match the assertion"))
@@ -170,8 +174,8 @@ impl Question {
         let equal = Filter::Equality(Assertion { attribute, value: Cow::Borrowed(request.value) });
         Ok(Self {
             attribute: found.index,
-            has_value: CompiledFilter::compile(schema, &equal),
-            is_present: CompiledFilter::compile(schema, &present),
+            has_value: CompiledFilter::compile(schema, &equal).with_searched_members(schema),
+            is_present: CompiledFilter::compile(schema, &present).with_searched_members(schema),
             name: found.name().to_owned(),
         })
     }

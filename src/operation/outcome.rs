@@ -133,7 +133,9 @@ impl From<SearchError> for OperationError {
         match error {
             SearchError::Dit(error) => error.into(),
             SearchError::SchemaChanged => Self::new(ResultCode::BUSY, error.to_string()),
-            SearchError::TooLarge { .. } => Self::new(ResultCode::ADMIN_LIMIT_EXCEEDED, error.to_string()),
+            SearchError::TooLarge { .. } | SearchError::GroupTooLarge { .. } => {
+                Self::new(ResultCode::ADMIN_LIMIT_EXCEEDED, error.to_string())
+            }
         }
     }
 }

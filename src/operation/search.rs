@@ -161,7 +161,7 @@ impl Directory {
         };
         let base = base_entry(view, &access, &dn, request.scope, found)?;
         if let Some(assertion) = &controls.assertion {
-            let filter = CompiledFilter::compile(view.catalog().schema(), assertion);
+            let filter = asked_by_client(view, assertion);
             if !evaluate(&filter, view, &base, &access)?.is_true() {
                 return Err(OperationError::new(ResultCode::ASSERTION_FAILED, "the base entry does not match"));
             }
@@ -175,7 +175,11 @@ impl Directory {
             Order::Unsorted(said) => (None, vec![said]),
             Order::Refused(answer) => return Ok(State::Answered(answer)),
         };
-        let filter = Arc::new(CompiledFilter::compile(view.catalog().schema(), &request.filter));
+        let filter = Arc::new(match &controls.sync {
+            // What a copy has follows from the changes of the entries that it has.
+            Some(_) => CompiledFilter::compile(view.catalog().schema(), &request.filter),
+            None => asked_by_client(view, &request.filter),
+        });
         let page = controls.paged.as_ref().map(|paging| Page {
             store: session.paged.clone(),
             fingerprint: paged::fingerprint(request, controls),
@@ -242,6 +246,11 @@ impl Directory {
         }
         Ok(State::Running(running))
     }
+}
+
+fn asked_by_client(view: View<'_>, filter: &Filter<'_>) -> CompiledFilter {
+    let schema = view.catalog().schema();
+    CompiledFilter::compile(schema, filter).with_searched_members(schema)
 }
 
 fn page_size(asked: u32, most: Option<u32>) -> u64 {

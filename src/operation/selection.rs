@@ -18,7 +18,7 @@ use crate::model::attribute::{option_is_meant, split_options};
 use crate::model::{Attribute, AttributeDescription};
 use crate::policy::rights::Right;
 use crate::schema::{AttributeTypeIndex, Schema};
-use crate::search::{Collective, Computed};
+use crate::search::{Collective, Computed, MEMBER, member_url, searched_members};
 use crate::state::AttributeId;
 use crate::storage::{AttributeSlice, EntryId};
 use crate::wire::SearchEntry;
@@ -69,6 +69,10 @@ pub(super) struct Selection {
     catalog_length: usize,
     /// Who shares collective attributes in the snapshot at hand.
     collective: Option<Arc<Collective>>,
+    /// Values of `member` that groups find by search are asked for; its type, and the name as spelled.
+    members: Option<(AttributeTypeIndex, Option<Range<usize>>)>,
+    /// By what such groups are known, where there ever was one.
+    member_url: Option<AttributeId>,
 }
 
 impl Selection {
@@ -91,6 +95,8 @@ impl Selection {
             values: None,
             catalog_length: 0,
             collective: None,
+            members: None,
+            member_url: None,
         };
         let mut is_empty = true;
         for name in names {
@@ -143,6 +149,13 @@ impl Selection {
             name.or_else(|| self.all_operational.then_some(None)).map(|name| (found.index, name))
         };
         (self.context_csn, self.policy) = (named("contextCSN"), named("pwdPolicySubentry"));
+        self.members = schema.attribute_type(MEMBER).and_then(|member| {
+            let plain = || self.asked.iter().filter(|asked| asked.options.is_empty());
+            let is_meant = |asked: &Asked| schema.attribute_type_at(asked.index).subtypes.contains(&member.index);
+            let itself = plain().find(|asked| asked.index == member.index && asked.name.is_some());
+            let is_wanted = self.all_user || plain().any(is_meant);
+            is_wanted.then(|| (member.index, itself.and_then(|asked| asked.name.clone())))
+        });
         for asked in &self.asked {
             let Some(computed) = Computed::of(schema.attribute_type_at(asked.index)) else { continue };
             if asked.options.is_empty() && !self.computed.iter().any(|(known, ..)| *known == computed) {
@@ -162,6 +175,7 @@ impl Selection {
     fn resolve(&mut self, catalog: &Catalog) {
         self.stored.clear();
         self.catalog_length = catalog.len();
+        self.member_url = member_url(catalog);
         for asked in &self.asked {
             for id in catalog.of_type(asked.index) {
                 let Some(info) = catalog.attribute(*id) else { continue };
@@ -183,7 +197,7 @@ impl Selection {
     /// attribute that its schema does not have), is not sent for `+`, only when it was named.
     pub(super) fn leave_out_what_is_local(&mut self) {
         self.is_copy = true;
-        (self.context_csn, self.policy) = (None, None);
+        (self.context_csn, self.policy, self.members) = (None, None, None);
         self.computed.retain(|(computed, _, name)| {
             name.is_some()
                 || matches!(
@@ -280,34 +294,48 @@ impl Selection {
         granted: &Granted,
         out: &mut SearchEntry<'_>,
     ) -> Outcome<()> {
-        for (id, mut values) in collective.values_of(view, entry)? {
+        for (id, values) in collective.values_of(view, entry)? {
             let chosen = self.stored.iter().find(|stored| stored.id == id);
             let Some(info) = view.catalog().attribute(id) else { continue };
             let is_wanted = chosen.is_some() || (self.all_user && !info.operational);
             if !is_wanted || info.sealed || !granted.for_attribute(info.attribute_type) {
                 continue;
             }
-            if let Some(filter) = self.values.as_ref().filter(|_| !self.types_only) {
-                filter.retain(view.catalog().schema(), &info.name, &mut values);
-            }
             let spelled = chosen.and_then(|chosen| chosen.name.clone()).and_then(|range| self.text.get(range));
-            self.write_values(spelled.unwrap_or(info.name.as_bytes()), &values, out);
+            self.write_fitting(view.catalog(), &info.name, spelled.unwrap_or(info.name.as_bytes()), values, out);
         }
         Ok(())
     }
 
-    /// Writes the attributes of `entry` that were asked for and may be read (`granted`).
+    /// The members that a group finds by search, of whom the requester may know.
+    fn searched_members(
+        &self,
+        view: View<'_>,
+        entry: &Entry<'_>,
+        (access, granted): (&Access<'_>, &Granted),
+    ) -> Outcome<Vec<Vec<u8>>> {
+        let Some((member, _)) = &self.members else { return Ok(Vec::new()) };
+        let is_group = self.member_url.is_some_and(|url| entry.attribute(url).is_some());
+        if !is_group || !granted.for_attribute(Some(*member)) {
+            return Ok(Vec::new());
+        }
+        Ok(searched_members(view, entry, access)?)
+    }
+
+    /// Writes the attributes of `entry` that were asked for and may be read (`granted`) by whom `access` is for.
     ///
     /// Cost: a copy of the values; links that are out of date, values of very long attributes and computed ones are
-    /// rendered.
+    /// rendered, members of a group by search searched for.
     pub(super) fn write<'t>(
         &self,
         view: View<'t>,
         entry: &Entry<'t>,
-        granted: &Granted,
+        (access, granted): (&Access<'_>, &Granted),
         out: &mut SearchEntry<'_>,
     ) -> Outcome<()> {
         let catalog = view.catalog();
+        let mut members = self.searched_members(view, entry, (access, granted))?;
+        let member = self.members.as_ref().map(|(member, _)| *member).filter(|_| !members.is_empty());
         let cn = self.passing_name.as_ref().and_then(|_| catalog.schema().attribute_type("cn")).map(|cn| cn.index);
         let mut passing = self.passing_name.as_ref();
         let policy = self.policy.as_ref().zip(self.policy_name.as_ref());
@@ -337,10 +365,13 @@ impl Selection {
             }
             let spelled = chosen.and_then(|chosen| chosen.name.clone()).and_then(|range| self.text.get(range));
             let name = spelled.unwrap_or(info.name.as_bytes());
-            if let Some(filter) = self.values.as_ref().filter(|_| !self.types_only) {
+            let is_member = member.is_some() && info.attribute_type == member && info.options.is_empty();
+            if is_member || (self.values.is_some() && !self.types_only) {
                 let mut values = view.values(entry, &slice)?;
-                filter.retain(catalog.schema(), &info.name, &mut values);
-                self.write_values(name, &values, out);
+                if is_member {
+                    values.append(&mut members);
+                }
+                self.write_fitting(catalog, &info.name, name, values, out);
                 continue;
             }
             match passing.take_if(|_| info.attribute_type == cn && info.options.is_empty()) {
@@ -356,6 +387,10 @@ impl Selection {
         {
             self.write_values(b"cn", std::slice::from_ref(value), out);
         }
+        if let Some((_, name)) = &self.members {
+            let spelled = name.clone().and_then(|range| self.text.get(range));
+            self.write_fitting(catalog, "member", spelled.unwrap_or(b"member"), members, out);
+        }
         if let Some(collective) = &self.collective {
             self.write_shared(collective, view, entry, granted, out)?;
         }
@@ -366,25 +401,20 @@ impl Selection {
             if *computed == Computed::CollectiveAttributeSubentries && self.collective.is_none() {
                 continue;
             }
-            let mut values = match (&self.entry_csn, computed) {
+            let values = match (&self.entry_csn, computed) {
                 (Some(text), Computed::EntryCsn) => vec![text.clone().into_bytes()],
                 _ => computed.values(view, entry)?,
             };
-            if let Some(filter) = self.values.as_ref().filter(|_| !self.types_only) {
-                filter.retain(catalog.schema(), computed.name(), &mut values);
-            }
             let spelled = name.clone().and_then(|range| self.text.get(range));
-            self.write_values(spelled.unwrap_or_else(|| computed.name().as_bytes()), &values, out);
+            let spelled = spelled.unwrap_or_else(|| computed.name().as_bytes());
+            self.write_fitting(catalog, computed.name(), spelled, values, out);
         }
         if let Some(((index, name), policy)) = policy
             && granted.for_attribute(Some(*index))
         {
-            let mut values = vec![policy.clone()];
-            if let Some(filter) = self.values.as_ref().filter(|_| !self.types_only) {
-                filter.retain(catalog.schema(), "pwdPolicySubentry", &mut values);
-            }
             let spelled = name.clone().and_then(|range| self.text.get(range));
-            self.write_values(spelled.unwrap_or(b"pwdPolicySubentry"), &values, out);
+            let spelled = spelled.unwrap_or(b"pwdPolicySubentry");
+            self.write_fitting(catalog, "pwdPolicySubentry", spelled, vec![policy.clone()], out);
         }
         if let Some((index, name)) = &self.context_csn
             && entry.record.parent() == EntryId::NONE
@@ -414,6 +444,21 @@ impl Selection {
             out.attribute(name, slice.set);
         }
         Ok(())
+    }
+
+    /// Writes those values of the attribute `description` that are wanted (RFC 3876), as `name`.
+    fn write_fitting(
+        &self,
+        catalog: &Catalog,
+        description: &str,
+        name: &[u8],
+        mut values: Vec<Vec<u8>>,
+        out: &mut SearchEntry<'_>,
+    ) {
+        if let Some(filter) = self.values.as_ref().filter(|_| !self.types_only) {
+            filter.retain(catalog.schema(), description, &mut values);
+        }
+        self.write_values(name, &values, out);
     }
 
     fn write_values(&self, name: &[u8], values: &[Vec<u8>], out: &mut SearchEntry<'_>) {
@@ -478,7 +523,7 @@ fn is_same_options(has: &[String], asked: &[String]) -> bool {
 }
 
 /// The value of a pre-read or post-read response (RFC 4527): the attributes of `entry` in `view`, as far as the
-/// requester may read them.
+/// requester may read them; of a group by search the members that are stored.
 ///
 /// # Errors
 /// Storage.
@@ -489,12 +534,14 @@ pub fn read_entry_control<'t>(
     attributes: &[String],
 ) -> Outcome<Vec<u8>> {
     let mut selection = Selection::new(view.catalog(), attributes.iter().map(String::as_str), false);
+    // It is read while the change is made, which no search may hold up.
+    selection.members = None;
     selection.renew(view)?;
     let mut name = Vec::with_capacity(96);
     view.write_dn(entry, &mut name)?;
     let mut value = Vec::with_capacity(512);
     let mut out = SearchEntry::begin_value(&mut value, &name);
-    selection.write(view, entry, &access.granted(entry, Right::Read), &mut out)?;
+    selection.write(view, entry, (access, &access.granted(entry, Right::Read)), &mut out)?;
     out.finish(&[]);
     Ok(value)
 }

@@ -18,6 +18,7 @@ use super::assertion::{Parts, Test};
 use super::collective::Collective;
 use super::compile::{Leaf, Node, OBJECT_CLASS, Subject};
 use super::computed::Computed;
+use super::dynamic;
 use super::evaluate::{Truth, bases, chain_of};
 use super::source::collect;
 use crate::dit::{AttributeInfo, LONG_PIECE, View, grams_of, link_key, text_link_key, uid_text_key};
@@ -193,7 +194,7 @@ impl<'t> Planner<'t> {
         };
         match &leaf.test {
             Test::Always => return Ok(Planned::everything(false)),
-            Test::Chain { dn } => return unless_too_large(chain_of(leaf, dn, self.view)),
+            Test::Chain { dn } => return unless_too_large(chain_of(leaf, dn, self.view, None)),
             _ => {}
         }
         let mut plans = Vec::new();
@@ -222,6 +223,15 @@ impl<'t> Planner<'t> {
                 count = count.map(|sum| sum.saturating_add(ids.len() as u64));
                 plans.push(Plan::Ids(ids));
             }
+        }
+        if let Some(base) = leaf.searched.and_then(|_| dynamic::member_url(self.view.catalog())) {
+            // Any group by search may have members that are not stored.
+            if !self.view.catalog().attribute(base).is_some_and(|info| info.indexed.presence) {
+                return Ok(Planned::everything(true));
+            }
+            let groups = self.list(base, IndexKind::Presence, &[])?;
+            count = count.zip(groups.count).map(|(sum, more)| sum.saturating_add(more));
+            plans.push(groups.plan);
         }
         Ok(union(plans, count))
     }

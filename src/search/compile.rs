@@ -9,7 +9,8 @@
 
 use super::assertion::{Order, Parts, Test};
 use super::computed::Computed;
-use super::evaluate::Truth;
+use super::evaluate::{Truth, fits};
+use super::membership::MEMBER;
 use crate::model::attribute::split_options;
 use crate::model::{Assertion, AttributeDescription, Dn, Extensible, Filter, Substrings};
 use crate::schema::sound::{is_spoken, near_keys, telephone_tail};
@@ -52,6 +53,15 @@ impl Node {
         }
     }
 
+    fn each_leaf(&mut self, see: &mut impl FnMut(&mut Leaf)) {
+        match self {
+            Self::Constant(_) => {}
+            Self::And(nodes) | Self::Or(nodes) => nodes.iter_mut().for_each(|node| node.each_leaf(see)),
+            Self::Not(node) => node.each_leaf(see),
+            Self::Leaf(leaf) => see(leaf),
+        }
+    }
+
     /// Whether some item is so.
     pub(super) fn any_leaf(&self, is_so: &dyn Fn(&Leaf) -> bool) -> bool {
         match self {
@@ -74,6 +84,8 @@ pub(super) struct Leaf {
     pub(super) dn_attributes: bool,
     /// Where what the leaf names is remembered during a search.
     pub(super) memo: usize,
+    /// `member`, where members that a search finds count as its values (`dynamic`).
+    pub(super) searched: Option<AttributeTypeIndex>,
 }
 
 /// Of what attributes an item speaks.
@@ -99,6 +111,25 @@ impl CompiledFilter {
     /// Whether it may be asked about entries that this schema explains.
     pub fn is_for(&self, schema: &Schema) -> bool {
         self.schema == 0 || schema.understands(self.schema)
+    }
+
+    /// Members that groups find by search count as values of their `member` from now on, as clients see them. Not for filters
+    /// that say who is a member or may do something: these would ask for themselves.
+    #[must_use]
+    pub fn with_searched_members(mut self, schema: &Schema) -> Self {
+        if let Some(member) = schema.attribute_type(MEMBER)
+            && self.is_for(schema)
+        {
+            self.root.each_leaf(&mut |leaf| {
+                let is_meant = match leaf.subject {
+                    Subject::Type(index) => schema.attribute_type_at(index).subtypes.contains(&member.index),
+                    Subject::Computed(..) => false,
+                    Subject::Fitting(rule) => fits(rule, schema, member.index),
+                };
+                leaf.searched = (is_meant && leaf.options.is_empty()).then_some(member.index);
+            });
+        }
+        self
     }
 
     /// The filter that is true of every entry, `(&)`.
@@ -226,7 +257,7 @@ impl<'s> Compiler<'s> {
         if matches!(test, Test::Names { .. } | Test::Chain { .. }) {
             self.memos += 1;
         }
-        Leaf { subject, options, test, dn_attributes: false, memo }
+        Leaf { subject, options, test, dn_attributes: false, memo, searched: None }
     }
 
     fn present(&mut self, attribute: &str) -> Option<Leaf> {

@@ -5,19 +5,24 @@
 //! administrators. A URL names no members at all when it asks for another server, for secrets, for every attribute at
 //! once, or for memberships or roles (which would be a circle).
 //!
-//! Invariant: judging an entry by a URL never asks for memberships again, so it ends.
+//! To clients such members are values of `member` beside those that are stored ([`searched_members`]), without those of which
+//! they may not know. What goes to copies, into files and to other members of the cluster is what is stored.
+//!
+//! Invariant: judging an entry by a URL never asks for memberships again, nor for members that a search finds, so it ends.
 
 use super::SearchError;
 use super::compile::{CompiledFilter, Subject};
 use super::computed::Computed;
+use super::evaluate::AttributeGate;
 use super::evaluate::{AllSearchable, evaluate};
-use super::membership::CHAIN_ENTRIES_MAX;
+use super::membership::{CHAIN_ENTRIES_MAX, MEMBER};
 use super::run::{RunOptions, SearchRun, Step};
-use crate::dit::{Entry, View};
+use crate::dit::{Catalog, Entry, View};
 use crate::model::{Dn, LdapUrl, Scope};
 use crate::schema::Schema;
+use crate::state::AttributeId;
 use crate::storage::{EntryId, IndexKind, Postings, index_key};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -28,6 +33,9 @@ const GROUPS_MAX: usize = 1_000;
 const REMEMBERED_MAX: usize = 256;
 /// Entries looked at for the members of one URL that no index serves.
 const LOOKTHROUGH_MAX: u64 = 1_000_000;
+/// Members of one group that are shown as its values, and entries looked at for them where no index serves: it happens at one
+/// go, some 0.1 s of a core.
+const SHOWN_MAX: usize = 100_000;
 
 /// One `memberURL`, ready to judge.
 struct MemberUrl {
@@ -95,25 +103,108 @@ pub fn has_member(view: View<'_>, group: &Entry<'_>, entry: &Entry<'_>) -> Resul
 /// # Errors
 /// [`SearchError::TooLarge`].
 pub(super) fn append_members(view: View<'_>, group: &Entry<'_>, out: &mut Vec<EntryId>) -> Result<(), SearchError> {
+    let too_large = || SearchError::TooLarge { what: "members", limit: CHAIN_ENTRIES_MAX };
+    let is_whole = each_member(view, group, LOOKTHROUGH_MAX, &mut |member| {
+        out.push(member.id);
+        Ok(out.len() <= CHAIN_ENTRIES_MAX)
+    })?;
+    if is_whole { Ok(()) } else { Err(too_large()) }
+}
+
+/// Shows what the URLs of `group` find, one by one (an entry that two URLs find twice) until `see` has enough; whether it was
+/// all of them.
+fn each_member<'v>(
+    view: View<'v>,
+    group: &Entry<'_>,
+    lookthrough_max: u64,
+    see: &mut dyn FnMut(&Entry<'v>) -> Result<bool, SearchError>,
+) -> Result<bool, SearchError> {
+    let mut left = lookthrough_max;
     for url in urls_of(view, group)? {
         let Some(base) = view.resolve(&url.base)?.entry else { continue };
-        let options =
-            RunOptions { manage_dsa_it: true, lookthrough_max: Some(LOOKTHROUGH_MAX), ..RunOptions::new(url.scope) };
+        let options = RunOptions { manage_dsa_it: true, lookthrough_max: Some(left), ..RunOptions::new(url.scope) };
         let mut run = SearchRun::new(view, base, Arc::clone(&url.filter), options)?;
         let mut walk = run.walk(view, &AllSearchable)?;
         loop {
             match walk.next()? {
-                Step::Entry(entry) => out.push(entry.id),
+                Step::Entry(entry) => {
+                    if !see(&entry)? {
+                        return Ok(false);
+                    }
+                }
                 Step::Reference(_) | Step::Yield => {}
                 Step::Done => break,
-                Step::LookthroughExceeded => return Err(too_large()),
-            }
-            if out.len() > CHAIN_ENTRIES_MAX {
-                return Err(too_large());
+                Step::LookthroughExceeded => return Ok(false),
             }
         }
+        drop(walk);
+        left = left.saturating_sub(run.examined());
     }
-    Ok(())
+    Ok(true)
+}
+
+/// Whether the URLs of `group` find somebody of whom `gate` knows.
+///
+/// # Errors
+/// [`SearchError::GroupTooLarge`].
+pub(super) fn has_any(view: View<'_>, group: &Entry<'_>, gate: &dyn AttributeGate) -> Result<bool, SearchError> {
+    let mut found = false;
+    let is_whole = each_member(view, group, SHOWN_MAX as u64, &mut |member| {
+        found = gate.unrestricted() || gate.knows(member);
+        Ok(!found)
+    })?;
+    if found || is_whole { Ok(found) } else { Err(group_too_large(view, group)?) }
+}
+
+/// The names of those whom the URLs of `group` find, of whom `gate` knows, and who are no stored values of its `member`.
+/// Empty, for a look at the record, where the entry is no group by search.
+///
+/// # Errors
+/// [`SearchError::GroupTooLarge`].
+pub fn searched_members(
+    view: View<'_>,
+    group: &Entry<'_>,
+    gate: &dyn AttributeGate,
+) -> Result<Vec<Vec<u8>>, SearchError> {
+    if !is_group(view, group) {
+        return Ok(Vec::new());
+    }
+    let (mut found, mut seen) = (Vec::new(), HashSet::new());
+    let is_whole = each_member(view, group, SHOWN_MAX as u64, &mut |member| {
+        if (gate.unrestricted() || gate.knows(member)) && seen.insert(member.id) {
+            found.push(member.id);
+        }
+        Ok(seen.len() <= SHOWN_MAX)
+    })?;
+    if !is_whole {
+        return Err(group_too_large(view, group)?);
+    }
+    let catalog = view.catalog();
+    let stored = catalog.schema().attribute_type(MEMBER).and_then(|member| catalog.base_of(member));
+    if let Some(slice) = stored.and_then(|member| group.attribute(member)) {
+        let mut listed = HashSet::new();
+        for value in view.values(group, &slice)? {
+            if let Ok(dn) = Dn::parse_bytes(&value) {
+                listed.extend(view.resolve(&dn)?.entry);
+            }
+        }
+        found.retain(|id| !listed.contains(id));
+    }
+    let mut names = Vec::with_capacity(found.len());
+    for id in found {
+        names.extend(view.dn_text(id)?.map(String::into_bytes));
+    }
+    Ok(names)
+}
+
+/// Whether the entry has a `memberURL`.
+pub(super) fn is_group(view: View<'_>, entry: &Entry<'_>) -> bool {
+    member_url(view.catalog()).is_some_and(|base| entry.attribute(base).is_some())
+}
+
+/// `memberURL`, where entries ever had it.
+pub fn member_url(catalog: &Catalog) -> Option<AttributeId> {
+    catalog.base_of(catalog.schema().attribute_type(MEMBER_URL)?)
 }
 
 /// The groups with a `memberURL`, in the order of their creation; of very many the first ones.
@@ -121,11 +212,8 @@ pub(super) fn append_members(view: View<'_>, group: &Entry<'_>, out: &mut Vec<En
 /// # Errors
 /// [`SearchError::Dit`].
 pub fn groups(view: View<'_>) -> Result<Vec<EntryId>, SearchError> {
-    let catalog = view.catalog();
-    let base = catalog.schema().attribute_type(MEMBER_URL).and_then(|found| catalog.base_of(found));
-    let Some(base) = base.filter(|base| catalog.attribute(*base).is_some_and(|info| info.indexed.presence)) else {
-        return Ok(Vec::new());
-    };
+    let is_listed = |base: &AttributeId| view.catalog().attribute(*base).is_some_and(|info| info.indexed.presence);
+    let Some(base) = member_url(view.catalog()).filter(is_listed) else { return Ok(Vec::new()) };
     let mut key = Vec::with_capacity(8);
     index_key(base, IndexKind::Presence, &[], &mut key);
     let Some(mut list) = Postings::open(view.reader(), &key)? else { return Ok(Vec::new()) };
@@ -139,10 +227,8 @@ pub fn groups(view: View<'_>) -> Result<Vec<EntryId>, SearchError> {
 }
 
 fn urls_of(view: View<'_>, group: &Entry<'_>) -> Result<Vec<Arc<MemberUrl>>, SearchError> {
-    let catalog = view.catalog();
-    let base = catalog.schema().attribute_type(MEMBER_URL).and_then(|found| catalog.base_of(found));
-    let Some(slice) = base.and_then(|base| group.attribute(base)) else { return Ok(Vec::new()) };
-    let schema = catalog.schema();
+    let Some(slice) = member_url(view.catalog()).and_then(|base| group.attribute(base)) else { return Ok(Vec::new()) };
+    let schema = view.catalog().schema();
     let mut urls = Vec::new();
     for text in view.values(group, &slice)? {
         urls.extend(REMEMBERED.with_borrow_mut(|remembered| remembered.url(schema, text)));
@@ -189,6 +275,7 @@ impl MemberUrl {
     }
 }
 
-fn too_large() -> SearchError {
-    SearchError::TooLarge { what: "members", limit: CHAIN_ENTRIES_MAX }
+fn group_too_large(view: View<'_>, group: &Entry<'_>) -> Result<SearchError, SearchError> {
+    let group = view.dn_text(group.id)?.unwrap_or_default();
+    Ok(SearchError::GroupTooLarge { group, limit: SHOWN_MAX })
 }

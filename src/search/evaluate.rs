@@ -4,6 +4,7 @@
 //! by the entryUUID that they hold, so that a rename of the target needs no rendering here. What a filter names (the
 //! target of a DN assertion, a chain of links) is looked up once and remembered in the [`Judge`] of a search.
 
+mod searched;
 mod truth;
 
 use super::SearchError;
@@ -218,6 +219,7 @@ impl Judge {
                 return Ok(Truth::True);
             }
             let truth = match entry.attribute(id) {
+                Some(_) if matches!(leaf.test, Test::Chain { .. }) => self.chain(leaf, view, entry, gate)?,
                 Some(slice) => self.values(leaf, info, &slice, view, entry)?,
                 None if info.collective => self.shared(leaf, id, view, entry)?,
                 None => continue,
@@ -228,7 +230,7 @@ impl Judge {
                 Truth::False => {}
             }
         }
-        Ok(answer)
+        self.with_searched(leaf, view, entry, gate, answer)
     }
 
     /// The values of a collective attribute, which a subentry has for the entry.
@@ -258,7 +260,6 @@ impl Judge {
         let schema = view.catalog().schema();
         match &leaf.test {
             Test::Always | Test::Present => return Ok(Truth::True),
-            Test::Chain { dn } => return self.chain(leaf, dn, view, entry),
             Test::Names { dn, key } if info.links => {
                 return self.links(leaf, (dn, key), info, slice, view, entry);
             }
@@ -327,9 +328,16 @@ impl Judge {
         Ok(Truth::False)
     }
 
-    fn chain<'t>(&mut self, leaf: &Leaf, dn: &Dn, view: View<'t>, entry: &Entry<'t>) -> Result<Truth, SearchError> {
+    fn chain<'t>(
+        &mut self,
+        leaf: &Leaf,
+        view: View<'t>,
+        entry: &Entry<'t>,
+        gate: Option<&dyn AttributeGate>,
+    ) -> Result<Truth, SearchError> {
+        let Test::Chain { dn } = &leaf.test else { return Ok(Truth::Undefined) };
         if !matches!(self.memos.get(leaf.memo), Some(Memo::Chain(_))) {
-            let chain = chain_of(leaf, dn, view)?;
+            let chain = chain_of(leaf, dn, view, gate)?;
             if let Some(memo) = self.memos.get_mut(leaf.memo) {
                 *memo = Memo::Chain(chain.into_iter().collect());
             }
@@ -450,7 +458,7 @@ impl Judge {
                 Truth::False => {}
             }
         }
-        Ok(answer)
+        self.with_searched(leaf, view, entry, gate, answer)
     }
 
     /// The types and values in the entry's DN (RFC 4511 4.5.1.7.7, dnAttributes).
@@ -504,12 +512,19 @@ impl Judge {
     }
 }
 
-/// All entries whose links of the leaf's type lead to the entry named.
-pub(super) fn chain_of(leaf: &Leaf, dn: &Dn, view: View<'_>) -> Result<Vec<EntryId>, SearchError> {
+/// All entries whose links of the leaf's type lead to the entry named. Groups that a search leads to it count where the leaf
+/// says so and the asker may know of the entry.
+pub(super) fn chain_of(
+    leaf: &Leaf,
+    dn: &Dn,
+    view: View<'_>,
+    gate: Option<&dyn AttributeGate>,
+) -> Result<Vec<EntryId>, SearchError> {
     let Subject::Type(index) = leaf.subject else { return Ok(Vec::new()) };
     let Some(target) = view.resolve(dn)?.entry else { return Ok(Vec::new()) };
     let Some(target) = view.entry(target)? else { return Ok(Vec::new()) };
-    chain_to(view, &bases(view, index), target.record.uuid())
+    let by_search = leaf.searched.is_some() && gate.is_none_or(|gate| gate.knows(&target));
+    chain_to(view, &bases(view, index), target.record.uuid(), by_search)
 }
 
 /// The bare attributes under which the index has the values of a type and its subtypes, each once.
@@ -546,7 +561,7 @@ fn any_holds<'v>(test: &Test, schema: &Schema, values: impl Iterator<Item = &'v 
 }
 
 /// Whether a rule asked without a type is about values of this one.
-fn fits(rule: MatchingRule, schema: &Schema, index: AttributeTypeIndex) -> bool {
+pub(super) fn fits(rule: MatchingRule, schema: &Schema, index: AttributeTypeIndex) -> bool {
     let attribute_type = schema.attribute_type_at(index);
     let own = [attribute_type.equality, attribute_type.ordering, attribute_type.substring];
     attribute_type.syntax.oid() == rule.assertion_syntax() || own.contains(&Some(rule))

@@ -21,7 +21,8 @@ use hashbrown::HashSet;
 /// How many entries a walk along links visits at most.
 pub(super) const CHAIN_ENTRIES_MAX: usize = 200_000;
 
-const MEMBER: &str = "2.5.4.31";
+/// `member` (RFC 4519 2.17).
+pub const MEMBER: &str = "2.5.4.31";
 const UNIQUE_MEMBER: &str = "2.5.4.50";
 const MEMBER_UID: &str = "1.3.6.1.1.1.1.12";
 const UID: &str = "0.9.2342.19200300.100.1.1";
@@ -229,10 +230,12 @@ pub(super) fn is_nested_member(
 }
 
 /// The entries with a link by one of `attributes` to `target`, or to such an entry, and so on; in ascending order.
+/// `by_search`: what a group finds by search is as good as a link.
 pub(super) fn chain_to(
     view: View<'_>,
     attributes: &[AttributeId],
     target: EntryUuid,
+    by_search: bool,
 ) -> Result<Vec<EntryId>, SearchError> {
     let mut found = HashSet::new();
     let mut queue = vec![target];
@@ -250,6 +253,9 @@ pub(super) fn chain_to(
             {
                 append_list(view.reader(), &key, &mut referrers)?;
             }
+        }
+        if let Some(named) = named.as_ref().filter(|_| by_search) {
+            dynamic::append_groups_of(view, named, &mut referrers)?;
         }
         for id in &referrers {
             if found.insert(*id) {

@@ -37,9 +37,9 @@ pub use alias::{Base, find_base, find_base_by, marked_entries};
 pub use collective::Collective;
 pub use compile::CompiledFilter;
 pub use computed::{Computed, computed_values};
-pub use dynamic::{groups as searched_groups, has_member as searched_group_has};
+pub use dynamic::{groups as searched_groups, has_member as searched_group_has, member_url, searched_members};
 pub use evaluate::{AllSearchable, AttributeGate, Truth, evaluate, evaluate_attributes};
-pub use membership::{groups_of, groups_of_nested, listed_groups_of_nested};
+pub use membership::{MEMBER, groups_of, groups_of_nested, listed_groups_of_nested};
 pub use roles::{has_role, is_role_by_filter, roles_of};
 pub use run::{Estimate, RunOptions, SearchRun, Step, Walk};
 pub use scope::Subentries;
@@ -61,6 +61,17 @@ pub enum SearchError {
     TooLarge {
         /// Of what there is too much.
         what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// A group by search has more members than are shown as its values, or asks for what no index serves.
+    #[error(
+        "the memberURL of {group} finds, or looks at, more than {limit} entries: ask for other attributes than its member, or \
+         for entries by memberOf={group}"
+    )]
+    GroupTooLarge {
+        /// Its name.
+        group: String,
         /// The limit.
         limit: usize,
     },

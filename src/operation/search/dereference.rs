@@ -14,7 +14,7 @@ use crate::operation::outcome::{OperationError, Outcome};
 use crate::operation::selection::Selection;
 use crate::policy::rights::Right;
 use crate::schema::AttributeTypeIndex;
-use crate::search::Computed;
+use crate::search::{Computed, MEMBER, searched_members};
 use crate::wire::ber::{self, Reader};
 use crate::wire::control::{Dereference, Dereferenced, dereference_response};
 use crate::wire::{ResponseControl, SearchEntry};
@@ -28,6 +28,8 @@ struct Item {
     index: AttributeTypeIndex,
     /// Where the names are computed.
     computed: Option<Computed>,
+    /// Members that a search finds are meant.
+    searches: bool,
     options: Vec<String>,
     selection: Selection,
 }
@@ -61,6 +63,7 @@ impl Dereferencer {
                 attribute: attribute.clone(),
                 index: found.index,
                 computed: Computed::of(found).filter(|_| description.options().is_empty()),
+                searches: found.oid == MEMBER && description.options().is_empty(),
                 options: description.options().to_vec(),
                 selection: Selection::new(catalog, wanted.iter().map(String::as_str), false),
             });
@@ -96,6 +99,10 @@ impl Dereferencer {
                 }
                 let Some(slice) = entry.attribute(*id) else { continue };
                 at.view.values(entry, &slice)?.into_iter().try_for_each(|name| found.add(at, item, name))?;
+            }
+            if item.searches && granted.for_attribute(Some(item.index)) {
+                let members = searched_members(at.view, entry, at.access)?;
+                members.into_iter().try_for_each(|name| found.add(at, item, name))?;
             }
         }
         Ok(found.response())
@@ -159,7 +166,7 @@ fn named(at: &Looking<'_, '_>, name: &[u8], selection: &Selection) -> Outcome<Ve
     }
     let mut value = Vec::with_capacity(128);
     let mut out = SearchEntry::begin_value(&mut value, b"");
-    selection.write(at.view, &entry, &granted, &mut out)?;
+    selection.write(at.view, &entry, (at.access, &granted), &mut out)?;
     out.finish(&[]);
     Ok(attributes_of(&value).unwrap_or_default().to_vec())
 }

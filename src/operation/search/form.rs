@@ -138,7 +138,7 @@ impl Form {
         }
         let Some(extras) = &self.extras else {
             let mut pdu = SearchEntry::begin(out, at.id, &self.name);
-            self.selection.write(at.view, entry, granted, &mut pdu)?;
+            self.selection.write(at.view, entry, (at.access, granted), &mut pdu)?;
             pdu.finish(control.as_slice());
             return Ok(());
         };
@@ -150,7 +150,7 @@ impl Form {
             controls.extend(at.directory.usability(at.view, at.access, entry)?.map(|usability| usability.control()));
         }
         let mut pdu = SearchEntry::begin(out, at.id, &self.name);
-        self.selection.write(at.view, entry, granted, &mut pdu)?;
+        self.selection.write(at.view, entry, (at.access, granted), &mut pdu)?;
         if let Some(rights) = &extras.rights {
             rights.write(at, entry, &self.selection, &mut pdu)?;
         }

@@ -97,6 +97,10 @@ impl AttributeGate for SearchGate<'_, '_> {
         }
     }
 
+    fn knows(&self, entry: &Entry<'_>) -> bool {
+        self.access.is_visible(entry)
+    }
+
     fn unrestricted(&self) -> bool {
         self.is_open
     }

@@ -104,6 +104,10 @@ impl AttributeGate for Gate<'_, '_> {
         self.0.may_search(entry, attribute)
     }
 
+    fn knows(&self, entry: &Entry<'_>) -> bool {
+        self.0.is_visible(entry)
+    }
+
     fn unrestricted(&self) -> bool {
         self.0.is_administrator()
     }
@@ -387,7 +391,7 @@ impl Step<'_, '_> {
         let selection = running.selection();
         selection.show_entry_csn(Some(csn));
         selection.show_passing_name(passing);
-        selection.write(self.view, &entry, &granted, &mut pdu)?;
+        selection.write(self.view, &entry, (self.access, &granted), &mut pdu)?;
         selection.show_passing_name(None);
         selection.show_entry_csn(None);
         pdu.finish(&[state_control(state, &uuid.0)]);

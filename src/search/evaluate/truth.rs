@@ -42,7 +42,12 @@ pub trait AttributeGate {
     /// Whether `attribute` of `entry` may be searched by.
     fn searchable(&self, entry: &Entry<'_>, attribute: AttributeTypeIndex) -> bool;
 
-    /// True when everything may be; [`AttributeGate::searchable`] is then never asked.
+    /// Whether its asker may know that an entry is there, so that a group by search is told to have it.
+    fn knows(&self, _entry: &Entry<'_>) -> bool {
+        true
+    }
+
+    /// True when everything may be; the others are then never asked.
     fn unrestricted(&self) -> bool {
         false
     }
