@@ -368,6 +368,8 @@ sections! {
         files: Vec<PathBuf> = Vec::new(), "a list of paths", restart;
         /// Whether groupOfNames and groupOfUniqueNames may be without members, against RFC 4519; on all members alike.
         empty_groups: bool = false, "true or false", restart;
+        /// Options that attribute descriptions may have besides binary; with a hyphen at the end all that begin so.
+        attribute_options: Vec<String> = vec!["lang-".to_owned()], "a list of options, as \"phonetic\", or beginnings, as \"x-\"", restart;
     }
     /// What the node says about itself.
     log: Log {

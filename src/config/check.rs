@@ -14,6 +14,7 @@ use crate::policy::aci::IpNetwork;
 use crate::policy::scram::ScramHash;
 use crate::replication::door::address_error;
 use crate::replication::invite::ADDRESSES_MAX;
+use crate::schema::AttributeOptions;
 use crate::storage::Keyring;
 use crate::transport::{FetchUrl, ListenUrl};
 
@@ -95,6 +96,9 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
         if let Err(error) = std::fs::File::open(path) {
             found.error("schema.files", format!("cannot read {}: {error}", path.display()));
         }
+    }
+    if let Err(error) = AttributeOptions::new(config.schema.attribute_options.iter().map(String::as_str)) {
+        found.error("schema.attribute_options", error);
     }
     if let Some(file) = &config.log.file {
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));

@@ -6,7 +6,7 @@
 use super::index_selection::IndexSelection;
 use super::{CheckAtStart, Config};
 use crate::dit;
-use crate::schema::{Schema, SchemaError, SchemaSource};
+use crate::schema::{AttributeOptions, Schema, SchemaError, SchemaSource};
 use crate::storage::FileCheck;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -78,7 +78,10 @@ impl Config {
         }
         let sources: Vec<SchemaSource<'_>> = texts.iter().map(|(name, text)| SchemaSource { name, text }).collect();
         let load = if self.schema.empty_groups { Schema::builtin_with_empty_groups } else { Schema::builtin_and };
-        Ok(Arc::new(load(&sources)?))
+        // What is no option is an error of the configuration (`check`), and recognized by nobody.
+        let options =
+            AttributeOptions::new(self.schema.attribute_options.iter().map(String::as_str)).unwrap_or_default();
+        Ok(Arc::new(load(&sources)?.with_attribute_options(options)))
     }
 }
 

@@ -160,6 +160,10 @@ impl Question {
                 format!("attribute type {} is not in the schema", description.name()),
             ));
         };
+        if let Some(unknown) = schema.attribute_options().unknown_in(&description) {
+            let refusal = schema.attribute_options().refusal(&description, unknown);
+            return Err(OperationError::new(ResultCode::UNDEFINED_ATTRIBUTE_TYPE, refusal));
+        }
         let Some(rule) = found.equality else {
             return Err(OperationError::new(
                 ResultCode::INAPPROPRIATE_MATCHING,

@@ -130,8 +130,10 @@ impl Selection {
                     Vec::new()
                 } else {
                     match AttributeDescription::parse(name) {
-                        Ok(description) => description.options().to_vec(),
-                        Err(_) => return,
+                        Ok(description) if schema.attribute_options().unknown_in(&description).is_none() => {
+                            description.options().to_vec()
+                        }
+                        _ => return,
                     }
                 };
                 let start = self.text.len();

@@ -13,12 +13,14 @@
 //! online         definitions added while the server runs
 //! check          may this be an entry?                          subschema    what we publish
 //! time           generalized time                           sound         when are two values nearly equal?
+//! attribute_options   which options descriptions may have
 //! ```
 //!
 //! Invariants
 //! - Every name and OID means one element; a clash is refused at start with both places named.
 //! - Nothing here knows entries, storage or the wire; everything is a function of values and schema.
 
+pub mod attribute_options;
 mod certificate;
 mod certificate_match;
 pub mod check;
@@ -36,6 +38,7 @@ pub mod subschema;
 pub mod syntax;
 pub mod time;
 
+pub use attribute_options::AttributeOptions;
 pub use check::{Violation, check_entry};
 pub(crate) use definition::is_numeric_oid;
 pub use definition::{ClassKind, Usage};
@@ -83,6 +86,7 @@ pub struct Schema {
     substituted_syntaxes: Vec<SyntaxDefinition>,
     /// Whether a group may be without members ([`Self::builtin_with_empty_groups`]).
     empty_groups: bool,
+    options: AttributeOptions,
     /// The administrator's files.
     files: Arc<Vec<(String, String)>>,
     /// What was added while the server runs.
@@ -132,6 +136,18 @@ impl Schema {
         let mut schema = resolve::resolve(&[BUILTIN, sources].concat(), empty_groups)?;
         schema.files = Arc::new(sources.iter().map(|one| (one.name.to_owned(), one.text.to_owned())).collect());
         Ok(schema)
+    }
+
+    /// The same with these options of attribute descriptions.
+    #[must_use]
+    pub fn with_attribute_options(mut self, options: AttributeOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Which options attribute descriptions may have.
+    pub fn attribute_options(&self) -> &AttributeOptions {
+        &self.options
     }
 
     /// A number that no other schema of this process has: what was made for one schema means nothing in another.

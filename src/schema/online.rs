@@ -118,6 +118,7 @@ impl Schema {
         sources.push(SchemaSource { name: SOURCE, text: &text });
         let mut schema = super::resolve::resolve(&sources, self.empty_groups)?;
         schema.files = Arc::clone(&self.files);
+        schema.options = self.options.clone();
         schema.online = definitions.to_vec();
         let of = |kind: DefinitionKind, all: &[OnlineDefinition]| -> Vec<OnlineDefinition> {
             all.iter().filter(|definition| definition.kind == kind).cloned().collect()

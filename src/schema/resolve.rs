@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::attribute_options::AttributeOptions;
 use super::definition::{AttributeTypeDefinition, ClassKind, ContentRuleDefinition, ObjectClassDefinition};
 use super::element::{AttributeType, AttributeTypeIndex, ContentRule, ObjectClass, ObjectClassIndex, extension};
 use super::matching_rule::{MatchingRule, RuleKind};
@@ -45,6 +46,7 @@ pub(super) fn resolve(sources: &[SchemaSource<'_>], empty_groups: bool) -> Resul
     static IDENTITIES: AtomicU64 = AtomicU64::new(1);
     let mut schema = Schema {
         empty_groups,
+        options: AttributeOptions::default(),
         files: Arc::default(),
         online: Vec::new(),
         extends: Vec::new(),

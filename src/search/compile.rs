@@ -233,6 +233,9 @@ impl<'s> Compiler<'s> {
             Vec::new()
         } else {
             let parsed = AttributeDescription::parse(description).ok()?;
+            if self.schema.attribute_options().unknown_in(&parsed).is_some() {
+                return None;
+            }
             // How values travel is no property of the values (RFC 4522 3).
             parsed.options().iter().filter(|option| *option != "binary").cloned().collect()
         };

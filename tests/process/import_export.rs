@@ -86,6 +86,26 @@ fn export_goes_to_a_file_as_it_goes_to_standard_output() {
     assert_eq!(ldif::by_dn(&written), ldif::by_dn(&export(&fresh.data())));
 }
 
+/// RFC 4512 2.5: who comes from 389, which takes any option, is told which one and where to name it.
+#[test]
+fn options_that_are_not_recognized_are_reported_with_what_to_do() {
+    let fresh = Fresh::new();
+    let text = format!(
+        "{DATA}\ndn: uid=phonetic,ou=people,{SUFFIX}\nobjectClass: inetOrgPerson\nuid: phonetic\ncn: Mori\nsn: Mori\n\
+        sn;lang-ja;phonetic: mori\n"
+    );
+    let line = text.lines().position(|line| line.starts_with("dn: uid=phonetic")).expect("it is there") + 1;
+    let finished = fresh.import(&text, &[]);
+    let said = format!("{}{}", finished.stdout, finished.stderr);
+    finished.expect_failure();
+    for word in ["input.ldif", &line.to_string(), "option phonetic", "binary, lang-*", "schema.attribute_options"] {
+        assert!(said.contains(word), "{word} is not in: {said}");
+    }
+    let fresh = Fresh::new();
+    fresh.import(&text, &["--set", r#"schema.attribute_options=["lang-", "phonetic"]"#]).expect_success();
+    assert!(export(&fresh.data()).contains("sn;lang-ja;phonetic: mori"));
+}
+
 /// The good entries go in, the bad ones are named with file, line and reason, and the exit status tells.
 #[test]
 fn bad_entries_are_reported_with_file_line_and_reason() {

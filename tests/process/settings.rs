@@ -85,6 +85,12 @@ fn init_does_not_overwrite_data() {
 }
 
 #[test]
+fn what_is_no_option_is_refused_in_the_settings() {
+    let text = serve_with(&["--set", r#"schema.attribute_options=["lang-", "a b"]"#]).expect_failure();
+    assert!(text.contains("schema.attribute_options") && text.contains("\"a b\" is no option"), "{text}");
+}
+
+#[test]
 fn init_with_a_suffix_that_is_no_dn_is_refused() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let password = folder.path().join("pw");

@@ -305,6 +305,13 @@ impl Server {
         self.program = None;
     }
 
+    /// [`Server::restart`] with these settings in the place of those of [`Setup::settings`].
+    #[track_caller]
+    pub(crate) fn restart_with(&mut self, settings: &[&str]) {
+        self.setup.settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        self.restart();
+    }
+
     /// Serves the same data again after [`Server::stop`] or [`Server::kill`]; Entente only.
     #[track_caller]
     pub(crate) fn restart(&mut self) {

@@ -40,12 +40,13 @@ impl Slapd {
     fn configuration(&self, setup: &Setup, certificate: Option<&Certificate>) -> String {
         let folder = self.folder.display();
         let mut text = String::new();
-        for schema in ["core", "cosine", "inetorgperson"] {
+        for schema in ["core", "cosine", "inetorgperson", "dyngroup"] {
             text.push_str(&format!("include {SCHEMA_FOLDER}/{schema}.schema\n"));
         }
         text.push_str(&format!(
             "include {folder}/rfc2307bis.schema\nmodulepath {MODULE_FOLDER}\nmoduleload back_mdb\nmoduleload memberof\n\
-             moduleload refint\nmoduleload syncprov\nmoduleload sssvlv\nmoduleload deref\nmoduleload ppolicy\npidfile {folder}/slapd.pid\nargsfile {folder}/slapd.args\nloglevel 0\n\
+             moduleload refint\nmoduleload syncprov\nmoduleload sssvlv\nmoduleload deref\nmoduleload ppolicy\nmoduleload dynlist\n\
+             pidfile {folder}/slapd.pid\nargsfile {folder}/slapd.args\nloglevel 0\n\
              sockbuf_max_incoming 65536\n"
         ));
         if let Some(certificate) = certificate {

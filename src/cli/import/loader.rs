@@ -463,6 +463,9 @@ impl<'d> Loader<'d> {
                         description.name()
                     ));
                 };
+                if let Some(unknown) = self.schema.attribute_options().unknown_in(description) {
+                    return bad(self.schema.attribute_options().refusal(description, unknown));
+                }
                 let index = found.index;
                 let secret = found.is_secret();
                 let Some(load) = &mut self.load else { return bad("the import has ended") };

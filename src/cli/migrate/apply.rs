@@ -298,6 +298,10 @@ fn number(
             *tally.unknown.entry(description.name().to_owned()).or_default() += 1;
             continue;
         };
+        if schema.attribute_options().unknown_in(&description).is_some() {
+            *tally.unknown.entry(description.to_string()).or_default() += 1;
+            continue;
+        }
         if known.oid == "2.5.4.0" {
             let classes = values.iter().filter_map(|value| std::str::from_utf8(value).ok());
             for class in classes.filter(|class| schema.object_class(class).is_none()) {

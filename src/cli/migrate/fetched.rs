@@ -67,12 +67,15 @@ impl<'a> Fetched<'a> {
         let uuid = String::from_utf8_lossy(&incoming.uuid.to_text()).into_owned();
         values.push(("entryUUID", uuid.as_bytes()));
         for (name, list) in &incoming.attributes {
-            let bare = AttributeDescription::parse(name).map_or_else(|_| name.clone(), |found| found.name().to_owned());
+            let description = AttributeDescription::parse(name).ok();
+            let bare = description.as_ref().map_or_else(|| name.clone(), |found| found.name().to_owned());
             if is_left_out(&bare) {
                 continue;
             }
-            let Some(known) = self.schema.attribute_type(&bare) else {
-                *self.unknown.entry(bare).or_default() += 1;
+            let options = self.schema.attribute_options();
+            let has_unknown = description.is_some_and(|description| options.unknown_in(&description).is_some());
+            let Some(known) = self.schema.attribute_type(&bare).filter(|_| !has_unknown) else {
+                *self.unknown.entry(if has_unknown { name.clone() } else { bare }).or_default() += 1;
                 if !self.skip_unknown {
                     values.extend(list.iter().map(|value| (name.as_str(), value.as_slice())));
                 }
@@ -107,7 +110,8 @@ impl<'a> Fetched<'a> {
             return Err(CliError::new(format!(
                 "not in the schema here, with how many entries have them: {}\nbring their definitions as LDIF (those of \
                  OpenLDAP are in /etc/ldap/schema/*.ldif and in cn=schema,cn=config) in the setting [schema] files of \
-                 {}/entente.toml, or leave them out with --skip-unknown",
+                 {}/entente.toml (options, as in cn;phonetic, in attribute_options there), or leave them out with \
+                 --skip-unknown",
                 counted(&self.unknown),
                 args.data.display()
             )));

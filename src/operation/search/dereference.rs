@@ -47,7 +47,9 @@ impl Dereferencer {
     pub(super) fn new(catalog: &Catalog, wanted: &[Dereference], insists: bool) -> Outcome<Option<Self>> {
         let mut items = Vec::with_capacity(wanted.len());
         for Dereference { attribute, wanted } in wanted {
-            let description = AttributeDescription::parse(attribute).ok();
+            let options = catalog.schema().attribute_options();
+            let description =
+                AttributeDescription::parse(attribute).ok().filter(|read| options.unknown_in(read).is_none());
             let found =
                 description.as_ref().and_then(|description| catalog.schema().attribute_type(description.name()));
             let (Some(description), Some(found)) = (&description, found.filter(|found| found.is_dn_valued())) else {

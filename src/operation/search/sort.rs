@@ -65,7 +65,8 @@ impl Sorting {
             let fault = |code| Unsortable { code, attribute: key.attribute.clone() };
             let description = AttributeDescription::parse(&key.attribute);
             let description = description.map_err(|_| fault(ResultCode::NO_SUCH_ATTRIBUTE))?;
-            let found = schema.attribute_type(description.name()).filter(|found| !found.is_sealed());
+            let is_known = schema.attribute_options().unknown_in(&description).is_none();
+            let found = schema.attribute_type(description.name()).filter(|found| is_known && !found.is_sealed());
             let found = found.ok_or_else(|| fault(ResultCode::NO_SUCH_ATTRIBUTE))?;
             let rule = match &key.rule {
                 Some(name) => MatchingRule::find(name).filter(|rule| orders(*rule, found)),

@@ -72,6 +72,7 @@ fn read_add(schema: &Schema, giving: Giving<'_>, request: &AddRequest<'_>) -> Ou
     for given in &request.attributes {
         let may_give = |found: &AttributeType| giving.relaxed && (found.oid == ENTRY_UUID || is_relaxed(found));
         let (description, attribute_type) = description_of(schema, given.attribute, may_give)?;
+        check_options(schema, &description)?;
         if !seen.insert((attribute_type.index, description.options().to_vec())) {
             return Err(OperationError::new(
                 ResultCode::ATTRIBUTE_OR_VALUE_EXISTS,
@@ -95,6 +96,12 @@ fn read_modify(schema: &Schema, giving: Giving<'_>, request: &ModifyRequest<'_>)
     for given in &request.modifications {
         let may_give = |found: &AttributeType| giving.relaxed && is_relaxed(found);
         let (description, attribute_type) = description_of(schema, given.attribute, may_give)?;
+        // Values under an option that was recognized once can be taken away.
+        let takes_away = given.kind == ModificationKind::Delete
+            || (given.kind == ModificationKind::Replace && given.values.is_empty());
+        if !takes_away {
+            check_options(schema, &description)?;
+        }
         match given.kind {
             ModificationKind::Add | ModificationKind::Replace => {
                 check_values(
@@ -156,6 +163,17 @@ fn description_of<'s>(
         _ => return Ok((description, attribute_type)),
     };
     Err(OperationError::new(ResultCode::UNDEFINED_ATTRIBUTE_TYPE, advice))
+}
+
+/// RFC 4512 2.5: a description with an option that is not recognized is one of an unknown type.
+fn check_options(schema: &Schema, description: &AttributeDescription) -> Outcome<()> {
+    let options = schema.attribute_options();
+    match options.unknown_in(description) {
+        None => Ok(()),
+        Some(unknown) => {
+            Err(OperationError::new(ResultCode::UNDEFINED_ATTRIBUTE_TYPE, options.refusal(description, unknown)))
+        }
+    }
 }
 
 fn is_relaxed(attribute_type: &AttributeType) -> bool {
