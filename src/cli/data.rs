@@ -1,9 +1,10 @@
-//! The arguments that say which data directory is meant, and what opening it takes.
+//! The arguments that say which data directory is meant, and what making and opening it takes.
 
 use super::output::CliError;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, SCHEMA_FOLDER};
 use crate::dit::Dit;
+use crate::replication::service::REPLACED;
 use crate::storage::{DataLock, LockUse};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,59 @@ pub fn settings_file(config: Option<&Path>, data: Option<&Path>) -> Option<PathB
     let own = || data.map(|data| data.join(SETTINGS_FILE)).filter(|file| file.is_file());
     config.map(Path::to_owned).or_else(own)
 }
+
+/// What may stand in a folder in which no data does: what this program keeps beside it, settings, schema files, and what a
+/// file system has at its top.
+const KNOWN: [&str; 11] = [
+    "handover",
+    "init.tmp",
+    "known",
+    "ldapi",
+    "lock",
+    "lock.mdb",
+    "lock.readers",
+    REPLACED,
+    SCHEMA_FOLDER,
+    SETTINGS_FILE,
+    "lost+found",
+];
+
+/// Refuses a folder that is somebody else's: without data, and with files that neither a setting nor the command (`given`)
+/// names.
+pub(super) fn demand_own(config: &Config, given: &[&Path]) -> Result<(), CliError> {
+    let directory = &config.server.data_dir;
+    if directory.join("data.mdb").exists() {
+        return Ok(());
+    }
+    let settings: Vec<String> = config.values().into_iter().map(|(_, value)| value.to_string()).collect();
+    let is_named = |name: &str| {
+        let forms = [format!("/{name}\""), format!("\"{name}\""), format!("/{name}/")];
+        settings.iter().any(|value| forms.iter().any(|form| value.contains(form)))
+    };
+    let failed = |error: std::io::Error| CliError::file(directory, &error);
+    let mut foreign = Vec::new();
+    for item in std::fs::read_dir(directory).map_err(failed)? {
+        let name = item.map_err(failed)?.file_name().to_string_lossy().into_owned();
+        let is_given = given.iter().any(|file| file.file_name().is_some_and(|own| own.to_string_lossy() == name));
+        if !is_given && !KNOWN.contains(&name.as_str()) && !is_named(&name) {
+            foreign.push(crate::model::escape_for_log(&name).to_string());
+        }
+    }
+    foreign.sort();
+    let more = if foreign.len() > FOREIGN_SHOWN_MAX { " and others" } else { "" };
+    foreign.truncate(FOREIGN_SHOWN_MAX);
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    Err(CliError::new(format!(
+        "{} holds files that are not of this program ({}{more}); choose an empty folder, or one that is not there yet",
+        directory.display(),
+        foreign.join(", ")
+    )))
+}
+
+/// Names of files shown in a refusal.
+const FOREIGN_SHOWN_MAX: usize = 3;
 
 /// Which data directory, with which settings.
 #[derive(clap::Args, Clone, Debug, Default)]

@@ -13,7 +13,9 @@ use super::output::{CliError, Output};
 use super::{init, serve};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::node::SettingsSource;
+use crate::dit::DitError;
+use crate::node::{NodeError, SettingsSource};
+use crate::storage::StorageError;
 use crate::transport::{ListenUrl, ensure_self_signed};
 
 /// The example company.
@@ -54,7 +56,9 @@ pub fn run(args: DemoArgs, output: &Output) -> Result<ExitCode, CliError> {
     if !data.join("data.mdb").exists() {
         let mut config = Config::load(None, &sets)?;
         config.server.data_dir.clone_from(&data);
-        init::make_from(&config, EXAMPLE, Path::new("example.ldif"), ADMINISTRATOR, PASSWORD.as_bytes())?;
+        // Who takes the data away and leaves the rest of the folder begins anew.
+        let own = ["certificate.pem", "key.pem"].map(Path::new);
+        init::make_from(&config, &own, (EXAMPLE, Path::new("example.ldif")), ADMINISTRATOR, PASSWORD.as_bytes())?;
     }
     let now_s = i64::try_from(Clock::system().wall_ms() / 1000).unwrap_or(i64::MAX);
     // libldap puts the machine's own name in the place of `localhost`.
@@ -65,7 +69,20 @@ pub fn run(args: DemoArgs, output: &Output) -> Result<ExitCode, CliError> {
     settings.push(format!("tls.key={}", own.key.display()));
     settings.extend(sets);
     let source = SettingsSource { file: None, sets: settings, data_dir: Some(data.clone()), listen };
-    serve::serve(source, |urls| output.report(&json!({ "ready": urls }), || lines_to_paste(&data, urls)))
+    let failed = |error: NodeError| failed(&data, &error);
+    serve::serve(source, failed, |urls| output.report(&json!({ "ready": urls }), || lines_to_paste(&data, urls)))
+}
+
+/// What to do when the demo does not start. Its data are nobody's: of another format they are made anew.
+fn failed(data: &Path, error: &NodeError) -> CliError {
+    match error {
+        NodeError::Dit(DitError::Storage(StorageError::Format(_))) => CliError::new(format!(
+            "{} was made by another version of this program, whose data this one cannot use; remove the folder and run \
+             `entente demo` again, which makes the example anew, or choose another one with --data",
+            data.display()
+        )),
+        error => CliError::new(error.to_string()),
+    }
 }
 
 /// What to try, with the addresses that are really served.
@@ -105,6 +122,17 @@ fn lines_to_paste(data: &Path, urls: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn data_of_another_version_are_to_be_removed() {
+        let error = |text: &str| NodeError::Dit(DitError::Storage(StorageError::Format(text.to_owned())));
+        let said =
+            failed(Path::new("./entente-demo"), &error("the data has format 6: restore it from a backup")).to_string();
+        assert!(said.contains("./entente-demo") && said.contains("remove the folder"), "{said}");
+        assert!(!said.contains("backup"), "{said}");
+        let other = NodeError::Settings("limits.size".to_owned());
+        assert_eq!(failed(Path::new("x"), &other).to_string(), "limits.size");
+    }
 
     #[test]
     fn lines_name_the_real_addresses() {

@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::data::settings_file;
+use super::data::{demand_own, settings_file};
 use super::import::{ImportOptions, import, vouch_for};
 use super::output::{CliError, Output};
 use super::progress::Progress;
@@ -73,7 +73,15 @@ pub fn run(args: InitArgs, output: &Output) -> Result<ExitCode, CliError> {
         Some(file) => password_of_file(file)?,
         None => password_of_person(&administrator)?,
     };
-    make(&config, &suffix, &administrator.to_string(), &password)?;
+    let given: Vec<&Path> =
+        [&args.admin_password_file, &args.config].into_iter().flatten().map(PathBuf::as_path).collect();
+    make_from(
+        &config,
+        &given,
+        (&bootstrap(&suffix)?, Path::new("bootstrap.ldif")),
+        &administrator.to_string(),
+        &password,
+    )?;
     let data = args.data.display();
     let value = json!({
         "data": data.to_string(),
@@ -89,17 +97,12 @@ pub fn run(args: InitArgs, output: &Output) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes the data folder's content; there is all of it or none.
-pub(super) fn make(config: &Config, suffix: &Dn, administrator: &str, password: &[u8]) -> Result<(), CliError> {
-    let bootstrap = bootstrap(suffix)?;
-    make_from(config, &bootstrap, Path::new("bootstrap.ldif"), administrator, password)
-}
-
-/// As [`make`], with LDIF of the caller's.
+/// Makes the data folder's content from LDIF and the name that errors call it by; there is all of it or none. `given`: files
+/// that may stand in the folder.
 pub(super) fn make_from(
     config: &Config,
-    ldif: &str,
-    file: &Path,
+    given: &[&Path],
+    (ldif, file): (&str, &Path),
     administrator: &str,
     password: &[u8],
 ) -> Result<(), CliError> {
@@ -110,6 +113,7 @@ pub(super) fn make_from(
         .mode(0o700)
         .create(data_dir)
         .map_err(|error| CliError::new(format!("{}: {error}", data_dir.display())))?;
+    demand_own(config, given)?;
     let _lock = DataLock::acquire(data_dir, LockUse::Replacing("init"))?;
     let data_file = data_dir.join("data.mdb");
     if data_file.exists() {

@@ -3,20 +3,20 @@
 //! Interrupted, the same command goes on: the identity is on disk before the invitation is taken, and what came of the
 //! content stays. The folder is not served before the content is whole.
 
-use super::data::{SETTINGS_FILE, settings_file};
+use super::data::{SETTINGS_FILE, demand_own, settings_file};
 use super::import::{forget_cached, vouch_for};
 use super::invite::with_service;
 use super::output::{CliError, Output};
 use super::progress::Progress;
 use crate::clock::Clock;
-use crate::config::{Config, SCHEMA_FOLDER};
+use crate::config::Config;
 use crate::dit::Dit;
 use crate::node::host_name;
 use crate::replication::identity::Identity;
 use crate::replication::invite::Token;
 use crate::replication::joining::{self, encode_members};
 use crate::replication::membership;
-use crate::replication::service::{REPLACED, Report, Service};
+use crate::replication::service::{Report, Service};
 use crate::replication::{MemberVerdict, NodeId};
 use crate::storage::{DataLock, LockUse, MetaName, Table};
 use crate::transport::ListenUrl;
@@ -85,7 +85,7 @@ pub fn run(args: &JoinArgs, output: &Output) -> Result<ExitCode, CliError> {
         .mode(0o700)
         .create(directory)
         .map_err(|error| CliError::file(directory, &error))?;
-    demand_own(&config)?;
+    demand_own(&config, &[])?;
     let _lock = DataLock::acquire(directory, LockUse::Replacing("join"))?;
     let data = directory.display();
     if become_member(&token, &config)? == Standing::Member {
@@ -124,56 +124,6 @@ pub fn run(args: &JoinArgs, output: &Output) -> Result<ExitCode, CliError> {
     )?;
     Ok(ExitCode::SUCCESS)
 }
-
-/// What may stand in a folder in which no data does: what this program keeps beside it, settings, schema files, and what a
-/// file system has at its top.
-const KNOWN: [&str; 10] = [
-    "handover",
-    "known",
-    "ldapi",
-    "lock",
-    "lock.mdb",
-    "lock.readers",
-    REPLACED,
-    SCHEMA_FOLDER,
-    SETTINGS_FILE,
-    "lost+found",
-];
-
-/// Refuses a folder that is somebody else's: without data, and with files that no setting names.
-fn demand_own(config: &Config) -> Result<(), CliError> {
-    let directory = &config.server.data_dir;
-    if directory.join("data.mdb").exists() {
-        return Ok(());
-    }
-    let settings: Vec<String> = config.values().into_iter().map(|(_, value)| value.to_string()).collect();
-    let is_named = |name: &str| {
-        let forms = [format!("/{name}\""), format!("\"{name}\""), format!("/{name}/")];
-        settings.iter().any(|value| forms.iter().any(|form| value.contains(form)))
-    };
-    let failed = |error: std::io::Error| CliError::file(directory, &error);
-    let mut foreign = Vec::new();
-    for item in std::fs::read_dir(directory).map_err(failed)? {
-        let name = item.map_err(failed)?.file_name().to_string_lossy().into_owned();
-        if !KNOWN.contains(&name.as_str()) && !is_named(&name) {
-            foreign.push(crate::model::escape_for_log(&name).to_string());
-        }
-    }
-    foreign.sort();
-    let more = if foreign.len() > FOREIGN_SHOWN_MAX { " and others" } else { "" };
-    foreign.truncate(FOREIGN_SHOWN_MAX);
-    if foreign.is_empty() {
-        return Ok(());
-    }
-    Err(CliError::new(format!(
-        "{} holds files that are not of this program ({}{more}); choose an empty folder, or one that is not there yet",
-        directory.display(),
-        foreign.join(", ")
-    )))
-}
-
-/// Names of files shown in a refusal.
-const FOREIGN_SHOWN_MAX: usize = 3;
 
 /// How far the folder is after the invitation was taken.
 #[derive(Clone, Copy, PartialEq, Eq)]

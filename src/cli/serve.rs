@@ -33,12 +33,15 @@ pub fn run(args: ServeArgs, output: &Output) -> Result<ExitCode, CliError> {
     let DataArgs { data, config, sets } = args.data;
     let file = settings_file(config.as_deref(), data.as_deref());
     let source = SettingsSource { file, sets, data_dir: data, listen: args.listen };
-    serve(source, |urls| output.report(&json!({ "ready": urls }), || format!("ready {}", urls.join(" "))))
+    let failed = |error: NodeError| CliError::new(error.to_string());
+    serve(source, failed, |urls| output.report(&json!({ "ready": urls }), || format!("ready {}", urls.join(" "))))
 }
 
-/// Starts a node, calls `ready` with its addresses, and serves until it is told to stop.
+/// Starts a node, calls `ready` with its addresses, and serves until it is told to stop. `failed` says what to do when it does
+/// not start.
 pub(super) fn serve(
     source: SettingsSource,
+    failed: impl Fn(NodeError) -> CliError,
     ready: impl FnOnce(&[String]) -> Result<(), CliError>,
 ) -> Result<ExitCode, CliError> {
     let config = source.load()?;
@@ -53,13 +56,12 @@ pub(super) fn serve(
     let runtime = runtime.enable_all().thread_name("serving").build();
     let runtime = runtime.map_err(|error| CliError::new(format!("the threads that serve: {error}")))?;
     runtime.block_on(async {
-        let failed = |error: NodeError| CliError::new(error.to_string());
-        let node = Node::start(config, source, telemetry).await.map_err(failed)?;
+        let node = Node::start(config, source, telemetry).await.map_err(&failed)?;
         let urls: Vec<String> = node.urls().iter().map(ToString::to_string).collect();
         ready(&urls)?;
         let mut left = node.run().await;
         while let Some(again) = left {
-            left = Node::start_again(again).await.map_err(failed)?.run().await;
+            left = Node::start_again(again).await.map_err(&failed)?.run().await;
         }
         Ok(ExitCode::SUCCESS)
     })

@@ -90,6 +90,30 @@ fn what_is_no_option_is_refused_in_the_settings() {
     assert!(text.contains("schema.attribute_options") && text.contains("\"a b\" is no option"), "{text}");
 }
 
+/// A folder of somebody else's is no data folder; what the program itself, the settings and the command name may be there.
+#[test]
+fn init_in_a_folder_with_other_files_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().join("data");
+    std::fs::create_dir_all(data.join("schema")).expect("temporary folder is writable");
+    let password = data.join("admin-password");
+    std::fs::write(&password, "secret-1234\n").expect("temporary folder is writable");
+    crate::support::tls::restrict(&password);
+    std::fs::write(data.join("letter.txt"), "Dear").expect("temporary folder is writable");
+    let mut command = entente();
+    command.arg("init").arg("--data").arg(&data).args(["--suffix", "dc=example,dc=com"]);
+    command.arg("--admin-password-file").arg(&password);
+    let text = run(&mut command).expect_failure();
+    assert!(text.contains("letter.txt") && text.contains("choose an empty folder"), "{text}");
+    assert!(!text.contains("admin-password"), "{text}");
+    let mut left: Vec<_> =
+        std::fs::read_dir(&data).expect("it is there").flatten().map(|file| file.file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["admin-password", "letter.txt", "schema"]);
+    std::fs::remove_file(data.join("letter.txt")).expect("it was just written");
+    run(&mut command).expect_success();
+}
+
 #[test]
 fn init_with_a_suffix_that_is_no_dn_is_refused() {
     let folder = tempfile::tempdir().expect("a temporary folder");
