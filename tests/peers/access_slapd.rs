@@ -132,6 +132,13 @@ access to attrs=title by set=\"user & [cn=staff,ou=groups,@]/member*\" write by 
 access to attrs=mail by peername.ip=192.0.2.0%255.255.255.0 read by ssf=128 write by users search
 access to * by users read",
     ),
+    case(
+        "a group by search",
+        "access to attrs=userPassword by anonymous auth
+access to attrs=title by group/groupOfURLs/memberURL=\"cn=engineers,ou=groups,@\" write by users read
+access to attrs=mail by group/groupOfURLs/memberURL.exact=\"cn=bosses,ou=groups,@\" read by * none
+access to * by users read",
+    ),
     Case {
         name: "people see their own password, everybody may search and see nothing",
         rules: "access to attrs=userPassword by anonymous auth by self =xwrsc
@@ -234,6 +241,17 @@ objectClass: groupOfNames
 cn: open
 owner: uid=bob,ou=people,dc=example,dc=com
 member: uid=svc,ou=services,dc=example,dc=com
+
+dn: cn=engineers,ou=groups,dc=example,dc=com
+objectClass: groupOfURLs
+cn: engineers
+memberURL: ldap:///ou=people,dc=example,dc=com??one?(title=Engineer)
+
+dn: cn=bosses,ou=groups,dc=example,dc=com
+objectClass: groupOfURLs
+cn: bosses
+memberURL: ldap:///dc=example,dc=com??one?(title=Boss)
+memberURL: ldap:///uid=ann,ou=people,dc=example,dc=com??base?(title=boss)
 ";
 
 const WHO: [&str; 5] = ["", "uid=ann,ou=people", "uid=bob,ou=people", "uid=carol,ou=people", "uid=svc,ou=services"];

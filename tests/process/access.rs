@@ -214,3 +214,28 @@ fn of_an_entry_as_a_whole_it_is_said_that_it_is_seen_and_how_attributes_are_aske
     let unseen = run(&mut explain(&server, "", ANN, &["--right", "read"])).expect_status(1).stdout;
     assert!(unseen.contains("not seen") && unseen.contains("denied, nothing allows it"), "{unseen}");
 }
+
+/// What is said of a move is what happens (target_from and target_to, as in 389 Directory Server).
+#[test]
+fn a_move_is_explained_as_it_is_judged() {
+    const MOVE: &str = r#"(target_from = "ldap:///ou=people,dc=example,dc=com")(target_to = "ldap:///ou=groups,dc=example,dc=com")(version 3.0; acl "there"; allow (moddn) userdn = "ldap:///uid=ann,ou=people,dc=example,dc=com";)"#;
+    let server = Server::start(Setup::default().with_access(&[RULES[0], MOVE], ""));
+    let (people, groups) = ("ou=people,dc=example,dc=com", "ou=groups,dc=example,dc=com");
+    let carol = "uid=carol,ou=people,dc=example,dc=com";
+    let to = |subject: &str, on: &str, superior: &str| run(&mut explain(&server, subject, on, &["--to", superior]));
+    let allowed = to(ANN, carol, groups).expect_success();
+    assert!(allowed.contains("moddn: allowed by \"there\""), "{allowed}");
+    for (subject, on, superior) in [(BOB, carol, groups), (ANN, STAFF, people), (ANN, carol, "dc=example,dc=com")] {
+        let denied = to(subject, on, superior).expect_status(1).stdout;
+        assert!(denied.contains("moddn: denied, nothing allows it"), "{subject} {on} {superior}: {denied}");
+        assert!(denied.contains("\"there\""), "the rule that does not fit is named: {denied}");
+    }
+    assert!(to(ANN, carol, "ou=nowhere,dc=example,dc=com").expect_failure().contains("there is no entry ou=nowhere"));
+    let mut command = explain(&server, ANN, carol, &["--to", groups, "--json"]);
+    let value: serde_json::Value = serde_json::from_str(&run(&mut command).expect_success()).expect("JSON");
+    assert_eq!(value["rights"][0]["right"], "moddn");
+    let rdn = "uid=carol";
+    server.person("bob").modify_dn(carol, rdn, true, Some(groups)).expect(code::INSUFFICIENT_ACCESS_RIGHTS);
+    server.person("ann").modify_dn(STAFF, "cn=staff", true, Some(people)).expect(code::INSUFFICIENT_ACCESS_RIGHTS);
+    server.person("ann").modify_dn(carol, rdn, true, Some(groups)).expect(code::SUCCESS);
+}

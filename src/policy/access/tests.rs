@@ -284,7 +284,8 @@ fn shipped_rules_give_contacts_and_never_passwords() {
                 }
             }
             assert!(!may(&rules, person, ANN, Right::Read, "aci"));
-            for attribute in ["entryUUID", "createTimestamp", "modifyTimestamp", "hasSubordinates", "memberOf"] {
+            let notes = ["entryUUID", "createTimestamp", "modifyTimestamp", "hasSubordinates", "memberOf", "nsRole"];
+            for attribute in notes {
                 let expected = is_public || person != "nobody";
                 assert_eq!(may(&rules, person, ANN, Right::Read, attribute), expected, "{person} {attribute}");
             }

@@ -362,10 +362,11 @@ fn read_who(word: &str, target: &Target, same: &dyn Fn(&Dn, &Dn) -> bool) -> Res
             "" | "groupofnames" | "groupofnames/member" | "groupofuniquenames/uniquemember" => {
                 Ok(Some(Who::Group { dn: parsed(right)?, is_nested: false }))
             }
-            _ if path.ends_with("/member") || path.ends_with("/uniquemember") => {
+            // slapd judges the requester by the search itself, as groupdn does here.
+            _ if ["/member", "/uniquemember", "/memberurl"].iter().any(|end| path.ends_with(end)) => {
                 Ok(Some(Who::Group { dn: parsed(right)?, is_nested: false }))
             }
-            _ => unknown("members are looked up in member and uniqueMember only"),
+            _ => unknown("members are looked up in member, uniqueMember and memberURL only"),
         },
         "group" => unknown("a group that is put together from the target is not read; name it"),
         "peername" => read_peer(style, right, word),

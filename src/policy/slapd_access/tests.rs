@@ -108,6 +108,18 @@ fn what_is_refused_gives_nobody_more() {
     assert!(texts.iter().all(|text| !text.contains("allow (write)") && !text.contains("add")), "{texts:#?}");
 }
 
+/// slapd.access(5): `group/groupOfURLs/memberURL` judges the requester by the search; groupdn knows such groups.
+#[test]
+fn groups_by_search_are_groups() {
+    let listed = texts(&format!("{PASSWORDS}access to * by group=\"cn=g,dc=x\" write by users read"));
+    for path in ["groupOfURLs/memberURL", "groupOfURLs/memberURL.exact", "groupOfURLs/member", "x/memberurl"] {
+        let searched = texts(&format!("{PASSWORDS}access to * by group/{path}=\"cn=g,dc=x\" write by users read"));
+        assert_eq!(searched, listed, "{path}");
+    }
+    let refused = refusals("access to * by group/groupOfURLs/labeledURI=\"cn=g,dc=x\" read").join("");
+    assert!(refused.contains("member, uniqueMember and memberURL"), "{refused}");
+}
+
 #[test]
 fn rules_that_keep_people_from_logging_in_are_told() {
     let translation = translated("access to * by users read");
