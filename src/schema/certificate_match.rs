@@ -1,15 +1,15 @@
 //! certificateMatch (RFC 4523 2.2, X.509 11.3.2): certificates that have all the parts that an assertion names.
 //!
 //! The assertion is a CertificateAssertion in GSER (RFC 3641): `{ subject rdnSequence:"cn=Ann", certificateValid
-//! utcTime:"261123120000Z" }`. Served are serialNumber, issuer, subject, subjectKeyIdentifier, authorityKeyIdentifier (its
-//! key identifier and serial number), certificateValid, subjectPublicKeyAlgID, keyUsage, subjectAltName (which kind of name
-//! is there) and policy. Undefined are privateKeyValid, pathToName, nameConstraints, the issuer inside authorityKeyIdentifier, what
-//! is written wrongly, and values that are no certificates: a part that is not judged must not find anything.
+//! utcTime:"261123120000Z" }`. All its parts are judged, general names in the forms that `certificate_names` reads. Undefined
+//! are names in other forms, distances in subtrees, what is written wrongly, extensions that cannot be read, and values that
+//! are no certificates: a part that is not judged must not find anything.
 
 use super::certificate::{from_decimal, name};
+use super::certificate_names::{Name, Subtrees};
 use super::{Schema, time};
 use crate::model::Dn;
-use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::extensions::{GeneralName, GeneralSubtree, ParsedExtension};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// Most parts of an assertion; there are thirteen kinds.
@@ -38,8 +38,8 @@ pub(crate) fn is_match(schema: &Schema, value: &[u8], assertion: &[u8]) -> Optio
     // A part that is not understood makes the whole Undefined, whatever the others say.
     let mut answer = true;
     for part in parts {
-        let (word, part) = part.split_once(|character: char| character.is_ascii_whitespace())?;
-        answer &= part_fits(schema, &certificate, word, part.trim())?;
+        let (word, part) = worded(part)?;
+        answer &= part_fits(schema, &certificate, word, part)?;
     }
     Some(answer)
 }
@@ -61,12 +61,13 @@ fn part_fits(schema: &Schema, certificate: &X509Certificate<'_>, word: &str, par
             });
             Some(fits.unwrap_or(false))
         }
-        "authorityKeyIdentifier" => authority_fits(certificate, part),
+        "authorityKeyIdentifier" => authority_fits(schema, certificate, part),
         "certificateValid" => {
             let at = seconds(part)?;
             let validity = certificate.validity();
             Some(validity.not_before.timestamp() <= at && at <= validity.not_after.timestamp())
         }
+        "privateKeyValid" => private_key_is_valid(certificate, &quoted(part)?),
         "subjectPublicKeyAlgID" => Some(certificate.public_key().algorithm.algorithm.to_id_string() == oid(part)?),
         "keyUsage" => {
             let wanted = key_usage(part)?;
@@ -78,10 +79,18 @@ fn part_fits(schema: &Schema, certificate: &X509Certificate<'_>, word: &str, par
             Some(fits.unwrap_or(true))
         }
         "subjectAltName" => {
-            let kind = part.strip_prefix("builtinNameForm:")?.trim();
-            let is_kind = kind_of_name(kind)?;
+            let is_kind: Box<dyn Fn(&GeneralName<'_>) -> bool> = match part.split_once(':')? {
+                ("builtinNameForm", kind) => Box::new(kind_of_name(kind.trim())?),
+                ("otherNameForm", form) => {
+                    let wanted = oid(form.trim())?;
+                    Box::new(
+                        move |name| matches!(name, GeneralName::OtherName(form, _) if form.to_id_string() == wanted),
+                    )
+                }
+                _ => return None,
+            };
             let fits = extension(&|parsed| match parsed {
-                ParsedExtension::SubjectAlternativeName(found) => Some(found.general_names.iter().any(is_kind)),
+                ParsedExtension::SubjectAlternativeName(found) => Some(found.general_names.iter().any(&is_kind)),
                 _ => None,
             });
             Some(fits.unwrap_or(false))
@@ -96,32 +105,122 @@ fn part_fits(schema: &Schema, certificate: &X509Certificate<'_>, word: &str, par
             });
             Some(fits.unwrap_or(false))
         }
+        "pathToName" => {
+            let subject = Name::Directory(Dn::parse(&quoted(part.strip_prefix("rdnSequence:")?)?).ok()?);
+            Some(constraints_of(certificate)?.is_none_or(|constraints| constraints.let_through(&subject, schema)))
+        }
+        "nameConstraints" => {
+            let constraints = Subtrees::parse(part)?;
+            Some(names_of(certificate)?.iter().all(|name| constraints.let_through(name, schema)))
+        }
         _ => None,
     }
 }
 
-fn authority_fits(certificate: &X509Certificate<'_>, part: &str) -> Option<bool> {
-    let mut wanted: Vec<(bool, Vec<u8>)> = Vec::new();
+/// A part of an authorityKeyIdentifier.
+enum Authority {
+    Key(Vec<u8>),
+    Issuer(Vec<Name>),
+    SerialNumber(Vec<u8>),
+}
+
+fn authority_fits(schema: &Schema, certificate: &X509Certificate<'_>, part: &str) -> Option<bool> {
+    let mut wanted: Vec<Authority> = Vec::new();
     for part in items(part)? {
-        let (word, part) = part.split_once(|character: char| character.is_ascii_whitespace())?;
-        wanted.push(match word {
-            "keyIdentifier" => (true, hexadecimal(part.trim())?),
-            "authorityCertSerialNumber" => (false, from_decimal(part.trim())?),
+        wanted.push(match worded(part)? {
+            ("keyIdentifier", key) => Authority::Key(hexadecimal(key)?),
+            ("authorityCertIssuer", names) => {
+                Authority::Issuer(items(names)?.into_iter().map(Name::parse).collect::<Option<_>>()?)
+            }
+            ("authorityCertSerialNumber", number) => Authority::SerialNumber(from_decimal(number)?),
             _ => return None,
         });
     }
     let mut found = certificate.extensions().iter().filter_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::AuthorityKeyIdentifier(found) => Some(wanted.iter().all(|(is_key, wanted)| match is_key {
-            true => found.key_identifier.as_ref().is_some_and(|key| key.0 == wanted),
-            false => found.authority_cert_serial.is_some_and(|serial| is_number(serial, wanted)),
-        })),
+        ParsedExtension::AuthorityKeyIdentifier(found) => Some(found),
         _ => None,
     });
-    Some(found.next().unwrap_or(false))
+    let Some(found) = found.next() else { return Some(false) };
+    Some(wanted.iter().all(|wanted| match wanted {
+        Authority::Key(wanted) => found.key_identifier.as_ref().is_some_and(|key| key.0 == wanted),
+        Authority::SerialNumber(wanted) => found.authority_cert_serial.is_some_and(|serial| is_number(serial, wanted)),
+        Authority::Issuer(wanted) => found.authority_cert_issuer.as_ref().is_some_and(|found| {
+            let has = |wanted: &Name| found.iter().filter_map(Name::of).any(|name| name.is_same(wanted, schema));
+            found.len() == wanted.len() && wanted.iter().all(has)
+        }),
+    }))
+}
+
+/// The subject's names; `None` where one cannot be read that a subtree might be about.
+fn names_of(certificate: &X509Certificate<'_>) -> Option<Vec<Name>> {
+    let mut names = Vec::new();
+    let subject = name(certificate.subject());
+    if !subject.is_root() {
+        names.push(Name::Directory(subject));
+    }
+    for extension in certificate.extensions().iter().filter(|one| one.oid.to_id_string() == SUBJECT_ALT_NAME) {
+        let ParsedExtension::SubjectAlternativeName(found) = extension.parsed_extension() else { return None };
+        if found.general_names.iter().any(|name| matches!(name, GeneralName::Invalid(..))) {
+            return None;
+        }
+        names.extend(found.general_names.iter().filter_map(Name::of));
+    }
+    Some(names)
+}
+
+const SUBJECT_ALT_NAME: &str = "2.5.29.17";
+const PRIVATE_KEY_USAGE_PERIOD: &str = "2.5.29.16";
+const NAME_CONSTRAINTS: &str = "2.5.29.30";
+
+/// By which names the certificate constrains others, of the forms that are read; the outer `None` where they cannot be read.
+#[expect(clippy::option_option, reason = "Undefined and absent are different")]
+fn constraints_of(certificate: &X509Certificate<'_>) -> Option<Option<Subtrees>> {
+    let mut extensions = certificate.extensions().iter();
+    let Some(extension) = extensions.find(|one| one.oid.to_id_string() == NAME_CONSTRAINTS) else { return Some(None) };
+    let ParsedExtension::NameConstraints(found) = extension.parsed_extension() else { return None };
+    let names = |subtrees: &Option<Vec<GeneralSubtree<'_>>>| -> Vec<Name> {
+        subtrees.iter().flatten().filter_map(|subtree| Name::of(&subtree.base)).collect()
+    };
+    let (permitted, excluded) = (names(&found.permitted_subtrees), names(&found.excluded_subtrees));
+    Some(Some(Subtrees { permitted, excluded }))
+}
+
+/// X.509 11.3.2: within the private key usage period, where the certificate has one (X.509 8.2.2.5: `[0]` notBefore, `[1]`
+/// notAfter, both generalized times).
+fn private_key_is_valid(certificate: &X509Certificate<'_>, at: &str) -> Option<bool> {
+    let instant = |text: &[u8]| time::parse_instant(text).map(|instant| instant.unix_ms);
+    let at = instant(at.as_bytes())?;
+    let mut extensions = certificate.extensions().iter();
+    let Some(extension) = extensions.find(|one| one.oid.to_id_string() == PRIVATE_KEY_USAGE_PERIOD) else {
+        return Some(true);
+    };
+    // Two times take less than 128 bytes: every length is one byte.
+    let [0x30, length, rest @ ..] = extension.value else { return None };
+    let mut rest: &[u8] = rest;
+    if usize::from(*length) != rest.len() || *length >= 0x80 {
+        return None;
+    }
+    let mut is_valid = true;
+    while let [tag, length, more @ ..] = rest {
+        let (text, after) = more.split_at_checked(usize::from(*length))?;
+        is_valid &= match tag {
+            0x80 => instant(text)? <= at,
+            0x81 => at <= instant(text)?,
+            _ => return None,
+        };
+        rest = after;
+    }
+    rest.is_empty().then_some(is_valid)
+}
+
+/// A word and what comes after it.
+pub(super) fn worded(part: &str) -> Option<(&str, &str)> {
+    let (word, rest) = part.split_once(|character: char| character.is_ascii_whitespace())?;
+    Some((word, rest.trim()))
 }
 
 /// `{ one, two }`: the parts, cut at commas that stand in no quotation marks and no braces.
-fn items(text: &str) -> Option<Vec<&str>> {
+pub(super) fn items(text: &str) -> Option<Vec<&str>> {
     let inner = text.strip_prefix('{')?.strip_suffix('}')?;
     let (mut items, mut start, mut depth, mut is_quoted) = (Vec::new(), 0, 0_usize, false);
     for (at, character) in inner.char_indices() {
@@ -148,7 +247,7 @@ fn items(text: &str) -> Option<Vec<&str>> {
 }
 
 /// The text in quotation marks.
-fn quoted(text: &str) -> Option<String> {
+pub(super) fn quoted(text: &str) -> Option<String> {
     let inner = text.trim().strip_prefix('"')?.strip_suffix('"')?;
     Some(inner.replace("\"\"", "\""))
 }
@@ -159,7 +258,7 @@ fn named(schema: &Schema, text: &str) -> Option<Vec<u8>> {
 }
 
 /// `'0A1B'H`
-fn hexadecimal(text: &str) -> Option<Vec<u8>> {
+pub(super) fn hexadecimal(text: &str) -> Option<Vec<u8>> {
     let digits = text.strip_prefix('\'')?.strip_suffix("'H")?;
     if !digits.len().is_multiple_of(2) || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
@@ -182,7 +281,7 @@ fn seconds(text: &str) -> Option<i64> {
     time::parse_instant(text.as_bytes()).map(|instant| instant.unix_ms.div_euclid(1000))
 }
 
-fn oid(text: &str) -> Option<String> {
+pub(super) fn oid(text: &str) -> Option<String> {
     let is_oid = text.split('.').all(|arc| !arc.is_empty() && arc.bytes().all(|digit| digit.is_ascii_digit()));
     (is_oid && text.contains('.')).then(|| text.to_owned())
 }
@@ -270,6 +369,97 @@ mod tests {
         }
     }
 
+    /// An authority: its names are constrained, and the private key has a period of its own.
+    fn authority() -> Vec<u8> {
+        let mut parameters = CertificateParams::new(vec!["a.example.org".to_owned()]).unwrap();
+        parameters.subject_alt_names.push(rcgen::SanType::Rfc822Name("ann@example.org".try_into().unwrap()));
+        parameters.distinguished_name = DistinguishedName::new();
+        parameters.distinguished_name.push(DnType::OrganizationName, "Example");
+        parameters.distinguished_name.push(DnType::CommonName, "CA");
+        parameters.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let organization = |name: &str| {
+            let mut dn = DistinguishedName::new();
+            dn.push(DnType::OrganizationName, name);
+            rcgen::GeneralSubtree::DirectoryName(dn)
+        };
+        parameters.name_constraints = Some(rcgen::NameConstraints {
+            permitted_subtrees: vec![organization("Example"), organization("Other")],
+            excluded_subtrees: vec![rcgen::GeneralSubtree::DnsName("example.net".to_owned()), {
+                let mut dn = DistinguishedName::new();
+                dn.push(DnType::OrganizationName, "Other");
+                dn.push(DnType::OrganizationalUnitName, "Secret");
+                rcgen::GeneralSubtree::DirectoryName(dn)
+            }],
+        });
+        let times: [(u8, &[u8]); 2] = [(0x80, b"20260101000000Z"), (0x81, b"20260601000000Z")];
+        let period: Vec<u8> = times.iter().flat_map(|(tag, time)| [&[*tag, 15], *time].concat()).collect();
+        // The issuer (o=Issuer) and the serial number of who signed.
+        let mut issuer = vec![0x30, 0x11, 0x31, 0x0f, 0x30, 0x0d, 0x06, 0x03, 0x55, 0x04, 0x0a, 0x0c, 0x06];
+        issuer.extend_from_slice(b"Issuer");
+        let issuer = [&[0xa1, 0x15, 0xa4, 0x13], issuer.as_slice(), &[0x82, 0x01, 0x07]].concat();
+        let sequence = |content: Vec<u8>| [&[0x30, u8::try_from(content.len()).unwrap()], content.as_slice()].concat();
+        parameters.custom_extensions = vec![
+            rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 16], sequence(period)),
+            rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 35], sequence(issuer)),
+        ];
+        let key = KeyPair::generate().unwrap();
+        parameters.self_signed(&key).unwrap().der().to_vec()
+    }
+
+    /// X.509 11.3.2; RFC 5280 4.2.1.10.
+    #[test]
+    fn names_periods_and_issuers_are_judged() {
+        let (schema, authority, plain) = (Schema::builtin(), authority(), certificate());
+        let fits = |value: &[u8], assertion: &str| {
+            MatchingRule::CertificateMatch.is_match(&schema, value, assertion.as_bytes()).ok()
+        };
+        for (assertion, of_authority, of_plain) in [
+            (r#"{ privateKeyValid "20260301000000Z" }"#, true, true),
+            (r#"{ privateKeyValid "20251231235959Z" }"#, false, true),
+            (r#"{ privateKeyValid "20260601000001Z" }"#, false, true),
+            (r#"{ pathToName rdnSequence:"cn=Ann,o=example" }"#, true, true),
+            (r#"{ pathToName rdnSequence:"cn=Ann,o=Third" }"#, false, true),
+            (r#"{ pathToName rdnSequence:"cn=Ann,o=Other" }"#, true, true),
+            (r#"{ pathToName rdnSequence:"cn=Ann,ou=secret,o=other" }"#, false, true),
+            (
+                r#"{ authorityKeyIdentifier { authorityCertIssuer { directoryName:rdnSequence:"o=issuer" } } }"#,
+                true,
+                false,
+            ),
+            (
+                r#"{ authorityKeyIdentifier { authorityCertIssuer { directoryName:rdnSequence:"o=issuer" }, authorityCertSerialNumber 7 } }"#,
+                true,
+                false,
+            ),
+            (
+                r#"{ authorityKeyIdentifier { authorityCertIssuer { directoryName:rdnSequence:"o=other" } } }"#,
+                false,
+                false,
+            ),
+            (r#"{ nameConstraints { permittedSubtrees { { base dNSName:"example.org" } } } }"#, true, true),
+            (
+                r#"{ nameConstraints { permittedSubtrees { { base dNSName:"example.net", minimum 0 } } } }"#,
+                false,
+                false,
+            ),
+            (r#"{ nameConstraints { permittedSubtrees { { base rfc822Name:"example.net" } } } }"#, false, true),
+            (
+                r#"{ nameConstraints { excludedSubtrees { { base directoryName:rdnSequence:"o=Example" } } } }"#,
+                false,
+                true,
+            ),
+            (
+                r#"{ nameConstraints { permittedSubtrees { { base dNSName:"org" } }, excludedSubtrees { { base dNSName:"ann.example.org" } } } }"#,
+                true,
+                false,
+            ),
+            ("{ subjectAltName otherNameForm:1.2.3 }", false, false),
+        ] {
+            assert_eq!(fits(&authority, assertion), Some(of_authority), "authority: {assertion}");
+            assert_eq!(fits(&plain, assertion), Some(of_plain), "plain: {assertion}");
+        }
+    }
+
     #[test]
     fn what_is_not_judged_finds_nothing() {
         let (schema, value) = (Schema::builtin(), certificate());
@@ -282,7 +472,14 @@ mod tests {
             "{ }",
             "{ serialNumber }",
             "{ serialNumber 200, nameConstraints { } }",
-            "{ serialNumber 201, pathToName rdnSequence:\"cn=a\" }",
+            "{ serialNumber 200, nameConstraints { permittedSubtrees { { base otherName:{ } } } } }",
+            "{ nameConstraints { permittedSubtrees { { base dNSName:\"a\", minimum 1 } } } }",
+            "{ nameConstraints { permittedSubtrees { { minimum 0 } } } }",
+            "{ serialNumber 201, pathToName \"cn=a\" }",
+            "{ privateKeyValid \"never\" }",
+            "{ authorityKeyIdentifier { authorityCertIssuer { x400Address:\"\" } } }",
+            "{ subjectAltName otherNameForm:x }",
+            "{ somethingElse 1 }",
             "{ serialNumber 200 } }",
             "{ serialNumber 200, }",
             "{ subject rdnSequence:\"cn=Ann }",

@@ -10,6 +10,7 @@
 //! syntax         may this be a value?                           matching_rule  when are two values equal?
 //! string_prep    RFC 4518                                       name_key     keys of DNs
 //! certificate    key of a certificate                           name_table   names to elements
+//! certificate_match, certificate_names   parts of a certificate that an assertion names
 //! online         definitions added while the server runs
 //! check          may this be an entry?                          subschema    what we publish
 //! time           generalized time                           sound         when are two values nearly equal?
@@ -23,6 +24,7 @@
 pub mod attribute_options;
 mod certificate;
 mod certificate_match;
+mod certificate_names;
 pub mod check;
 pub mod definition;
 pub mod element;
