@@ -1,10 +1,12 @@
 //! The schema changed while the server runs, by modify of `cn=subschema` (RFC 4512 4.2). Entente's alone: slapd keeps its
 //! definitions below cn=config.
 
+use crate::support::ber::Element;
 use crate::support::client::Client;
-use crate::support::code;
-use crate::support::request::{ADD, DELETE, REPLACE, Search};
+use crate::support::client::Entry;
+use crate::support::request::{ADD, Control, DELETE, REPLACE, Search};
 use crate::support::server::{Server, Setup, Subject};
+use crate::support::{code, oid};
 
 const SUBSCHEMA: &str = "cn=subschema";
 
@@ -135,4 +137,48 @@ fn an_attribute_type_that_a_class_names_is_refused_with_the_class_and_its_use() 
     client
         .modify(SUBSCHEMA, &[(DELETE, "attributeTypes", &[hat]), (DELETE, "objectClasses", &[class])])
         .expect(code::SUCCESS);
+}
+
+/// RFC 4528 3, RFC 4527 3, MS-ADTS: what a control asks for is done here too, and a critical one is never passed over.
+#[test]
+fn controls_of_a_change_hold_for_the_schema() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = Server::start(Setup::default());
+    let mut client = server.admin();
+    let text = "( 1.3.6.1.4.1.32473.74.1 NAME 'capSize' SUP name )";
+    let add = [(ADD, "attributeTypes", &[text][..])];
+    let when = |filter: &str| Control::assertion(filter);
+    let refused = client.with(when("(cn=other)")).modify(SUBSCHEMA, &add).expect(code::ASSERTION_FAILED);
+    assert!(refused.diagnostic.contains("nothing was changed"), "{}", refused.diagnostic);
+    assert!(!is_published(&mut client, "attributeTypes", "'capSize'"));
+    let read = |oid| Control::read_entry(oid, &["attributeTypes", "cn"]);
+    let has_cap = |outcome: &crate::support::client::Outcome, oid| {
+        let entry = Entry::parse(&Element::whole(&outcome.control(oid)).unwrap()).unwrap();
+        assert_eq!((entry.dn.as_str(), entry.value("cn").as_str()), (SUBSCHEMA, "subschema"));
+        entry.values("attributeTypes").iter().any(|value| value.contains("'capSize'"))
+    };
+    let outcome = client
+        .with(when("(cn=subschema)"))
+        .with(read(oid::PRE_READ))
+        .with(read(oid::POST_READ))
+        .modify(SUBSCHEMA, &add)
+        .expect(code::SUCCESS);
+    assert!(!has_cap(&outcome, oid::PRE_READ) && has_cap(&outcome, oid::POST_READ));
+    // What is there already, and what is not.
+    let permissive = || Control::plain(oid::PERMISSIVE_MODIFY);
+    client.modify(SUBSCHEMA, &add).expect(code::ATTRIBUTE_OR_VALUE_EXISTS);
+    client.with(permissive()).modify(SUBSCHEMA, &add).expect(code::SUCCESS);
+    let other = text.replace("SUP name", "DESC 'other' SUP name");
+    client
+        .with(permissive())
+        .modify(SUBSCHEMA, &[(ADD, "attributeTypes", &[&other])])
+        .expect(code::ATTRIBUTE_OR_VALUE_EXISTS);
+    for count in 0..2 {
+        client.with(permissive()).modify(SUBSCHEMA, &[(DELETE, "attributeTypes", &[text])]).expect(code::SUCCESS);
+        assert!(!is_published(&mut client, "attributeTypes", "'capSize'"), "{count}");
+    }
+    let built_in = client.with(permissive()).modify(SUBSCHEMA, &[(DELETE, "attributeTypes", &["2.5.4.3"])]);
+    assert!(built_in.expect(code::UNWILLING_TO_PERFORM).diagnostic.contains("stays"));
 }

@@ -21,13 +21,14 @@
 //! sound     schema of the result               reads       the entry before and after, for the client
 //! password_change    what a password policy says
 //! password_modify    RFC 3062                          reindex     the index built anew
-//! schema_change    definitions of cn=subschema
+//! schema_change    definitions of cn=subschema          beside_tree    what is asked and read of entries beside the tree
 //! unique    values that one entry alone may have
 //! resolve   conflicts restored or dismissed            undelete    deleted entries brought back
 //! delete_tree    a subtree at once                           transaction    updates all together (RFC 5805)
 //! ```
 
 mod add;
+mod beside_tree;
 mod delete;
 mod delete_tree;
 mod edit;
@@ -107,6 +108,8 @@ struct Context {
     directory: Arc<Directory>,
     requester: Requester,
     controls: RequestControls,
+    /// The entry of the request, where that is beside the tree.
+    beside: Option<Dn>,
     /// SCRAM verifiers of the password that the change sets.
     verifiers: Vec<String>,
 }
@@ -147,6 +150,15 @@ impl Context {
 
     /// Does the work in the transaction.
     fn perform(&self, writing: &mut Writing<'_>, work: &Work) -> Result<Done, Failure> {
+        let Some(dn) = &self.beside else { return self.make(writing, work) };
+        let mut done = Done::default();
+        beside_tree::before(self, writing.view(), dn, &mut done)?;
+        done.controls.extend(self.asked_already().make(writing, work)?.controls);
+        beside_tree::after(self, writing, dn, &mut done);
+        Ok(done)
+    }
+
+    fn make(&self, writing: &mut Writing<'_>, work: &Work) -> Result<Done, Failure> {
         let change = match work {
             Work::Change(change) => change,
             Work::AdministratorPassword { hash, expected } => {
@@ -234,6 +246,7 @@ impl Directory {
                 Some(work) => Some(work),
                 None => schema_change::read(&session.requester, request)?,
             };
+            let beside = ours.is_some().then(|| Dn::parse(dn)).transpose()?;
             let work = match ours {
                 Some(work) => work,
                 None => {
@@ -241,7 +254,7 @@ impl Directory {
                     Work::Change(intake::read(self.dit().catalog().schema(), giving, request)?)
                 }
             };
-            Ok((self.context(session, asked.controls.clone()), work))
+            Ok((Context { beside, ..self.context(session, asked.controls.clone()) }, work))
         });
         match prepared {
             Err(error) => {
@@ -265,7 +278,8 @@ impl Directory {
     }
 
     fn context(self: &Arc<Self>, session: &Session, controls: RequestControls) -> Context {
-        Context { directory: Arc::clone(self), requester: session.requester.clone(), controls, verifiers: Vec::new() }
+        let (directory, requester) = (Arc::clone(self), session.requester.clone());
+        Context { directory, requester, controls, beside: None, verifiers: Vec::new() }
     }
 }
 

@@ -79,7 +79,7 @@ pub(super) fn perform(context: &Context, writing: &mut Writing<'_>, steps: &[Ste
     let before = view.online_definitions()?;
     let mut after = before.clone();
     for step in steps {
-        apply(schema, step, &mut after)?;
+        apply(schema, step, context.controls.permissive_modify, &mut after)?;
     }
     if after.len() > ONLINE_MAX {
         return Err(refused(&format!("the directory holds at most {ONLINE_MAX} definitions of its own")).into());
@@ -104,7 +104,8 @@ fn same(one: &OnlineDefinition, other: &OnlineDefinition) -> bool {
     one.kind == other.kind && one.oid == other.oid
 }
 
-fn apply(schema: &Schema, step: &Step, after: &mut Vec<OnlineDefinition>) -> Outcome<()> {
+/// `permissive`: what is there already may be added, as it is, and what is not be deleted.
+fn apply(schema: &Schema, step: &Step, permissive: bool, after: &mut Vec<OnlineDefinition>) -> Outcome<()> {
     let of_kind = |known: &OnlineDefinition| known.kind == step.definitions;
     match step.kind {
         ModificationKind::Delete if step.values.is_empty() => after.retain(|known| !of_kind(known)),
@@ -113,8 +114,9 @@ fn apply(schema: &Schema, step: &Step, after: &mut Vec<OnlineDefinition>) -> Out
                 let oid = oid_of(step.definitions, value)?;
                 let count = after.len();
                 after.retain(|known| !(of_kind(known) && known.oid == oid));
-                if after.len() == count {
-                    return Err(if schema.is_built_in(step.definitions, &oid) {
+                let is_built_in = schema.is_built_in(step.definitions, &oid);
+                if after.len() == count && (is_built_in || !permissive) {
+                    return Err(if is_built_in {
                         refused(&format!("{oid} belongs to the program or to its schema files, and stays"))
                     } else {
                         OperationError::new(ResultCode::NO_SUCH_ATTRIBUTE, format!("{oid} is not defined"))
@@ -125,6 +127,9 @@ fn apply(schema: &Schema, step: &Step, after: &mut Vec<OnlineDefinition>) -> Out
         ModificationKind::Add => {
             for value in &step.values {
                 let definition = parse(step.definitions, value)?;
+                if permissive && after.contains(&definition) {
+                    continue;
+                }
                 let taken = after.iter().any(|known| same(known, &definition));
                 if taken || schema.is_built_in(step.definitions, &definition.oid) {
                     return Err(OperationError::new(
