@@ -309,17 +309,7 @@ impl Writing<'_> {
         theirs: Option<&UpdateVector>,
         revives: bool,
     ) -> Result<Merged, DitError> {
-        let mut failure = None;
-        let decoded = decode_portable(entry, |key| match self.intern_received(key) {
-            Ok(attribute) => Some(attribute),
-            Err(error) => {
-                failure = Some(error);
-                None
-            }
-        });
-        if let Some(error) = failure {
-            return Err(error);
-        }
+        let decoded = self.with_received_attributes(|intern| decode_portable(entry, intern))?;
         let Portable { state: other, moves, notes, span } = match decoded {
             Ok(decoded) => decoded,
             Err(error) => return Ok(Merged::Undecodable(error)),

@@ -75,6 +75,8 @@ pub use writer::{Committed, Completion, Job, Writer, WriterStats};
 pub use writing::{Target, Writing};
 
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
 mod replica;
 #[cfg(test)]
 mod tests;

@@ -128,17 +128,7 @@ impl Writing<'_> {
 
     /// The update in a record, which must be the one that the record's place says.
     fn read_update(&mut self, record: &LogRecord) -> Result<Result<Update, StateError>, DitError> {
-        let mut failure = None;
-        let update = decode_update(&record.bytes, |key| match self.intern_received(key) {
-            Ok(attribute) => Some(attribute),
-            Err(error) => {
-                failure = Some(error);
-                None
-            }
-        });
-        if let Some(error) = failure {
-            return Err(error);
-        }
+        let update = self.with_received_attributes(|intern| decode_update(&record.bytes, intern))?;
         Ok(update.and_then(|update| {
             let dot = update.dot();
             if (dot.origin, dot.sequence) != (record.origin, record.sequence) {
@@ -149,6 +139,16 @@ impl Writing<'_> {
             }
             Ok(update)
         }))
+    }
+
+    /// Decodes what another node sent, whose attribute keys get local numbers.
+    pub(super) fn with_received_attributes<T>(
+        &mut self,
+        decode: impl FnOnce(&mut dyn FnMut(&str) -> Option<AttributeId>) -> T,
+    ) -> Result<T, DitError> {
+        let mut failure = None;
+        let decoded = decode(&mut |key| self.intern_received(key).map_err(|error| failure = Some(error)).ok());
+        failure.map_or(Ok(decoded), Err)
     }
 
     /// The local number of an attribute key that another node sent, given now if it is new. No schema is asked.

@@ -1,8 +1,9 @@
 //! What the tests of replication share: a tree in a folder of its own that takes others' updates.
 
+use super::fixture::{self, attribute, cell};
 use super::*;
 use crate::clock::Clock;
-use crate::model::{AttributeDescription, Dn, EntryUuid};
+use crate::model::{Dn, EntryUuid};
 use crate::schema::Schema;
 use crate::state::{AttributeId, Delta, LogRecord, OriginId};
 use crate::storage::{EntryId, MetaName};
@@ -76,10 +77,7 @@ impl Replica {
     }
 
     fn write<T>(&self, work: impl FnOnce(&mut Writing<'_>) -> T) -> T {
-        let mut writing = Writing::begin(&self.dit).unwrap();
-        let outcome = work(&mut writing);
-        writing.commit().unwrap();
-        outcome
+        fixture::write(&self.dit, work)
     }
 
     fn origin(&self) -> OriginId {
@@ -92,19 +90,7 @@ impl Replica {
     }
 
     fn add(&self, uuid: u8, dn: &str, attributes: &[(&str, &[&str])]) -> EntryId {
-        self.write(|writing| {
-            let dn = Dn::parse(dn).unwrap();
-            let attributes: Vec<_> = attributes
-                .iter()
-                .map(|(name, values)| {
-                    (attribute(writing, name), values.iter().map(|value| value.as_bytes().to_vec()).collect())
-                })
-                .collect();
-            let resolution = writing.view().resolve(&dn).unwrap();
-            let parent = if resolution.missing == 1 { resolution.matched.unwrap() } else { EntryId::NONE };
-            let deltas = birth_deltas(writing, &dn, parent, &attributes).unwrap();
-            writing.change(Target::New(EntryUuid([uuid; 16])), "cn=test", deltas).unwrap().0
-        })
+        fixture::add(&self.dit, uuid, dn, attributes)
     }
 
     fn suffix(&self) -> EntryId {
@@ -122,11 +108,7 @@ impl Replica {
     }
 
     fn change(&self, uuid: u8, deltas: impl FnOnce(&mut Writing<'_>) -> Vec<Delta>) {
-        let id = self.id(uuid);
-        self.write(|writing| {
-            let deltas = deltas(writing);
-            writing.change(Target::Existing(id), "cn=test", deltas).unwrap();
-        });
+        fixture::change(&self.dit, self.id(uuid), deltas);
     }
 
     fn set(&self, uuid: u8, name: &str, value: &str, present: bool) {
@@ -134,16 +116,8 @@ impl Replica {
     }
 
     fn values(&self, uuid: u8, name: &str) -> Vec<String> {
-        let snapshot = self.dit.read().unwrap();
-        let view = snapshot.view();
-        let Some(id) = view.by_uuid(EntryUuid([uuid; 16])).unwrap() else { return Vec::new() };
-        let entry = view.entry(id).unwrap().unwrap();
-        let Some(attribute) = view.catalog().find(&AttributeDescription::parse(name).unwrap()) else {
-            return Vec::new();
-        };
-        entry.attribute(attribute).map_or_else(Vec::new, |slice| {
-            view.values(&entry, &slice).unwrap().into_iter().map(|value| String::from_utf8(value).unwrap()).collect()
-        })
+        let id = self.dit.read().unwrap().view().by_uuid(EntryUuid([uuid; 16])).unwrap();
+        id.map_or_else(Vec::new, |id| fixture::values(&self.dit, id, name).unwrap())
     }
 
     /// The records of an origin after number `held`.
@@ -166,19 +140,8 @@ impl Replica {
         }
     }
 
+    #[track_caller]
     fn assert_sound(&self) {
-        let report = check(&self.dit, &mut |_, _| {}).unwrap();
-        assert!(report.differences.is_empty(), "{:#?}", report.differences);
+        fixture::assert_sound(&self.dit);
     }
-}
-
-fn attribute(writing: &mut Writing<'_>, name: &str) -> AttributeId {
-    writing.intern(&AttributeDescription::parse(name).unwrap()).unwrap()
-}
-
-fn cell(writing: &mut Writing<'_>, name: &str, value: &str, present: bool) -> Delta {
-    let attribute = attribute(writing, name);
-    let view = writing.view();
-    let (key, value) = value_of(&view, view.catalog().attribute(attribute).unwrap(), value.as_bytes()).unwrap();
-    Delta::Cell { attribute, key, order: 0, present, value }
 }

@@ -1,10 +1,11 @@
 //! The tree through its one door: state, view, index and counters agree after every change.
 
+use super::fixture::{self, attribute, cell};
 use super::*;
 use crate::clock::Clock;
 use crate::model::{AttributeDescription, Dn, EntryUuid};
 use crate::schema::Schema;
-use crate::state::{AttributeId, CellValue, Delta, ValueKey};
+use crate::state::{CellValue, Delta, ValueKey};
 use crate::storage::{EntryId, IndexKind, MetaName, Postings, index_key};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -27,27 +28,11 @@ impl Tree {
     }
 
     fn write<T>(&self, work: impl FnOnce(&mut Writing<'_>) -> T) -> T {
-        let mut writing = Writing::begin(&self.dit).unwrap();
-        let outcome = work(&mut writing);
-        writing.commit().unwrap();
-        outcome
+        fixture::write(&self.dit, work)
     }
 
     fn add(&self, uuid: u8, dn: &str, attributes: &[(&str, &[&str])]) -> EntryId {
-        self.write(|writing| {
-            let dn = Dn::parse(dn).unwrap();
-            let attributes: Vec<_> = attributes
-                .iter()
-                .map(|(name, values)| {
-                    let id = writing.intern(&AttributeDescription::parse(name).unwrap()).unwrap();
-                    (id, values.iter().map(|value| value.as_bytes().to_vec()).collect())
-                })
-                .collect();
-            let resolution = writing.view().resolve(&dn).unwrap();
-            let parent = if resolution.missing == 1 { resolution.matched.unwrap() } else { EntryId::NONE };
-            let deltas = birth_deltas(writing, &dn, parent, &attributes).unwrap();
-            writing.change(Target::New(EntryUuid([uuid; 16])), "cn=test", deltas).unwrap().0
-        })
+        fixture::add(&self.dit, uuid, dn, attributes)
     }
 
     fn person(&self, uuid: u8, name: &str, more: &[(&str, &[&str])]) -> EntryId {
@@ -60,41 +45,21 @@ impl Tree {
     }
 
     fn change(&self, id: EntryId, deltas: impl FnOnce(&mut Writing<'_>) -> Vec<Delta>) {
-        self.write(|writing| {
-            let deltas = deltas(writing);
-            writing.change(Target::Existing(id), "cn=test", deltas).unwrap();
-        });
+        fixture::change(&self.dit, id, deltas);
     }
 
     fn values(&self, id: EntryId, name: &str) -> Vec<String> {
-        let snapshot = self.dit.read().unwrap();
-        let view = snapshot.view();
-        let entry = view.entry(id).unwrap().unwrap();
-        let attribute = view.catalog().find(&AttributeDescription::parse(name).unwrap()).unwrap();
-        entry.attribute(attribute).map_or_else(Vec::new, |slice| {
-            view.values(&entry, &slice).unwrap().into_iter().map(|value| String::from_utf8(value).unwrap()).collect()
-        })
+        fixture::values(&self.dit, id, name).unwrap()
     }
 
     fn dn(&self, id: EntryId) -> Option<String> {
         self.dit.read().unwrap().view().dn_text(id).unwrap()
     }
 
+    #[track_caller]
     fn assert_sound(&self) {
-        let report = check(&self.dit, &mut |_, _| {}).unwrap();
-        assert!(report.differences.is_empty(), "{:#?}", report.differences);
+        fixture::assert_sound(&self.dit);
     }
-}
-
-fn attribute(writing: &mut Writing<'_>, name: &str) -> AttributeId {
-    writing.intern(&AttributeDescription::parse(name).unwrap()).unwrap()
-}
-
-fn cell(writing: &mut Writing<'_>, name: &str, value: &str, present: bool) -> Delta {
-    let attribute = attribute(writing, name);
-    let view = writing.view();
-    let (key, value) = value_of(&view, view.catalog().attribute(attribute).unwrap(), value.as_bytes()).unwrap();
-    Delta::Cell { attribute, key, order: 0, present, value }
 }
 
 fn rename(writing: &mut Writing<'_>, rdn: &str) -> Vec<Delta> {

@@ -169,11 +169,12 @@ fn matches(view: View<'_>, filter: Option<&CompiledFilter>, entry: &Entry<'_>) -
     }
 }
 
-/// Whether `entry` has the role, directly or through others.
-///
-/// # Errors
-/// [`SearchError::TooLarge`]: the role leads to too many others. [`SearchError::Dit`].
-pub fn has_role(view: View<'_>, entry: &Entry<'_>, role: EntryId) -> Result<bool, SearchError> {
+/// Whether any of the roles that `role` leads to, itself first, is `wanted`; nested ones that are not lead further.
+fn leads_to(
+    view: View<'_>,
+    role: EntryId,
+    mut wanted: impl FnMut(&Entry<'_>, &Role) -> Result<Step, SearchError>,
+) -> Result<bool, SearchError> {
     let mut visited = HashSet::new();
     let mut queue = vec![role];
     while let Some(at) = queue.pop() {
@@ -183,17 +184,40 @@ pub fn has_role(view: View<'_>, entry: &Entry<'_>, role: EntryId) -> Result<bool
         check_count(visited.len())?;
         let Some(role) = view.entry(at)? else { continue };
         let Some(definition) = Role::defined_by(view, &role)? else { continue };
-        if !is_in_scope(view, &role, entry)? {
-            continue;
-        }
-        match definition {
-            Role::Managed if names_role(view, entry, &role)? => return Ok(true),
-            Role::Filtered(filter) if matches(view, filter.as_deref(), entry)? => return Ok(true),
-            Role::Managed | Role::Filtered(_) => {}
-            Role::Nested(named) => queue.extend(named),
+        match (wanted(&role, &definition)?, definition) {
+            (Step::Found, _) => return Ok(true),
+            (Step::Further, Role::Nested(named)) => queue.extend(named),
+            (Step::Further | Step::Aside, _) => {}
         }
     }
     Ok(false)
+}
+
+/// What a walk from role to role does at one of them.
+enum Step {
+    Found,
+    /// To those that it names.
+    Further,
+    /// Those that it names are no matter.
+    Aside,
+}
+
+/// Whether `entry` has the role, directly or through others.
+///
+/// # Errors
+/// [`SearchError::TooLarge`]: the role leads to too many others. [`SearchError::Dit`].
+pub fn has_role(view: View<'_>, entry: &Entry<'_>, role: EntryId) -> Result<bool, SearchError> {
+    leads_to(view, role, |role, definition| {
+        if !is_in_scope(view, role, entry)? {
+            return Ok(Step::Aside);
+        }
+        let has = match definition {
+            Role::Managed => names_role(view, entry, role)?,
+            Role::Filtered(filter) => matches(view, filter.as_deref(), entry)?,
+            Role::Nested(_) => false,
+        };
+        Ok(if has { Step::Found } else { Step::Further })
+    })
 }
 
 /// Whether having the role depends on filters, which look at any attribute.
@@ -201,21 +225,9 @@ pub fn has_role(view: View<'_>, entry: &Entry<'_>, role: EntryId) -> Result<bool
 /// # Errors
 /// As [`has_role`].
 pub fn is_role_by_filter(view: View<'_>, role: EntryId) -> Result<bool, SearchError> {
-    let mut visited = HashSet::new();
-    let mut queue = vec![role];
-    while let Some(at) = queue.pop() {
-        if !visited.insert(at) {
-            continue;
-        }
-        check_count(visited.len())?;
-        let Some(role) = view.entry(at)? else { continue };
-        match Role::defined_by(view, &role)? {
-            Some(Role::Filtered(_)) => return Ok(true),
-            Some(Role::Nested(named)) => queue.extend(named),
-            Some(Role::Managed) | None => {}
-        }
-    }
-    Ok(false)
+    leads_to(view, role, |_, definition| {
+        Ok(if matches!(definition, Role::Filtered(_)) { Step::Found } else { Step::Further })
+    })
 }
 
 /// All roles that `entry` has, in ascending order. Cost: a look-up for each value of its `nsRoleDN`, a judgement for each

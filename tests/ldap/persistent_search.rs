@@ -13,14 +13,14 @@ const MODIFY: i64 = 4;
 const MODIFY_DN: i64 = 8;
 const ANY: i64 = 15;
 
-fn following(kinds: i64, changes_only: bool, notes: bool) -> Control {
+pub(crate) fn following(kinds: i64, changes_only: bool, notes: bool) -> Control {
     let value = sequence(&[integer(kinds), boolean(changes_only), boolean(notes)]);
     Control::critical(oid::PERSISTENT_SEARCH, Some(value))
 }
 
 /// The next entry of the search: its name, and the kind of change if it says.
 #[track_caller]
-fn next(client: &mut Client, id: i64) -> (Entry, Option<i64>) {
+pub(crate) fn next(client: &mut Client, id: i64) -> (Entry, Option<i64>) {
     let message = client.receive_for(id).expect("the search goes on");
     assert_eq!(message.operation.tag, 0x64, "an entry: {message:02x?}");
     let note = message.controls.iter().find(|(name, _)| name == oid::ENTRY_CHANGE).map(|(_, value)| {

@@ -2,9 +2,10 @@
 //! `cn=lost+found`) is searched with the same controls as the tree; what cannot be had is refused where it is critical
 //! (RFC 4511 4.1.11). Entente's alone.
 
+use crate::persistent_search::{following, next};
 use crate::rfc2696_paged::cookie;
 use crate::rfc2891_sort::sorted;
-use crate::support::ber::{Element, boolean, enumerated, integer, sequence};
+use crate::support::ber::{Element, enumerated, sequence};
 use crate::support::client::{Client, Entry, Found};
 use crate::support::request::{self, Control, ONE, SUB, Search};
 use crate::support::server::{ADMIN, ADMIN_PASSWORD, Server, Setup, Subject};
@@ -39,11 +40,6 @@ fn numbers(found: &Found) -> Vec<u64> {
 
 fn changes() -> Search {
     Search::base("cn=changelog").scope(ONE).filter("(changeType=add)").attributes(&["changeNumber", "targetDN"])
-}
-
-fn following(kinds: i64, changes_only: bool) -> Control {
-    let value = sequence(&[integer(kinds), boolean(changes_only), boolean(true)]);
-    Control::critical(oid::PERSISTENT_SEARCH, Some(value))
 }
 
 fn keeping_in_step() -> Control {
@@ -162,7 +158,7 @@ fn what_is_no_content_to_be_followed_is_not() {
         let search = Search::base(base).attributes(&["1.1"]);
         let mut controls = vec![(keeping_in_step(), "namingContexts")];
         if base != "cn=changelog" {
-            controls.push((following(15, true), "cn=changelog"));
+            controls.push((following(15, true, true), "cn=changelog"));
         }
         for (control, place) in controls {
             let found = client.with(control.clone()).search(&search).expect(code::UNAVAILABLE_CRITICAL_EXTENSION);
@@ -215,24 +211,15 @@ fn the_changelog_is_followed() {
         return;
     }
     let (server, mut writer, branch, before) = server();
-    let next = |client: &mut Client, id: i64| -> (Entry, Option<i64>) {
-        let message = client.receive_for(id).expect("the search goes on");
-        assert_eq!(message.operation.tag, 0x64, "an entry: {message:02x?}");
-        let note = message.controls.iter().find(|(name, _)| name == oid::ENTRY_CHANGE).map(|(_, value)| {
-            let value = Element::whole(value.as_deref().unwrap_or_default()).expect("BER");
-            value.children().expect("BER")[0].number()
-        });
-        (Entry::parse(&message.operation).expect("an entry"), note)
-    };
     // From a number on: what is there already, and then what comes.
     let mut client = server.admin();
     let filter = format!("(&(changeNumber>={})(changeType=delete))", before + 1);
     let search = Search::base("cn=changelog").scope(SUB).filter(&filter).attributes(&["changeNumber", "targetDN"]);
-    let all = client.with(following(15, false)).send(&search.encode());
+    let all = client.with(following(15, false, true)).send(&search.encode());
     let mut newcomer = server.admin();
-    let fresh = newcomer.with(following(ADD, true)).send(&search.encode());
+    let fresh = newcomer.with(following(ADD, true, true)).send(&search.encode());
     let mut deaf = server.admin();
-    let nothing = deaf.with(following(DELETE, true)).send(&search.encode());
+    let nothing = deaf.with(following(DELETE, true, true)).send(&search.encode());
     for uid in ["d", "a", "c"] {
         let (entry, note) = next(&mut client, all);
         assert_eq!((entry.value("targetDN"), note), (format!("uid={uid},{branch}"), None), "without a note");
@@ -288,7 +275,7 @@ fn a_search_that_does_not_follow_ends() {
         return;
     }
     let mut client = Server::shared().admin();
-    let id = client.with(following(15, true).optional()).send(&Search::base("cn=monitor").encode());
+    let id = client.with(following(15, true, true).optional()).send(&Search::base("cn=monitor").encode());
     assert_eq!(client.found_for(id).expect(code::SUCCESS).entries.len(), 1);
     client.perform(&request::cancel(id)).expect(code::NO_SUCH_OPERATION);
 }

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::clock::Clock;
-use crate::dit::{Dit, LogRange, Options, Target, ValueError, Writing, birth_deltas, check, rdn_state, value_of};
-use crate::model::{AttributeDescription, Dn, EntryUuid, Rdn};
+use crate::dit::fixture::{self, cell};
+use crate::dit::{Dit, LogRange, Options, ValueError, Writing, check, rdn_state};
+use crate::model::{AttributeDescription, Rdn};
 use crate::state::Delta;
 use crate::storage::{PutMode, Table};
 use std::os::unix::fs::OpenOptionsExt;
@@ -26,13 +27,6 @@ fn keys(folder: &Path, keys: &[u8]) -> PathBuf {
     let text: String = keys.iter().map(|key| format!("{key:064x}\n")).collect();
     std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
     path
-}
-
-fn cell(writing: &mut Writing<'_>, name: &str, value: &str, present: bool) -> Delta {
-    let attribute = writing.intern(&AttributeDescription::parse(name).unwrap()).unwrap();
-    let view = writing.view();
-    let (key, value) = value_of(&view, view.catalog().attribute(attribute).unwrap(), value.as_bytes()).unwrap();
-    Delta::Cell { attribute, key, order: 0, present, value }
 }
 
 impl Tree {
@@ -74,27 +68,14 @@ impl Tree {
     }
 
     fn write<T>(&self, work: impl FnOnce(&mut Writing<'_>) -> T) -> T {
-        let mut writing = Writing::begin(self.dit()).unwrap();
-        let outcome = work(&mut writing);
-        writing.commit().unwrap();
-        outcome
+        fixture::write(self.dit(), work)
     }
 
     fn try_add(&self, uuid: u8, dn: &str, attributes: &[(&str, &str)]) -> Result<EntryId, ValueError> {
-        self.write(|writing| {
-            let dn = Dn::parse(dn).unwrap();
-            let attributes: Vec<_> = attributes
-                .iter()
-                .map(|(name, value)| {
-                    let id = writing.intern(&AttributeDescription::parse(name).unwrap()).unwrap();
-                    (id, vec![value.as_bytes().to_vec()])
-                })
-                .collect();
-            let resolution = writing.view().resolve(&dn).unwrap();
-            let parent = if resolution.missing == 1 { resolution.matched.unwrap() } else { EntryId::NONE };
-            let deltas = birth_deltas(writing, &dn, parent, &attributes)?;
-            Ok(writing.change(Target::New(EntryUuid([uuid; 16])), "cn=test", deltas)?.0)
-        })
+        let values: Vec<[&str; 1]> = attributes.iter().map(|(_, value)| [*value]).collect();
+        let attributes: Vec<(&str, &[&str])> =
+            attributes.iter().zip(&values).map(|((name, _), values)| (*name, values.as_slice())).collect();
+        fixture::try_add(self.dit(), uuid, dn, &attributes)
     }
 
     fn add(&self, uuid: u8, dn: &str, attributes: &[(&str, &str)]) -> EntryId {
@@ -107,25 +88,16 @@ impl Tree {
     }
 
     fn change(&self, id: EntryId, deltas: impl FnOnce(&mut Writing<'_>) -> Vec<Delta>) {
-        self.write(|writing| {
-            let deltas = deltas(writing);
-            writing.change(Target::Existing(id), "cn=test", deltas).unwrap();
-        });
+        fixture::change(self.dit(), id, deltas);
     }
 
     fn values(&self, id: EntryId, name: &str) -> Result<Vec<String>, String> {
-        let snapshot = self.dit().read().unwrap();
-        let view = snapshot.view();
-        let entry = view.entry(id).unwrap().unwrap();
-        let attribute = view.catalog().find(&AttributeDescription::parse(name).unwrap()).unwrap();
-        let Some(slice) = entry.attribute(attribute) else { return Ok(Vec::new()) };
-        let values = view.values(&entry, &slice).map_err(|error| error.to_string())?;
-        Ok(values.into_iter().map(|value| String::from_utf8(value).unwrap()).collect())
+        fixture::values(self.dit(), id, name)
     }
 
+    #[track_caller]
     fn assert_sound(&self) {
-        let report = check(self.dit(), &mut |_, _| {}).unwrap();
-        assert!(report.differences.is_empty(), "{:#?}", report.differences);
+        fixture::assert_sound(self.dit());
     }
 
     /// Whether the used pages of the data file hold a text: a compact copy has no others.

@@ -4,7 +4,7 @@
 mod model;
 
 use crate::clock::Clock;
-use crate::dit::{Dit, Options, Writing, check};
+use crate::dit::{Dit, Options, Writing};
 use crate::model::{AttributeDescription, EntryUuid};
 use crate::schema::Schema;
 use crate::state::{AttributeId, CellValue, Csn, Delta, EntryState, OriginId, Stamp, Update, ValueKey};
@@ -139,9 +139,9 @@ impl Tree {
         walked
     }
 
+    #[track_caller]
     fn assert_sound(&self) {
-        let report = check(&self.dit, &mut |_, _| {}).unwrap();
-        assert!(report.differences.is_empty(), "{:#?}", report.differences);
+        crate::dit::fixture::assert_sound(&self.dit);
     }
 }
 
