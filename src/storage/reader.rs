@@ -76,12 +76,24 @@ impl<'t> Reader<'t> {
     /// # Errors
     /// LMDB's own.
     pub fn count(&self, table: Table) -> Result<u64, StorageError> {
+        Ok(self.stat(table)?.ms_entries as u64)
+    }
+
+    /// How many pages hold the table's keys; long lists of duplicates have others. Cost: none.
+    ///
+    /// # Errors
+    /// LMDB's own.
+    pub(super) fn leaf_pages(&self, table: Table) -> Result<usize, StorageError> {
+        Ok(self.stat(table)?.ms_leaf_pages)
+    }
+
+    fn stat(&self, table: Table) -> Result<lmdb_sys::MDB_stat, StorageError> {
         // SAFETY: plain out parameter of the right type; zero is a valid value for each field.
         let mut stat: lmdb_sys::MDB_stat = unsafe { std::mem::zeroed() };
         let code = unsafe { lmdb_sys::mdb_stat(self.txn, self.tables.handle(table), &mut stat) };
         if code != 0 {
             return Err(lmdb_error(lmdb::Error::from_err_code(code), table));
         }
-        Ok(stat.ms_entries as u64)
+        Ok(stat)
     }
 }

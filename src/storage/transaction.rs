@@ -107,7 +107,7 @@ pub struct WriteTransaction<'e> {
     open: OpenSet,
     /// Bulk load: a new entry's state that waits for its view, so that both are appended as one.
     waiting: Option<([u8; 8], Vec<u8>)>,
-    marks_max: usize,
+    marks_min: usize,
 }
 
 impl<'e> WriteTransaction<'e> {
@@ -127,7 +127,7 @@ impl<'e> WriteTransaction<'e> {
                 Arc::new(Version::load(reader, before)?)
             }
         };
-        let (base, marks_max) = (Arc::clone(&known), Version::MARKS_MAX);
+        let (base, marks_min) = (Arc::clone(&known), Version::MARKS_MIN);
         Ok(Self {
             transaction,
             tables,
@@ -136,7 +136,7 @@ impl<'e> WriteTransaction<'e> {
             base,
             open: OpenSet::default(),
             waiting: None,
-            marks_max,
+            marks_min,
         })
     }
 
@@ -169,8 +169,8 @@ impl<'e> WriteTransaction<'e> {
 
     /// Merges index changes once so many wait (in tests: few).
     #[cfg(test)]
-    pub(super) fn merge_beyond(&mut self, marks_max: usize) {
-        self.marks_max = marks_max;
+    pub(super) fn merge_beyond(&mut self, marks_min: usize) {
+        self.marks_min = marks_min;
     }
 
     /// Writes one record.
@@ -323,8 +323,8 @@ impl<'e> WriteTransaction<'e> {
     /// [`StorageError::Io`] or [`StorageError::Full`]; nothing of the transaction is then visible.
     pub fn commit(mut self) -> Result<(), StorageError> {
         self.settle_waiting()?;
-        let (base, open, marks_max) = (Arc::clone(&self.base), std::mem::take(&mut self.open), self.marks_max);
-        let current = Arc::new(base.commit(&mut self, &open, marks_max)?);
+        let (base, open, marks_min) = (Arc::clone(&self.base), std::mem::take(&mut self.open), self.marks_min);
+        let current = Arc::new(base.commit(&mut self, &open, marks_min)?);
         // Before the commit, so that no reader sees a snapshot whose index changes are not there yet.
         let held = self.published.swap(Arc::new(Published { current, before: Some(self.before) }));
         self.transaction.commit().map_err(|error| {

@@ -7,10 +7,13 @@ use super::overlay::OpenSet;
 use super::run::Run;
 use std::sync::Arc;
 
-/// Marks that wait before they are merged: about 20 bytes each in memory, and read at start. With ten times the pages
-/// of a table for 100,000 contacts they share every page among twenty. Builds with assertions merge early, so that tests
-/// of all floors meet it.
-const MARKS_MAX: usize = if cfg!(debug_assertions) { 1 << 10 } else { 1 << 18 };
+/// Marks that wait before they are merged, at least: about 20 bytes each in memory, and read at start. Builds with
+/// assertions merge early, so that tests of all floors meet it.
+const MARKS_MIN: usize = if cfg!(debug_assertions) { 1 << 10 } else { 1 << 18 };
+/// They wait until so many come to each page of the table, so that a page is not written for one of them.
+const MARKS_PER_PAGE: usize = if cfg!(debug_assertions) { 0 } else { 10 };
+/// But no more than these: some 200 MB of memory, a fifth of a second of the start.
+const MARKS_MAX: usize = 1 << 22;
 /// Marks merged in one commit at least, so that neighbours come together.
 const SLICE_MIN: usize = 1024;
 /// How much faster than they come marks are merged once that has begun.
@@ -108,7 +111,7 @@ impl Version {
         &self,
         txn: &mut WriteTransaction<'_>,
         open: &OpenSet,
-        marks_max: usize,
+        marks_min: usize,
     ) -> Result<Self, StorageError> {
         let mut next = Self { transaction: txn.id(), ..self.clone() };
         if open.is_empty() {
@@ -123,18 +126,28 @@ impl Version {
         next.join_small();
         if next.frozen.is_some() {
             next.owed += SLICE_PACE * marks;
-            if next.owed >= SLICE_MIN.min(marks_max) {
+            if next.owed >= SLICE_MIN.min(marks_min) {
                 next.merge(txn)?;
             }
-        } else if next.runs.iter().map(|run| run.marks()).sum::<usize>() >= marks_max {
+        } else if next.are_due(txn, marks_min)? {
             next.frozen = next.joined().map(|run| Frozen { run, done: 0 });
             next.active = 1 - next.active;
         }
         Ok(next)
     }
 
-    /// [`Version::commit`]'s usual bound.
-    pub(in super::super) const MARKS_MAX: usize = MARKS_MAX;
+    /// The usual bound of [`Version::commit`].
+    pub(in super::super) const MARKS_MIN: usize = MARKS_MIN;
+
+    /// Whether what waits shares the pages of the table enough to be merged.
+    fn are_due(&self, txn: &WriteTransaction<'_>, marks_min: usize) -> Result<bool, StorageError> {
+        let marks = self.runs.iter().map(|run| run.marks()).sum::<usize>();
+        if marks < marks_min {
+            return Ok(false);
+        }
+        let wanted = txn.reader().leaf_pages(Table::Index)?.saturating_mul(MARKS_PER_PAGE);
+        Ok(marks >= wanted.min(MARKS_MAX))
+    }
 
     /// The version of a transaction that emptied the index; its records go too.
     ///
