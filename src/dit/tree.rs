@@ -117,6 +117,11 @@ impl Snapshot<'_> {
     pub fn view(&self) -> View<'_> {
         View::new(self.transaction.reader(), &self.catalog, &self.adoption, self.naming_stamp, self.token)
     }
+
+    /// The number of the commit that it shows; rises with each.
+    pub fn commit(&self) -> u64 {
+        self.transaction.number()
+    }
 }
 
 impl Dit {

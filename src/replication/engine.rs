@@ -6,6 +6,8 @@
 //!
 //! Invariants
 //! - After a write, the commit is told before the answer.
+//! - What a peer says is judged beside what the store holds when it is heard, announced or not: what was read for a peer may be
+//!   of a commit that this task was not told of yet, and a node that lacks what it said is an old copy.
 //! - Writes reach the writer in the order in which they were wanted; a full queue delays them, and loses none.
 //! - A member is dialled only while no session with it is open.
 
@@ -80,6 +82,8 @@ pub(super) struct Engine {
     answers: mpsc::UnboundedReceiver<(RequestId, Answer)>,
     answered: mpsc::UnboundedSender<(RequestId, Answer)>,
     commits: watch::Receiver<u64>,
+    /// The commit that the replicator was told of last.
+    told_commit: Option<u64>,
     pending_writes: VecDeque<(RequestId, WriteRequest)>,
     waiting: BTreeMap<Ticket, oneshot::Sender<Durable>>,
     ticket_last: u64,
@@ -159,6 +163,7 @@ impl Engine {
             answers,
             answered,
             commits,
+            told_commit: None,
             pending_writes: VecDeque::new(),
             waiting: BTreeMap::new(),
             ticket_last: 0,
@@ -204,18 +209,12 @@ impl Engine {
                     Some(command) => self.obey(command).await,
                 },
                 Some(event) = self.events.recv() => self.session_event(event),
-                Some((request, answer)) = self.answers.recv() => {
-                    // A commit is announced before whatever it answers.
-                    if self.commits.has_changed().unwrap_or(true) {
-                        self.tell_commit();
-                    }
-                    self.handle(Input::Answered { request, answer });
-                }
+                Some((request, answer)) = self.answers.recv() => self.handle(Input::Answered { request, answer }),
                 changed = self.commits.changed() => {
                     if changed.is_err() {
                         return self.end().await;
                     }
-                    self.tell_commit();
+                    self.tell_commits();
                 }
                 Some(believed) = self.admitted.recv() => {
                     self.refresh_members();
@@ -244,7 +243,17 @@ impl Engine {
         }
     }
 
+    /// Hands it to the replicator, which hears first of all that the store holds by now. Commits themselves go another way
+    /// ([`Engine::tell_commits`]): one that is made while they are on it must not overtake them.
     fn handle(&mut self, input: Input) {
+        if !self.tell_commits() && matches!(input, Input::Received { .. }) {
+            // Nothing is concluded from what a peer says beside what was held once; it says so again.
+            return;
+        }
+        self.hand_over(input);
+    }
+
+    fn hand_over(&mut self, input: Input) {
         let now = self.now();
         self.replicator.handle(now, input, &mut self.out);
         // What is wanted may fail at once, which is told in turn.
@@ -315,12 +324,26 @@ impl Engine {
         }
     }
 
-    fn tell_commit(&mut self) {
+    /// Tells the replicator what the store holds, unless that is what it was told last; false if the store cannot say.
+    fn tell_commits(&mut self) -> bool {
         self.commits.mark_unchanged();
-        self.members_stale = true;
-        match store::holding(&self.parts.dit) {
-            Ok(holding) => self.handle(Input::Committed(Box::new(holding))),
-            Err(error) => tracing::error!(%error, "what is held cannot be read"),
+        let read = self.parts.dit.read().and_then(|snapshot| {
+            let commit = snapshot.commit();
+            let is_new = self.told_commit != Some(commit);
+            Ok((commit, if is_new { Some(store::holding_of(&snapshot.view())?) } else { None }))
+        });
+        match read {
+            Ok((commit, Some(holding))) => {
+                self.told_commit = Some(commit);
+                self.members_stale = true;
+                self.hand_over(Input::Committed(Box::new(holding)));
+                true
+            }
+            Ok((_, None)) => true,
+            Err(error) => {
+                tracing::error!(%error, "what is held cannot be read");
+                false
+            }
         }
     }
 
@@ -485,3 +508,6 @@ fn local(dit: &Dit, members: &[Member], joined: bool) -> Result<Local, ServiceEr
         members: members.to_vec(),
     })
 }
+
+#[cfg(test)]
+mod tests;

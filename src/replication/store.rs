@@ -71,7 +71,11 @@ fn note(writing: &mut Writing<'_>, name: MetaName, places: &BTreeMap<OriginId, u
     writing.put_meta(name, &places)
 }
 
-fn holding_of(view: &View<'_>) -> Result<Holding, DitError> {
+/// What a snapshot holds.
+///
+/// # Errors
+/// [`DitError::Storage`].
+pub(super) fn holding_of(view: &View<'_>) -> Result<Holding, DitError> {
     let reader = view.reader();
     let clock = reader.meta(MetaName::Clock)?.and_then(|bytes| bytes.first_chunk::<16>().copied()).unwrap_or_default();
     Ok(Holding {

@@ -50,7 +50,7 @@ impl<'e> ReadTransaction<'e> {
     }
 
     /// The number of the commit that it shows.
-    pub(super) fn number(&self) -> u64 {
+    pub fn number(&self) -> u64 {
         self.transaction.as_ref().map_or(0, |transaction| number_of(transaction.txn()))
     }
 

@@ -259,6 +259,7 @@ impl Engine {
         drop(snapshot);
         let local = local(&self.parts.dit, &members, self.bootstrap.is_empty())?;
         self.replicator = Replicator::new(local, self.parts.options.limits.clone());
+        self.told_commit = None;
         self.members.clone_from(&members);
         self.handle(Input::Members(members));
         self.handle(Input::Tick);
