@@ -37,7 +37,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cluster::Cluster;
-#[cfg(debug_assertions)]
 use cluster::Storm;
 use node::Rules;
 
@@ -191,4 +190,19 @@ fn circles_of_moves_show() {
 #[test]
 fn names_given_in_order_of_arrival_show() {
     shows_without(entente::dit::Mutant::NoCollisionOrder, Storm::Apart);
+}
+
+/// What it wrote stands with the others as it does here. Written again, it would end with what they changed in it since.
+#[test]
+fn a_node_that_is_taken_for_an_old_copy_and_is_none_writes_nothing_again_and_all_are_equal() {
+    let mut told: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for seed in 1..=20 {
+        let outcome = run(seed, Rules { storm: Some(Storm::Slander), ..Rules::default() });
+        assert!(outcome.broken.is_none(), "{}", outcome.broken.unwrap_or_default());
+        for (what, count) in outcome.told {
+            *told.entry(what).or_default() += count;
+        }
+    }
+    assert!(told.get("rolled back").is_some_and(|count| *count > 5), "{told:?}");
+    assert_eq!(told.get("reissue"), None, "{told:?}");
 }

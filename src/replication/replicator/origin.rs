@@ -260,6 +260,9 @@ impl Replicator {
         let own: Vec<OriginId> = self.incarnation.own.iter().copied().collect();
         for origin in own {
             let (ours, theirs) = (self.holding.vector.position(origin), peer.vector.position(origin));
+            if theirs.sequence > ours.sequence && self.incarnation.unresolved.contains(&origin) {
+                return self.search_below(session, origin, out);
+            }
             // A change is held here before anybody else hears of it. Not so of what was written again, nor of what the
             // node goes on to write of which this one was a copy.
             if theirs.sequence > ours.sequence

@@ -201,6 +201,25 @@ impl Fed {
         self.write_done(ours);
     }
 
+    /// The peer was asked for chains of `origin` and tells one for each of these numbers; this node has `ours` there.
+    fn hear_chains(&mut self, origin: OriginId, ours: &[(u64, u8)], theirs: &[(u64, u8)]) {
+        let asked = self.out.iter().any(|output| match output {
+            Output::Send { message: Message::ChainsRequest { origin: of, sequences }, .. } => {
+                *of == origin && theirs.iter().all(|(sequence, _)| sequences.contains(sequence))
+            }
+            _ => false,
+        });
+        assert!(asked, "{:?}", self.out);
+        let chains = |pairs: &[(u64, u8)]| pairs.iter().map(|(sequence, byte)| (*sequence, [*byte; 16])).collect();
+        self.hear(Message::Chains { origin, chains: chains(theirs) });
+        let request = self.out.iter().rev().find_map(|output| match output {
+            Output::Read { request, read: ReadRequest::Chains { .. } } => Some(*request),
+            _ => None,
+        });
+        let answer = Answer::Chains(chains(ours));
+        self.feed(Input::Answered { request: request.expect("it reads its own"), answer });
+    }
+
     fn reissues(&self) -> Vec<(OriginId, u64)> {
         let reissue = |output: &Output| match output {
             Output::Write { write: WriteRequest::ReissueTail { origin, after, .. }, .. } => Some((*origin, *after)),
@@ -283,8 +302,34 @@ fn old_copy_writes_again_what_it_wrote_before_it_knew_and_forgets_nothing_meanwh
     assert_eq!(fed.replicator.local_writes(), LocalWrites::CatchingUp);
     let new = OriginId(3);
     fed.write_done(Holding { origin: new, vector: vector(&[(OURS, 6), (THEIRS, 5)]), ..Holding::default() });
+    fed.greet(THEIRS, &[(OURS, 9), (THEIRS, 5)]);
+    assert_eq!(fed.reissues(), [], "what the peer holds may be what stands here");
+    fed.hear_chains(OURS, &[(4, 4), (5, 5), (6, 6)], &[(4, 4), (5, 50), (6, 60)]);
     assert_eq!(fed.reissues(), [(OURS, 4)]);
     assert_eq!(fed.cut(), StableCut::new());
+}
+
+/// Set back while it ran, or not at all: what stands here stands there under the same numbers, and may have been changed
+/// there since. Written again, it would end with those changes.
+#[test]
+fn run_that_was_taken_for_an_old_copy_writes_nothing_again_that_the_others_hold_as_it_does() {
+    let mut fed = Fed::new(&[(OURS, 4), (THEIRS, 5)], &[(THEIRS, 5)]);
+    fed.commit(&[(OURS, 6), (THEIRS, 5)]);
+    fed.beacon(&[(OURS, 9), (THEIRS, 5)]);
+    assert!(matches!(fed.alarms()[..], [Alarm::RolledBack { origin: OURS }]), "{:?}", fed.alarms());
+    let new = OriginId(3);
+    fed.write_done(Holding { origin: new, vector: vector(&[(OURS, 6), (THEIRS, 5)]), ..Holding::default() });
+    fed.greet(THEIRS, &[(OURS, 9), (THEIRS, 5)]);
+    let same = [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 6)];
+    fed.hear_chains(OURS, &same, &same);
+    assert_eq!(fed.replicator.local_writes(), LocalWrites::CatchingUp, "7 to 9 are not here");
+    let vector = vector(&[(OURS, 9), (THEIRS, 5)]);
+    fed.feed(Input::Committed(Box::new(Holding { origin: new, vector, ..Holding::default() })));
+    fed.beacon(&[(OURS, 9), (THEIRS, 5)]);
+    fed.feed(Input::Tick);
+    assert_eq!(fed.replicator.local_writes(), LocalWrites::Open);
+    assert_eq!(fed.reissues(), []);
+    assert_eq!(fed.alarms().len(), 1);
 }
 
 /// What it holds of others it may have forgotten, and so may they; nobody may be connected any more when it writes.
@@ -298,6 +343,8 @@ fn what_an_old_copy_writes_again_is_newer_than_the_clocks_told_with_what_its_pee
     fed.clock = Csn::NONE;
     fed.beacon(&[(OURS, 9), (THEIRS, 6)]);
     fed.write_done(Holding { origin: OriginId(3), vector: vector(&[(OURS, 6), (THEIRS, 5)]), ..Holding::default() });
+    fed.greet(THEIRS, &[(OURS, 9), (THEIRS, 6)]);
+    fed.hear_chains(OURS, &[(4, 4), (5, 5)], &[(4, 4), (5, 50)]);
     let clock = fed.out.iter().find_map(|output| match output {
         Output::Write { write: WriteRequest::ReissueTail { clock, .. }, .. } => Some(*clock),
         _ => None,

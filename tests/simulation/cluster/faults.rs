@@ -4,8 +4,9 @@ use std::collections::{BTreeSet, VecDeque};
 
 use entente::clock::Clock;
 use entente::dit::{Dit, LogRange};
+use entente::replication::message::{Ack, Message};
 use entente::replication::{Input, LocalWrites, MemberState, Role, store};
-use entente::state::{OriginId, UpdateVector};
+use entente::state::{Csn, OriginId, OriginPosition, UpdateVector};
 
 use super::Cluster;
 use crate::node::{
@@ -99,6 +100,22 @@ impl Cluster {
         if self.random.permille(weather.withdrawals) {
             self.withdraw();
         }
+        if weather.slander > 0 && self.random.permille(weather.slander) {
+            self.slander();
+        }
+    }
+
+    /// A member says to hold a change more of a node than it has made: the node has to take itself for an old copy.
+    fn slander(&mut self) {
+        let place = self.random.below(self.nodes.len() as u64) as usize;
+        let node = &self.nodes[place];
+        let Some(session) = node.sessions.keys().next().copied().filter(|_| node.is_up()) else { return };
+        let sequence = node.disk.vector.sequence(node.disk.origin) + 1;
+        let position = OriginPosition { sequence, chain: [1; 16], closed: None };
+        let risen = UpdateVector::from_positions([(node.disk.origin, position)]);
+        let ack = Ack { risen, check: 0, digest: None, clock: Csn::NONE };
+        self.tell(format!("n{place} is told that it made {sequence} changes"));
+        self.feed(place, Input::Received { session, message: Message::Ack(ack) });
     }
 
     pub(super) fn restored(&mut self, place: usize) {

@@ -23,6 +23,7 @@ pub(crate) struct Weather {
     pub(crate) clock_jumps: u64,
     pub(crate) joins: u64,
     pub(crate) withdrawals: u64,
+    pub(crate) slander: u64,
     /// Who is down stays so for long.
     pub(crate) long_away: bool,
     pub(crate) trims: bool,
@@ -104,6 +105,7 @@ impl Weather {
             clock_jumps: sometimes(250, 15),
             joins: sometimes(200, 10),
             withdrawals: sometimes(200, 10),
+            slander: 0,
             long_away: false,
             trims: sometimes(400, 1) == 1,
             settles: sometimes(800, 1) == 1,
@@ -128,11 +130,17 @@ pub(crate) enum Storm {
     /// Nodes are down while they are suspended, until others have forgotten what they deleted, and logs are short: whoever
     /// comes back takes whole entries.
     Away,
+    /// Nothing goes wrong, but members say to hold more of each other's changes than there are.
+    Slander,
 }
 
 impl Weather {
     /// Turns into a storm.
     pub(super) fn gather(&mut self, storm: Storm) {
+        if storm == Storm::Slander {
+            *self = Self { nodes: 3, ticks: 60, operations: 1_500, settles: true, slander: 30, ..Self::default() };
+            return;
+        }
         let away = u64::from(storm == Storm::Away);
         *self = Self {
             nodes: (self.nodes + away).clamp(3, 4),

@@ -72,7 +72,8 @@ impl Replicator {
             // holds under its number, and may have forgotten, is not written again.
             let after = before.map_or(begun, |before| before.min(begun)).max(self.stability.settled(origin));
             if after < ours && before.is_some_and(|before| before > ours) {
-                self.incarnation.reissues.push_back((origin, after));
+                // Whether others gave them to something else is asked first: this run may have been set back, or not at all.
+                self.incarnation.unresolved.insert(origin);
             } else if after < ours {
                 // Nobody else gave these numbers: it waits until all that others hold is here.
                 self.incarnation.early.insert(origin, after);

@@ -3,6 +3,10 @@
 //! Both sides kept a chain for each number that is still in their log. The last number with the same chain is where the
 //! histories part; what this node holds behind it is written again under the running origin (`origin`). Each round
 //! asks for up to [`SEARCH_WIDTH`] numbers between the last that is known to be the same and the first that is not.
+//!
+//! Who holds more of an origin than this node may hold just what stands here, and what came after it. So whoever finds that
+//! asks first: written again is only what stands for something else there. A birth that is written again ends the first one, and
+//! with it what others change in it meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -25,6 +29,8 @@ pub(super) struct Search {
     same: u64,
     /// Different.
     different: u64,
+    /// Nothing different was seen yet: `different` is one above what is held here.
+    is_supposed: bool,
     pub(super) asked_ms: u64,
 }
 
@@ -74,6 +80,18 @@ impl Replicator {
 
     /// Begins to search where the histories part.
     pub(super) fn search_fork(&mut self, session: SessionId, origin: OriginId, different: u64, out: &mut Vec<Output>) {
+        let search = Search { session, origin, same: 0, different, is_supposed: false, asked_ms: 0 };
+        self.search(search, out);
+    }
+
+    /// Begins to search whether they part at all, as the peer holds more than this node.
+    pub(super) fn search_below(&mut self, session: SessionId, origin: OriginId, out: &mut Vec<Output>) {
+        let different = self.holding.vector.sequence(origin) + 1;
+        self.search(Search { session, origin, same: 0, different, is_supposed: true, asked_ms: 0 }, out);
+    }
+
+    fn search(&mut self, search: Search, out: &mut Vec<Output>) {
+        let origin = search.origin;
         let now_ms = self.now.monotonic_ms;
         let reissues = &self.incarnation.reissues;
         let fresh =
@@ -81,7 +99,7 @@ impl Replicator {
         if fresh || self.incarnation.reissuing || reissues.iter().any(|(queued, _)| *queued == origin) {
             return;
         }
-        self.search_on(Search { session, origin, same: 0, different, asked_ms: now_ms }, out);
+        self.search_on(Search { asked_ms: now_ms, ..search }, out);
     }
 
     pub(super) fn search_on(&mut self, search: Search, out: &mut Vec<Output>) {
@@ -89,6 +107,12 @@ impl Replicator {
         let step = ((different - same) / SEARCH_WIDTH).max(1);
         let sequences: Vec<u64> = (same + 1..different).rev().step_by(usize::try_from(step).unwrap_or(1)).collect();
         let sequences: Vec<u64> = sequences.into_iter().rev().collect();
+        if sequences.is_empty() && search.is_supposed {
+            // All that is here is there too.
+            self.incarnation.search = None;
+            self.incarnation.unresolved.remove(&origin);
+            return;
+        }
         if sequences.is_empty() {
             self.incarnation.search = None;
             self.incarnation.reissues.push_back((origin, same));
@@ -139,13 +163,15 @@ impl Replicator {
                 let next = Search {
                     same: same.unwrap_or(0).max(search.same),
                     different: different.unwrap_or(search.different).min(search.different),
+                    is_supposed: search.is_supposed && different.is_none(),
                     ..search
                 };
                 if (next.same, next.different) == (search.same, search.different) {
                     // Nothing in between is in both logs: what is behind the last common one is written again, of which
                     // nothing is known what this run wrote.
                     self.incarnation.search = None;
-                    let begun = self.incarnation.begun(origin).min(next.different.saturating_sub(1));
+                    let settled = if next.is_supposed { self.stability.settled(origin) } else { 0 };
+                    let begun = self.incarnation.begun(origin).max(settled).min(next.different.saturating_sub(1));
                     let after = if next.same == 0 { begun } else { next.same };
                     self.incarnation.reissues.push_back((origin, after));
                 } else {
