@@ -89,7 +89,7 @@ fn kinds_of_attributes_are_told_apart() {
     assert!(of("aci").is_operational() && !of("aci").no_user_modification);
     assert!(of("memberOf").is_operational() && of("memberOf").no_user_modification && of("memberOf").is_dn_valued());
     assert!(of("userCertificate").syntax.is_binary_transfer() && !of("jpegPhoto").syntax.is_binary_transfer());
-    assert_eq!(of("entryVersion").ordering, Some(MatchingRule::IntegerOrderingMatch));
+    assert_eq!(of("entryVersion").ordering, Some(MatchingRule::CaseIgnoreOrderingMatch));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Operational attributes: RFC 4512 3.4, RFC 4530, RFC 5020, memberOf.
 
 use crate::support::client::Client;
-use crate::support::request::{ADD, DELETE, REPLACE};
+use crate::support::request::{ADD, Control, DELETE, REPLACE};
 use crate::support::server::{ADMIN, Server, Subject};
 use crate::support::{code, oid};
 use crate::{ANN, BOB, GROUPS, PEOPLE, add_person};
@@ -129,8 +129,16 @@ fn entry_version_changes_with_the_entry() {
     let dn = add_person(&mut client, &branch, "p");
     let before = client.read_attributes(&dn, &["entryVersion"]).value("entryVersion");
     assert_eq!(client.read_attributes(&dn, &["entryVersion"]).value("entryVersion"), before);
-    client.modify(&dn, &[(REPLACE, "title", &["x"])]).expect(code::SUCCESS);
-    assert_ne!(client.read_attributes(&dn, &["entryVersion"]).value("entryVersion"), before);
+    // Who asserts the version that was read (RFC 4528) overwrites nothing that came in between.
+    let as_read = || Control::assertion(&format!("(entryVersion={before})"));
+    assert_eq!(client.names(&branch, &format!("(entryVersion={before})")), ["p"]);
+    client.compare(&dn, "entryVersion", &before).expect(code::COMPARE_TRUE);
+    client.with(as_read()).modify(&dn, &[(REPLACE, "title", &["x"])]).expect(code::SUCCESS);
+    let after = client.read_attributes(&dn, &["entryVersion"]).value("entryVersion");
+    assert!(after > before, "{after} {before}");
+    client.with(as_read()).modify(&dn, &[(REPLACE, "title", &["y"])]).expect(code::ASSERTION_FAILED);
+    assert_eq!(client.names(&branch, &format!("(&(uid=p)(entryVersion>={before})(!(entryVersion={before})))")), ["p"]);
+    assert!(client.names(&branch, &format!("(&(uid=p)(entryVersion<={before}))")).is_empty());
 }
 
 fn member_of(client: &mut Client, dn: &str) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use crate::support::ber::Element;
 use crate::support::client::{Client, Outcome};
-use crate::support::request::{self, REPLACE};
+use crate::support::request::{self, ADD, REPLACE};
 use crate::support::server::{ADMIN, ADMIN_PASSWORD, Server, Setup, Subject};
 use crate::support::{code, oid};
 use crate::{ANN, BOB};
@@ -136,4 +136,28 @@ fn administrator_still_binds_after_trying_the_own_password() {
     let outcome = change(&mut server.admin(), None, None, Some("admin-secret"));
     outcome.expect_one_of(&[code::SUCCESS, code::UNWILLING_TO_PERFORM, code::NO_SUCH_OBJECT]);
     server.bound(ADMIN, ADMIN_PASSWORD);
+}
+
+/// RFC 3062 2: the user may be named otherwise than by DN; `u:` as in an authorization identity (RFC 4513 5.2.1.8).
+#[test]
+fn a_user_may_be_named_as_in_an_authorization_identity() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = Server::start(Setup::default());
+    let mut admin = server.admin();
+    admin.perform(&request::password_modify(Some("u:bob"), None, Some("bob-secret-2"))).expect(code::SUCCESS);
+    server.bound(BOB, "bob-secret-2");
+    admin.perform(&request::password_modify(Some("u:nobody"), None, Some("x-secret"))).expect(code::NO_SUCH_OBJECT);
+    // Who may not see the entry does not learn that there is such a user.
+    let hidden = r#"(targetattr = "* || +")(version 3.0; acl "hidden"; deny (all) userdn = "ldap:///anyone";)"#;
+    admin.modify(BOB, &[(ADD, "aci", &[hidden])]).expect(code::SUCCESS);
+    let mut ann = server.person("ann");
+    let mut said = |name| {
+        let outcome = change(&mut ann, Some(name), None, Some("x-secret")).expect(code::NO_SUCH_OBJECT);
+        (outcome.matched_dn, outcome.diagnostic)
+    };
+    assert_eq!(said("u:bob"), said("u:nobody"));
+    let refused = admin.perform(&request::password_modify(Some("bob"), None, Some("x-secret")));
+    assert!(refused.expect(code::INVALID_DN_SYNTAX).diagnostic.contains("u:ann"));
 }

@@ -7,7 +7,7 @@ use crate::rfc2696_paged::cookie;
 use crate::rfc2891_sort::sorted;
 use crate::support::ber::{Element, enumerated, sequence};
 use crate::support::client::{Client, Entry, Found};
-use crate::support::request::{self, Control, ONE, SUB, Search};
+use crate::support::request::{self, Control, ONE, REPLACE, SUB, Search};
 use crate::support::server::{ADMIN, ADMIN_PASSWORD, Server, Setup, Subject};
 use crate::support::{code, oid};
 use crate::{BOB, add_person};
@@ -278,4 +278,24 @@ fn a_search_that_does_not_follow_ends() {
     let id = client.with(following(15, true, true).optional()).send(&Search::base("cn=monitor").encode());
     assert_eq!(client.found_for(id).expect(code::SUCCESS).entries.len(), 1);
     client.perform(&request::cancel(id)).expect(code::NO_SUCH_OPERATION);
+}
+
+/// RFC 4511 4.6 to 4.9: what is there and is not written is unwillingToPerform to who can read it; to others it is not there.
+#[test]
+fn what_the_server_tells_is_not_written() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let mut admin = Server::shared().admin();
+    let mut ann = Server::shared().person("ann");
+    for name in ["cn=monitor", "cn=changelog", "cn=deleted", "cn=conflicts", "cn=lost\\+found"] {
+        for (client, expected) in [(&mut admin, code::UNWILLING_TO_PERFORM), (&mut ann, code::NO_SUCH_OBJECT)] {
+            client.modify(name, &[(REPLACE, "description", &["x"])]).expect(expected);
+            client.delete(name).expect(expected);
+            client.modify_dn(name, "cn=other", true, None).expect(expected);
+        }
+    }
+    let outcome = admin.delete("cn=monitor").expect(code::UNWILLING_TO_PERFORM);
+    assert!(outcome.diagnostic.contains("can be read, not written"), "{}", outcome.diagnostic);
+    admin.delete("cn=none,cn=monitor").expect(code::NO_SUCH_OBJECT);
 }

@@ -12,6 +12,7 @@ use crate::model::{Attribute, AttributeDescription, Change, Dn, Modification, Mo
 use crate::operation::control::RequestControls;
 use crate::operation::outcome::{OperationError, Outcome};
 use crate::policy::aci::Aci;
+use crate::policy::password_policy::{FAILURES_MAX, HISTORY_MAX};
 use crate::policy::requester::Requester;
 use crate::schema::{AttributeType, Schema, Syntax};
 use crate::search::{Computed, SubtreeSpecification};
@@ -200,7 +201,13 @@ fn check_policy_value(attribute_type: &AttributeType, value: &str) -> Result<(),
             Err("userPassword: a policy is about no other attribute")
         }
         "5" if !is_within(2) => Err("0, 1 or 2"),
-        "2" | "3" | "4" | "6" | "7" | "8" | "10" | "11" | "12" | "24" | "25" | "26" | "30" | "31" | "32"
+        "4" if !is_within(HISTORY_MAX as i64) => {
+            Err("a number from 0 to 24: each costs a verification when the password changes")
+        }
+        "11" if !is_within(FAILURES_MAX as i64) => {
+            Err("a number from 0 to 64: so many failures of an account are kept")
+        }
+        "2" | "3" | "6" | "7" | "8" | "10" | "12" | "24" | "25" | "26" | "30" | "31" | "32"
             if !is_within(i64::from(i32::MAX)) =>
         {
             Err("a number from 0 to 2147483647")

@@ -54,9 +54,9 @@ use super::answer::Answer;
 use super::assurance::{Acknowledged, DurabilityRequest, durability_control};
 use super::control::{RequestControls, RequestKind};
 use super::outcome::{OperationError, Outcome};
-use super::{Directory, Session};
+use super::{Directory, Session, virtual_entry};
 use crate::dit::{Committed, Completion, ConflictState, DitError, Job, Writing};
-use crate::model::{Change, Dn, EntryUuid, ResultCode};
+use crate::model::{Change, Dn, EntryUuid, ResultCode, Scope};
 use crate::policy::requester::Requester;
 use crate::state::{Dot, OriginId};
 use crate::storage::EntryId;
@@ -250,6 +250,7 @@ impl Directory {
             let work = match ours {
                 Some(work) => work,
                 None => {
+                    self.check_is_no_view(session, request, dn)?;
                     let giving = intake::Giving::of(&session.requester, &asked.controls)?;
                     Work::Change(intake::read(self.dit().catalog().schema(), giving, request)?)
                 }
@@ -275,6 +276,29 @@ impl Directory {
             Ok((context, work)) => queue(context, work, answer, None),
         }
         UpdateStep::Queued
+    }
+
+    /// What is told beside the tree (cn=monitor and its like) follows from other things, and is not written.
+    ///
+    /// # Errors
+    /// unwillingToPerform, insufficientAccessRights; noSuchObject, where the requester is not told of it.
+    fn check_is_no_view(&self, session: &Session, request: &Request<'_>, name: &str) -> Outcome<()> {
+        let dn = Dn::parse(name)?;
+        let is_meant = !dn.is_root() && virtual_entry::is_base(&dn, Scope::Base);
+        if !is_meant || matches!(request, Request::Add(_)) {
+            return Ok(());
+        }
+        let snapshot = self.dit().read()?;
+        match virtual_entry::find(self, session, snapshot.view(), &dn)? {
+            Some(_) if session.requester.is_administrator() => Err(OperationError::new(
+                ResultCode::UNWILLING_TO_PERFORM,
+                format!("{dn} is what the server tells of itself and of what was done: it can be read, not written"),
+            )),
+            Some(_) => Err(OperationError::insufficient_access(
+                "you may read this, and nobody writes it; what is to be decided there, the administrator decides",
+            )),
+            None => Ok(()),
+        }
     }
 
     fn context(self: &Arc<Self>, session: &Session, controls: RequestControls) -> Context {

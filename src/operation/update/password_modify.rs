@@ -12,6 +12,7 @@ use super::secret;
 use super::transaction::Part;
 use super::{Context, UpdateStep, Work, password_change, queue};
 use crate::model::{Attribute, AttributeDescription, Change, Dn, Modification, ModificationKind, ResultCode};
+use crate::operation::act_as::Identity;
 use crate::operation::outcome::{OperationError, Outcome};
 use crate::operation::{Directory, ExtendedCall, Session};
 use crate::policy::password_hash;
@@ -99,11 +100,12 @@ fn check_confidential(directory: &Directory, session: &Session) -> Outcome<()> {
 fn wanted(directory: &Directory, session: &Session, request: PasswordModify<'_>) -> Outcome<Wanted> {
     let owner = match request.user_identity {
         None => own_name(directory, session)?,
+        Some(identity) if identity.starts_with(b"u:") => Owner::Entry(user_named(directory, session, identity)?),
         Some(identity) => {
             let dn = Dn::parse_bytes(identity.strip_prefix(b"dn:").unwrap_or(identity)).map_err(|error| {
                 OperationError::new(
                     ResultCode::INVALID_DN_SYNTAX,
-                    format!("the user is to be named by DN, as uid=ann,ou=people,dc=example,dc=com: {error}"),
+                    format!("name the user by DN, as uid=ann,ou=people,dc=example,dc=com, or as u:ann: {error}"),
                 )
             })?;
             if is_administrator(directory, &dn)? {
@@ -126,6 +128,23 @@ fn wanted(directory: &Directory, session: &Session, request: PasswordModify<'_>)
         ));
     }
     Ok(wanted)
+}
+
+/// The entry of the user `u:NAME`; what the requester may not see is not there.
+fn user_named(directory: &Directory, session: &Session, identity: &[u8]) -> Outcome<Dn> {
+    let nobody = || OperationError::no_such_object("");
+    let snapshot = directory.dit().read()?;
+    let view = snapshot.view();
+    let text = std::str::from_utf8(identity).map_err(|_| nobody())?;
+    let Identity::Entry(RequesterKind::Entry { uuid, .. }) = directory.identify(view, text)? else {
+        return Err(nobody());
+    };
+    let id = view.by_uuid(uuid)?.ok_or_else(nobody)?;
+    let entry = view.entry(id)?.ok_or_else(nobody)?;
+    if !directory.access(&session.requester, view)?.is_visible(&entry) {
+        return Err(nobody());
+    }
+    Ok(Dn::parse(&view.dn_text(id)?.ok_or_else(nobody)?)?)
 }
 
 /// The requester, under the name that it has now.

@@ -147,6 +147,8 @@ fn a_policy_that_would_mean_nothing_is_refused_with_what_may_be_written() {
         list
     };
     for (attribute, more, value, says) in [
+        ("userPassword", "pwdInHistory", "25", "pwdInHistory is a number from 0 to 24"),
+        ("userPassword", "pwdMaxFailure", "65", "pwdMaxFailure is a number from 0 to 64"),
         ("mail", "pwdMinLength", "8", "pwdAttribute is userPassword"),
         ("userPassword", "pwdMinLength", "-1", "pwdMinLength is a number from 0"),
         ("userPassword", "pwdCheckQuality", "3", "pwdCheckQuality is 0, 1 or 2"),
