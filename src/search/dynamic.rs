@@ -153,7 +153,7 @@ pub(super) fn has_any(view: View<'_>, group: &Entry<'_>, gate: &dyn AttributeGat
         found = gate.unrestricted() || gate.knows(member);
         Ok(!found)
     })?;
-    if found || is_whole { Ok(found) } else { Err(group_too_large(view, group)?) }
+    if found || is_whole { Ok(found) } else { Err(group_too_large(SHOWN_MAX, view, group)?) }
 }
 
 /// The names of those whom the URLs of `group` find, of whom `gate` knows, and who are no stored values of its `member`.
@@ -166,18 +166,28 @@ pub fn searched_members(
     group: &Entry<'_>,
     gate: &dyn AttributeGate,
 ) -> Result<Vec<Vec<u8>>, SearchError> {
+    searched_members_up_to(SHOWN_MAX, view, group, gate)
+}
+
+/// [`searched_members`] with another limit.
+pub(super) fn searched_members_up_to(
+    limit: usize,
+    view: View<'_>,
+    group: &Entry<'_>,
+    gate: &dyn AttributeGate,
+) -> Result<Vec<Vec<u8>>, SearchError> {
     if !is_group(view, group) {
         return Ok(Vec::new());
     }
     let (mut found, mut seen) = (Vec::new(), HashSet::new());
-    let is_whole = each_member(view, group, SHOWN_MAX as u64, &mut |member| {
+    let is_whole = each_member(view, group, limit as u64, &mut |member| {
         if (gate.unrestricted() || gate.knows(member)) && seen.insert(member.id) {
             found.push(member.id);
         }
-        Ok(seen.len() <= SHOWN_MAX)
+        Ok(seen.len() <= limit)
     })?;
     if !is_whole {
-        return Err(group_too_large(view, group)?);
+        return Err(group_too_large(limit, view, group)?);
     }
     let catalog = view.catalog();
     let stored = catalog.schema().attribute_type(MEMBER).and_then(|member| catalog.base_of(member));
@@ -275,7 +285,7 @@ impl MemberUrl {
     }
 }
 
-fn group_too_large(view: View<'_>, group: &Entry<'_>) -> Result<SearchError, SearchError> {
+fn group_too_large(limit: usize, view: View<'_>, group: &Entry<'_>) -> Result<SearchError, SearchError> {
     let group = view.dn_text(group.id)?.unwrap_or_default();
-    Ok(SearchError::GroupTooLarge { group, limit: SHOWN_MAX })
+    Ok(SearchError::GroupTooLarge { group, limit })
 }

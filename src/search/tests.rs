@@ -553,3 +553,4 @@ fn long_lists_are_intersected_united_and_resumed() {
 }
 
 mod random;
+mod searched;

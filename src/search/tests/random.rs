@@ -78,6 +78,8 @@ fn leaf() -> impl Strategy<Value = String> {
         (0_u8..20).prop_map(|n| format!("(entryUUID={})", EntryUuid([n; 16]))),
         Just("(objectClass=*)".to_owned()),
         Just("(objectClass=person)".to_owned()),
+        Just("(member=*)".to_owned()),
+        (0_usize..14).prop_map(|n| format!("(:distinguishedNameMatch:={})", name(n))),
         Just("(memberOf=*)".to_owned()),
         Just("(isMemberOf=*)".to_owned()),
         prop::sample::select(vec!["5501099", "05501099", "155501099", "+155501099", "555"])
@@ -167,7 +169,7 @@ proptest! {
         let view = snapshot.view();
         let last = *ids.last().unwrap();
         for filter in &filters {
-            let compiled = Arc::new(compile(view, filter));
+            let compiled = Arc::new(compile(view, filter).with_searched_members(view.catalog().schema()));
             for base in [EntryId(1), EntryId(2), ids[0]] {
                 for scope in [Scope::Base, Scope::OneLevel, Scope::Subtree, Scope::Subordinate] {
                     let mut expected = Vec::new();
