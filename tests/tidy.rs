@@ -241,7 +241,7 @@ fn without_tests(text: &str) -> &str {
 
 /// Sources that are no tests as a whole.
 fn product() -> Vec<(String, String)> {
-    let tests = ["dit/replica", "state/cluster_model", "state/testing"];
+    let tests = ["dit/fixture", "dit/replica", "state/cluster_model", "state/testing"];
     let is_test = |name: &str| {
         name.contains("/tests") || name.ends_with("tests.rs") || tests.iter().any(|test| name.starts_with(test))
     };

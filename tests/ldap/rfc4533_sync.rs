@@ -1,5 +1,7 @@
 //! Content synchronisation: RFC 4533. Against Entente alone: Debian's slapd serves it by an overlay with a memory of its own.
 
+mod known_by_groups;
+
 use std::collections::BTreeMap;
 
 use crate::support::ber::{self, Element};
@@ -504,68 +506,6 @@ fn only_what_may_be_read_is_sent() {
     assert_eq!(copy.poll(&mut ann, &search), code::SUCCESS);
     copy.expect_equal(&mut ann, &search);
     assert_eq!(copy.entries.len(), 1);
-}
-
-/// T-24: rules know people by groups of groups, groups by search and what their entries say; where one of these changes, the
-/// copy begins anew, whether the search persists or comes back with a cookie.
-#[test]
-fn a_copy_begins_anew_when_that_changes_by_which_rules_know_its_owner() {
-    if is_slapd() {
-        return;
-    }
-    let server = Server::start(Setup::default());
-    let (mut admin, branch) = server.branch("sync-groups");
-    let [inner, outer, found] = ["inner", "outer", "found"].map(|name| format!("cn={name},{branch}"));
-    let group = [("objectClass", &["groupOfMembers"][..])];
-    for name in [&inner, &outer] {
-        admin.add(name, &group).expect(code::SUCCESS);
-    }
-    let url = format!("ldap:///{SUFFIX}??sub?(employeeType=searcher)");
-    admin.add(&found, &[("objectClass", &["groupOfURLs"]), ("memberURL", &[&url])]).expect(code::SUCCESS);
-    admin.modify(&outer, &[(ADD, "member", &[&inner])]).expect(code::SUCCESS);
-    admin.modify(&inner, &[(ADD, "member", &[crate::ANN])]).expect(code::SUCCESS);
-    admin.modify(crate::ANN, &[(ADD, "employeeType", &["searcher", "reader"])]).expect(code::SUCCESS);
-    let by_outer = format!(r#"groupdn != "ldap:///{outer}""#);
-    let ways: [(&str, String, &str, &str, &str); 4] = [
-        ("a group of groups", by_outer.clone(), &outer, "member", &inner),
-        ("a group in it", by_outer, &inner, "member", crate::ANN),
-        ("a group by search", format!(r#"groupdn != "ldap:///{found}""#), crate::ANN, "employeeType", "searcher"),
-        (
-            "its own entry",
-            format!(r#"userdn != "ldap:///{SUFFIX}??sub?(employeeType=reader)""#),
-            crate::ANN,
-            "employeeType",
-            "reader",
-        ),
-    ];
-    for (at, (what, stranger, dn, attribute, value)) in ways.iter().enumerate() {
-        let closed = format!("ou=closed{at},{branch}");
-        admin.add(&closed, &[("objectClass", &["organizationalUnit"])]).expect(code::SUCCESS);
-        crate::add_person(&mut admin, &closed, "a");
-        let rule = format!(
-            r#"(targetattr = "*")(targetfilter = "(objectClass=person)")(version 3.0; acl "closed"; deny (all) {stranger};)"#
-        );
-        admin.modify(&closed, &[(ADD, "aci", &[&rule])]).expect(code::SUCCESS);
-        let search = everything(&closed);
-        for (kind, count) in [(DELETE, 1), (ADD, 2)] {
-            let (mut copy, mut polled) = (Copy::default(), Copy::default());
-            let mut client = server.person("ann");
-            assert_eq!(polled.poll(&mut client, &search), code::SUCCESS, "{what}");
-            assert_eq!(polled.entries.len(), 3 - count, "{what}");
-            let id = persisting(&mut client, &mut copy, &search);
-            admin.modify(dn, &[(kind, *attribute, &[value])]).expect(code::SUCCESS);
-            loop {
-                match event(&client.receive_for(id).expect("an answer")) {
-                    Event::End(code, ..) => break assert_eq!(code, 4096, "{what}"),
-                    Event::Cookie(_) => {}
-                    other => panic!("{what}: {other:?}"),
-                }
-            }
-            assert_eq!(polled.poll(&mut client, &search), code::SUCCESS, "{what}");
-            polled.expect_equal(&mut client, &search);
-            assert_eq!(polled.entries.len(), count, "{what}");
-        }
-    }
 }
 
 /// The cookie outlives a restart, also a hard one.
