@@ -367,8 +367,10 @@ impl Writing<'_> {
         if update.is_birth() {
             above = above.max(self.newest_before_birth(update.uuid)?);
         }
-        let csn = self.clock.bump(Csn::NONE, above);
-        Ok(Stamp { csn, sequence: self.own.position.sequence + 1 })
+        let stamp = Stamp { csn: self.clock.bump(Csn::NONE, above), sequence: self.own.position.sequence + 1 };
+        // An origin that a restored folder was given has no number before its first change.
+        self.intern_origin(stamp)?;
+        Ok(stamp)
     }
 
     /// Before an entry that nobody else ever knew is born again by `deltas` with the stamp `new`: its superior was this one

@@ -321,3 +321,20 @@ fn disk_with_which_a_machine_starts_anew_does_not_go_on_under_its_origin() {
     std::fs::write(&file, format!("{disk} 0f0e0d0c-0b0a-4908-8706-050403020100\n")).unwrap();
     assert!(!one.dit.take_handover().unwrap());
 }
+
+/// `entente restore` gives a folder another origin while nothing knows of it yet.
+#[test]
+fn the_first_change_under_the_origin_of_a_restored_folder_may_be_a_deletion_that_is_written_again() {
+    let one = Replica::new(1, &Arc::new(Schema::builtin()));
+    one.suffix();
+    one.person(3, "Ann");
+    one.change(3, |_| vec![Delta::Dead]);
+    let mut txn = one.dit.environment().write().unwrap();
+    txn.put_meta(MetaName::Origin, &9_u64.to_be_bytes()).unwrap();
+    txn.put_meta(MetaName::OriginsBefore, &1_u64.to_be_bytes()).unwrap();
+    txn.commit().unwrap();
+    let one = one.reopen();
+    assert_eq!(one.write(|writing| writing.reissue_tail(OriginId(1), 2)).unwrap(), 1);
+    assert_eq!((one.sequence(OriginId(1)), one.sequence(OriginId(9))), (2, 1));
+    one.assert_sound();
+}
