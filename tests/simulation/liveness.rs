@@ -1,6 +1,6 @@
 //! After the storm: faults off, everybody up; then all must come to hold the same, and go on doing so.
 
-use entente::dit::check;
+use entente::dit::{ConflictKind, View, check};
 use entente::model::EntryUuid;
 use entente::replication::{LocalWrites, Role};
 use entente::state::EntryState;
@@ -98,6 +98,28 @@ fn ways_up(cluster: &mut Cluster, uuid: EntryUuid) -> String {
     told
 }
 
+/// The entryUUID on the way up of which no birth is held.
+fn missing_above(states: &[EntryState], state: &EntryState) -> Option<EntryUuid> {
+    let mut at = state.parent.1;
+    for _ in 0..=states.len() {
+        let born = states.iter().filter(|state| state.uuid == at && state.born);
+        match born.max_by_key(|state| (state.is_live(), state.birth)) {
+            _ if at == EntryUuid::NIL => return None,
+            Some(superior) => at = superior.parent.1,
+            None => return Some(at),
+        }
+    }
+    None
+}
+
+/// Whether an entry is told of below cn=lost+found.
+fn is_told_lost(view: View<'_>, uuid: EntryUuid) -> bool {
+    view.incarnations(uuid).expect("a look-up").into_iter().any(|id| {
+        let standings = view.standings(id).expect("what is wrong with an entry");
+        standings.iter().any(|standing| standing.kind == ConflictKind::LostSuperior)
+    })
+}
+
 /// What must hold of nodes that agree.
 fn inspect(cluster: &mut Cluster) {
     let up = cluster.up();
@@ -115,19 +137,29 @@ fn inspect(cluster: &mut Cluster) {
         let states = states(&running.dit, |key| oracle.attribute(key)).expect("states are read");
         let snapshot = running.dit.read().expect("a snapshot");
         let view = snapshot.view();
-        let mut lines = Vec::new();
+        let (mut lines, mut lost) = (Vec::new(), 0);
         for state in states.iter().filter(|state| state.is_live()) {
-            let shown = view.by_uuid(state.uuid).expect("a look-up");
+            let uuid = state.uuid;
+            let shown = view.by_uuid(uuid).expect("a look-up");
             let dn = shown.and_then(|id| view.dn_text(id).expect("a name"));
-            if dn.is_none() {
-                let uuid = state.uuid;
-                drop(snapshot);
-                let ways = ways_up(cluster, uuid);
-                return cluster.fail(format!("tree-connected: n{place} does not show live entry {uuid}\n{ways}"));
-            }
-            lines.push(format!("{} {}", state.uuid, dn.unwrap_or_default()));
+            let name = match (dn, missing_above(&states, state)) {
+                (Some(dn), _) => dn,
+                (None, Some(missing)) if cluster.oracle.is_lost(missing) && is_told_lost(view, uuid) => {
+                    lost += 1;
+                    format!("lost+found, below {missing}")
+                }
+                (None, _) => {
+                    drop(snapshot);
+                    let ways = ways_up(cluster, uuid);
+                    return cluster.fail(format!("tree-connected: n{place} does not show live entry {uuid}\n{ways}"));
+                }
+            };
+            lines.push(format!("{uuid} {name}"));
         }
         drop(snapshot);
+        if lost > 0 {
+            *cluster.told.entry("lost and found").or_default() += lost;
+        }
         lines.sort();
         if let Err(broken) = cluster.oracle.judge(&states) {
             return cluster.fail(format!("promise: n{place}: {broken}"));

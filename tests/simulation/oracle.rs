@@ -3,7 +3,8 @@
 //! A change is *certain* from its commit on. It becomes *uncertain* when the only disks that held it went back to an older
 //! copy, or when its origin's history forked and it was written again under another origin; an uncertain change may show
 //! or not. At the end every certain change must show, unless a newer change says otherwise; and nothing that a certain
-//! change deleted may show under an older stamp.
+//! change deleted may show under an older stamp. It shows below cn=lost+found, and nowhere else, only where all births of
+//! what is missing above it were on disks that went back, so that no store has any.
 //!
 //! Deliberately not assumed: which of two concurrent changes wins beyond their CSNs, and anything about names.
 
@@ -18,6 +19,8 @@ use entente::state::{AttributeId, Csn, Delta, Dot, EntryState, LogRecord, Origin
 pub(crate) struct Issued {
     pub(crate) update: Update,
     pub(crate) certain: bool,
+    /// It was promised when the last disk that held it went back.
+    pub(crate) lost: bool,
 }
 
 /// All changes ever made, in the order of their commits.
@@ -49,19 +52,35 @@ impl Oracle {
     pub(crate) fn issue(&mut self, record: &LogRecord) {
         let bytes = record.bytes.clone();
         let update = decode_update(&bytes, |key| Some(self.attribute(key))).expect("a committed record decodes");
-        self.issued.push(Issued { update, certain: true });
+        self.issued.push(Issued { update, certain: true, lost: false });
     }
 
-    /// Changes that nobody is bound to hold any more.
-    pub(crate) fn doubt(&mut self, mut which: impl FnMut(Dot, Csn) -> bool) -> usize {
+    /// Changes that are written again: nobody is bound to hold them as they were any more.
+    pub(crate) fn doubt(&mut self, which: impl FnMut(Dot, Csn) -> bool) -> usize {
+        self.doubt_as(false, which)
+    }
+
+    /// Changes that no disk holds any more.
+    pub(crate) fn lose(&mut self, mut which: impl FnMut(Dot) -> bool) -> usize {
+        self.doubt_as(true, |dot, _| which(dot))
+    }
+
+    fn doubt_as(&mut self, lost: bool, mut which: impl FnMut(Dot, Csn) -> bool) -> usize {
         let mut count = 0;
         for issued in self.issued.iter_mut().filter(|issued| issued.certain) {
             if which(issued.update.dot(), issued.update.stamp.csn) {
-                issued.certain = false;
+                (issued.certain, issued.lost) = (false, lost);
                 count += 1;
             }
         }
         count
+    }
+
+    /// Whether an entry was made, and every birth of it that was promised was on disks that all went back: then nobody can
+    /// hold what stands below it anywhere but below cn=lost+found.
+    pub(crate) fn is_lost(&self, uuid: EntryUuid) -> bool {
+        let births = || self.issued.iter().filter(|issued| issued.update.is_birth() && issued.update.uuid == uuid);
+        births().any(|issued| issued.lost) && births().all(|issued| !issued.certain)
     }
 
     /// The entries that exist or existed.

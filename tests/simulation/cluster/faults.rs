@@ -297,7 +297,7 @@ impl Cluster {
     pub(super) fn doubt_lost(&mut self) {
         let vectors: Vec<UpdateVector> =
             self.nodes.iter().filter(|node| !node.gone).map(|node| node.disk.vector.clone()).collect();
-        let count = self.oracle.doubt(|dot, _| !vectors.iter().any(|vector| vector.covers(dot)));
+        let count = self.oracle.lose(|dot| !vectors.iter().any(|vector| vector.covers(dot)));
         if count > 0 {
             self.tell(format!("{count} changes are on no disk any more"));
         }
