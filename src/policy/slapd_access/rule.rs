@@ -165,8 +165,8 @@ impl Rule {
         match keyword {
             "dn" => self.target = read_target(style, right)?,
             "filter" => {
-                Filter::parse(right).map_err(|error| format!("the filter {right}: {error}"))?;
-                self.filter = Some(right.to_owned());
+                let filter = Filter::parse(right).map_err(|error| format!("the filter {right}: {error}"))?;
+                self.filter = Some(filter.to_string());
             }
             "attr" | "attrs" | "attributes" => {
                 let items: Result<Vec<Item>, String> = right.split(',').map(read_item).collect();

@@ -50,6 +50,15 @@ fn what_comes_first_is_taken_out_of_what_comes_later() {
     assert!(inside.clone().count() > 0 && inside.clone().all(|rule| !rule.contains("read")), "{rules:#?}");
 }
 
+/// Found by mutation: a filter may be written without its parentheses, and comes to stand inside of another.
+#[test]
+fn a_filter_without_parentheses_is_one_with_them() {
+    let rest = "attrs=cn by users read\naccess to * by * search";
+    let bare = texts(&format!("access to filter=objectClass=person {rest}"));
+    assert_eq!(bare, texts(&format!("access to filter=(objectClass=person) {rest}")));
+    assert!(bare.iter().any(|rule| rule.contains("(!(objectClass=person))")), "{bare:#?}");
+}
+
 #[test]
 fn clauses_go_on_and_rules_break() {
     let one = "access to * by users read by anonymous break\naccess to * by anonymous auth by * search";
