@@ -47,6 +47,12 @@ pub fn run(args: &SchemaArgs, output: &Output) -> Result<ExitCode, CliError> {
     let sources: Vec<SchemaSource<'_>> = texts.iter().map(|(name, text)| SchemaSource { name, text }).collect();
     let built_in = Schema::builtin();
     let schema = Schema::builtin_and(&sources).map_err(|error| CliError::new(error.to_string()))?;
+    let is_new = |oid: &str| built_in.attribute_type(oid).is_none();
+    if let Some(text) =
+        schema.attribute_types().filter(|known| is_new(&known.oid)).find_map(|known| known.contradiction())
+    {
+        return Err(CliError::new(text));
+    }
     let types = schema.attribute_types().len() - built_in.attribute_types().len();
     let classes = schema.object_classes().len() - built_in.object_classes().len();
     let value = serde_json::json!({ "attribute_types": types, "object_classes": classes });
@@ -75,5 +81,20 @@ mod tests {
         let clash = "# one\nattributeTypes: ( 1.3.6.1.4.1.32473.1 NAME 'cn' SUP name )\n";
         let error = check(clash).err().unwrap().to_string();
         assert!(error.contains("a.ldif, line 2") && error.contains("'cn'"), "{error}");
+    }
+
+    /// RFC 4512 4.1.2, RFC 3671 2.
+    #[test]
+    fn a_type_that_says_something_against_itself_is_refused() {
+        for (words, says) in [
+            ("NO-USER-MODIFICATION", "leave it out, or write USAGE directoryOperation"),
+            ("SINGLE-VALUE COLLECTIVE", "leave SINGLE-VALUE or COLLECTIVE out"),
+            ("COLLECTIVE USAGE directoryOperation", "or leave USAGE out"),
+        ] {
+            let syntax = "SYNTAX 1.3.6.1.4.1.1466.115.121.1.15";
+            let error = check(&format!("attributeTypes: ( 1.3.6.1.4.1.32473.1 NAME 'shoeSize' {syntax} {words} )\n"));
+            let error = error.err().unwrap().to_string();
+            assert!(error.contains("shoeSize") && error.contains(says), "{error}");
+        }
     }
 }

@@ -111,6 +111,29 @@ impl LdapUrl {
     }
 }
 
+/// Whether a client can follow a value of `ref` (RFC 3296 2.2): a URI, after blanks perhaps a label as in labeledURI
+/// (RFC 2079); what names an LDAP server is an LDAP URL.
+///
+/// # Errors
+/// What is wrong and what to write instead.
+pub fn check_referral(value: &str) -> Result<(), String> {
+    const ALLOWED: &str = "write an LDAP URL, as ldap://host/dc=example,dc=com, or another URI (RFC 3296 2.2)";
+    let uri =
+        value.split_ascii_whitespace().next().ok_or_else(|| format!("an empty referral leads nowhere; {ALLOWED}"))?;
+    let is_in_scheme = |character: char| character.is_ascii_alphanumeric() || "+-.".contains(character);
+    let (scheme, rest) = uri.split_once(':').unwrap_or_default();
+    if !scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        || !scheme.chars().all(is_in_scheme)
+        || rest.is_empty()
+    {
+        return Err(format!("this is no URI; {ALLOWED}"));
+    }
+    if LdapScheme::from_word(scheme).is_some() {
+        LdapUrl::parse(uri).map_err(|error| format!("{error}; {ALLOWED}"))?;
+    }
+    Ok(())
+}
+
 impl std::str::FromStr for LdapUrl {
     type Err = LdapUrlError;
 

@@ -124,6 +124,36 @@ impl PasswordPolicy {
     }
 }
 
+/// How the OIDs of a policy's attributes begin.
+pub const POLICY_OIDS: &str = "1.3.6.1.4.1.42.2.27.8.1.";
+
+/// How the numbers of a policy contradict each other, with both names and what to write; `None` where they do not. 0 and what
+/// is not said limit nothing (draft 5.2.3, 5.2.7). `value_of` gives the value of an attribute by its name.
+pub fn contradiction(value_of: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let number = |name: &str| value_of(name).and_then(|text| text.trim().parse::<i64>().ok()).unwrap_or(0);
+    let [min_age, max_age, warning] = ["pwdMinAge", "pwdMaxAge", "pwdExpireWarning"].map(number);
+    let [min_length, max_length] = ["pwdMinLength", "pwdMaxLength"].map(number);
+    if max_age > 0 && min_age > max_age {
+        return Some(format!(
+            "pwdMinAge ({min_age} s) is more than pwdMaxAge ({max_age} s): a password would expire before it may be changed; \
+             make pwdMinAge smaller, or pwdMaxAge 0 (never)"
+        ));
+    }
+    if max_length > 0 && min_length > max_length {
+        return Some(format!(
+            "pwdMinLength ({min_length}) is more than pwdMaxLength ({max_length}): no password would do; make pwdMinLength \
+             smaller, or pwdMaxLength 0 (any length)"
+        ));
+    }
+    if max_age > 0 && warning >= max_age {
+        return Some(format!(
+            "pwdExpireWarning ({warning} s) is not less than pwdMaxAge ({max_age} s): everybody would be warned always; make \
+             pwdExpireWarning smaller, or pwdMaxAge 0 (never)"
+        ));
+    }
+    None
+}
+
 /// What the operational attributes of an account say. Moments are unix microseconds.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct PasswordState {

@@ -71,6 +71,21 @@ impl AttributeType {
         self.names.first().unwrap_or(&self.oid)
     }
 
+    /// What the definition says against itself (RFC 4512 4.1.2, RFC 3671 2), with what to write instead. Files of other servers
+    /// have such definitions, and are taken; new ones are not.
+    pub fn contradiction(&self) -> Option<String> {
+        let text = if self.no_user_modification && !self.is_operational() {
+            "NO-USER-MODIFICATION is for operational attributes: leave it out, or write USAGE directoryOperation (RFC 4512 4.1.2)"
+        } else if self.collective && self.is_operational() {
+            "COLLECTIVE is for user attributes: leave it out, or leave USAGE out (RFC 4512 4.1.2)"
+        } else if self.collective && self.single_value {
+            "a COLLECTIVE attribute has as many values as subentries give: leave SINGLE-VALUE or COLLECTIVE out (RFC 3671 2)"
+        } else {
+            return None;
+        };
+        Some(format!("{}: {text}", self.name()))
+    }
+
     /// Returned by `+` and by name only, never by `*`.
     pub fn is_operational(&self) -> bool {
         self.usage != Usage::UserApplications

@@ -37,6 +37,8 @@ type Values = Vec<(AttributeId, Vec<Vec<u8>>)>;
 struct Source {
     id: EntryId,
     area: Area,
+    /// The text of the area.
+    specification: Vec<u8>,
     values: Values,
 }
 
@@ -90,9 +92,44 @@ impl Collective {
                     values.push((slice.id, view.values(&entry, &slice)?));
                 }
             }
-            found.sources.push(Source { id, area, values });
+            found.sources.push(Source { id, area, specification: text, values });
         }
         Ok(found)
+    }
+
+    /// A number that is another one when other values are shared or with other entries, 0 where none are: the same on all members
+    /// of a cluster.
+    ///
+    /// # Errors
+    /// [`SearchError::Dit`].
+    pub fn mark(&self, view: View<'_>) -> Result<u64, SearchError> {
+        let mut mark = 0;
+        for source in &self.sources {
+            let Some(entry) = view.entry(source.id)? else { continue };
+            let mut said = vec![vec![entry.record.uuid().0.to_vec(), source.specification.clone()]];
+            // Where the subentry stands, its area begins.
+            said.push(
+                view.entry(view.superior(&entry))?.map(|above| above.record.uuid().0.to_vec()).into_iter().collect(),
+            );
+            for (id, values) in &source.values {
+                let name = view.catalog().attribute(*id).map(|info| info.name.to_ascii_lowercase().into_bytes());
+                let mut values = values.clone();
+                values.sort_unstable();
+                said.push(name.into_iter().chain(values).collect());
+            }
+            said.sort_unstable();
+            let mut bytes = Vec::new();
+            for list in &said {
+                bytes.extend_from_slice(&(list.len() as u64).to_be_bytes());
+                for text in list {
+                    bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
+                    bytes.extend_from_slice(text);
+                }
+            }
+            // Numbers of entries differ between members, and with them the order.
+            mark ^= xxhash_rust::xxh3::xxh3_64(&bytes);
+        }
+        Ok(mark)
     }
 
     /// Whether nobody shares anything.

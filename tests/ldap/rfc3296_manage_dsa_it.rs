@@ -3,7 +3,7 @@
 use crate::support::client::Client;
 use crate::support::code;
 use crate::support::request::{ADD, Control, REPLACE, Search};
-use crate::support::server::Server;
+use crate::support::server::{Server, Subject};
 
 const URL: &str = "ldap://other.example.net/ou=away,dc=example,dc=net";
 
@@ -62,6 +62,30 @@ fn every_url_of_a_referral_is_told() {
     let found = client.search(&Search::subtree(&branch, "(cn=nobody)")).expect(code::SUCCESS);
     assert_eq!(found.references.len(), 1);
     assert_eq!(found.references[0].len(), 2);
+}
+
+/// RFC 3296 2.2: a value is a URI, of an LDAP server an LDAP URL, and perhaps a label.
+#[test]
+fn a_referral_that_leads_nowhere_is_refused() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, _, dn) = referral("manage-nowhere");
+    for value in
+        [" ", "other.example.net", "://other", "ldap:", "ldap://host:many/dc=x", "ldaps://host/no-name", "7up:x"]
+    {
+        let refused = client.with(Control::manage_dsa_it()).modify(&dn, &[(REPLACE, "ref", &[value])]);
+        let refused = refused.expect(code::INVALID_ATTRIBUTE_SYNTAX);
+        assert!(refused.diagnostic.contains("write an LDAP URL"), "{value}: {}", refused.diagnostic);
+        let below = format!("ou=below,{}", dn.split_once(',').unwrap().1);
+        let entry = [("objectClass", &["referral", "extensibleObject"][..]), ("ref", &[value][..])];
+        client.add(&below, &entry).expect(code::INVALID_ATTRIBUTE_SYNTAX);
+    }
+    for value in
+        ["ldap:///dc=example", "LDAPS://host/dc=example a label", "https://example.com/", "ldapi://%2Frun%2Fldapi"]
+    {
+        client.with(Control::manage_dsa_it()).modify(&dn, &[(REPLACE, "ref", &[value])]).expect(code::SUCCESS);
+    }
 }
 
 /// RFC 3296 3: the control has no value and may be sent with anything, JNDI does so.

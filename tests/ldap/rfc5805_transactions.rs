@@ -53,6 +53,23 @@ fn updates_are_made_together_at_the_end() {
     }
 }
 
+/// RFC 5805 2.2: what cannot be part of a transaction is refused at once, and with it the transaction.
+#[test]
+fn the_schema_is_not_changed_within_a_transaction() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = Server::start(Setup::default());
+    let mut client = server.admin();
+    let definition = "( 1.3.6.1.4.1.32473.76.1 NAME 'txnHat' SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )";
+    let identifier = start(&mut client);
+    let refused = client.with(within(&identifier)).modify("cn=subschema", &[(ADD, "attributeTypes", &[definition])]);
+    let refused = refused.expect(code::UNWILLING_TO_PERFORM);
+    assert!(refused.diagnostic.contains("change cn=subschema first, by itself"), "{}", refused.diagnostic);
+    end(&mut client, true, &identifier).expect(code::UNWILLING_TO_PERFORM);
+    client.modify("cn=subschema", &[(ADD, "attributeTypes", &[definition])]).expect(code::SUCCESS);
+}
+
 #[test]
 fn a_transaction_that_is_given_up_does_nothing() {
     let (mut client, branch) = Server::shared().branch("txn-abort");

@@ -15,6 +15,32 @@ fn is_published(client: &mut Client, attribute: &str, word: &str) -> bool {
     client.search(&search).single().values(attribute).iter().any(|value| value.contains(word))
 }
 
+/// RFC 4512 4.1.2: NO-USER-MODIFICATION is for operational, COLLECTIVE for user attributes; RFC 3671 2: a collective one is not
+/// single-valued.
+#[test]
+fn a_type_that_says_something_against_itself_is_refused_with_what_to_write() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = Server::start(Setup::default());
+    let mut client = server.admin();
+    for (words, says) in [
+        (
+            "SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 NO-USER-MODIFICATION",
+            "leave it out, or write USAGE directoryOperation",
+        ),
+        ("SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 SINGLE-VALUE COLLECTIVE", "leave SINGLE-VALUE or COLLECTIVE out"),
+        ("SUP c-l SINGLE-VALUE", "leave SINGLE-VALUE or COLLECTIVE out"),
+        ("SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 COLLECTIVE USAGE dSAOperation", "or leave USAGE out"),
+    ] {
+        let definition = format!("( 1.3.6.1.4.1.32473.75.1 NAME 'odd' {words} )");
+        let refused = client.modify(SUBSCHEMA, &[(ADD, "attributeTypes", &[&definition])]);
+        let refused = refused.expect(code::UNWILLING_TO_PERFORM);
+        assert!(refused.diagnostic.contains("odd: ") && refused.diagnostic.contains(says), "{}", refused.diagnostic);
+    }
+    assert!(!is_published(&mut client, "attributeTypes", "'odd'"));
+}
+
 #[test]
 fn a_type_and_a_class_are_added_used_refused_and_removed() {
     if Subject::current().is_slapd() {

@@ -295,6 +295,14 @@ fn what_the_server_tells_is_not_written() {
             client.modify_dn(name, "cn=other", true, None).expect(expected);
         }
     }
+    for name in ["changeNumber=7,cn=changelog", "cn=x,cn=monitor", "cn=x,cn=subschema", "cn=changelog"] {
+        for controls in [false, true] {
+            let control = if controls { Control::critical(oid::RELAX_RULES, None) } else { Control::manage_dsa_it() };
+            let outcome = admin.with(control).add(name, &[("objectClass", &["device"])]);
+            let outcome = outcome.expect(code::UNWILLING_TO_PERFORM);
+            assert!(outcome.diagnostic.contains("can be read, not written"), "{name}: {}", outcome.diagnostic);
+        }
+    }
     let outcome = admin.delete("cn=monitor").expect(code::UNWILLING_TO_PERFORM);
     assert!(outcome.diagnostic.contains("can be read, not written"), "{}", outcome.diagnostic);
     admin.delete("cn=none,cn=monitor").expect(code::NO_SUCH_OBJECT);

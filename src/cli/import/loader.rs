@@ -9,6 +9,7 @@ use super::suffix::{AllAttributes, KeptSuffix, ReplacedRules, Suffix};
 use super::{ImportReport, UnservedPasswords};
 use crate::dit::{BulkLoad, ClusterEntry, Dit, DitError, ValueError, birth_deltas};
 use crate::model::dn::DN_BYTES_MAX;
+use crate::model::ldap_url::check_referral;
 use crate::model::ldif::{LdifBody, LdifRecord};
 use crate::model::{Attribute, Dn, EntryUuid, Rdn};
 use crate::policy::password_hash;
@@ -60,6 +61,8 @@ const DROPPED_PREFIXES: &[&str] =
 
 /// A naming context has at most this many RDNs where one is looked for.
 const SUFFIX_RDNS_MAX: usize = 8;
+/// The attribute `ref` (RFC 3296 2.2).
+const REF_OID: &str = "2.16.840.1.113730.3.1.34";
 
 /// Superiors remembered by their normalised DN.
 const SUPERIORS_MAX: usize = 100_000;
@@ -370,6 +373,11 @@ impl<'d> Loader<'d> {
             let attribute_type = self.schema.attribute_type_at(held.index);
             for value in &held.values {
                 if let Err(error) = attribute_type.syntax.validate(value) {
+                    return bad(format!("{}: {error}", attribute_type.name()));
+                }
+                if attribute_type.oid == REF_OID
+                    && let Err(error) = check_referral(&String::from_utf8_lossy(value))
+                {
                     return bad(format!("{}: {error}", attribute_type.name()));
                 }
             }

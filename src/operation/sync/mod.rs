@@ -37,7 +37,7 @@ use super::{Directory, Session, paged};
 use crate::dit::{DitError, LogRange, LoggedChange, View};
 use crate::model::{EntryUuid, Filter, ResultCode, Scope};
 use crate::policy::requester::Requester;
-use crate::search::groups_of_nested;
+use crate::search::{Collective, groups_of_nested};
 use crate::state::UpdateVector;
 use crate::storage::{EntryId, MetaName};
 use crate::wire::sync::{SYNC_INFO, SyncInfo, SyncMode, SyncRequest, done_control};
@@ -68,6 +68,8 @@ pub(super) struct SyncSearch {
     asker: Asker,
     /// The requester, and the groups that it was in.
     circle: Vec<EntryUuid>,
+    /// What entries share by collective attributes ([`Collective::mark`]).
+    shared: u64,
     /// By what access rules know the requester ([`Asker::mark`]).
     mark: u64,
     running: Box<Running>,
@@ -142,7 +144,9 @@ impl SyncSearch {
         let cluster =
             view.reader().meta(MetaName::Cluster)?.and_then(|id| id.first_chunk().copied()).unwrap_or_default();
         let mark = running.asker().mark();
-        let mut maker = Maker::new(cluster, question_hash(request, controls, &session.requester) ^ mark);
+        let shared = Collective::load(view)?.mark(view)?;
+        let question = question_hash(request, controls, &session.requester) ^ mark ^ shared;
+        let mut maker = Maker::new(cluster, question);
         let brought = sync.cookie.as_ref().map_or(Brought::Nothing, |cookie| maker.read(cookie, &vector));
         if let Brought::Position(position) = &brought
             && let Some(missing) = missing(position, &vector)
@@ -159,6 +163,7 @@ impl SyncSearch {
             asker: running.asker().clone(),
             mark,
             circle: circle_of(view, &session.requester)?,
+            shared,
             question: Question {
                 scope: request.scope,
                 base: base.map_or(EntryUuid::NIL, |base| base.record.uuid()),
@@ -213,10 +218,14 @@ impl SyncSearch {
             if self.mark != mark {
                 self.maker.question ^= self.mark ^ mark;
                 self.mark = mark;
-                let refresh =
-                    matches!(self.stage, Stage::Changes { refresh: true, .. } | Stage::Emitting { refresh: true, .. });
-                return self.lost(view, &vector, refresh, OTHER_RULES);
+                return self.lost(view, &vector, self.is_refreshing(), OTHER_RULES);
             }
+        }
+        let shared = Collective::load(view)?.mark(view)?;
+        if self.shared != shared {
+            self.maker.question ^= self.shared ^ shared;
+            self.shared = shared;
+            return self.lost(view, &vector, self.is_refreshing(), OTHER_SHARED);
         }
         loop {
             match &mut self.stage {
@@ -286,6 +295,10 @@ impl SyncSearch {
                 return Ok(Standing::More);
             }
         }
+    }
+
+    fn is_refreshing(&self) -> bool {
+        matches!(self.stage, Stage::Changes { refresh: true, .. } | Stage::Emitting { refresh: true, .. })
     }
 
     fn step_everything(&mut self, directory: &Directory, out: &mut Vec<u8>, bytes_max: usize) -> Outcome<Standing> {
@@ -360,6 +373,8 @@ const NOT_OURS: &str = "the sync cookie is not of this directory and this search
 const TOO_OLD: &str = "changes since the sync cookie are not kept any more; begin without one";
 const OTHER_RULES: &str =
     "access rules, or the groups by which they know you, changed since the sync cookie; begin without one";
+const OTHER_SHARED: &str =
+    "values that entries share (collective attributes) changed since the sync cookie; begin without one";
 const TOO_MUCH: &str = "more entries are concerned than can be told apart; begin without a sync cookie";
 
 fn refused(code: ResultCode, text: &'static str) -> OperationError {

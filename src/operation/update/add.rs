@@ -11,6 +11,7 @@ use crate::model::{Attribute, DerefAliases, Dn, EntryUuid, Rdn, ResultCode};
 use crate::operation::access::Access;
 use crate::operation::outcome::{OperationError, Outcome};
 use crate::operation::referral_instead;
+use crate::policy::password_policy;
 use crate::schema::check_entry;
 use crate::search::{Base, CompiledFilter, evaluate_attributes, find_base};
 use crate::state::AttributeId;
@@ -259,7 +260,20 @@ fn check_schema(view: View<'_>, attributes: &[Attribute]) -> Outcome<()> {
         }
         present.push((known, attribute.values.len()));
     }
-    sound::refusal(check_entry(schema, &classes, present)).map_or(Ok(()), Err)
+    sound::refusal(check_entry(schema, &classes, present)).map_or(Ok(()), Err)?;
+    let contradiction = password_policy::contradiction(|name| {
+        let wanted = schema.attribute_type(name)?.index;
+        let is_it = |given: &&Attribute| {
+            given.description.options().is_empty()
+                && schema.attribute_type(given.description.name()).is_some_and(|known| known.index == wanted)
+        };
+        let value = attributes.iter().find(is_it)?.values.first()?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    });
+    match contradiction {
+        Some(text) => Err(OperationError::new(ResultCode::CONSTRAINT_VIOLATION, text)),
+        None => Ok(()),
+    }
 }
 
 /// The attributes by number. Equal values are refused here, where their identities are known.

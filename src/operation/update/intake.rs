@@ -8,11 +8,12 @@
 
 use super::secret;
 use crate::model::attribute::is_language_range;
+use crate::model::ldap_url::check_referral;
 use crate::model::{Attribute, AttributeDescription, Change, Dn, Modification, ModificationKind, Rdn, ResultCode};
 use crate::operation::control::RequestControls;
 use crate::operation::outcome::{OperationError, Outcome};
 use crate::policy::aci::Aci;
-use crate::policy::password_policy::{FAILURES_MAX, HISTORY_MAX};
+use crate::policy::password_policy::{FAILURES_MAX, HISTORY_MAX, POLICY_OIDS};
 use crate::policy::requester::Requester;
 use crate::schema::{AttributeType, Schema, Syntax};
 use crate::search::{Computed, SubtreeSpecification};
@@ -193,7 +194,7 @@ fn known_type<'s>(schema: &'s Schema, name: &str) -> Outcome<&'s AttributeType> 
 /// A value of a password policy (draft-behera-ldap-password-policy-10 5.2) that would mean nothing; the error says what may
 /// be written.
 fn check_policy_value(attribute_type: &AttributeType, value: &str) -> Result<(), &'static str> {
-    let Some(number) = attribute_type.oid.strip_prefix("1.3.6.1.4.1.42.2.27.8.1.") else { return Ok(()) };
+    let Some(number) = attribute_type.oid.strip_prefix(POLICY_OIDS) else { return Ok(()) };
     let value = value.trim();
     let is_within = |most: i64| value.parse::<i64>().is_ok_and(|number| (0..=most).contains(&number));
     match number {
@@ -244,6 +245,9 @@ fn check_values(
             let text = std::str::from_utf8(value).map_err(|error| invalid(&error))?;
             SubtreeSpecification::parse(text).map_err(|error| invalid(&error))?;
         }
+        if attribute_type.oid == REF_OID {
+            check_referral(&String::from_utf8_lossy(value)).map_err(|error| invalid(&error))?;
+        }
         if attribute_type.oid == ACI_OID {
             let rule = Aci::parse_bytes(value).map_err(|error| invalid(&error))?;
             // One that came by an import stands, and is warned of; nobody should write what can have no effect.
@@ -258,6 +262,7 @@ fn check_values(
     Ok(())
 }
 
+const REF_OID: &str = "2.16.840.1.113730.3.1.34";
 const ACI_OID: &str = "2.16.840.1.113730.3.1.55";
 
 /// RFC 4525 3: an integer attribute, one integer.

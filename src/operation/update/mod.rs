@@ -246,6 +246,14 @@ impl Directory {
                 Some(work) => Some(work),
                 None => schema_change::read(&session.requester, request)?,
             };
+            if asked.controls.transaction.is_some() && matches!(ours, Some(Work::Schema(_))) {
+                // The updates after it are read by the schema in force, long before the transaction ends.
+                return Err(OperationError::new(
+                    ResultCode::UNWILLING_TO_PERFORM,
+                    "the schema is not changed within a transaction: change cn=subschema first, by itself, and begin the \
+                     transaction then",
+                ));
+            }
             let beside = ours.is_some().then(|| Dn::parse(dn)).transpose()?;
             let work = match ours {
                 Some(work) => work,
@@ -283,9 +291,13 @@ impl Directory {
     /// # Errors
     /// unwillingToPerform, insufficientAccessRights; noSuchObject, where the requester is not told of it.
     fn check_is_no_view(&self, session: &Session, request: &Request<'_>, name: &str) -> Outcome<()> {
-        let dn = Dn::parse(name)?;
-        let is_meant = !dn.is_root() && virtual_entry::is_base(&dn, Scope::Base);
-        if !is_meant || matches!(request, Request::Add(_)) {
+        let mut dn = Dn::parse(name)?;
+        if matches!(request, Request::Add(_))
+            && let Some(superior) = dn.superior().filter(|superior| !superior.is_root())
+        {
+            dn = superior;
+        }
+        if dn.is_root() || !virtual_entry::is_base(&dn, Scope::Base) {
             return Ok(());
         }
         let snapshot = self.dit().read()?;

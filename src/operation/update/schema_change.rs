@@ -96,6 +96,10 @@ pub(super) fn perform(context: &Context, writing: &mut Writing<'_>, steps: &[Ste
     check_named(view, schema, &removed, &added)?;
     let changed = schema.with_online(&told).map_err(|error| refused(&error.detail))?;
     check_use(view, schema, &changed, &removed, &added)?;
+    let types = added.iter().filter(|definition| definition.kind == DefinitionKind::AttributeType);
+    if let Some(text) = types.filter_map(|added| changed.attribute_type(&added.oid)?.contradiction()).next() {
+        return Err(refused(&text).into());
+    }
     writing.change_schema(&context.author(), &removed, &added).map_err(Failure::Broken)?;
     Ok(Done::default())
 }

@@ -8,6 +8,7 @@ use super::edit::AttributeEdit;
 use crate::dit::{Entry, View};
 use crate::model::ResultCode;
 use crate::operation::outcome::{OperationError, Outcome};
+use crate::policy::password_policy::{POLICY_OIDS, contradiction};
 use crate::schema::{AttributeType, Violation, check_entry};
 use crate::state::{AttributeId, CellValue};
 use std::collections::BTreeMap;
@@ -44,6 +45,7 @@ pub(super) fn check(view: View<'_>, entry: &Entry<'_>, edits: &Edits<'_>, class_
     if let Some(error) = refusal(violations) {
         return Err(error);
     }
+    check_policy(view, entry, edits)?;
     if class_change == ClassChange::Refused
         && edits.contains_key(&object_class)
         && let (Ok(was), Ok(is)) = (schema.structural_class(&before), schema.structural_class(&after))
@@ -59,6 +61,37 @@ pub(super) fn check(view: View<'_>, entry: &Entry<'_>, edits: &Edits<'_>, class_
         ));
     }
     Ok(())
+}
+
+/// Refuses a password policy that contradicts itself, and did not before.
+fn check_policy(view: View<'_>, entry: &Entry<'_>, edits: &Edits<'_>) -> Outcome<()> {
+    let catalog = view.catalog();
+    let is_policy =
+        |id: &AttributeId| catalog.attribute_type(*id).is_some_and(|known| known.oid.starts_with(POLICY_OIDS));
+    if !edits.keys().any(is_policy) {
+        return Ok(());
+    }
+    let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
+    for slice in entry.record.attributes().filter(|slice| is_policy(&slice.id)) {
+        before.insert(slice.id, text_values(entry, slice.id));
+    }
+    for id in before.keys().chain(edits.keys().filter(|id| is_policy(id))) {
+        let values = match edits.get(id) {
+            Some(edit) => texts(edit.values()?),
+            None => before.get(id).cloned().unwrap_or_default(),
+        };
+        after.insert(*id, values);
+    }
+    let found = |values: &BTreeMap<AttributeId, Vec<Vec<u8>>>| {
+        contradiction(|name| {
+            let id = catalog.schema().attribute_type(name).and_then(|known| catalog.base_of(known))?;
+            values.get(&id)?.first().map(|value| String::from_utf8_lossy(value).into_owned())
+        })
+    };
+    match found(&after) {
+        Some(text) if found(&before).is_none() => Err(OperationError::new(ResultCode::CONSTRAINT_VIOLATION, text)),
+        _ => Ok(()),
+    }
 }
 
 /// All violations in one answer, with the code of the first.

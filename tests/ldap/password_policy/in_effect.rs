@@ -131,6 +131,46 @@ fn the_subtree_specification_says_for_whom_a_policy_is() {
     server.anonymous().bind(&later, "later-secret").expect(code::SUCCESS);
 }
 
+/// draft-behera-ldap-password-policy-10 5.2.3, 5.2.7: the numbers of a policy fit together, whichever comes last.
+#[test]
+fn a_policy_that_contradicts_itself_is_refused_with_both_names() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = Server::shared().branch("policy-contradictions");
+    for (at, (less, more, bad, good)) in [
+        ("pwdMinAge", "pwdMaxAge", "61", "60"),
+        ("pwdMinLength", "pwdMaxLength", "61", "60"),
+        ("pwdExpireWarning", "pwdMaxAge", "60", "59"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("cn=policy{at},{branch}");
+        let mut add = |value: &str| {
+            let values: [(&str, &[&str]); 4] = [
+                ("objectClass", &["device", "pwdPolicy"]),
+                ("pwdAttribute", &["userPassword"]),
+                (more, &["60"]),
+                (less, &[value]),
+            ];
+            client.add(&name, &values)
+        };
+        let check = |outcome: crate::support::client::Outcome| {
+            let outcome = outcome.expect(code::CONSTRAINT_VIOLATION);
+            assert!(outcome.diagnostic.contains(less) && outcome.diagnostic.contains(more), "{}", outcome.diagnostic);
+        };
+        check(add(bad));
+        add(good).expect(code::SUCCESS);
+        check(client.modify(&name, &[(REPLACE, less, &[bad])]));
+        check(client.modify(&name, &[(REPLACE, more, &["1"])]));
+        // 0 limits nothing, and what comes together is judged together.
+        client.modify(&name, &[(REPLACE, more, &["0"])]).expect(code::SUCCESS);
+        client.modify(&name, &[(REPLACE, less, &[bad])]).expect(code::SUCCESS);
+        client.modify(&name, &[(REPLACE, more, &["70"]), (REPLACE, less, &["62"])]).expect(code::SUCCESS);
+    }
+}
+
 /// draft-behera-ldap-password-policy-10 5.2: pwdAttribute names the password, numbers are not negative.
 #[test]
 fn a_policy_that_would_mean_nothing_is_refused_with_what_may_be_written() {
