@@ -413,6 +413,8 @@ impl Writing<'_> {
                     self.list_deleted(id, Some(update.stamp), state.dead)?;
                     self.put_state(id, &state)?;
                     self.refresh(id, &state, &Touched::default())?;
+                    self.follow_incarnations(id, update.uuid)?;
+                    self.settle_shape()?;
                 }
                 // The birth of a later incarnation is kept as a move.
                 Delta::Parent(parent) | Delta::Birth { parent, .. } => {

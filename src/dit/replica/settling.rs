@@ -376,6 +376,40 @@ fn second_birth_that_comes_whole_stands_where_the_first_was_moved_meanwhile() {
     four.assert_sound();
 }
 
+/// The one was brought back twice at the same time; what was born last died first, and one has forgotten it.
+#[test]
+fn phantom_of_an_entry_born_more_than_once_has_one_name_whatever_was_forgotten_of_it() {
+    let (one, two) = (node(), Replica::new(2, &Arc::new(Schema::builtin())));
+    one.add(4, "ou=unit,dc=example,dc=com", &[("objectClass", &["organizationalUnit"]), ("ou", &["unit"])]);
+    one.change(4, |_| vec![Delta::Dead]);
+    two.follow(&one);
+    one.undelete(4);
+    two.clock.advance(Duration::from_secs(1));
+    two.undelete(4);
+    two.change(4, |_| vec![Delta::Dead]);
+    one.follow(&two);
+    two.follow(&one);
+    one.change(4, |writing| {
+        let rdn = crate::model::Rdn::parse("ou=renamed").unwrap();
+        vec![Delta::Rdn(rdn_state(writing, &rdn).unwrap())]
+    });
+    one.person(5, "Bob");
+    one.change(5, |_| vec![Delta::Parent(EntryUuid([4; 16]))]);
+    two.follow(&one);
+    one.clock.advance(31 * DAY);
+    one.set(1, "o", "tick", true);
+    assert!(one.settle_all().purged > 0);
+    assert_eq!(one.dit.read().unwrap().view().incarnations(EntryUuid([4; 16])).unwrap().len(), 1);
+    two.follow(&one);
+    one.change(4, |_| vec![Delta::Dead]);
+    two.follow(&one);
+    let name = |node: &Replica| node.dit.read().unwrap().view().dn_text(node.id(5)).unwrap();
+    assert_eq!(name(&one).as_deref(), Some("cn=Bob,ou=renamed,dc=example,dc=com"));
+    assert_eq!(name(&two), name(&one));
+    one.assert_sound();
+    two.assert_sound();
+}
+
 /// Where numbers are set back, the birth would be one that is still to come.
 #[test]
 fn deleted_entry_stays_until_all_hold_its_birth() {

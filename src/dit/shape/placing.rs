@@ -161,7 +161,8 @@ impl Writing<'_> {
     }
 
     /// The incarnation that stands for an entryUUID in the tree, if one is born here: the live one born last, else the
-    /// dead one born last. Its state comes along if it had to be read.
+    /// one that died last, which alone is kept everywhere while something is below it: one born later may have died before it, and
+    /// be forgotten by some. Its state comes along if it had to be read.
     pub(in crate::dit) fn representative(
         &self,
         uuid: EntryUuid,
@@ -175,7 +176,7 @@ impl Writing<'_> {
         let mut best: Option<(EntryId, EntryState)> = None;
         for id in incarnations {
             let Some(state) = self.state(id)?.filter(|state| state.born) else { continue };
-            let rank = |state: &EntryState| (state.is_live(), state.birth);
+            let rank = |state: &EntryState| (state.is_live(), state.dead, state.birth);
             if best.as_ref().is_none_or(|(_, held)| rank(held) < rank(&state)) {
                 best = Some((id, state));
             }
