@@ -53,9 +53,12 @@ impl Writing<'_> {
     /// Forgets absence that every member holds, and deleted entries that were kept long enough. Looks at about `work_max`
     /// records at most; cost a microsecond for each, some twenty for each entry changed.
     ///
+    /// `known` is what all held at some moment, when all that anybody held then has come to all since: a move among that which
+    /// waits for a birth waits in vain.
+    ///
     /// # Errors
     /// [`DitError::Storage`], [`DitError::State`]: the transaction is then to be dropped.
-    pub fn settle(&mut self, cut: &StableCut, work_max: usize) -> Result<Settled, DitError> {
+    pub fn settle(&mut self, cut: &StableCut, known: &StableCut, work_max: usize) -> Result<Settled, DitError> {
         let mut settled = Settled::default();
         let work_max = work_max as u64;
         for origin in cut.keys() {
@@ -64,7 +67,9 @@ impl Writing<'_> {
         }
         let clock = self.forget_below();
         let left = work_max.saturating_sub(settled.looked_at) as usize;
-        settled.looked_at += self.prune_moves(|stamp| is_settled(cut, clock, stamp), left)? as u64;
+        settled.looked_at +=
+            self.prune_moves(|stamp| is_settled(cut, clock, stamp), |stamp| is_settled(known, clock, stamp), left)?
+                as u64;
         self.purge_deleted(cut, work_max, &mut settled)?;
         self.sweep_conflicts()?;
         settled.more = settled.looked_at >= work_max;

@@ -194,7 +194,7 @@ pub fn write(writing: &mut Writing<'_>, request: &WriteRequest) -> Result<Answer
         WriteRequest::RotateOrigin => {
             writing.rotate_origin()?;
         }
-        WriteRequest::Settle(cut) => return settle(writing, cut),
+        WriteRequest::Settle { cut, known } => return settle(writing, cut, known),
         WriteRequest::TakeVector { theirs, clock } => {
             writing.follow_clock(*clock);
             writing.take_vector(theirs)?;
@@ -235,8 +235,8 @@ fn apply(writing: &mut Writing<'_>, records: &[LogRecord]) -> Result<Applied, Di
     Ok(applied)
 }
 
-fn settle(writing: &mut Writing<'_>, cut: &StableCut) -> Result<Answer, DitError> {
-    Ok(Answer::Done { more: writing.settle(cut, SETTLE_WORK)?.more })
+fn settle(writing: &mut Writing<'_>, cut: &StableCut, known: &StableCut) -> Result<Answer, DitError> {
+    Ok(Answer::Done { more: writing.settle(cut, known, SETTLE_WORK)?.more })
 }
 
 fn trim(writing: &mut Writing<'_>, floors: &BTreeMap<OriginId, u64>) -> Result<Answer, DitError> {

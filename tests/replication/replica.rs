@@ -411,7 +411,7 @@ impl Replica {
 
     pub(crate) fn settle(&self, cut: StableCut) {
         self.be_at(self.clock.wall_ms() - START_MS + 1);
-        self.write(move |writing| writing.settle(&cut, usize::MAX).unwrap());
+        self.write(move |writing| writing.settle(&cut, &StableCut::new(), usize::MAX).unwrap());
     }
 
     pub(crate) fn digest(&self) -> BucketSum {

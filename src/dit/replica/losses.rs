@@ -4,6 +4,7 @@
 use super::conflicts::{conflicts, meet, pair, set_title, texts};
 use super::returning::{assert_all_equal, settle, three_nodes};
 use super::*;
+use crate::state::StableCut;
 use crate::state::conflict::Rule;
 use std::time::Duration;
 
@@ -153,7 +154,9 @@ fn a_decided_conflict_leaves_the_log_and_its_mark_leaves_the_entry() {
     };
     let wait = |days: u32| {
         pair.iter().for_each(|member| member.clock.advance(day * days));
-        pair.iter().for_each(|member| _ = member.write(|writing| writing.settle(&Default::default(), 100).unwrap()));
+        pair.iter().for_each(|member| {
+            _ = member.write(|writing| writing.settle(&StableCut::new(), &StableCut::new(), 100).unwrap())
+        });
     };
     let first = conflict("one");
     decide(1, &first);

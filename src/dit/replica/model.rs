@@ -305,7 +305,7 @@ impl Cluster {
             78..84 => self.exchange(source, at),
             84..96 => {
                 let (cut, work) = (self.cut(at), 1 + self.draw.below(40) as usize);
-                self.at(at).write(|writing| writing.settle(&cut, work).unwrap());
+                self.at(at).write(|writing| writing.settle(&cut, &StableCut::new(), work).unwrap());
             }
             96..98 => {
                 let floors = self.cut(at);

@@ -1,7 +1,7 @@
 //! An origin's numbers are never given twice: old copies of a data folder, and copies that run at the same time.
 
 use super::*;
-use crate::state::Csn;
+use crate::state::{Csn, StableCut};
 
 impl Replica {
     /// A copy of the folder, opened as another node would be that was given it.
@@ -72,7 +72,7 @@ fn what_an_old_copy_wrote_before_it_caught_up_is_shown_by_all_when_it_is_written
     for node in [&one, &two] {
         let vector = node.dit.read().unwrap().view().update_vector().unwrap();
         let cut = vector.iter().map(|(origin, position)| (origin, position.sequence)).collect();
-        assert_eq!(node.write(|writing| writing.settle(&cut, 100).unwrap()).purged, 1);
+        assert_eq!(node.write(|writing| writing.settle(&cut, &StableCut::new(), 100).unwrap()).purged, 1);
     }
     let new = old.write(|writing| writing.rotate_origin().unwrap());
     let name = format!("cn=Bob,cn=Ann,{SUFFIX}");
@@ -255,7 +255,7 @@ fn entry_that_was_deleted_and_forgotten_is_not_written_again() {
     one.clock.advance(std::time::Duration::from_secs(31 * 24 * 60 * 60));
     one.set(1, "o", "x", true);
     let cut = [(OriginId(1), one.sequence(OriginId(1)))].into();
-    assert_eq!(one.write(|writing| writing.settle(&cut, 100).unwrap()).purged, 1);
+    assert_eq!(one.write(|writing| writing.settle(&cut, &StableCut::new(), 100).unwrap()).purged, 1);
     let new = one.write(|writing| writing.rotate_origin().unwrap());
     one.write(|writing| writing.reissue_tail(OriginId(1), 1).unwrap());
     assert!(one.values(4, "cn").is_empty());

@@ -74,7 +74,7 @@ pub(super) fn settle(nodes: [&Replica; 2]) {
     let held = vector(nodes[0]).meet(&vector(nodes[1]));
     let cut: StableCut = held.iter().map(|(origin, position)| (origin, position.sequence)).collect();
     for node in nodes {
-        node.write(|writing| writing.settle(&cut, usize::MAX).unwrap());
+        node.write(|writing| writing.settle(&cut, &StableCut::new(), usize::MAX).unwrap());
         node.assert_sound();
     }
 }

@@ -349,11 +349,17 @@ impl Writing<'_> {
 
     /// Forgets the oldest moves, at most `work_max`, as far as `is_settled` says so: only those that every member holds
     /// *and* that are older than the local clock. One that waits for a birth is still to be judged, and nothing newer is
-    /// forgotten before it. Returns how many.
+    /// forgotten before it, unless `waits_in_vain` says of it that nobody holds such a birth: then it is never made. Returns
+    /// how many.
     ///
     /// # Errors
     /// [`DitError::Storage`].
-    pub fn prune_moves(&mut self, is_settled: impl Fn(Stamp) -> bool, work_max: usize) -> Result<usize, DitError> {
+    pub fn prune_moves(
+        &mut self,
+        is_settled: impl Fn(Stamp) -> bool,
+        waits_in_vain: impl Fn(Stamp) -> bool,
+        work_max: usize,
+    ) -> Result<usize, DitError> {
         let reader = self.txn.reader();
         if reader.count(Table::Moves)? == 0 {
             return Ok(0);
@@ -362,7 +368,8 @@ impl Writing<'_> {
         let mut cursor = reader.cursor(Table::Moves)?;
         let mut item = cursor.seek(&[BY_STAMP])?;
         while let (true, Some((key, record))) = (settled.len() < work_max, item) {
-            let is_done = |kept: &Kept| kept.outcome != Outcome::Waits && is_settled(kept.of.stamp);
+            let is_judged = |kept: &Kept| kept.outcome != Outcome::Waits || waits_in_vain(kept.of.stamp);
+            let is_done = |kept: &Kept| is_judged(kept) && is_settled(kept.of.stamp);
             let Some(kept) = kept(key, record)?.filter(is_done) else { break };
             settled.push(kept.of);
             item = cursor.next()?;

@@ -41,6 +41,10 @@ pub(super) struct Stability {
     watch_at_ms: u64,
     settle_at_ms: u64,
     settled: StableCut,
+    /// What all held at some moment, and what anybody held then.
+    mark: Option<(StableCut, BTreeMap<OriginId, u64>)>,
+    /// The same, where all hold by now what anybody held then.
+    known: StableCut,
     trimmed: BTreeMap<OriginId, u64>,
     /// Writes under way.
     background: u32,
@@ -310,16 +314,55 @@ impl Replicator {
         self.stability.settle_at_ms = now_ms + self.options.settle_ms;
         let more = std::mem::take(&mut self.stability.has_more);
         let cut = self.stable_cut();
-        if !cut.is_empty() && (more || cut != self.stability.settled) {
+        let is_known_more = self.note_known(&cut);
+        if !cut.is_empty() && (more || is_known_more || cut != self.stability.settled) {
             self.stability.settled.clone_from(&cut);
             self.stability.background += 1;
-            self.write(WriteRequest::Settle(cut), Purpose::Background, out);
+            let known = self.stability.known.clone();
+            self.write(WriteRequest::Settle { cut, known }, Purpose::Background, out);
         }
         let floors = self.log_floors();
         if !floors.is_empty() && (more || floors != self.stability.trimmed) {
             self.stability.trimmed.clone_from(&floors);
             self.stability.background += 1;
             self.write(WriteRequest::TrimLog(floors), Purpose::Background, out);
+        }
+    }
+
+    /// Whether all hold by now what anybody held when they held less than now: what is still missing of that is nowhere. What
+    /// its holders lost since, all who held it, is waited for no longer.
+    fn note_known(&mut self, cut: &StableCut) -> bool {
+        if cut.is_empty() || self.peers.values().any(|peer| peer.held_before.is_some()) {
+            return false;
+        }
+        let until_end = |origin, sequence: u64| sequence.min(self.finals.get(&origin).copied().unwrap_or(u64::MAX));
+        let ours = self.holding.vector.iter().map(|(origin, at)| (origin, until_end(origin, at.sequence)));
+        let mut held: BTreeMap<OriginId, u64> = ours.collect();
+        let givers = self.members.values().filter(|member| {
+            member.node != self.node && member.state == MemberState::Active && member.role.may_forward()
+        });
+        for giver in givers {
+            let Some(latest) = self.stability.latest(giver.node) else { return false };
+            for (origin, sequence) in latest {
+                let at = held.entry(*origin).or_default();
+                *at = (*at).max(until_end(*origin, *sequence));
+            }
+        }
+        let is_here = |(origin, marked): (&OriginId, &u64)| {
+            let now = held.get(origin).copied().unwrap_or(0);
+            cut.get(origin).copied().unwrap_or(0) >= (*marked).min(now)
+        };
+        match self.stability.mark.take_if(|(_, marked)| marked.iter().all(is_here)) {
+            Some((known, _)) => {
+                let is_more = self.stability.known != known;
+                self.stability.known = known;
+                self.stability.mark = Some((cut.clone(), held));
+                is_more
+            }
+            None => {
+                self.stability.mark.get_or_insert_with(|| (cut.clone(), held));
+                false
+            }
         }
     }
 

@@ -87,7 +87,7 @@ impl Cluster {
             }
             Output::TakeNewIdentity => return self.take_new_identity(place),
             Output::Write { request, mut write } => {
-                if let WriteRequest::Settle(cut) = &mut write
+                if let WriteRequest::Settle { cut, .. } = &mut write
                     && self.rules.forget_what_is_held_here
                 {
                     let held = self.nodes[place].disk.vector.iter();
@@ -100,7 +100,7 @@ impl Cluster {
                 }
                 self.count(match &write {
                     WriteRequest::Merge { .. } => "merge",
-                    WriteRequest::Settle(_) => "settle",
+                    WriteRequest::Settle { .. } => "settle",
                     WriteRequest::TrimLog(_) => "trim",
                     WriteRequest::RotateOrigin => "rotate",
                     WriteRequest::TakeVector { .. } => "take vector",

@@ -107,7 +107,13 @@ pub enum WriteRequest {
     /// Begin a new origin.
     RotateOrigin,
     /// Forget what is below the cut.
-    Settle(StableCut),
+    Settle {
+        /// What every member holds.
+        cut: StableCut,
+        /// What every member held when all that anybody held was less than what all hold now: of that, what waits for something
+        /// waits in vain.
+        known: StableCut,
+    },
     /// The state exchange is complete: what the other side held is held here.
     TakeVector {
         /// Its vector when the exchange began.

@@ -9,7 +9,7 @@ fn node_that_is_its_clusters_only_member_holds_all_that_its_members_hold() {
     let mut out = Vec::new();
     replicator.handle(Now { wall_ms: 1_000_000, stamp_ms: 1_000_000, monotonic_ms: 1_000_000 }, Input::Tick, &mut out);
     let settles = out.iter().any(|output| {
-        matches!(output, Output::Write { write: WriteRequest::Settle(cut), .. } if *cut == BTreeMap::from([(OURS, 4)]))
+        matches!(output, Output::Write { write: WriteRequest::Settle { cut, .. }, .. } if *cut == BTreeMap::from([(OURS, 4)]))
     });
     assert!(settles, "{out:?}");
 }
@@ -108,4 +108,42 @@ fn what_a_suspended_member_said_before_this_run_does_not_take_it_back() {
     fed.at_ms += almost_silent_ms;
     fed.feed(Input::Tick);
     assert!(is_taken_back(&fed));
+}
+
+impl Fed {
+    /// What the store is told that all held when nobody held more than all do now; each time that it is to forget anything.
+    fn known(&mut self) -> Vec<StableCut> {
+        self.at_ms += Options::default().settle_ms;
+        self.feed(Input::Tick);
+        let known = |output: &Output| match output {
+            Output::Write { write: WriteRequest::Settle { known, .. }, .. } => Some(known.clone()),
+            _ => None,
+        };
+        self.out.iter().filter_map(known).collect()
+    }
+}
+
+/// A move that all hold may wait for a birth that only one of them has.
+#[test]
+fn what_anybody_still_holds_alone_may_be_awaited() {
+    let (held, third) = ([(OURS, 4), (THEIRS, 5)], OriginId(3));
+    let more = [(OURS, 4), (THEIRS, 5), (third, 2)];
+    let all = |held: &[(OriginId, u64)]| held.iter().copied().collect::<StableCut>();
+    let begun = || {
+        let mut fed = Fed::new(&held, &held);
+        fed.beacon(&more);
+        assert_eq!(fed.known(), [StableCut::new()]);
+        fed.write_done(Holding { origin: OURS, vector: vector(&held), ..Holding::default() });
+        assert_eq!(fed.known().len(), 1, "the peer has what may be awaited");
+        fed
+    };
+    let mut fed = begun();
+    fed.commit(&more);
+    assert_eq!(fed.known(), [StableCut::new(), all(&held)]);
+    fed.write_done(Holding { origin: OURS, vector: vector(&more), ..Holding::default() });
+    assert_eq!(fed.known(), [StableCut::new(), all(&held), all(&more)]);
+    // The peer's disk went back to an old copy.
+    let mut fed = begun();
+    fed.beacon(&held);
+    assert_eq!(fed.known(), [StableCut::new(), all(&held)]);
 }
