@@ -78,7 +78,7 @@ pub struct Member {
 }
 
 /// Stands in [`Member::finals`], where it is no origin's, for this: when the member was withdrawn, nobody who did it had heard of
-/// an origin of it whose end was not agreed before.
+/// an origin of it whose end was not agreed before. The number says how often that was.
 pub const UNHEARD: OriginId = OriginId(0);
 
 impl Member {

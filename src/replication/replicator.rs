@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use interface::{
     Alarm, Answer, Applied, CloseReason, Durability, EARLY, ExchangeStatus, Holding, Input, Local, LocalWrites,
     MemberStatus, MemberVerdict, Now, Options, Output, PeerStatus, ReadRequest, RequestId, Status, Ticket, UNAWAITED,
-    WriteRequest,
+    UNTOLD, WriteRequest,
 };
 
 use super::member::{Member, Role, SessionId};

@@ -114,6 +114,9 @@ pub const UNAWAITED: OriginId = OriginId(0);
 /// wrote under it: what comes after that is written again when the directory has caught up.
 pub const EARLY: u64 = 1 << 63;
 
+/// With this bit besides, nobody is told of that before it is written again.
+pub const UNTOLD: u64 = 1 << 62;
+
 /// What a node holds, as one snapshot shows it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Holding {

@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use self::fork::Search;
 use super::exchange::Cause;
-use super::interface::{Answer, CloseReason, EARLY, Local, LocalWrites, Output, UNAWAITED, WriteRequest};
+use super::interface::{Answer, CloseReason, EARLY, Local, LocalWrites, Output, UNAWAITED, UNTOLD, WriteRequest};
 use super::{Purpose, Replicator};
 use crate::replication::member::{MemberState, SessionId, UNHEARD};
 use crate::state::{Csn, OriginId, UpdateVector};
@@ -87,8 +87,9 @@ pub(super) struct Incarnation {
     awaited: BTreeMap<OriginId, u64>,
     /// The origins before, oldest first.
     own_in_order: Vec<OriginId>,
-    /// Those of this directory of which the content said at the start that their end was agreed.
-    ends_known: BTreeSet<OriginId>,
+    /// Those of this directory of which the content said at the start that their end was agreed. Of [`UNHEARD`] the last time
+    /// that this run came back from.
+    ends_known: BTreeMap<OriginId, u64>,
     rotating: bool,
     /// Origins before of which members were found to hold more, in this run.
     found_older: BTreeSet<OriginId>,
@@ -113,12 +114,13 @@ impl Incarnation {
         let member = local.members.iter().find(|member| member.node == local.node);
         let mut catch_up = local.catch_up.clone();
         let unawaited = catch_up.remove(&UNAWAITED).is_some();
-        let early = catch_up.split_off(&OriginId(EARLY));
-        let early: BTreeMap<OriginId, u64> =
-            early.into_iter().map(|(origin, after)| (OriginId(origin.0 & !EARLY), after)).collect();
+        let noted = catch_up.split_off(&OriginId(EARLY));
+        let plain = |origin: &OriginId| OriginId(origin.0 & !(EARLY | UNTOLD));
+        let untold = noted.keys().filter(|origin| origin.0 & UNTOLD != 0).map(plain).collect();
+        let early: BTreeMap<OriginId, u64> = noted.iter().map(|(origin, after)| (plain(origin), *after)).collect();
         let is_unheard = early.contains_key(&UNHEARD);
         Self {
-            ends_known: member.into_iter().flat_map(|member| member.finals.keys().copied()).collect(),
+            ends_known: member.map(|member| member.finals.clone()).unwrap_or_default(),
             joined: local.joined && !unawaited && !is_unheard,
             rejoining: (unawaited || is_unheard).then_some((UNAWAITED, 0)),
             unawaited,
@@ -127,6 +129,7 @@ impl Incarnation {
             begun,
             catch_up: (!catch_up.is_empty() || early.keys().any(|origin| *origin != UNHEARD)).then_some(catch_up),
             early,
+            untold,
             catch_up_noted: local.catch_up.clone(),
             ..Self::default()
         }
@@ -349,7 +352,11 @@ impl Replicator {
                 self.rotate(out);
             } else {
                 self.incarnation.rejoining = None;
-                self.incarnation.rejoined.insert(old);
+                if old == UNHEARD {
+                    self.incarnation.ends_known.extend(self.times_unheard().map(|times| (UNHEARD, times)));
+                } else {
+                    self.incarnation.rejoined.insert(old);
+                }
                 self.incarnation.awaited.clear();
                 self.write_unawaited_again();
                 self.repeat_unended();
@@ -402,7 +409,10 @@ impl Replicator {
             self.incarnation.rejoining.is_some() || self.incarnation.reissuing || !self.incarnation.reissues.is_empty();
         let mut target = self.incarnation.catch_up.clone().unwrap_or_default();
         target.extend(self.incarnation.unawaited.then_some((UNAWAITED, 0)));
-        target.extend(self.incarnation.early.iter().map(|(origin, after)| (OriginId(origin.0 | EARLY), *after)));
+        target.extend(self.incarnation.early.iter().map(|(origin, after)| {
+            let untold = if self.incarnation.untold.contains(origin) { UNTOLD } else { 0 };
+            (OriginId(origin.0 | EARLY | untold), *after)
+        }));
         if target != self.incarnation.catch_up_noted {
             self.incarnation.catch_up_noted.clone_from(&target);
             self.write(WriteRequest::NoteCatchUp(target), Purpose::Noted, out);

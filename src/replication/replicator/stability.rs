@@ -261,7 +261,8 @@ impl Replicator {
             }
         }
         // Who has left may have written until the agreed end: all of that must be here first.
-        if self.finals.iter().any(|(origin, end)| self.holding.vector.sequence(*origin) < *end) {
+        let mut ends = self.finals.iter().filter(|(origin, _)| **origin != UNHEARD);
+        if ends.any(|(origin, end)| self.holding.vector.sequence(*origin) < *end) {
             return StableCut::new();
         }
         cut.retain(|_, sequence| *sequence > 0);
@@ -406,10 +407,20 @@ impl Replicator {
         }
     }
 
+    /// Whether this node takes suspended members back: a supplier that takes part. Where none does any more, since two parts of
+    /// the cluster withdrew each other, any supplier that has not left.
+    pub(super) fn takes_back(&self) -> bool {
+        let takes_part = |member: &Member| member.holds_cut();
+        self.members.get(&self.node).is_some_and(|own| {
+            let may = own.role.may_originate() && own.state != MemberState::Retired;
+            takes_part(own) || (may && !self.members.values().any(takes_part))
+        })
+    }
+
     /// Takes suspended members back of whom something was heard since, directly or through others: their session may be
     /// older than the word of their suspension, or be with a hub, which changes no entries.
     fn take_back_heard(&mut self, out: &mut Vec<Output>) {
-        if !self.members.get(&self.node).is_some_and(Member::holds_cut) {
+        if !self.takes_back() {
             return;
         }
         // What others tell may be older than it looks, by the time that it was on its way; and they go on telling what was
@@ -436,7 +447,7 @@ impl Replicator {
             finals.entry(*origin).or_insert(end);
         }
         if finals.len() == member.finals.len() {
-            finals.insert(UNHEARD, 0);
+            *finals.entry(UNHEARD).or_default() += 1;
         }
         if state == MemberState::Active || member.role == Role::Consumer {
             finals.clone_from(&member.finals);

@@ -81,9 +81,7 @@ impl Replicator {
         }
         self.send_standing(session, None, out);
         self.send_beacon(session, true, out);
-        if self.members.get(&node).is_some_and(|member| member.state == MemberState::Suspended)
-            && self.members.get(&self.node).is_some_and(Member::holds_cut)
-        {
+        if self.members.get(&node).is_some_and(|member| member.state == MemberState::Suspended) && self.takes_back() {
             self.withdraw(node, MemberState::Active, out);
         }
         self.check_own_chains(session, out);

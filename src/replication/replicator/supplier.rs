@@ -248,8 +248,11 @@ impl Replicator {
     }
 
     fn moment(&self, asker: NodeId, holding: Holding) -> Moment {
-        // A node that knows no members yet, or has not all content, is of no help to a node that joins.
-        let knows = self.members.get(&asker).filter(|_| !self.is_filling());
+        // A node that knows no members yet, or has not all content, is of no help to a node that joins; nor is one whose content
+        // has changes that it is to write again. To whom lacks changes that no log has it is: two of whom each waits for what
+        // only the other's content has would wait for ever.
+        let is_whole = !self.is_filling() && !self.withholds_too_much();
+        let knows = self.members.get(&asker).filter(|_| is_whole);
         let standing = knows.map_or(MemberState::Suspended, |member| member.state);
         Moment { vector: holding.vector, clock: holding.clock, standing }
     }

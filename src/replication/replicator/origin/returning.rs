@@ -81,6 +81,12 @@ impl Replicator {
         }
     }
 
+    /// How often this node was withdrawn by those who had heard of no origin of it: each time counts one more.
+    pub(super) fn times_unheard(&self) -> Option<u64> {
+        let entry = self.members.get(&self.node).and_then(|own| own.finals.get(&UNHEARD));
+        self.finals.get(&UNHEARD).max(entry).copied()
+    }
+
     /// An origin of which the end was agreed, and since which this node wrote nothing: the running one, or the last one
     /// before it under which anything was written; or any of which that was first heard in this run. [`UNHEARD`] if nobody had
     /// heard of one.
@@ -91,12 +97,11 @@ impl Replicator {
         let of = |origin: OriginId| self.finals.get(&origin).map(|end| (origin, *end));
         let before = incarnation.own_in_order.iter().rev().copied().filter(|origin| *origin != self.holding.origin);
         let last = [self.holding.origin].into_iter().chain(before).find(|origin| vector.sequence(*origin) > 0);
-        let heard = incarnation.own_in_order.iter().copied().filter(|origin| !incarnation.ends_known.contains(origin));
-        let own = self.members.get(&self.node);
-        let is_unheard = !incarnation.ends_known.contains(&UNHEARD) && is_new(&UNHEARD);
-        let is_unheard = is_unheard
-            && (self.finals.contains_key(&UNHEARD) || own.is_some_and(|own| own.finals.contains_key(&UNHEARD)));
-        let unheard = is_unheard.then_some((UNHEARD, 0));
+        let heard =
+            incarnation.own_in_order.iter().copied().filter(|origin| !incarnation.ends_known.contains_key(origin));
+        let unheard = self.times_unheard();
+        let unheard = unheard.filter(|times| incarnation.ends_known.get(&UNHEARD).is_none_or(|known| times > known));
+        let unheard = unheard.map(|times| (UNHEARD, times));
         of(self.holding.origin).or_else(|| last.into_iter().chain(heard).filter(is_new).find_map(of)).or(unheard)
     }
 }

@@ -38,6 +38,12 @@ impl Replicator {
         self.withheld().next().is_some()
     }
 
+    /// Whether the content has such changes and nobody who joins may take it. One that is itself about to take all content must
+    /// give its own: the other may be waiting for it as well.
+    pub(in crate::replication::replicator) fn withholds_too_much(&self) -> bool {
+        self.incarnation.rejoining.is_none() && self.withholds_any()
+    }
+
     /// What this node says that it holds.
     pub(in crate::replication::replicator) fn told_vector(&self) -> UpdateVector {
         let held = &self.holding.vector;

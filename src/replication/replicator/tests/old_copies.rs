@@ -99,6 +99,7 @@ fn old_copy_is_not_found_again_by_the_same_word() {
 /// one, with nobody there.
 const EARLIER: OriginId = OriginId(9);
 const RUNNING: OriginId = OriginId(3);
+const NEXT: OriginId = OriginId(11);
 const SINCE: [(OriginId, u64); 4] = [(OURS, 4), (THEIRS, 5), (EARLIER, 3), (RUNNING, 1)];
 
 impl Fed {
@@ -122,7 +123,7 @@ impl Fed {
     }
 
     /// Lets each write be done, at a node that holds `held` then; returns what was written again, in order.
-    fn written_again(&mut self, held: &[(OriginId, u64)]) -> Vec<(OriginId, u64)> {
+    fn written_again(&mut self, origin: OriginId, held: &[(OriginId, u64)]) -> Vec<(OriginId, u64)> {
         let again = |output: &Output| match output {
             Output::Write { write: WriteRequest::RepeatTail { origin, after, .. }, .. }
             | Output::Write { write: WriteRequest::ReissueTail { origin, after, .. }, .. } => Some((*origin, *after)),
@@ -135,7 +136,7 @@ impl Fed {
                 return found;
             }
             written = found.len();
-            self.write_done(Holding { origin: RUNNING, vector: vector(held), ..Holding::default() });
+            self.write_done(Holding { origin, vector: vector(held), ..Holding::default() });
         }
     }
 }
@@ -156,7 +157,7 @@ fn copy_that_is_left_writes_again_what_its_earlier_runs_wrote_in_their_order() {
     fed.beacon(&peer);
     let caught_up = [&SINCE[..], &[(LOST, 2)]].concat();
     fed.feed(Input::Committed(Box::new(Holding { origin: RUNNING, vector: vector(&caught_up), ..Holding::default() })));
-    assert_eq!(fed.written_again(&caught_up), [(EARLIER, 0), (RUNNING, 0)]);
+    assert_eq!(fed.written_again(RUNNING, &caught_up), [(EARLIER, 0), (RUNNING, 0)]);
     assert_eq!(fed.reissues(), [(EARLIER, 0)], "of that nobody has heard");
     assert_eq!(fed.said_to_hold(), vector(&caught_up));
     assert_eq!(fed.replicator.local_writes(), LocalWrites::Open);
@@ -172,6 +173,72 @@ fn old_copy_writes_again_what_was_written_since_it_was_one_in_whatever_run() {
     fed.beacon(&peer);
     let caught_up = [(OURS, 6), (THEIRS, 5), (EARLIER, 3), (RUNNING, 1)];
     fed.feed(Input::Committed(Box::new(Holding { origin: RUNNING, vector: vector(&caught_up), ..Holding::default() })));
-    assert_eq!(fed.written_again(&caught_up), [(EARLIER, 0), (RUNNING, 0)]);
+    assert_eq!(fed.written_again(RUNNING, &caught_up), [(EARLIER, 0), (RUNNING, 0)]);
     assert_eq!(fed.replicator.local_writes(), LocalWrites::Open);
+}
+
+impl Fed {
+    /// It is told that it holds less than it once said; one of its origins is beyond that.
+    fn told_in_its_second_run() -> Self {
+        let mut fed = Self::in_its_second_run();
+        fed.greet(THEIRS, &[(THEIRS, 5), (LOST, 2), (OURS, 4)]);
+        let held_before = vec![(OURS, 4), (THEIRS, 5), (LOST, 2), (RUNNING, 1)];
+        fed.hear(Message::Standing(Standing {
+            state: MemberState::Active,
+            finals: Vec::new(),
+            held_before,
+            twin: None,
+        }));
+        fed
+    }
+}
+
+#[test]
+fn what_an_old_copy_tells_nobody_it_tells_nobody_in_its_next_run_either() {
+    let fed = Fed::told_in_its_second_run();
+    let noted = fed.out.iter().rev().find_map(|output| match output {
+        Output::Write { write: WriteRequest::NoteCatchUp(noted), .. } => Some(noted.clone()),
+        _ => None,
+    });
+    let members = fed.replicator.members.values().cloned().collect();
+    let local = Local {
+        origins_before: vec![OURS, EARLIER, RUNNING],
+        members,
+        catch_up: noted.expect("a note"),
+        holding: Holding { origin: NEXT, vector: vector(&SINCE), ..Holding::default() },
+        ..local(&[], &[])
+    };
+    let mut fed = Fed::alone(local);
+    assert_eq!(fed.said_to_hold(), vector(&[(OURS, 4), (THEIRS, 5), (RUNNING, 1)]));
+    let peer = [(THEIRS, 5), (LOST, 2), (OURS, 4)];
+    fed.greet(THEIRS, &peer);
+    fed.beacon(&peer);
+    let caught_up = [&SINCE[..], &[(LOST, 2)]].concat();
+    fed.feed(Input::Committed(Box::new(Holding { origin: NEXT, vector: vector(&caught_up), ..Holding::default() })));
+    fed.written_again(NEXT, &caught_up);
+    assert!(fed.reissues().contains(&(EARLIER, 0)), "of that nobody has heard: {:?}", fed.reissues());
+}
+
+/// It would take what is to be written again, superiors that others have forgotten among it.
+#[test]
+fn nobody_joins_by_the_content_of_a_node_that_withholds_some_of_it() {
+    let standing = |fed: &mut Fed| {
+        fed.hear(Message::SnapshotRequest { exchange: 1, after: Vec::new() });
+        let request = fed.out.iter().rev().find_map(|output| match output {
+            Output::Read { request, read: ReadRequest::Snapshot { .. } } => Some(*request),
+            _ => None,
+        });
+        let (holding, entries) = (Box::new(fed.replicator.holding.clone()), Vec::new());
+        let answer = Answer::Snapshot { holding, entries, next: None, entries_total: 0 };
+        fed.feed(Input::Answered { request: request.expect("it is read"), answer });
+        let told = fed.out.iter().rev().find_map(|output| match output {
+            Output::Send { message: Message::Snapshot(snapshot), .. } => Some(snapshot.held.standing),
+            _ => None,
+        });
+        told.expect("an answer")
+    };
+    assert_eq!(standing(&mut Fed::told_in_its_second_run()), MemberState::Suspended);
+    let mut fed = Fed::in_its_second_run();
+    fed.greet(THEIRS, &[(OURS, 4), (THEIRS, 5)]);
+    assert_eq!(standing(&mut fed), MemberState::Active);
 }

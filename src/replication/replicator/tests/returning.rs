@@ -66,7 +66,7 @@ fn withdrawing_a_member_of_which_nothing_was_heard_says_so() {
             _ => None,
         })
     };
-    let unheard = Some(BTreeMap::from([(UNHEARD, 0)]));
+    let unheard = Some(BTreeMap::from([(UNHEARD, 1)]));
     assert_eq!(ends(Vec::new(), MemberState::Suspended), unheard);
     assert_eq!(ends(vec![OriginId(3)], MemberState::Suspended), Some(BTreeMap::from([(OriginId(3), 0)])));
     assert_eq!(ends(Vec::new(), MemberState::Active), Some(BTreeMap::new()));
@@ -98,11 +98,11 @@ fn who_was_suspended_unheard_writes_again_all_that_it_wrote() {
         assert_eq!(repeats.collect::<Vec<_>>(), [(OURS, 0)]);
         assert!(fed.reissues().is_empty());
     };
-    let unheard = BTreeMap::from([(UNHEARD, 0)]);
+    let unheard = BTreeMap::from([(UNHEARD, 1)]);
     // A member tells it.
     let mut fed = away(BTreeMap::new(), BTreeMap::new());
     fed.greet(THEIRS, &[(THEIRS, 5)]);
-    let (finals, held_before) = (vec![(UNHEARD, 0)], Vec::new());
+    let (finals, held_before) = (vec![(UNHEARD, 1)], Vec::new());
     fed.hear(Message::Standing(Standing { state: MemberState::Active, finals, held_before, twin: None }));
     comes_back(fed);
     // Its entry comes to say it.
@@ -120,6 +120,72 @@ fn who_was_suspended_unheard_writes_again_all_that_it_wrote() {
     fed.greet(THEIRS, &[(OURS, 6), (THEIRS, 5)]);
     fed.beacon(&[(OURS, 6), (THEIRS, 5)]);
     assert_eq!(fed.replicator.local_writes(), LocalWrites::Open);
+    // That is long over, and now it was suspended so again.
+    let finals = vec![(UNHEARD, 2)];
+    fed.hear(Message::Standing(Standing { state: MemberState::Active, finals, held_before: Vec::new(), twin: None }));
+    comes_back(fed);
+}
+
+/// Suspended again, with no word of it in between.
+#[test]
+fn each_withdrawal_of_a_member_of_which_nothing_was_heard_counts() {
+    let held = [(OURS, 4), (THEIRS, 5)];
+    let mut local = local(&held, &[(1, OURS), (2, THEIRS), (3, OriginId(3))]);
+    (local.members[2].origins, local.members[2].finals) = (Vec::new(), BTreeMap::from([(UNHEARD, 1)]));
+    let mut fed = Fed::greeted(local, &held);
+    fed.feed(Input::Withdraw { node: node(3), state: MemberState::Suspended });
+    let ends = fed.out.into_iter().find_map(|output| match output {
+        Output::SetMember { finals, .. } => Some(finals),
+        _ => None,
+    });
+    assert_eq!(ends, Some(BTreeMap::from([(UNHEARD, 2)])));
+}
+
+/// Each withdrew the other while they could not hear each other: neither has heard that itself was.
+#[test]
+fn two_that_suspended_each_other_take_each_other_back_and_each_comes_back() {
+    let held = [(OURS, 6), (THEIRS, 5)];
+    let mut local = local(&held, &[(1, OURS), (2, THEIRS)]);
+    (local.members[1].state, local.members[1].finals) = (MemberState::Suspended, BTreeMap::from([(THEIRS, 5)]));
+    let mut fed = Fed::alone(local);
+    let theirs = [(OURS, 4), (THEIRS, 7)];
+    fed.greet(THEIRS, &theirs);
+    assert!(fed.takes_back_the_peer());
+    let (state, finals) = (MemberState::Suspended, vec![(OURS, 4)]);
+    fed.hear(Message::Standing(Standing { state, finals, held_before: Vec::new(), twin: None }));
+    assert_eq!(fed.replicator.local_writes(), LocalWrites::CatchingUp);
+    fed.at_ms += 1_000;
+    fed.feed(Input::Tick);
+    fed.take_all(Holding { origin: OURS, vector: vector(&held), ..Holding::default() }, &[(OURS, 4), (THEIRS, 5)]);
+    let rotates = |output: &Output| matches!(output, Output::Write { write: WriteRequest::RotateOrigin, .. });
+    assert!(fed.out.iter().any(rotates));
+    fed.write_done(Holding { origin: OriginId(3), vector: vector(&held), ..Holding::default() });
+    assert_eq!(fed.reissues(), [(OURS, 4)]);
+}
+
+/// A third, whom both heard, brought both the word that they are suspended.
+#[test]
+fn suspended_suppliers_take_each_other_back_where_none_is_left_that_takes_part() {
+    let held = [(OURS, 4), (THEIRS, 5)];
+    let meets = |third: MemberState| {
+        let mut local = local(&held, &[(1, OURS), (2, THEIRS), (3, OriginId(3))]);
+        for member in &mut local.members {
+            (member.state, member.finals) = (MemberState::Suspended, BTreeMap::from([(member.origins[0], 5)]));
+        }
+        local.members[2].state = third;
+        let mut fed = Fed::alone(local);
+        fed.greet(THEIRS, &held);
+        fed.takes_back_the_peer()
+    };
+    assert!(meets(MemberState::Retired));
+    assert!(!meets(MemberState::Active), "that is the third's to do");
+}
+
+impl Fed {
+    fn takes_back_the_peer(&self) -> bool {
+        let taken = |output: &Output| matches!(output, Output::SetMember { node: of, state: MemberState::Active, .. } if *of == node(2));
+        self.out.iter().any(taken)
+    }
 }
 
 /// The supplier retired the third member before it had heard of its origin, and this node after it had.
