@@ -312,7 +312,8 @@ impl Replicator {
         let theirs = removes.then_some(held.vector);
         let uncovered = self.repairs.uncovered_at(&self.holding.vector);
         let fill = exchange.cause == Cause::Join && is_filling;
-        let revive = exchange.cause == Cause::Repair;
+        // Nor does a number say what became of an entry where two histories use it.
+        let revive = matches!(exchange.cause, Cause::Repair | Cause::Fork);
         self.write(WriteRequest::Merge { entries, theirs, clock: held.clock, uncovered, fill, revive }, purpose, out);
     }
 
@@ -415,6 +416,7 @@ impl Replicator {
         let Some(exchange) = &mut self.exchange else { return };
         let key = |head: &EntryHead| (head.uuid, head.birth.dot());
         let is_repair = exchange.cause == Cause::Repair;
+        let forked = &self.incarnation.forked;
         let ours: BTreeMap<_, &EntryHead> = ours.iter().map(|head| (key(head), head)).collect();
         let mut theirs_seen = BTreeSet::new();
         for head in theirs {
@@ -423,11 +425,7 @@ impl Replicator {
                 Some(our) => our.digest != head.digest || our.changes != head.changes,
                 // Known to be deleted and forgotten here, if the number of its birth means the same here; or lost by a
                 // fault, which a repair looks into.
-                None => {
-                    !our_vector.covers(head.birth.dot())
-                        || is_repair
-                        || self.incarnation.forked.contains(&head.birth.csn.origin())
-                }
+                None => !our_vector.covers(head.birth.dot()) || is_repair || forked.contains(&head.birth.csn.origin()),
             };
             if wanted {
                 exchange.wanted.push_back(key(head));
@@ -439,6 +437,7 @@ impl Replicator {
         let gone: Vec<_> = ours
             .values()
             .filter(|head| !theirs_seen.contains(&key(head)) && their_vector.covers(head.birth.dot()))
+            .filter(|head| exchange.cause != Cause::Fork || !forked.contains(&head.birth.csn.origin()))
             .map(|head| {
                 exchange.differing.extend(head.digest.map(|_| head.uuid));
                 (head.uuid, head.birth)

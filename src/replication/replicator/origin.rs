@@ -277,7 +277,10 @@ impl Replicator {
                 return self.roll_back(origin, (held, false), out);
             }
             if theirs.is_forked_from(&ours) {
-                return self.search_fork(session, origin, ours.sequence, out);
+                return match self.incarnation.set_back.contains(&origin) {
+                    true => self.fork_found(origin, Some(session), out),
+                    false => self.search_fork(session, origin, ours.sequence, out),
+                };
             }
         }
     }

@@ -10,6 +10,7 @@ use crate::state::{BucketSum, Csn, OriginPosition, StableCut, UpdateVector};
 
 mod ahead;
 mod exchanges;
+mod forks;
 mod old_copies;
 mod returning;
 mod standing;

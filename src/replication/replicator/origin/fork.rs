@@ -61,7 +61,9 @@ impl Replicator {
         let peer = session.and_then(|session| self.peers.get(&session)).map(|peer| peer.node).unwrap_or_default();
         self.alarm_once(Alarm::Fork { origin, peer }, out);
         self.incarnation.forked.insert(origin);
-        if origin == self.holding.origin || self.incarnation.own.contains(&origin) {
+        // What this node wrote of it and took back stays away, though others go on to tell it: it is like anybody's.
+        let is_ours = self.incarnation.own.contains(&origin) && !self.incarnation.set_back.contains(&origin);
+        if origin == self.holding.origin || is_ours {
             self.incarnation.unresolved.insert(origin);
         }
         if origin == self.holding.origin {
@@ -70,7 +72,7 @@ impl Replicator {
             return self.rotate(out);
         }
         let Some(session) = session else { return };
-        if self.incarnation.own.contains(&origin) {
+        if is_ours {
             let different = self.holding.vector.sequence(origin);
             return self.search_fork(session, origin, different, out);
         }
