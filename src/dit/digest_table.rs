@@ -3,7 +3,7 @@
 //! Each state record carries its entry's digest, so that a change costs one digest and not two, and a list of entries
 //! with their digests none. Sums of 4,096 buckets fill some thirty pages, and a commit of many changes would
 //! rewrite them all; so a commit appends what it changed to a journal, and only now and then the journal is summed up.
-//! The sum of all stands in `meta`, whose page every commit writes anyway.
+//! The sum of all, and the changes of the last few small commits, stand in `current`, whose page every commit writes anyway.
 //!
 //! Invariant: the sums are those of the digests in the state records, of live entries only; `check` computes both anew.
 
@@ -13,7 +13,7 @@ use super::view::View;
 use super::writing::{Writing, read_state, split_state, state_error};
 use crate::model::EntryUuid;
 use crate::state::{BUCKETS, BucketSum, EntryDigest, EntryState, Stamp, bucket_of};
-use crate::storage::{EntryId, MetaName, PutMode, Reader, Table};
+use crate::storage::{EntryId, MetaName, PutMode, Reader, Recent, Table};
 use hashbrown::HashMap;
 use std::collections::BTreeSet;
 
@@ -23,6 +23,8 @@ const SUM_BYTES: usize = 24;
 const CHANGE_BYTES: usize = 2 + SUM_BYTES;
 /// Buckets of which the sums stand in one record.
 const CHUNK_BUCKETS: usize = 64;
+/// Changes that stand in `current` before they go to the journal together.
+const RECENT_MAX: usize = 16;
 /// Commits in the journal before it is summed up.
 const JOURNAL_COMMITS_MAX: u64 = 64;
 /// A commit that changed more buckets than this sums the journal up at once.
@@ -156,18 +158,24 @@ impl Writing<'_> {
         changes.iter().for_each(|(_, change)| all.merge(*change));
         let record = self.catalog.sums_record(META, SUM_KEY, encode_sum(&all).to_vec())?;
         self.txn.put_meta(MetaName::Digest, &record)?;
+        let recent_key = Recent::Digest.key(0);
+        let recent = recent_changes(self.txn.reader(), &self.catalog)?;
+        let has_recent = !recent.is_empty();
+        let changes = DigestChanges(recent.into_iter().chain(changes).collect()).summed();
+        if changes.len() <= RECENT_MAX {
+            let record = self.catalog.sums_record(JOURNAL, &recent_key, encode_changes(&changes))?;
+            return Ok(self.txn.put(Table::Current, &recent_key, &record, PutMode::Upsert)?);
+        }
+        if has_recent {
+            self.txn.delete(Table::Current, &recent_key, None)?;
+        }
         let journal_count = self.txn.reader().count(Table::DigestJournal)?;
         if changes.len() <= CHANGES_MAX && journal_count < JOURNAL_COMMITS_MAX {
             let mut cursor = self.txn.reader().cursor(Table::DigestJournal)?;
             let last = cursor.last()?.and_then(|(key, _)| key.try_into().ok()).map_or(0, u64::from_be_bytes);
             drop(cursor);
-            let mut record = Vec::with_capacity(changes.len() * CHANGE_BYTES);
-            for (bucket, change) in &changes {
-                record.extend_from_slice(&bucket.to_le_bytes());
-                record.extend_from_slice(&encode_sum(change));
-            }
             let key = (last + 1).to_be_bytes();
-            let record = self.catalog.sums_record(JOURNAL, &key, record)?;
+            let record = self.catalog.sums_record(JOURNAL, &key, encode_changes(&changes))?;
             return Ok(self.txn.put(Table::DigestJournal, &key, &record, PutMode::Append)?);
         }
         let mut sums = read_chunks(self.txn.reader(), &self.catalog)?;
@@ -203,6 +211,7 @@ impl Writing<'_> {
         let mut sums = read_chunks(self.txn.reader(), &self.catalog)?;
         add_journal(self.txn.reader(), &self.catalog, &mut sums)?;
         self.txn.clear(Table::DigestJournal)?;
+        self.txn.delete(Table::Current, &Recent::Digest.key(0), None)?;
         for (number, chunk) in sums.chunks(CHUNK_BUCKETS).enumerate() {
             if chunk.iter().any(|sum| *sum != BucketSum::default()) {
                 self.put_chunk(number as u8, chunk)?;
@@ -240,16 +249,43 @@ fn add_journal(reader: Reader<'_>, catalog: &Catalog, sums: &mut [BucketSum]) ->
     let mut item = cursor.first()?;
     while let Some((key, record)) = item {
         let record = catalog.sums((JOURNAL, key, CHANGE_BYTES), record)?;
-        for change in record.chunks_exact(CHANGE_BYTES) {
-            if let Some((bucket, sum)) = change.split_first_chunk::<2>()
-                && let Some(place) = sums.get_mut(usize::from(u16::from_le_bytes(*bucket)))
-            {
-                place.merge(decode_sum(sum));
-            }
-        }
+        add_changes(decode_changes(&record), sums);
         item = cursor.next()?;
     }
+    add_changes(recent_changes(reader, catalog)?.into_iter(), sums);
     Ok(())
+}
+
+fn add_changes(changes: impl Iterator<Item = (u16, BucketSum)>, sums: &mut [BucketSum]) {
+    for (bucket, change) in changes {
+        if let Some(place) = sums.get_mut(usize::from(bucket)) {
+            place.merge(change);
+        }
+    }
+}
+
+/// The changes that stand in `current`.
+fn recent_changes(reader: Reader<'_>, catalog: &Catalog) -> Result<Vec<(u16, BucketSum)>, DitError> {
+    let key = Recent::Digest.key(0);
+    let Some(record) = reader.get(Table::Current, &key)? else { return Ok(Vec::new()) };
+    let record = catalog.sums((JOURNAL, &key, CHANGE_BYTES), record)?;
+    Ok(decode_changes(&record).collect())
+}
+
+fn encode_changes(changes: &[(u16, BucketSum)]) -> Vec<u8> {
+    let mut record = Vec::with_capacity(changes.len() * CHANGE_BYTES);
+    for (bucket, change) in changes {
+        record.extend_from_slice(&bucket.to_le_bytes());
+        record.extend_from_slice(&encode_sum(change));
+    }
+    record
+}
+
+fn decode_changes(record: &[u8]) -> impl Iterator<Item = (u16, BucketSum)> {
+    record.chunks_exact(CHANGE_BYTES).filter_map(|change| {
+        let (bucket, sum) = change.split_first_chunk::<2>()?;
+        Some((u16::from_le_bytes(*bucket), decode_sum(sum)))
+    })
 }
 
 fn encode_sum(sum: &BucketSum) -> [u8; SUM_BYTES] {

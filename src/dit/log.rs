@@ -14,7 +14,7 @@ use super::view::View;
 use super::writing::Writing;
 use crate::state::encoding::update::is_joined;
 use crate::state::{LogRecord, OriginId, OriginPosition, UpdateVector};
-use crate::storage::{PutMode, Reader, StorageError, Table, log_key};
+use crate::storage::{PutMode, Reader, Recent, StorageError, Table, log_key};
 use std::collections::BTreeMap;
 
 /// The table, for checksums and encryption.
@@ -22,6 +22,8 @@ pub(super) const TABLE: &str = "log";
 /// Bytes of a log record before the update: checksum, chain.
 const HEAD_BYTES: usize = 8 + 16;
 
+/// Elements of the vector that stand in `current`: this node's and those of a few whose changes come here.
+const RECENT_MAX: usize = 4;
 /// Log records by which the log exceeds its limit before any are dropped: a page of them goes at once.
 const TRIM_STEP: u64 = 1024;
 /// Log records dropped in one commit at most because the log is over its limit.
@@ -47,7 +49,11 @@ impl Default for Held {
 impl Held {
     /// The element of `origin` as the file has it; the start if there is none.
     pub(super) fn read(reader: Reader<'_>, origin: OriginId) -> Result<Self, DitError> {
-        match reader.get(Table::Vector, &origin.0.to_be_bytes())? {
+        let element = match reader.get(Table::Current, &Recent::Vector.key(origin.0))? {
+            Some(bytes) => Some(bytes),
+            None => reader.get(Table::Vector, &origin.0.to_be_bytes())?,
+        };
+        match element {
             Some(bytes) => Self::decode(origin, bytes),
             None => Ok(Self::default()),
         }
@@ -97,7 +103,14 @@ pub(super) fn all_held(reader: Reader<'_>) -> Result<BTreeMap<OriginId, Held>, D
         held.insert(origin, Held::decode(origin, bytes)?);
         item = cursor.next()?;
     }
+    held.extend(recent_held(reader)?);
     Ok(held)
+}
+
+/// The elements that stand in `current`, and are newer than those of the table.
+fn recent_held(reader: Reader<'_>) -> Result<BTreeMap<OriginId, Held>, DitError> {
+    let rows = reader.recent(Recent::Vector)?.into_iter();
+    rows.map(|(origin, bytes)| Ok((OriginId(origin), Held::decode(OriginId(origin), bytes)?))).collect()
 }
 
 /// A stretch of an origin's log.
@@ -285,10 +298,26 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// Writes the elements of the vector that changed.
+    /// Writes the elements of the vector that changed: where they are few beside what the table `current` has, there.
     pub(super) fn write_vector(&mut self) -> Result<(), DitError> {
-        let own = self.stamped.then_some((self.origin(), self.own));
-        for (origin, held) in own.into_iter().chain(std::mem::take(&mut self.others)) {
+        let mut changed = std::mem::take(&mut self.others);
+        if self.stamped {
+            changed.insert(self.origin(), self.own);
+        }
+        let recent = recent_held(self.txn.reader())?;
+        let more = changed.keys().filter(|origin| !recent.contains_key(origin)).count();
+        if recent.len() + more <= RECENT_MAX {
+            for (origin, held) in changed {
+                self.txn.put(Table::Current, &Recent::Vector.key(origin.0), &held.encode(), PutMode::Upsert)?;
+            }
+            return Ok(());
+        }
+        for origin in recent.keys() {
+            self.txn.delete(Table::Current, &Recent::Vector.key(origin.0), None)?;
+        }
+        let mut moved = recent;
+        moved.extend(changed);
+        for (origin, held) in moved {
             self.txn.put(Table::Vector, &origin.0.to_be_bytes(), &held.encode(), PutMode::Upsert)?;
         }
         Ok(())
@@ -349,4 +378,63 @@ pub(super) fn log_value(bytes: &[u8]) -> Vec<u8> {
     value.resize(HEAD_BYTES, 0);
     value.extend_from_slice(bytes);
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::dit::{Dit, Options};
+    use crate::schema::Schema;
+    use std::sync::Arc;
+
+    fn elements(dit: &Dit) -> [u64; 2] {
+        let snapshot = dit.read().unwrap();
+        let reader = snapshot.view().reader();
+        [reader.recent(Recent::Vector).unwrap().len() as u64, reader.count(Table::Vector).unwrap()]
+    }
+
+    /// Few elements stand in `current`; the newest is read wherever it stands.
+    #[test]
+    fn the_vector_is_the_same_wherever_its_elements_stand() {
+        let folder = tempfile::tempdir().unwrap();
+        let dit =
+            Dit::open(Options::new(folder.path()), Arc::new(Schema::builtin()), Clock::simulated(1_700_000_000_000))
+                .unwrap();
+        dit.set_administrator("cn=admin", b"x").unwrap();
+        let vector = || -> BTreeMap<_, _> {
+            dit.read()
+                .unwrap()
+                .view()
+                .update_vector()
+                .unwrap()
+                .iter()
+                .map(|(origin, position)| (origin, *position))
+                .collect()
+        };
+        let mut expected = vector();
+        let mut moved = false;
+        for round in 1..=8_u64 {
+            for origin in (1..=round).map(OriginId) {
+                let position =
+                    OriginPosition { sequence: round * 10 + origin.0, chain: [round as u8; 16], closed: None };
+                let held = Held { position, floor: round, settled: origin.0 };
+                dit.change_offline(|writing| {
+                    writing.set_held(origin, held);
+                    assert_eq!(writing.held(origin)?, held);
+                    Ok(())
+                })
+                .unwrap();
+                expected.insert(origin, position);
+                let snapshot = dit.read().unwrap();
+                assert_eq!(Held::read(snapshot.view().reader(), origin).unwrap(), held);
+                assert_eq!(vector(), expected);
+                assert_eq!(snapshot.view().log_floors().unwrap().get(&origin), Some(&round));
+                let [recent, in_table] = elements(&dit);
+                assert!(recent <= RECENT_MAX as u64, "{recent}");
+                moved |= in_table > 0 && recent > 0;
+            }
+        }
+        assert!(moved);
+    }
 }

@@ -210,7 +210,9 @@ impl Engine {
                 },
                 Some(event) = self.events.recv() => self.session_event(event),
                 Some((request, answer)) = self.answers.recv() => self.handle(Input::Answered { request, answer }),
-                changed = self.commits.changed() => {
+                // With nobody to tell, the next input is soon enough, a tick at the latest: then no change of a client
+                // wakes this task.
+                changed = self.commits.changed(), if !self.sessions.is_empty() => {
                     if changed.is_err() {
                         return self.end().await;
                     }

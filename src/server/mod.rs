@@ -202,12 +202,22 @@ impl Server {
         });
         let told = Arc::downgrade(&door);
         let mut commits = door.directory.dit().feed().follow();
+        let follower_came = door.registry.follower_came();
         tokio::spawn(async move {
-            while commits.changed().await.is_ok() {
-                let Some(door) = told.upgrade() else { return };
-                door.registry.committed();
-                drop(door);
-                tokio::time::sleep(COMMITS_APART).await;
+            loop {
+                // Mostly nobody follows, and then no commit wakes this task.
+                follower_came.notified().await;
+                if told.strong_count() == 0 {
+                    return;
+                }
+                while commits.changed().await.is_ok() {
+                    let Some(door) = told.upgrade() else { return };
+                    if !door.registry.committed() {
+                        break;
+                    }
+                    drop(door);
+                    tokio::time::sleep(COMMITS_APART).await;
+                }
             }
         });
         Self(door)

@@ -9,6 +9,7 @@ use std::task::Waker;
 
 use futures_util::task::AtomicWaker;
 use hashbrown::HashMap;
+use tokio::sync::Notify;
 
 use crate::operation::{BindOutcome, OperationError};
 use crate::transport::HostName;
@@ -156,6 +157,14 @@ pub(super) struct Registry {
     open: Mutex<Open>,
     last_id: AtomicU64,
     now_s: AtomicU32,
+    follower_came: Arc<Notify>,
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        // Who waits for followers ends.
+        self.follower_came.notify_one();
+    }
 }
 
 #[derive(Default)]
@@ -195,16 +204,24 @@ impl Registry {
         let mut open = self.open();
         if follows {
             open.followers.insert(mailbox.id, Arc::clone(mailbox));
+            self.follower_came.notify_one();
         } else {
             open.followers.remove(&mailbox.id);
         }
     }
 
-    /// Tells those who follow of a commit.
-    pub(super) fn committed(&self) {
-        for mailbox in self.open().followers.values() {
+    /// Somebody wants to hear of commits, or the registry is gone.
+    pub(super) fn follower_came(&self) -> Arc<Notify> {
+        Arc::clone(&self.follower_came)
+    }
+
+    /// Tells those who follow of a commit; says whether there are any.
+    pub(super) fn committed(&self) -> bool {
+        let open = self.open();
+        for mailbox in open.followers.values() {
             mailbox.raise(COMMITTED);
         }
+        !open.followers.is_empty()
     }
 
     /// How many are open.

@@ -1,11 +1,12 @@
-//! The `meta` table: names and bytes, and the format version that is looked at before anything else.
+//! The `meta` table: names and bytes, and the format version that is looked at before anything else. Those that nearly every
+//! commit changes stand in the table `current`.
 
 use super::StorageError;
 use super::{PutMode, Reader, Table, WriteTransaction};
 
 /// The format that this program writes. Raise it with every change of a key or a record, and say in CHANGELOG.md
 /// how an older one is upgraded.
-pub const FORMAT_VERSION: u32 = 7;
+pub const FORMAT_VERSION: u32 = 8;
 
 /// What `meta` holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,6 +53,14 @@ pub enum MetaName {
 }
 
 impl MetaName {
+    /// Where it stands.
+    fn table(self) -> Table {
+        match self {
+            Self::Clock | Self::Digest | Self::LastEntryId | Self::NamingStamp | Self::Sequence => Table::Current,
+            _ => Table::Meta,
+        }
+    }
+
     pub(super) fn key(self) -> &'static [u8] {
         match self {
             Self::Format => b"format",
@@ -83,7 +92,7 @@ impl<'t> Reader<'t> {
     /// # Errors
     /// LMDB's own.
     pub fn meta(&self, name: MetaName) -> Result<Option<&'t [u8]>, StorageError> {
-        self.get(Table::Meta, name.key())
+        self.get(name.table(), name.key())
     }
 
     /// The number at `name`; zero when it was never set.
@@ -129,7 +138,7 @@ impl WriteTransaction<'_> {
     /// # Errors
     /// As [`WriteTransaction::put`].
     pub fn delete_meta(&mut self, name: MetaName) -> Result<(), StorageError> {
-        self.delete(Table::Meta, name.key(), None).map(|_| ())
+        self.delete(name.table(), name.key(), None).map(|_| ())
     }
 
     /// Sets `name`.
@@ -137,7 +146,7 @@ impl WriteTransaction<'_> {
     /// # Errors
     /// As [`WriteTransaction::put`].
     pub fn put_meta(&mut self, name: MetaName, value: &[u8]) -> Result<(), StorageError> {
-        self.put(Table::Meta, name.key(), value, PutMode::Upsert)
+        self.put(name.table(), name.key(), value, PutMode::Upsert)
     }
 }
 

@@ -12,6 +12,7 @@
 //!   of a new file.
 
 mod ahead;
+mod current;
 mod cursor;
 mod encryption;
 mod entry_record;
@@ -28,6 +29,7 @@ mod transaction;
 mod value;
 mod view_record;
 
+pub use current::Recent;
 pub use cursor::Cursor;
 pub use encryption::{CipherPlace, ENCRYPTED_BYTES_MORE, FORM_BYTES, KeyNumber, Keyring, decrypted};
 pub use environment::{Environment, Options, Stats, TableStats};

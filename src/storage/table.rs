@@ -10,6 +10,8 @@ use lmdb::DatabaseFlags;
 pub enum Table {
     /// name -> bytes
     Meta,
+    /// What nearly every commit changes, together on one page; see `current`
+    Current,
     /// origin -> update vector element
     Vector,
     /// attribute number -> attribute key text
@@ -63,8 +65,9 @@ pub enum Table {
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Meta,
+        Self::Current,
         Self::Vector,
         Self::Attributes,
         Self::Origins,
@@ -124,6 +127,7 @@ impl Table {
     pub fn name(self) -> &'static str {
         match self {
             Self::Meta => "meta",
+            Self::Current => "current",
             Self::Vector => "vector",
             Self::Attributes => "attributes",
             Self::Origins => "origins",

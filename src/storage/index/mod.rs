@@ -18,7 +18,8 @@
 //!   of its own snapshot; if memory has none (another process writes), they are read from the snapshot's records.
 //! - merging-says-nothing-new: a merged slice repeats what the frozen run says, so that a merge may stop anywhere, also in
 //!   a crash, and begin anew.
-//! - The records of runs are in two tables in turn, so that those of a frozen run go by emptying one.
+//! - The records of runs are in two tables in turn, so that those of a frozen run go by emptying one. Those of the newest
+//!   small commits stand in `current` and go from there to their table together, before anything of them is frozen.
 
 mod cursor;
 mod overlay;

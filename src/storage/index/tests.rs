@@ -2,7 +2,7 @@
 //! transaction, in snapshots old and new, after merges, failed commits and a new start.
 
 use super::super::{EntryId, Environment, Options};
-use super::super::{Reader, Table};
+use super::super::{Reader, Recent, Table};
 use super::{IndexCursor, Postings};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -202,6 +202,26 @@ fn what_waits_is_merged_and_its_records_go() {
 }
 
 #[test]
+fn records_of_small_commits_move_on_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let environment = Environment::open(&Options::new(folder.path())).unwrap();
+    let mut most = 0;
+    for commit in 1..=60_u64 {
+        let mut txn = environment.write().unwrap();
+        txn.set_index(&commit.to_be_bytes(), EntryId(commit), true);
+        txn.commit().unwrap();
+        let read = environment.read().unwrap();
+        let recent = read.reader().recent(Recent::Index).unwrap().len() as u64;
+        let moved = read.reader().count(Table::PendingEven).unwrap();
+        assert!(moved * 4 <= commit && (recent > 0 || moved > 0), "{moved} of {commit}");
+        most = most.max(recent);
+        let own = environment.read_with_own_index().unwrap();
+        assert_eq!(IndexCursor::count_all(own.reader()).unwrap(), commit);
+    }
+    assert!(most >= 4, "{most}");
+}
+
+#[test]
 fn a_damaged_run_is_an_error_and_not_an_answer() {
     let folder = tempfile::tempdir().unwrap();
     let environment = Environment::open(&Options::new(folder.path())).unwrap();
@@ -211,11 +231,11 @@ fn a_damaged_run_is_an_error_and_not_an_answer() {
     let mut txn = environment.write().unwrap();
     let (key, mut record) = {
         let reader = txn.reader();
-        let (key, record) = reader.cursor(Table::PendingEven).unwrap().first().unwrap().unwrap();
-        (key.to_vec(), record.to_vec())
+        let rows = reader.recent(Recent::Index).unwrap();
+        (Recent::Index.key(rows[0].0), rows[0].1.to_vec())
     };
     *record.last_mut().unwrap() ^= 1;
-    txn.put(Table::PendingEven, &key, &record, super::super::PutMode::Upsert).unwrap();
+    txn.put(Table::Current, &key, &record, super::super::PutMode::Upsert).unwrap();
     txn.commit().unwrap();
     drop(environment);
     assert!(Environment::open(&Options::new(folder.path())).is_err());

@@ -2,7 +2,7 @@
 
 use super::super::record::hex;
 use super::super::{EntryId, StorageError};
-use super::super::{PutMode, Reader, Table, WriteTransaction};
+use super::super::{PutMode, Reader, Recent, Table, WriteTransaction};
 use super::overlay::OpenSet;
 use super::run::Run;
 use std::sync::Arc;
@@ -18,6 +18,11 @@ const MARKS_MAX: usize = 1 << 22;
 const SLICE_MIN: usize = 1024;
 /// How much faster than they come marks are merged once that has begun.
 const SLICE_PACE: usize = 2;
+/// Bytes of runs in the table `current` at most, keys among them: with what else stands there they fit on a page, and joined
+/// they are a record of one page. Builds with assertions move them on early, as above.
+const RECENT_BYTES_MAX: usize = if cfg!(debug_assertions) { 400 } else { 2800 };
+/// Bytes of a record in `current` beside its run.
+const ROW_BYTES: usize = 32;
 /// Runs of like size that are joined.
 const JOIN_RUNS: usize = 4;
 
@@ -31,6 +36,10 @@ pub(in super::super) struct Version {
     frozen: Option<Frozen>,
     /// Newer than the frozen, oldest first.
     runs: Vec<Arc<Run>>,
+    /// The newest of them as the commits made them, whose records stand in `current` still; their numbers end with `last`.
+    recent: Vec<Arc<Run>>,
+    /// What these records take.
+    recent_bytes: usize,
     /// Number of the newest run's record.
     last: u64,
     /// Which table has the records of `runs`; the other those of the frozen run.
@@ -91,7 +100,26 @@ impl Version {
             version.runs = part.runs;
             (version.last, version.active) = (last, active);
         }
+        for (number, record) in reader.recent(Recent::Index)? {
+            version.last = number;
+            version.add_recent(Arc::new(Run::decode(&Recent::Index.key(number), record)?), record.len());
+        }
         Ok(version)
+    }
+
+    fn add_recent(&mut self, run: Arc<Run>, bytes: usize) {
+        self.recent.push(Arc::clone(&run));
+        self.recent_bytes += bytes + ROW_BYTES;
+        self.runs.push(run);
+        self.join_small();
+    }
+
+    /// Takes all that stands in `current`, to be written elsewhere, with the numbers of the records.
+    fn take_recent(&mut self) -> (Vec<Arc<Run>>, std::ops::Range<u64>) {
+        let taken = std::mem::take(&mut self.recent);
+        self.recent_bytes = 0;
+        let numbers = self.last + 1 - taken.len() as u64..self.last + 1;
+        (taken, numbers)
     }
 
     /// Whether nothing waits.
@@ -117,21 +145,19 @@ impl Version {
         if open.is_empty() {
             return Ok(next);
         }
-        let run = open.to_run();
+        let run = Arc::new(open.to_run());
         let marks = run.marks();
-        next.last += 1;
-        let key = next.last.to_be_bytes();
-        txn.put(next.table(), &key, &run.encode(&key), PutMode::Append)?;
-        next.runs.push(Arc::new(run));
-        next.join_small();
-        if next.frozen.is_some() {
+        let waiting: usize = next.runs.iter().map(|run| run.marks()).sum();
+        let freezes = next.are_due(txn, waiting + marks, marks_min)?;
+        next.write(txn, run, freezes)?;
+        if freezes {
+            next.frozen = next.joined().map(|run| Frozen { run, done: 0 });
+            next.active = 1 - next.active;
+        } else if next.frozen.is_some() {
             next.owed += SLICE_PACE * marks;
             if next.owed >= SLICE_MIN.min(marks_min) {
                 next.merge(txn)?;
             }
-        } else if next.are_due(txn, marks_min)? {
-            next.frozen = next.joined().map(|run| Frozen { run, done: 0 });
-            next.active = 1 - next.active;
         }
         Ok(next)
     }
@@ -139,14 +165,39 @@ impl Version {
     /// The usual bound of [`Version::commit`].
     pub(in super::super) const MARKS_MIN: usize = MARKS_MIN;
 
-    /// Whether what waits shares the pages of the table enough to be merged.
-    fn are_due(&self, txn: &WriteTransaction<'_>, marks_min: usize) -> Result<bool, StorageError> {
-        let marks = self.runs.iter().map(|run| run.marks()).sum::<usize>();
-        if marks < marks_min {
+    /// Whether so many marks that wait share the pages of the table enough to be merged.
+    fn are_due(&self, txn: &WriteTransaction<'_>, marks: usize, marks_min: usize) -> Result<bool, StorageError> {
+        if self.frozen.is_some() || marks < marks_min {
             return Ok(false);
         }
         let wanted = txn.reader().leaf_pages(Table::Index)?.saturating_mul(MARKS_PER_PAGE);
         Ok(marks >= wanted.min(MARKS_MAX))
+    }
+
+    /// Adds the run of this commit and writes its record: into `current`, or with all that stands there into the table,
+    /// where that would be too much or `moves_on` says so (what is going to be frozen must be in its table).
+    fn write(&mut self, txn: &mut WriteTransaction<'_>, run: Arc<Run>, moves_on: bool) -> Result<(), StorageError> {
+        let number = self.last + 1;
+        let key = Recent::Index.key(number);
+        let record = run.encode(&key);
+        if !moves_on && self.recent_bytes + record.len() + ROW_BYTES <= RECENT_BYTES_MAX {
+            txn.put(Table::Current, &key, &record, PutMode::Upsert)?;
+            self.last = number;
+            self.add_recent(run, record.len());
+            return Ok(());
+        }
+        let (mut runs, numbers) = self.take_recent();
+        for number in numbers {
+            txn.delete(Table::Current, &Recent::Index.key(number), None)?;
+        }
+        runs.push(Arc::clone(&run));
+        let key = number.to_be_bytes();
+        let record = Run::join(&runs.iter().map(Arc::as_ref).collect::<Vec<_>>()).encode(&key);
+        txn.put(self.table(), &key, &record, PutMode::Append)?;
+        self.last = number;
+        self.runs.push(run);
+        self.join_small();
+        Ok(())
     }
 
     /// The version of a transaction that emptied the index; its records go too.
@@ -156,6 +207,10 @@ impl Version {
     pub(in super::super) fn cleared(txn: &mut WriteTransaction<'_>) -> Result<Self, StorageError> {
         for table in TABLES {
             txn.clear(table)?;
+        }
+        let numbers: Vec<u64> = txn.reader().recent(Recent::Index)?.iter().map(|(number, _)| *number).collect();
+        for number in numbers {
+            txn.delete(Table::Current, &Recent::Index.key(number), None)?;
         }
         Ok(Self::default())
     }
