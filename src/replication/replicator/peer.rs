@@ -90,6 +90,18 @@ pub(super) struct Supply {
     pub(super) under_way: VecDeque<(OriginId, u64, usize, usize)>,
     pub(super) under_way_records: usize,
     pub(super) under_way_bytes: usize,
+    /// The exchange by which it takes states, if nobody waits for it with forgetting.
+    pub(super) giving: Option<Giving>,
+}
+
+/// An exchange that a peer has begun.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Giving {
+    pub(super) exchange: u64,
+    /// When it asked last. None: it has what it asked for.
+    pub(super) asked_ms: Option<u64>,
+    /// Something was forgotten here since it began.
+    pub(super) is_void: bool,
 }
 
 impl Peer {

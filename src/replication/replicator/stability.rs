@@ -309,7 +309,8 @@ impl Replicator {
             self.suspend_silent(out);
             self.take_back_heard(out);
         }
-        if now_ms < self.stability.settle_at_ms || self.stability.background > 0 || self.exchange.is_some() {
+        let is_exchanging = self.exchange.is_some() || self.is_giving();
+        if now_ms < self.stability.settle_at_ms || self.stability.background > 0 || is_exchanging {
             return;
         }
         self.stability.settle_at_ms = now_ms + self.options.settle_ms;
@@ -319,6 +320,7 @@ impl Replicator {
         if !cut.is_empty() && (more || is_known_more || cut != self.stability.settled) {
             self.stability.settled.clone_from(&cut);
             self.stability.background += 1;
+            self.end_giving();
             let known = self.stability.known.clone();
             self.write(WriteRequest::Settle { cut, known }, Purpose::Background, out);
         }

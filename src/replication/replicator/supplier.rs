@@ -4,11 +4,16 @@
 //! and not acknowledged is bounded by bytes and by count, so a slow peer costs a bounded amount and stops nobody else.
 //! A peer that lost something asks for it by number; nothing is remembered about what it may have lost. Whoever follows what
 //! this node writes is sent first what it wrote under its origins before, and does not hold.
+//!
+//! Who takes whole entries takes the vector of the first answer with them, and reads the log from there. What replaced or deleted
+//! something may be in that vector while what it replaced is not, so it must come with the entries: a node forgets nothing while
+//! it gives them to one for which nobody waits with forgetting (a consumer), and gives no more of them once it did.
 
 use super::interface::{Answer, Output, ReadRequest};
+use super::peer::Giving;
 use super::{Purpose, Replicator};
 use crate::model::EntryUuid;
-use crate::replication::member::{MemberState, SessionId};
+use crate::replication::member::{Member, MemberState, SessionId};
 use crate::replication::message::{Buckets, Entries, Heads, Interest, Message, Moment, Push, Snapshot};
 use crate::replication::replicator::Holding;
 use crate::state::{Dot, NodeId, OriginId, PortableEntry};
@@ -184,7 +189,37 @@ impl Replicator {
             }
             _ => return,
         };
-        self.read(read, Purpose::Serve { session, exchange, buckets, after }, out);
+        if self.may_give(session, exchange) {
+            self.read(read, Purpose::Serve { session, exchange, buckets, after }, out);
+        }
+    }
+
+    /// Whether the peer may have more states by this exchange; while it asks, nothing is forgotten.
+    fn may_give(&mut self, session: SessionId, exchange: u64) -> bool {
+        let Some(peer) = self.peers.get_mut(&session) else { return false };
+        if self.members.get(&peer.node).is_some_and(Member::holds_cut) {
+            peer.supply.giving = None;
+            return true;
+        }
+        let is_void = peer.supply.giving.is_some_and(|giving| giving.exchange == exchange && giving.is_void);
+        let asked_ms = Some(self.now.monotonic_ms).filter(|_| !is_void);
+        peer.supply.giving = Some(Giving { exchange, asked_ms, is_void });
+        !is_void
+    }
+
+    /// Whether a peer is taking states for which nobody waits with forgetting. One that asks for nothing for as long as a session may
+    /// be silent is waited for no longer.
+    pub(super) fn is_giving(&self) -> bool {
+        let until = |asked_ms: u64| asked_ms + self.options.silence_ms;
+        let mut asked = self.peers.values().filter_map(|peer| peer.supply.giving?.asked_ms);
+        asked.any(|asked_ms| self.now.monotonic_ms < until(asked_ms))
+    }
+
+    /// Something is forgotten here: exchanges that peers began before give nothing more.
+    pub(super) fn end_giving(&mut self) {
+        for giving in self.peers.values_mut().filter_map(|peer| peer.supply.giving.as_mut()) {
+            (giving.asked_ms, giving.is_void) = (None, true);
+        }
     }
 
     /// What a question about states asked for was read.
@@ -197,6 +232,12 @@ impl Replicator {
         answer: Answer,
         out: &mut Vec<Output>,
     ) {
+        if matches!(answer, Answer::Snapshot { next: None, .. })
+            && let Some(peer) = self.peers.get_mut(&session)
+            && let Some(giving) = peer.supply.giving.as_mut().filter(|giving| giving.exchange == exchange)
+        {
+            giving.asked_ms = None;
+        }
         let Some(peer) = self.peers.get(&session) else { return };
         let moment = |holding: Holding| self.moment(peer.node, holding);
         let message = match answer {

@@ -356,3 +356,64 @@ fn entries_that_a_repair_did_not_make_equal_are_named_once_and_left_alone() {
     fed.beacon_of(&held, Some(BucketSum { count: 2, sum: 8 }), Vec::new());
     assert_eq!(fed.replicator.exchange_last, exchanges + 1);
 }
+
+impl Fed {
+    /// Whether the node forgets anything when it is time to.
+    fn settles(&mut self) -> bool {
+        let before = self.out.len();
+        self.at_ms += Options::default().settle_ms;
+        self.feed(Input::Tick);
+        let settles = |output: &Output| matches!(output, Output::Write { write: WriteRequest::Settle { .. }, .. });
+        self.out[before..].iter().any(settles)
+    }
+
+    /// The peer asks for states behind `after`: whether they are read. `next` is what the answer says then.
+    fn gives(&mut self, exchange: u64, after: &[u8], next: Option<&[u8]>) -> bool {
+        let before = self.out.len();
+        self.hear(Message::SnapshotRequest { exchange, after: after.to_vec() });
+        let reads = |output: &Output| matches!(output, Output::Read { read: ReadRequest::Snapshot { .. }, .. });
+        let given = self.out[before..].iter().any(reads);
+        if given {
+            let holding = Box::new(self.replicator.holding.clone());
+            let next = next.map(<[u8]>::to_vec);
+            self.read_done(Answer::Snapshot { holding, entries: Vec::new(), next, entries_total: 2 });
+        }
+        given
+    }
+}
+
+/// It reads the log from where the first answer was: what came later may bring a value that something before that had replaced.
+#[test]
+fn nothing_is_forgotten_while_a_consumer_takes_the_content() {
+    let held = [(OURS, 4)];
+    let of = |role: Role| {
+        let mut local = local(&held, &[(1, OURS), (2, THEIRS)]);
+        local.members[1].role = role;
+        Fed::greeted(local, &held)
+    };
+    let mut fed = of(Role::Consumer);
+    assert!(fed.gives(1, &[], Some(&[1])));
+    assert!(!fed.settles());
+    assert!(fed.gives(1, &[1], Some(&[2])));
+    assert!(!fed.settles());
+    assert!(fed.gives(1, &[2], None));
+    assert!(fed.settles());
+    assert!(of(Role::Supplier).settles(), "for a supplier all wait");
+}
+
+#[test]
+fn a_consumer_that_asks_for_nothing_more_is_not_waited_for_and_has_to_begin_anew() {
+    let held = [(OURS, 4)];
+    let mut local = local(&held, &[(1, OURS), (2, THEIRS)]);
+    local.members[1].role = Role::Consumer;
+    let mut fed = Fed::greeted(local, &held);
+    assert!(fed.gives(1, &[], Some(&[1])));
+    let waited = (0..4).take_while(|_| {
+        fed.beacon(&held);
+        !fed.settles()
+    });
+    assert_eq!(waited.count(), 2);
+    assert!(!fed.gives(1, &[1], None));
+    assert!(fed.gives(2, &[], Some(&[1])));
+    assert!(fed.gives(2, &[1], None));
+}
