@@ -55,7 +55,7 @@ fn two_hundred_attributes_added_on_two_masters_and_taken_away_again_leave_nothin
     let replicas = tree(&['A', 'B']);
     add(&replicas[0], &whole(PERSON));
     sync(&replicas);
-    let names = |from: u32, to: u32| (from..to).map(|number| format!("description;x-{number}"));
+    let names = |from: u32, to: u32| (from..to).map(|number| format!("description;lang-x-{number}"));
     let valued = |name: String| (name.clone(), vec![name]);
     modify(&replicas[0], "add", names(0, 120).map(valued));
     modify(&replicas[1], "add", names(80, 200).map(valued));
