@@ -32,12 +32,14 @@ fn a_copy_begins_anew_when_values_that_entries_share_change() {
     let classes = ["subentry", "collectiveAttributeSubentry"];
     let entry: [(&str, &[&str]); 3] =
         [("objectClass", &classes), ("subtreeSpecification", &["{}"]), ("c-l", &["Paris"])];
-    let search = everything(&branch).filter("(&(objectClass=person)(c-l=Paris))");
+    // The values themselves come with their subentry, and not in each entry of a copy.
+    let search = everything(&branch).filter("(&(objectClass=person)(c-l=Paris))").attributes(&["uid", "cn", "sn"]);
     for (what, count) in [("comes", 1), ("changes", 0), ("changes back", 1), ("goes", 0)] {
-        let mut copy = Copy::default();
+        let (mut copy, mut polled) = (Copy::default(), Copy::default());
         let mut client = server.admin();
+        assert_eq!(polled.poll(&mut client, &search), code::SUCCESS, "{what}");
+        assert_eq!(polled.entries.len(), 1 - count, "{what}");
         let id = persisting(&mut client, &mut copy, &search);
-        assert_eq!(copy.entries.len(), 1 - count, "{what}");
         match what {
             "comes" => admin.add(&shared, &entry),
             "changes" => admin.modify(&shared, &[(REPLACE, "c-l", &["Rome"])]),
@@ -46,6 +48,9 @@ fn a_copy_begins_anew_when_values_that_entries_share_change() {
         }
         .expect(code::SUCCESS);
         expect_end(&mut client, id, what);
+        assert_eq!(polled.poll(&mut client, &search), code::SUCCESS, "{what}");
+        polled.expect_equal(&mut client, &search);
+        assert_eq!(polled.entries.len(), count, "{what}");
     }
 }
 
