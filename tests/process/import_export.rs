@@ -86,19 +86,37 @@ fn export_goes_to_a_file_as_it_goes_to_standard_output() {
     assert_eq!(ldif::by_dn(&written), ldif::by_dn(&export(&fresh.data())));
 }
 
+/// An import whose entry `rdn` is refused, by the file's name and the entry's line; and all that the command said.
+#[track_caller]
+fn reported(ldif: &str, rdn: &str) -> (Fresh, String) {
+    let line = ldif.lines().position(|line| line.starts_with(&format!("dn: {rdn},"))).expect("it is there") + 1;
+    let fresh = Fresh::new();
+    let finished = fresh.import(ldif, &[]);
+    let said = format!("{}{}", finished.stdout, finished.stderr);
+    finished.expect_failure();
+    assert!(said.contains("input.ldif") && said.contains(&line.to_string()), "{said}");
+    (fresh, said)
+}
+
+/// RFC 3296 2.2, RFC 4516: nobody is sent to where there is no URL.
+#[test]
+fn a_referral_to_nowhere_is_reported_with_what_may_be_written() {
+    let entry = "objectClass: referral\nobjectClass: extensibleObject\nou: elsewhere";
+    let text = format!("{DATA}\ndn: ou=elsewhere,{SUFFIX}\n{entry}\nref: ldap//other.example.com/\n");
+    let (fresh, said) = reported(&text, "ou=elsewhere");
+    assert!(said.contains("ref: ") && said.contains("ldap://"), "{said}");
+    assert!(!export(&fresh.data()).contains("elsewhere"));
+}
+
 /// RFC 4512 2.5: who comes from 389, which takes any option, is told which one and where to name it.
 #[test]
 fn options_that_are_not_recognized_are_reported_with_what_to_do() {
-    let fresh = Fresh::new();
     let text = format!(
         "{DATA}\ndn: uid=phonetic,ou=people,{SUFFIX}\nobjectClass: inetOrgPerson\nuid: phonetic\ncn: Mori\nsn: Mori\n\
         sn;lang-ja;phonetic: mori\n"
     );
-    let line = text.lines().position(|line| line.starts_with("dn: uid=phonetic")).expect("it is there") + 1;
-    let finished = fresh.import(&text, &[]);
-    let said = format!("{}{}", finished.stdout, finished.stderr);
-    finished.expect_failure();
-    for word in ["input.ldif", &line.to_string(), "option phonetic", "binary, lang-*", "schema.attribute_options"] {
+    let (_, said) = reported(&text, "uid=phonetic");
+    for word in ["option phonetic", "binary, lang-*", "schema.attribute_options"] {
         assert!(said.contains(word), "{word} is not in: {said}");
     }
     let fresh = Fresh::new();
@@ -109,16 +127,12 @@ fn options_that_are_not_recognized_are_reported_with_what_to_do() {
 /// The good entries go in, the bad ones are named with file, line and reason, and the exit status tells.
 #[test]
 fn bad_entries_are_reported_with_file_line_and_reason() {
-    let fresh = Fresh::new();
     let bad = format!(
         "{DATA}\ndn: uid=bad,ou=people,{SUFFIX}\nobjectClass: inetOrgPerson\nuid: bad\ncn: Bad\n\n\
         dn: uid=good,ou=people,{SUFFIX}\nobjectClass: inetOrgPerson\nuid: good\ncn: Good\nsn: Good\n"
     );
-    let line = bad.lines().position(|line| line.starts_with("dn: uid=bad")).expect("it is there") + 1;
-    let finished = fresh.import(&bad, &[]);
-    let text = format!("{}{}", finished.stdout, finished.stderr);
-    finished.expect_failure();
-    assert!(text.contains("input.ldif") && text.contains(&line.to_string()) && text.contains("sn"), "{text}");
+    let (fresh, text) = reported(&bad, "uid=bad");
+    assert!(text.contains("sn"), "{text}");
     let exported = ldif::by_dn(&export(&fresh.data()));
     assert!(exported.contains_key(&format!("uid=good,ou=people,{SUFFIX}")));
     assert!(!exported.contains_key(&format!("uid=bad,ou=people,{SUFFIX}")));
