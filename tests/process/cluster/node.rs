@@ -220,10 +220,15 @@ impl Node {
         found.entries.first().and_then(|entry| entry.values("description").into_iter().next()).unwrap_or_default()
     }
 
-    /// Waits until a person's description is this one.
+    /// Waits until a person's description is this one; if it does not become so, the node's own words tell why.
     #[track_caller]
     pub(crate) fn wait_for_description(&self, uid: &str, text: &str) {
-        wait_until(&format!("{uid} of {} to be described as {text}", self.name), || self.description(uid) == text);
+        let deadline = Deadline::after(PATIENCE);
+        while self.description(uid) != text {
+            let told = || format!("{}\n{:#}", self.said(), self.status());
+            assert!(!deadline.is_over(), "{uid} of {} is not described as {text}; it said\n{}", self.name, told());
+            deadline.pause();
+        }
     }
 
     pub(crate) fn said(&self) -> String {
