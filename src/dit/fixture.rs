@@ -17,17 +17,18 @@ pub(super) fn write<T>(dit: &Dit, work: impl FnOnce(&mut Writing<'_>) -> T) -> T
 pub(super) fn try_add(dit: &Dit, uuid: u8, dn: &str, attributes: &[(&str, &[&str])]) -> Result<EntryId, ValueError> {
     write(dit, |writing| {
         let dn = Dn::parse(dn).unwrap();
-        let attributes: Vec<_> = attributes
-            .iter()
-            .map(|(name, values)| {
-                (attribute(writing, name), values.iter().map(|value| value.as_bytes().to_vec()).collect())
-            })
-            .collect();
+        let attributes = values_of(writing, attributes);
         let resolution = writing.view().resolve(&dn).unwrap();
         let parent = if resolution.missing == 1 { resolution.matched.unwrap() } else { EntryId::NONE };
         let deltas = birth_deltas(writing, &dn, parent, &attributes)?;
         Ok(writing.change(Target::New(EntryUuid([uuid; 16])), "cn=test", deltas)?.0)
     })
+}
+
+/// Attributes and values as a birth takes them.
+pub(super) fn values_of(writing: &mut Writing<'_>, attributes: &[(&str, &[&str])]) -> Vec<(AttributeId, Vec<Vec<u8>>)> {
+    let bytes = |values: &[&str]| values.iter().map(|value| value.as_bytes().to_vec()).collect();
+    attributes.iter().map(|(name, values)| (attribute(writing, name), bytes(values))).collect()
 }
 
 /// [`try_add`] of what is taken.

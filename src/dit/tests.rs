@@ -169,12 +169,7 @@ fn bulk_load_links_forward_and_backward_alike() {
     let mut add = |uuid: u8, dn: &str, attributes: &[(&str, &[&str])]| {
         let writing = load.writing();
         let dn = Dn::parse(dn).unwrap();
-        let attributes: Vec<_> = attributes
-            .iter()
-            .map(|(name, values)| {
-                (attribute(writing, name), values.iter().map(|value| value.as_bytes().to_vec()).collect())
-            })
-            .collect();
+        let attributes = fixture::values_of(writing, attributes);
         let parent = writing.view().resolve(&dn).unwrap().matched.unwrap_or(EntryId::NONE);
         let deltas = birth_deltas(writing, &dn, parent, &attributes).unwrap();
         load.add(EntryUuid([uuid; 16]), "import", deltas).unwrap()
