@@ -242,6 +242,28 @@ fn what_was_committed_is_there_after_reopening() {
     tree.assert_sound();
 }
 
+/// Keys of nearness were others then: what an earlier program left is not searched by them.
+#[test]
+fn an_index_that_an_earlier_program_made_is_made_anew_at_the_start() {
+    let tree = Tree::new();
+    tree.person(3, "Pat O'Connor", &[]);
+    let recorded = |dit: &Dit| {
+        let snapshot = dit.read().unwrap();
+        String::from_utf8(snapshot.view().reader().meta(MetaName::IndexConfiguration).unwrap().unwrap().to_vec())
+            .unwrap()
+    };
+    let now = recorded(&tree.dit);
+    let (_, rest) = now.split_once('|').unwrap();
+    let before = format!("2|{rest}");
+    assert_eq!(IndexOptions::from_fingerprint(&before), None);
+    tree.write(|writing| writing.txn.put_meta(MetaName::IndexConfiguration, before.as_bytes()).unwrap());
+    let Tree { dit, _folder } = tree;
+    drop(Arc::into_inner(dit).unwrap());
+    let dit = Dit::open(Options::new(_folder.path()), Arc::new(Schema::builtin()), Clock::simulated(1)).unwrap();
+    assert_eq!(recorded(&dit), now);
+    Tree { dit: Arc::new(dit), _folder }.assert_sound();
+}
+
 /// T-47.
 #[test]
 fn a_flipped_bit_in_a_view_is_found_and_never_shown() {

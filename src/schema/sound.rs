@@ -9,9 +9,12 @@
 //!   `Мюллер` are one name; of scripts that write a syllable a character each syllable is a word.
 //! - of words of other scripts, which this says little about: the word itself and what it is without any one of its
 //!   characters. Two words with such a key in common are one slip of the pen apart.
+//! - of words with an apostrophe inside (`O'Connor`) those of the word without it, and those of its parts. Who asks for such
+//!   a word means the whole or the longest part, so that `O'Connor` finds `Oconnor` and `O Connor`, and not `O'Brien`.
 //!
 //! Telephone numbers are compared by their last digits: what stands before (plus sign, country, trunk zero) depends on
-//! where one calls from.
+//! where one calls from. An international number is the same with the trunk zero of its country and without, so that
+//! `+4930…` and `+49 (0)30 …` mean one; not in countries where the zero belongs to the number, or none is dialled.
 //!
 //! Invariant: keys are a pure function of the prepared value; the index holds them (`dit::index_keys`).
 
@@ -30,6 +33,16 @@ const CLOSE_CHARACTERS_MIN: usize = 4;
 const SPELLED: u8 = 1;
 /// A key of sound ends here.
 const SOUND_BYTES_MAX: usize = 48;
+/// Parts of a word with apostrophes that have keys of their own.
+const PARTS_MAX: usize = 4;
+/// Country codes of two digits (ITU-T E.164, list of assigned codes); those of one are 1 and 7, all others have three.
+const COUNTRIES_OF_TWO: [&[u8; 2]; 44] = [
+    b"20", b"27", b"30", b"31", b"32", b"33", b"34", b"36", b"39", b"40", b"41", b"43", b"44", b"45", b"46", b"47",
+    b"48", b"49", b"51", b"52", b"53", b"54", b"55", b"56", b"57", b"58", b"60", b"61", b"62", b"63", b"64", b"65",
+    b"66", b"81", b"82", b"84", b"86", b"90", b"91", b"92", b"93", b"94", b"95", b"98",
+];
+/// Where a zero behind the country code belongs to the number: Italy, Côte d'Ivoire, Gabon, Congo, San Marino.
+const ZERO_BELONGS: [&[u8]; 5] = [b"39", b"225", b"241", b"242", b"378"];
 
 /// The keys of one word.
 pub type WordKeys = Vec<Vec<u8>>;
@@ -42,9 +55,18 @@ pub fn is_spoken(rule: MatchingRule) -> bool {
 /// The keys of nearness of a prepared value, word by word; of a telephone number its last digits.
 pub fn near_keys(rule: MatchingRule, prepared: &[u8]) -> Vec<WordKeys> {
     if rule == MatchingRule::TelephoneNumberMatch {
-        return telephone_tail(prepared).map(|tail| vec![tail.to_vec()]).into_iter().collect();
+        let other = other_form(prepared);
+        let forms = std::iter::once(prepared).chain(other.as_deref());
+        let mut tails: WordKeys = forms.filter_map(telephone_tail).map(<[u8]>::to_vec).collect();
+        tails.dedup();
+        return vec![tails];
     }
-    if is_spoken(rule) { words_of(prepared) } else { Vec::new() }
+    if is_spoken(rule) { words_of(prepared, PARTS_MAX) } else { Vec::new() }
+}
+
+/// The keys of a prepared text that is asked for, word by word, for [`is_near`].
+pub fn asked_keys(rule: MatchingRule, prepared: &[u8]) -> Vec<WordKeys> {
+    if is_spoken(rule) { words_of(prepared, 1) } else { Vec::new() }
 }
 
 /// Whether every word of the assertion is near a word of the value. No words are near nothing.
@@ -62,45 +84,62 @@ pub fn telephone_tail(prepared: &[u8]) -> Option<&[u8]> {
     digits.len().checked_sub(TELEPHONE_TAIL_DIGITS).and_then(|at| digits.get(at..))
 }
 
-/// Whether a number as somebody dials it means the international number `whole`, which begins with a plus sign: the
+/// Whether a number as somebody dials it means the international number `number`, which begins with a plus sign: the
 /// digits are its last ones, a trunk zero or an exit code (`00`) before them left out. Both are prepared.
-pub fn dials(dialled: &[u8], whole: &[u8]) -> bool {
-    let Some(whole) = whole.strip_prefix(b"+") else { return false };
+pub fn dials(dialled: &[u8], number: &[u8]) -> bool {
+    let Some(whole) = number.strip_prefix(b"+") else { return false };
     if telephone_tail(dialled).is_none() || dialled.starts_with(b"+") {
         return false;
     }
     let zeros = dialled.iter().take_while(|digit| **digit == b'0').count().min(2);
     // In some countries the zero belongs to the number.
-    (0..=zeros)
-        .any(|cut| dialled.get(cut..).is_some_and(|rest| rest.len() >= TELEPHONE_TAIL_DIGITS && whole.ends_with(rest)))
+    let ends_so = |whole: &[u8]| {
+        let mut rests = (0..=zeros).filter_map(|cut| dialled.get(cut..));
+        rests.any(|rest| rest.len() >= TELEPHONE_TAIL_DIGITS && whole.ends_with(rest))
+    };
+    ends_so(whole) || other_form(number).is_some_and(|other| ends_so(other.get(1..).unwrap_or_default()))
 }
 
-fn words_of(prepared: &[u8]) -> Vec<WordKeys> {
+/// An international number, or the beginning of one, without the trunk zero behind its country code, or else with it: as
+/// other people write the same (`+49 (0)30`). Prepared. `None`: there is one form alone.
+pub fn other_form(number: &[u8]) -> Option<Vec<u8>> {
+    let digits = number.strip_prefix(b"+")?;
+    let code = match digits {
+        // No zero is dialled there.
+        [b'1' | b'7', ..] => return None,
+        [first, second, ..] if COUNTRIES_OF_TWO.contains(&&[*first, *second]) => 2,
+        _ => 3,
+    };
+    let (country, rest) = digits.split_at_checked(code)?;
+    if ZERO_BELONGS.contains(&country) || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let (zero, rest): (&[u8], _) = match rest {
+        [] | [b'0'] => return None,
+        [b'0', rest @ ..] => (b"", rest),
+        _ => (b"0", rest),
+    };
+    Some([b"+", country, zero, rest].concat())
+}
+
+/// The keys of each word. Of one with apostrophes so many parts have keys of their own, the longest first.
+fn words_of(prepared: &[u8], parts_max: usize) -> Vec<WordKeys> {
     let text = String::from_utf8_lossy(prepared);
     let mut words = Vec::new();
-    for word in text.split(is_separator).filter(|word| !word.is_empty()) {
+    for word in text.split(is_separator) {
         if words.len() >= WORDS_MAX {
             break;
         }
-        if word.is_ascii() {
-            words.push(vec![sound_of(word.as_bytes())]);
+        if word.chars().all(is_apostrophe) {
             continue;
         }
-        let latin = any_ascii::any_ascii(word);
-        if word.chars().all(is_latin) {
-            words.push(vec![sound_of(latin.to_ascii_lowercase().as_bytes())]);
-            continue;
+        let mut parts: Vec<&str> = word.split(is_apostrophe).filter(|part| !part.is_empty()).collect();
+        let mut keys = keys_of(&parts.concat());
+        if let ([whole], true) = (keys.as_mut_slice(), parts.len() > 1) {
+            parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
+            whole.extend(parts.iter().take(parts_max).flat_map(|part| keys_of(part)).flatten());
         }
-        let syllables = syllables_of(&latin);
-        match syllables.as_slice() {
-            [] => words.push(close_keys(word)),
-            [one] => {
-                let mut keys = close_keys(word);
-                keys.push(sound_of(one.as_bytes()));
-                words.push(keys);
-            }
-            many => words.extend(many.iter().map(|syllable| vec![sound_of(syllable.as_bytes())])),
-        }
+        words.extend(keys);
     }
     words.truncate(WORDS_MAX);
     words.retain_mut(|keys| {
@@ -110,11 +149,40 @@ fn words_of(prepared: &[u8]) -> Vec<WordKeys> {
     words
 }
 
+/// The keys of a word without apostrophes; of a script that writes syllables, of each.
+fn keys_of(word: &str) -> Vec<WordKeys> {
+    if word.is_ascii() {
+        return vec![vec![sound_of(word.as_bytes())]];
+    }
+    let latin = any_ascii::any_ascii(word);
+    if word.chars().all(is_latin) {
+        return vec![vec![sound_of(latin.to_ascii_lowercase().as_bytes())]];
+    }
+    let syllables = syllables_of(&latin);
+    match syllables.as_slice() {
+        [] => vec![close_keys(word)],
+        [one] => {
+            let mut keys = close_keys(word);
+            keys.push(sound_of(one.as_bytes()));
+            vec![keys]
+        }
+        many => many.iter().map(|syllable| vec![sound_of(syllable.as_bytes())]).collect(),
+    }
+}
+
 /// What stands between words: ASCII punctuation, blanks, and the punctuation of other scripts.
 fn is_separator(character: char) -> bool {
+    if is_apostrophe(character) {
+        return false;
+    }
     (character.is_ascii() && !character.is_ascii_alphanumeric())
         || character.is_whitespace()
         || matches!(character, '\u{2000}'..='\u{206f}' | '\u{3000}'..='\u{303f}')
+}
+
+/// What people write as an apostrophe.
+fn is_apostrophe(character: char) -> bool {
+    matches!(character, '\'' | '`' | '\u{2018}' | '\u{2019}' | '\u{2bb}' | '\u{2bc}')
 }
 
 fn is_latin(character: char) -> bool {
@@ -187,7 +255,8 @@ mod tests {
     use super::*;
 
     fn near(assertion: &str, value: &str) -> bool {
-        is_near(&words_of(assertion.as_bytes()), &words_of(value.as_bytes()))
+        let rule = MatchingRule::CaseIgnoreMatch;
+        is_near(&asked_keys(rule, assertion.as_bytes()), &near_keys(rule, value.as_bytes()))
     }
 
     #[test]
@@ -211,6 +280,22 @@ mod tests {
         assert!(!near("meyer bob", "anna maier"));
         assert!(!near("", "anna"));
         assert!(!near("- '", "anna"));
+    }
+
+    #[test]
+    fn an_apostrophe_inside_a_word_belongs_to_it() {
+        for value in ["pat o'connor", "pat o’connor", "pat oʼconnor", "pat o`connor"] {
+            for found in ["oconnor", "o'connor", "o’connor", "connor", "o connor", "pat 'oconnor'"] {
+                assert!(near(found, value), "{found} {value}");
+            }
+            assert!(!near("o'brien", value) && !near("brien", value), "{value}");
+        }
+        assert!(near("o'connor", "pat oconnor") && near("o'connor", "o connor") && near("d'angelo", "angelo"));
+        assert!(near("smith", "smith's") && near("rocknroll", "rock'n'roll") && near("лукяненко", "лук'яненко"));
+        assert!(near("лук’яненко", "лукяненко") && near("яненко", "лук'яненко"));
+        assert!(!near("o'connor", "o'brien"), "the letter that both have says nothing");
+        let long = "a'".repeat(4_096);
+        assert!(words_of(long.as_bytes(), PARTS_MAX).iter().flatten().count() <= 1 + PARTS_MAX);
     }
 
     #[test]
@@ -242,7 +327,24 @@ mod tests {
         assert!(!dials(b"5501098", whole));
         assert!(dials(b"030123456", b"+4930123456") && dials(b"004930123456", b"+4930123456"));
         assert!(!dials(b"5501099", b"5501099"), "equality says this");
+        assert!(dials(b"004930123456", b"+49030123456") && dials(b"0301234", b"+49301234"));
         assert_eq!(telephone_tail(b"+4930123456"), Some(&b"0123456"[..]));
         assert_eq!(telephone_tail(b"555-hello"), None);
+    }
+
+    #[test]
+    fn an_international_number_has_a_form_with_the_trunk_zero_and_one_without() {
+        for (one, other) in [("+4930123", "+49030123"), ("+353861", "+3530861"), ("+493", "+4903")] {
+            assert_eq!(other_form(one.as_bytes()).as_deref(), Some(other.as_bytes()), "{one}");
+            assert_eq!(other_form(other.as_bytes()).as_deref(), Some(one.as_bytes()), "{other}");
+        }
+        for alone in ["+15550100", "+79161234567", "+39061234", "+390612", "4930123", "+49", "+490", "+49abc", "+", ""]
+        {
+            assert_eq!(other_form(alone.as_bytes()), None, "{alone}");
+        }
+        // A number of the town alone is found by its last digits in either form.
+        let tails = near_keys(MatchingRule::TelephoneNumberMatch, b"+490301234");
+        assert_eq!(tails, [[b"0301234".to_vec(), b"9301234".to_vec()]]);
+        assert_eq!(near_keys(MatchingRule::TelephoneNumberMatch, b"+4930123456"), [[b"0123456".to_vec()]]);
     }
 }

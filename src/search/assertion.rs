@@ -82,6 +82,19 @@ impl Parts {
         true
     }
 
+    /// The same with another first part; `None`: `other` knows none.
+    pub(super) fn with_first(&self, other: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Option<Self> {
+        let mut parts = self.clone();
+        if let Some(initial) = &mut parts.initial {
+            *initial = other(initial)?;
+        } else if let Some(any) = parts.any.first_mut() {
+            *any = Finder::new(&other(any.needle())?).into_owned();
+        } else {
+            *parts.last.as_mut()? = other(self.last.as_deref()?)?;
+        }
+        Some(parts)
+    }
+
     /// What the beginning of a key says already.
     fn foresee(&self, beginning: &[u8]) -> Option<bool> {
         if self.last.is_none() && self.fit(beginning) {

@@ -13,7 +13,7 @@ use super::evaluate::{Truth, fits};
 use super::membership::MEMBER;
 use crate::model::attribute::split_options;
 use crate::model::{Assertion, AttributeDescription, Dn, Extensible, Filter, Substrings};
-use crate::schema::sound::{is_spoken, near_keys, telephone_tail};
+use crate::schema::sound::{asked_keys, is_spoken, other_form, telephone_tail};
 use crate::schema::{AttributeType, AttributeTypeIndex, MatchingRule, RuleKind, Schema, SubstringPart, split_uid};
 use memchr::memmem::Finder;
 
@@ -179,7 +179,10 @@ impl<'s> Compiler<'s> {
             Filter::Extensible(extensible) => self.extensible(extensible),
         };
         match leaf {
-            Some(leaf) => Node::Leaf(Box::new(leaf)),
+            Some(leaf) => match other_number(filter, &leaf) {
+                Some(other) => Node::Or([leaf, other].map(|leaf| Node::Leaf(Box::new(leaf))).into()),
+                None => Node::Leaf(Box::new(leaf)),
+            },
             None => Node::Constant(Truth::Undefined),
         }
     }
@@ -353,7 +356,7 @@ impl<'s> Compiler<'s> {
         let rule = found.equality?;
         let test = if is_spoken(rule) {
             let key = self.key(rule, &assertion.value)?;
-            let words = near_keys(rule, &key);
+            let words = asked_keys(rule, &key);
             Test::Sounds { rule, key, words }
         } else {
             self.equal_or_dialled(rule, &assertion.value)?
@@ -409,6 +412,22 @@ impl<'s> Compiler<'s> {
         rule.key(self.schema, value, &mut key).ok()?;
         Some(key)
     }
+}
+
+/// The item for the other form of the international number that `leaf` asks for, or for the beginning of one
+/// ([`other_form`]); not where the client names a rule.
+fn other_number(filter: &Filter<'_>, leaf: &Leaf) -> Option<Leaf> {
+    let is_meant = |rule: MatchingRule| rule.shares_key(MatchingRule::TelephoneNumberMatch);
+    let test = match (filter, &leaf.test) {
+        (Filter::Extensible(_), _) => None,
+        (_, Test::Equal { rule, key, .. }) if is_meant(*rule) => {
+            let key = other_form(key)?;
+            Some(Test::Equal { rule: *rule, raw: key.clone(), key })
+        }
+        (_, Test::Contains(parts)) if is_meant(parts.rule) => parts.with_first(other_form).map(Test::Contains),
+        _ => None,
+    };
+    test.map(|test| Leaf { test, ..leaf.clone() })
 }
 
 /// objectClass, which every entry has.

@@ -3,6 +3,9 @@
 use crate::schema::sound::is_spoken;
 use crate::schema::{AttributeType, MatchingRule, Schema};
 
+/// Begins a fingerprint: another number for each way in which the program makes keys.
+const FORM: &str = "3|";
+
 /// Which indexes the values of an attribute are kept in.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Indexed {
@@ -86,12 +89,12 @@ impl IndexOptions {
     /// the index and compared at open.
     pub fn fingerprint(&self, schema: &Schema) -> String {
         let lists = [&self.equality, &self.presence, &self.substring, &self.approx].map(|list| list.join(","));
-        format!("2|{}|{:032x}", lists.join("|"), rules_digest(schema))
+        format!("{FORM}{}|{:032x}", lists.join("|"), rules_digest(schema))
     }
 
     /// The settings behind a fingerprint; `None` when another version of the program wrote it.
     pub fn from_fingerprint(fingerprint: &str) -> Option<Self> {
-        let lists = fingerprint.strip_prefix("2|")?;
+        let lists = fingerprint.strip_prefix(FORM)?;
         let mut lists = lists
             .split('|')
             .map(|list| list.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<String>>());
