@@ -36,6 +36,8 @@ pub struct LoggedChange {
     pub moved: bool,
     /// Access rules in it changed.
     pub rules: bool,
+    /// Attributes of which values came or went; each once where the record has it in one piece.
+    pub attributes: Vec<AttributeId>,
     /// Entries that it began or ceased to link to, where the record says which.
     pub linked: Vec<EntryUuid>,
     /// It may have ceased to link to entries that the record does not name.
@@ -65,10 +67,16 @@ impl LoggedChange {
             renamed: false,
             moved: false,
             rules: false,
+            attributes: Vec::new(),
             linked: Vec::new(),
             unlinked: false,
         };
         for delta in &update.deltas {
+            if let Delta::Clear(attribute) | Delta::Cell { attribute, .. } | Delta::Count { attribute, .. } = delta
+                && change.attributes.last() != Some(attribute)
+            {
+                change.attributes.push(*attribute);
+            }
             match delta {
                 Delta::Birth { .. } => change.birth = true,
                 Delta::Dead => change.dead = true,
@@ -76,15 +84,12 @@ impl LoggedChange {
                 Delta::Parent(_) => change.moved = true,
                 Delta::Count { .. } => {}
                 Delta::Clear(attribute) => {
-                    change.rules |= *attribute == catalog.well_known().aci;
                     change.unlinked |= catalog.attribute(*attribute).is_some_and(|info| info.links);
                 }
-                Delta::Cell { attribute, key, .. } => {
-                    change.rules |= *attribute == catalog.well_known().aci;
-                    change.linked.extend(key.as_link());
-                }
+                Delta::Cell { key, .. } => change.linked.extend(key.as_link()),
             }
         }
+        change.rules = change.attributes.contains(&catalog.well_known().aci);
         Ok(change)
     }
 }

@@ -107,10 +107,8 @@ impl Collective {
         for source in &self.sources {
             let Some(entry) = view.entry(source.id)? else { continue };
             let mut said = vec![vec![entry.record.uuid().0.to_vec(), source.specification.clone()]];
-            // Where the subentry stands, its area begins.
-            said.push(
-                view.entry(view.superior(&entry))?.map(|above| above.record.uuid().0.to_vec()).into_iter().collect(),
-            );
+            // The names in the text mean other entries after a rename.
+            said.push(source.area.named(view)?.iter().map(|uuid| uuid.0.to_vec()).collect());
             for (id, values) in &source.values {
                 let name = view.catalog().attribute(*id).map(|info| info.name.to_ascii_lowercase().into_bytes());
                 let mut values = values.clone();

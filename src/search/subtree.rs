@@ -8,7 +8,7 @@ use super::SearchError;
 use super::compile::CompiledFilter;
 use super::evaluate::{AllSearchable, evaluate, evaluate_attributes};
 use crate::dit::{Entry, View};
-use crate::model::{Assertion, Attribute, Dn, Filter};
+use crate::model::{Assertion, Attribute, Dn, EntryUuid, Filter};
 use crate::schema::Schema;
 use crate::storage::{ENTRY_SUBENTRY, EntryId};
 use std::borrow::Cow;
@@ -134,6 +134,18 @@ impl Area {
     /// The entry at which it begins.
     pub fn base(&self) -> EntryId {
         self.base
+    }
+
+    /// What the names in the specification mean now: an area without them has the same, or others have their names.
+    ///
+    /// # Errors
+    /// [`SearchError::Dit`].
+    pub fn named(&self, view: View<'_>) -> Result<Vec<EntryUuid>, SearchError> {
+        let mut named = Vec::with_capacity(1 + self.chop_before.len() + self.chop_after.len());
+        for id in std::iter::once(&self.base).chain(&self.chop_before).chain(&self.chop_after) {
+            named.extend(view.entry(*id)?.map(|entry| entry.record.uuid()));
+        }
+        Ok(named)
     }
 
     /// Whether everything that the specification names is there; what is not may come, and is not in the area then.

@@ -17,7 +17,7 @@ use crate::policy::access::{
 use crate::policy::requester::{Requester, RequesterKind};
 use crate::schema::Schema;
 use crate::search::marked_entries;
-use crate::state::Csn;
+use crate::state::{AttributeId, Csn};
 use crate::storage::{ENTRY_HAS_ACI, EntryId, IndexKind, index_key};
 use hashbrown::HashMap;
 use std::hash::{BuildHasher, Hasher};
@@ -333,6 +333,14 @@ impl Asker {
     pub(in crate::operation) fn mark(&self) -> u64 {
         let bound = self.0.as_ref().filter(|decided| decided.requester.entry_uuid().is_some());
         bound.map_or(0, |decided| decided.memberships.mark())
+    }
+
+    /// The attributes whose values in a superior decide about what is below it.
+    pub(in crate::operation) fn inherited(&self, view: View<'_>) -> Vec<AttributeId> {
+        let catalog = view.catalog();
+        let names = self.0.iter().flat_map(|decided| &decided.book.memberships.inherited);
+        let types = names.filter_map(|name| catalog.schema().attribute_type(name));
+        types.flat_map(|found| catalog.of_type(found.index)).copied().collect()
     }
 
     /// Whether it is this requester.

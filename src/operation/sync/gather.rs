@@ -8,7 +8,7 @@
 use super::cookie::Position;
 use crate::dit::{DitError, LogRange, LoggedChange, View};
 use crate::model::EntryUuid;
-use crate::state::{Csn, OriginId, UpdateVector};
+use crate::state::{AttributeId, Csn, OriginId, UpdateVector};
 use crate::storage::EntryId;
 use hashbrown::{HashMap, HashSet};
 use std::collections::{BTreeMap, VecDeque};
@@ -40,6 +40,28 @@ pub(super) struct Named {
     pub(super) sent: Sent,
 }
 
+/// By which changes, other than of rules, somebody may see other entries than before.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Signs<'a> {
+    /// A link to one of these: the requester and the groups that it is in, through others too.
+    pub(super) circle: &'a [EntryUuid],
+    /// Values of these in an entry that has others below it.
+    pub(super) inherited: &'a [AttributeId],
+}
+
+impl Signs<'_> {
+    fn shows(self, view: View<'_>, change: &LoggedChange) -> Result<bool, DitError> {
+        if self.circle.iter().any(|uuid| change.linked.contains(uuid)) {
+            return Ok(true);
+        }
+        if !change.attributes.iter().any(|attribute| self.inherited.contains(attribute)) {
+            return Ok(false);
+        }
+        let id = view.by_uuid(change.uuid)?;
+        Ok(id.map(|id| view.subordinate_count(id)).transpose()?.is_some_and(|count| count > 0))
+    }
+}
+
 /// How a piece of reading ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Read {
@@ -64,7 +86,7 @@ pub(super) struct Changes {
     others: HashSet<EntryUuid>,
     /// Entries that were linked to, or not any more.
     pub(super) linked: HashSet<EntryUuid>,
-    /// Access rules changed, or a link to one of `circle`: who may see what is not what it was.
+    /// Access rules changed, or there were [`Signs`]: who may see what is not what it was.
     pub(super) rules: bool,
     /// Something that was there moved.
     pub(super) any_moved: bool,
@@ -99,7 +121,7 @@ impl Changes {
         self.next = origins.map(|(origin, _)| (*origin, self.target.sequence(*origin) + 1)).collect();
         self.target.advance(&later);
         loop {
-            match self.read(view, &[])? {
+            match self.read(view, Signs::default())? {
                 Read::More => {}
                 read => return Ok(read),
             }
@@ -111,11 +133,11 @@ impl Changes {
         &self.target
     }
 
-    /// Reads on. `circle`: the requester and the groups that it is in, through others too. Cost: some hundred microseconds.
+    /// Reads on. Cost: some hundred microseconds.
     ///
     /// # Errors
     /// [`DitError`].
-    pub(super) fn read(&mut self, view: View<'_>, circle: &[EntryUuid]) -> Result<Read, DitError> {
+    pub(super) fn read(&mut self, view: View<'_>, signs: Signs<'_>) -> Result<Read, DitError> {
         while let Some((origin, from)) = self.next.first_key_value().map(|(origin, from)| (*origin, *from)) {
             let to = self.target.sequence(origin);
             if from > to {
@@ -128,7 +150,9 @@ impl Changes {
             };
             let Some(last) = records.last().map(|record| record.sequence) else { return Ok(Read::Lost) };
             for record in records.iter().filter(|record| record.sequence <= to) {
-                self.note(&LoggedChange::read(view, record)?, circle);
+                let change = LoggedChange::read(view, record)?;
+                self.rules |= change.rules || signs.shows(view, &change)?;
+                self.note(&change);
             }
             self.next.insert(origin, last + 1);
             let touched = self.named.len() + self.others.len() + self.linked.len();
@@ -137,10 +161,9 @@ impl Changes {
         Ok(Read::Done)
     }
 
-    fn note(&mut self, change: &LoggedChange, circle: &[EntryUuid]) {
+    fn note(&mut self, change: &LoggedChange) {
         self.count += 1;
         self.target.time_ms = self.target.time_ms.max(change.stamp.csn.ms());
-        self.rules |= change.rules || circle.iter().any(|uuid| change.linked.contains(uuid));
         self.unlinked |= change.unlinked;
         if !self.names_only {
             self.linked.extend(change.linked.iter().copied());

@@ -8,8 +8,8 @@
 //!
 //! Invariants
 //! - What is sent is as of now or newer than the cookie says, never older: a cookie is given after all up to it is sent.
-//! - What the requester may not see is not sent; a change of access rules, or of the groups, roles and own values by which
-//!   they know the requester, ends in a refresh of everything.
+//! - What the requester may not see is not sent; a change of access rules, or of the groups, roles, own values and values of
+//!   superiors by which they know the requester, ends in a refresh of everything.
 //! - A node that does not hold all of a cookie says busy: it would send older content than the client has.
 //!
 //! Also sent as changed are entries whose own content stayed and whose appearance did not: those that link to an entry
@@ -45,7 +45,7 @@ use crate::wire::{ResponseControl, SearchRequest, response};
 use cookie::{Brought, Maker, Position};
 use emit::{Emission, Sending};
 pub(super) use emit::{SendAs, shows};
-use gather::{Changes, Read};
+use gather::{Changes, Read, Signs};
 pub(super) use persistent::{Following, TOO_SLOW};
 pub(super) use row::{Next, Row};
 
@@ -221,6 +221,7 @@ impl SyncSearch {
                 return self.lost(view, &vector, self.is_refreshing(), OTHER_RULES);
             }
         }
+        let inherited = self.asker.inherited(view);
         let shared = Collective::load(view)?.mark(view)?;
         if self.shared != shared {
             self.maker.question ^= self.shared ^ shared;
@@ -240,7 +241,8 @@ impl SyncSearch {
                 }
                 Stage::Changes { refresh, work } => {
                     let refresh = *refresh;
-                    match work.read(view, &self.circle)? {
+                    let signs = Signs { circle: &self.circle, inherited: &inherited };
+                    match work.read(view, signs)? {
                         Read::More if work.count % 4_096 < 64 && work.count > 4_096 => return Ok(Standing::More),
                         Read::More => {}
                         Read::Lost => return self.lost(view, &vector, refresh, TOO_OLD),
@@ -371,8 +373,7 @@ impl SyncSearch {
 
 const NOT_OURS: &str = "the sync cookie is not of this directory and this search; begin without one";
 const TOO_OLD: &str = "changes since the sync cookie are not kept any more; begin without one";
-const OTHER_RULES: &str =
-    "access rules, or the groups by which they know you, changed since the sync cookie; begin without one";
+const OTHER_RULES: &str = "access rules, or what they know you by (groups, values of superiors), changed since the sync cookie; begin without one";
 const OTHER_SHARED: &str =
     "values that entries share (collective attributes) changed since the sync cookie; begin without one";
 const TOO_MUCH: &str = "more entries are concerned than can be told apart; begin without a sync cookie";

@@ -16,6 +16,8 @@ pub struct AskedMemberships {
     pub any_role: bool,
     /// They look at what stands in the requester's own entry.
     pub own_entry: bool,
+    /// Attributes, as rules spell them, whose values in a superior decide about what is below it (`parent[1]` in userattr).
+    pub inherited: Vec<String>,
 }
 
 impl AskedMemberships {
@@ -26,6 +28,7 @@ impl AskedMemberships {
         self.any_group |= other.any_group;
         self.any_role |= other.any_role;
         self.own_entry |= other.own_entry;
+        self.inherited.extend_from_slice(&other.inherited);
     }
 
     /// Whether they ask about groups.
@@ -40,18 +43,25 @@ impl AskedMemberships {
 
     pub(super) fn note(&mut self, aci: &Aci) {
         for permission in &aci.permissions {
-            permission.bind_rule.visit(&mut |test| match test {
-                BindTest::GroupDn { groups, .. } => note(groups, &mut self.groups, &mut self.any_group),
-                BindTest::RoleDn { roles, .. } => note(roles, &mut self.roles, &mut self.any_role),
-                BindTest::UserAttr { kind: UserAttrKind::GroupDn, .. } => self.any_group = true,
-                BindTest::UserAttr { kind: UserAttrKind::RoleDn, .. } => self.any_role = true,
-                BindTest::UserAttr { kind: UserAttrKind::LdapUrl | UserAttrKind::Value(_), .. } => {
-                    self.own_entry = true;
+            permission.bind_rule.visit(&mut |test| {
+                if let BindTest::UserAttr { levels, attribute, .. } = test
+                    && levels.iter().any(|level| *level > 0)
+                {
+                    self.inherited.push(attribute.clone());
                 }
-                BindTest::UserDn { users, .. } => {
-                    self.own_entry |= users.iter().any(|user| matches!(user, UserPattern::Search { .. }));
+                match test {
+                    BindTest::GroupDn { groups, .. } => note(groups, &mut self.groups, &mut self.any_group),
+                    BindTest::RoleDn { roles, .. } => note(roles, &mut self.roles, &mut self.any_role),
+                    BindTest::UserAttr { kind: UserAttrKind::GroupDn, .. } => self.any_group = true,
+                    BindTest::UserAttr { kind: UserAttrKind::RoleDn, .. } => self.any_role = true,
+                    BindTest::UserAttr { kind: UserAttrKind::LdapUrl | UserAttrKind::Value(_), .. } => {
+                        self.own_entry = true;
+                    }
+                    BindTest::UserDn { users, .. } => {
+                        self.own_entry |= users.iter().any(|user| matches!(user, UserPattern::Search { .. }));
+                    }
+                    _ => {}
                 }
-                _ => {}
             });
         }
     }
