@@ -93,6 +93,33 @@ fn groups_are_found_by_members_that_a_search_finds() {
     assert!(told.windows(one.len()).any(|part| part == one.as_bytes()));
 }
 
+/// RFC 2891: the least value decides, and what a search finds is a value.
+#[test]
+fn groups_are_sorted_by_members_that_a_search_finds() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut client, branch) = Server::shared().branch("searched-order");
+    let people = ["a", "b", "c"].map(|uid| add_person(&mut client, &branch, uid));
+    for (group, uid) in [("last", "c"), ("first", "a"), ("none", "nobody")] {
+        add_group(&mut client, &format!("cn={group},{branch}"), &[&format!("ldap:///{branch}??one?(uid={uid})")], &[]);
+    }
+    let listed = format!("cn=listed,{branch}");
+    client.add(&listed, &[("objectClass", &["groupOfNames"]), ("member", &[&people[1]])]).expect(code::SUCCESS);
+    for (key, expected) in [
+        ("member", ["first", "listed", "last", "none"]),
+        ("-member", ["none", "last", "listed", "first"]),
+        // As for filters: options are of values that are stored.
+        ("member;lang-en", ["last", "first", "none", "listed"]),
+    ] {
+        let found = client
+            .with(Control::sort(&[key]))
+            .search(&Search::subtree(&branch, "(|(objectClass=groupOfURLs)(objectClass=groupOfNames))"));
+        let names: Vec<String> = found.expect(code::SUCCESS).entries.iter().map(|entry| entry.value("cn")).collect();
+        assert_eq!(names, expected, "{key}");
+    }
+}
+
 /// An entry may have both kinds, and each member is shown once.
 #[test]
 fn stored_members_stand_beside_those_that_a_search_finds() {
@@ -174,6 +201,16 @@ fn who_may_not_know_of_an_entry_does_not_hear_of_it_as_a_member() {
     assert_eq!(client.names(SUFFIX, "(&(memberURL=*)(member=*))"), ["open"]);
     assert_eq!(client.names(SUFFIX, "(&(cn=bobs)(!(member=*)))"), ["bobs"]);
     assert!(client.names(SUFFIX, "(&(cn=closed)(!(member=*)))").is_empty(), "Undefined, not False");
+    let in_order = |client: &mut Client| {
+        let found = client.with(Control::sort(&["-member"])).search(&Search::subtree(SUFFIX, "(memberURL=*)"));
+        found.expect(code::SUCCESS).entries.iter().map(|entry| entry.value("cn")).collect::<Vec<String>>()
+    };
+    assert_eq!(in_order(&mut admin), ["bobs", "open", "closed"]);
+    assert_eq!(
+        in_order(&mut client),
+        ["closed", "bobs", "open"],
+        "who may not know of Bob does not hear of him by the order"
+    );
     client.compare(&open, "member", ANN).expect(code::COMPARE_TRUE);
     client.compare(&open, "member", BOB).expect(code::COMPARE_FALSE);
     client.compare(&closed, "member", ANN).expect(code::INSUFFICIENT_ACCESS_RIGHTS);

@@ -144,12 +144,12 @@ impl Ordered {
     }
 
     /// Takes an entry that was found.
-    pub(super) fn gather(&mut self, view: View<'_>, entry: &Entry<'_>, granted: &Granted) -> Outcome<Gathered> {
+    pub(super) fn gather(&mut self, at: &Looking<'_, '_>, entry: &Entry<'_>, granted: &Granted) -> Outcome<Gathered> {
         let sorter = match &mut self.stage {
             Stage::Gathering(sorter) => sorter,
             Stage::Narrowing { window, key, .. } => {
                 key.clear();
-                self.sorting.append(view, entry, granted, key)?;
+                self.sorting.append(at, entry, granted, key)?;
                 window.take(key, entry.id);
                 return Ok(Gathered::Yes);
             }
@@ -159,7 +159,7 @@ impl Ordered {
         if may_narrow && sorter.len() >= GATHERED_MAX {
             return Ok(Gathered::Narrow);
         }
-        match sorter.take(entry.id, |keys| self.sorting.append(view, entry, granted, keys))? {
+        match sorter.take(entry.id, |keys| self.sorting.append(at, entry, granted, keys))? {
             Gathered::Yes => Ok(Gathered::Yes),
             Gathered::TooMuch if self.first.is_some() => Ok(Gathered::Narrow),
             _ if may_narrow => Ok(Gathered::Narrow),

@@ -273,7 +273,7 @@ impl Running {
             return Ok(None);
         }
         if let Some(order) = &mut self.order {
-            return Ok(match order.gather(sending.at.view, &entry, &granted)? {
+            return Ok(match order.gather(sending.at, &entry, &granted)? {
                 Gathered::Yes => None,
                 why => Some(Walked::NoRoom(why)),
             });

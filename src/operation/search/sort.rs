@@ -7,19 +7,21 @@
 //!
 //! Invariants
 //! - Values that the requester may not read do not show in the order: they count as absent.
-//! - Collective attributes (RFC 3671) count as if each entry had their values.
+//! - Collective attributes (RFC 3671) count as if each entry had their values; so do members that a group finds by search, as
+//!   they are shown.
 //! - Of a value the first [`VALUE_BYTES_MAX`] bytes of its normal form count.
 //! - What is gathered is bounded for one search and for all of them together ([`SortMemory`]).
 //!
 //! More than the RFC asks for: an attribute without an ordering rule is sorted by its equality rule, so that an address
 //! book may sort by telephone number too.
 
-use crate::dit::{Entry, View};
+use super::Looking;
+use crate::dit::Entry;
 use crate::model::{Attribute, AttributeDescription, ResultCode};
 use crate::operation::access::Granted;
 use crate::operation::outcome::Outcome;
 use crate::schema::{AttributeType, AttributeTypeIndex, MatchingRule, RuleKind, Schema};
-use crate::search::{Collective, Computed};
+use crate::search::{Collective, Computed, MEMBER, searched_members};
 use crate::storage::EntryId;
 use crate::wire::control::SortKey;
 use std::sync::Arc;
@@ -41,6 +43,8 @@ struct Key {
     index: AttributeTypeIndex,
     options: Vec<String>,
     computed: Option<Computed>,
+    /// `member`, where members that a group finds by search count as its values.
+    searched: Option<AttributeTypeIndex>,
     rule: MatchingRule,
     reverse: bool,
 }
@@ -61,6 +65,7 @@ pub(super) struct Unsortable {
 impl Sorting {
     /// Resolves the keys of a request.
     pub(super) fn new(schema: &Schema, keys: &[SortKey]) -> Result<Self, Unsortable> {
+        let member = schema.attribute_type(MEMBER).map(|member| member.index);
         let resolve = |key: &SortKey| {
             let fault = |code| Unsortable { code, attribute: key.attribute.clone() };
             let description = AttributeDescription::parse(&key.attribute);
@@ -76,6 +81,7 @@ impl Sorting {
                 index: found.index,
                 options: description.options().to_vec(),
                 computed: Computed::of(found),
+                searched: member.filter(|member| found.subtypes.contains(member) && description.options().is_empty()),
                 rule: rule.ok_or_else(|| fault(ResultCode::INAPPROPRIATE_MATCHING))?,
                 reverse: key.reverse,
             })
@@ -86,7 +92,7 @@ impl Sorting {
     /// Appends the sort key of `entry`. `granted`: what of it may be read.
     pub(super) fn append(
         &mut self,
-        view: View<'_>,
+        at: &Looking<'_, '_>,
         entry: &Entry<'_>,
         granted: &Granted,
         out: &mut Vec<u8>,
@@ -94,7 +100,7 @@ impl Sorting {
         let Self { keys, collective } = self;
         for key in keys {
             let least = match granted.for_attribute(Some(key.index)) {
-                true => key.least(view, entry, granted, collective)?,
+                true => key.least(at, entry, granted, collective)?,
                 false => None,
             };
             key.append_part(least.as_deref(), out);
@@ -138,11 +144,12 @@ impl Key {
     /// The least normal form among the attribute's values that may be read.
     fn least(
         &self,
-        view: View<'_>,
+        at: &Looking<'_, '_>,
         entry: &Entry<'_>,
         granted: &Granted,
         collective: &mut Option<Collective>,
     ) -> Outcome<Option<Vec<u8>>> {
+        let view = at.view;
         let catalog = view.catalog();
         let mut least: Option<Vec<u8>> = None;
         let mut normal = Vec::with_capacity(64);
@@ -180,6 +187,9 @@ impl Key {
             } else {
                 view.values(entry, &slice)?.iter().for_each(|value| offer(value));
             }
+        }
+        if self.searched.is_some_and(|member| granted.for_attribute(Some(member))) {
+            searched_members(view, entry, at.access)?.iter().for_each(|name| offer(name));
         }
         Ok(least)
     }
