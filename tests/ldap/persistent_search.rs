@@ -255,6 +255,52 @@ fn changes_that_come_together_are_told_each_by_itself() {
     assert_eq!(next_told(&mut client, id).0, told(MODIFY, &old, None));
 }
 
+/// A change is in the scope by the name that the entry had with it, wherever the entry is when the change is told, and though it
+/// is nowhere any more.
+#[test]
+fn a_change_in_the_scope_is_told_of_an_entry_that_has_left_it_since() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let (mut writer, branch) = Server::shared().branch("psearch-left");
+    let (_, outside) = Server::shared().branch("psearch-left-outside");
+    let mut client = Server::shared().admin();
+    let search = Search::subtree(&branch, "(sn=*)").attributes(&["uid", "title"]);
+    let id = client.with(following(ANY, true, true)).send(&search.encode());
+    client.who_am_i();
+    let person: [(&str, &[&str]); 4] =
+        [("objectClass", &["inetOrgPerson"]), ("uid", &["a"]), ("cn", &["A"]), ("sn", &["A"])];
+    let here = format!("uid=a,{branch}");
+    let away = format!("uid=a,{outside}");
+    for is_deleted in [false, true] {
+        let mut changes = vec![
+            request::add(&here, &person),
+            request::modify(&here, &[(REPLACE, "title", &["one"])]),
+            request::modify_dn(&here, "uid=a", true, Some(&outside)),
+            request::modify(&away, &[(REPLACE, "title", &["elsewhere"])]),
+        ];
+        if is_deleted {
+            changes.push(request::delete(&away));
+        }
+        let begun = writer.perform(&request::extended(oid::START_TRANSACTION, None)).expect(code::SUCCESS);
+        let identifier = begun.value.expect("an identifier");
+        let within = Control::critical(oid::TRANSACTION, Some(identifier.clone()));
+        for change in &changes {
+            writer.with(within.clone()).perform(change).expect(code::SUCCESS);
+        }
+        let end = sequence(&[crate::support::ber::octets(&identifier)]);
+        writer.perform(&request::extended(oid::END_TRANSACTION, Some(&end))).expect(code::SUCCESS);
+        assert_eq!(next_told(&mut client, id).0, (ADD, here.clone(), None), "deleted: {is_deleted}");
+        assert_eq!(next_told(&mut client, id).0, (MODIFY, here.clone(), None), "deleted: {is_deleted}");
+        // Nothing of what was done elsewhere.
+        let other = add_person(&mut writer, &branch, if is_deleted { "two" } else { "one" });
+        assert_eq!(next_told(&mut client, id).0, (ADD, other, None), "deleted: {is_deleted}");
+        if !is_deleted {
+            writer.delete(&away).expect(code::SUCCESS);
+        }
+    }
+}
+
 /// T-24: a name from before is told to who may see its superior; who may not is told the name of now.
 #[test]
 fn names_from_before_are_told_by_the_rights_on_their_superiors() {

@@ -7,7 +7,7 @@
 //! Each change is told by itself, in the order in which they came here, under the name that the entry had with it; a rename
 //! that is followed by a delete is both. What is sent of the entry is as it is when the change is told: earlier values are not
 //! put together again from the log. So what came and went in between is told as changes, and what the filter and the rights
-//! are asked of is the entry as it is, or as it was last. The draft asks for the entry that was changed and does not say as of
+//! are asked of is the entry as it is, or as it was last; but the scope is asked of the name that it had with the change. The draft asks for the entry that was changed and does not say as of
 //! when. 389 sends a copy that it made with the change, and keeps copies in memory, however many, until the client has read
 //! them (`psearch.c`); it asks filter and rights of that copy. The two differ where an entry changes again before its first
 //! change is told: a client there gets both contents, here the newer one twice. Whoever mirrors entries ends with the same;
@@ -15,8 +15,8 @@
 //!
 //! Invariants
 //! - Every change is told once or, for whom the log does not reach back far enough, the search ends (busy).
-//! - Of a deleted entry no more is told than a search before the deletion would have: filter, scope and rights are asked
-//!   of what it was.
+//! - Of a deleted entry no more is told than a search before the deletion would have: filter and rights are asked of what
+//!   it was last.
 //! - Of a name from before no more is told than its superior's rights let.
 
 use super::Standing;
@@ -128,12 +128,8 @@ impl Teller<'_> {
             None => None,
         };
         let Some(entry) = entry else { return self.tell_gone(at, update, kind, out) };
-        let running = &mut *self.running;
-        if !is_in_scope(at.view, running, self.scope, &entry)? || !shows(&entry, running.options(), running.base()) {
-            return Ok(());
-        }
-        let granted = at.access.granted(&entry, Right::Read);
-        if !granted.for_anything() || !evaluate(running.filter(), at.view, &entry, &Gate(at.access))?.is_true() {
+        let running = &*self.running;
+        if !shows(&entry, running.options(), running.base()) {
             return Ok(());
         }
         let csn = update.stamp.csn;
@@ -143,8 +139,14 @@ impl Teller<'_> {
             true => at.view.dn_at(update.uuid, update.birth, csn, true)?,
             false => None,
         };
-        if let Some(name) = &name
-            && !self.is_below_base(at, &Dn::parse(name)?)?
+        let is_meant = match &name {
+            Some(name) => self.is_below_base(at, &Dn::parse(name)?)?,
+            None => is_in_scope(at.view, running, self.scope, &entry)?,
+        };
+        let granted = at.access.granted(&entry, Right::Read);
+        if !is_meant
+            || !granted.for_anything()
+            || !evaluate(running.filter(), at.view, &entry, &Gate(at.access))?.is_true()
         {
             return Ok(());
         }
@@ -198,7 +200,15 @@ impl Teller<'_> {
         let Some((last, attributes)) = deleted_entry::former(at.view, update.uuid)? else { return Ok(()) };
         let dn = Dn::parse(&last)?;
         let Some(superior) = nearest(at.view, &dn)? else { return Ok(()) };
-        if !self.is_below_base(at, &dn)? {
+        let name = match kind {
+            ChangeType::Delete => None,
+            _ => at.view.dn_at(update.uuid, update.birth, update.stamp.csn, true)?,
+        };
+        let is_meant = match &name {
+            Some(name) => self.is_below_base(at, &Dn::parse(name)?)?,
+            None => self.is_below_base(at, &dn)?,
+        };
+        if !is_meant {
             return Ok(());
         }
         let running = &mut *self.running;
@@ -206,15 +216,6 @@ impl Teller<'_> {
         let read = at.access.granted_new(&dn, Some(superior), &attributes, Right::Read);
         let may_search = running.filter().attribute_types().iter().all(|index| search.for_attribute(Some(*index)));
         if !read.for_anything() || !may_search || !evaluate_attributes(running.filter(), schema, &attributes).is_true()
-        {
-            return Ok(());
-        }
-        let name = match kind {
-            ChangeType::Delete => None,
-            _ => at.view.dn_at(update.uuid, update.birth, update.stamp.csn, true)?,
-        };
-        if let Some(name) = &name
-            && !self.is_below_base(at, &Dn::parse(name)?)?
         {
             return Ok(());
         }
