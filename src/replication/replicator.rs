@@ -18,6 +18,7 @@ mod interface;
 mod origin;
 mod peer;
 mod repair;
+mod rows;
 mod stability;
 mod standing;
 mod supplier;
@@ -340,10 +341,10 @@ impl Replicator {
         // A row that mixes two moments may say that changes were held before ones that were made without them.
         if peer.is_whole && peer.challenged_ms.is_none() && peer.held_before.is_none() {
             let (node, vector, digest) = (peer.node, peer.vector.clone(), peer.digest);
-            if let Some(greeting) = peer.greeting {
-                self.stability.row_of(node, greeting.origin, &vector, digest, self.now.monotonic_ms);
+            match peer.greeting {
+                Some(greeting) => self.row_said((node, greeting.origin), &vector, digest),
+                None => self.row_candidates(),
             }
-            self.row_candidates();
         }
         self.check_own_origin(session, out);
         self.answer_waits(out);
@@ -354,7 +355,7 @@ impl Replicator {
     /// come, it need not reach: this node's, or where it only reads, what others said last.
     fn has_regained(&self, peer: &Peer) -> bool {
         let others = self.members.values().filter(|member| member.role.may_forward() && member.node != peer.node);
-        let told: Vec<_> = others.filter_map(|member| self.stability.latest(member.node)).collect();
+        let told: Vec<_> = others.filter_map(|member| self.stability.rows.latest(member.node)).collect();
         let can_come = |origin: &OriginId| match self.role().may_forward() {
             true => self.holding.vector.sequence(*origin),
             false => told.iter().filter_map(|row| row.get(origin)).copied().max().unwrap_or(0),

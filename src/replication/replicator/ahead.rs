@@ -111,7 +111,7 @@ impl Replicator {
         let end = self.finals.get(&origin).copied().unwrap_or(u64::MAX);
         let there = match role {
             Role::Consumer => {
-                let rows = self.forwarders().filter_map(|member| self.stability.latest(member.node));
+                let rows = self.forwarders().filter_map(|member| self.stability.rows.latest(member.node));
                 rows.filter_map(|row| row.get(&origin)).copied().max().unwrap_or(0)
             }
             // What is here goes on from here.
@@ -131,7 +131,8 @@ impl Replicator {
     /// Whether all who send changes on have said what they hold since then, and not before what they had said was on its way.
     fn all_heard_since(&self, since_ms: u64) -> bool {
         let after_ms = since_ms + self.options.exchange_retry_ms;
-        let said = |member: &Member| self.stability.heard_ms(member.node).is_some_and(|heard_ms| heard_ms > after_ms);
+        let said =
+            |member: &Member| self.stability.rows.heard_ms(member.node).is_some_and(|heard_ms| heard_ms > after_ms);
         self.now.monotonic_ms > after_ms
             && self.forwarders().any(said)
             && self.forwarders().all(|member| said(member) || !self.is_awaited(member))
@@ -139,7 +140,7 @@ impl Replicator {
 
     /// Whether a reader waits for a member's word. Only this content may know it.
     pub(super) fn is_awaited(&self, member: &Member) -> bool {
-        let heard_ms = self.stability.heard_ms(member.node).or(self.incarnation.started_ms).unwrap_or(0);
+        let heard_ms = self.stability.rows.heard_ms(member.node).or(self.incarnation.started_ms).unwrap_or(0);
         let is_silent = self.now.monotonic_ms > heard_ms + self.options.fill_pause_ms;
         self.role().may_originate() || self.stability.is_told_of(member.node) || !is_silent
     }

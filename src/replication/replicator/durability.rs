@@ -26,7 +26,7 @@ impl Replicator {
         let others = self.members.values().filter(|member| member.node != self.node && member.role.may_forward());
         others
             .filter(|member| {
-                let latest = self.stability.latest(member.node);
+                let latest = self.stability.rows.latest(member.node);
                 latest.and_then(|row| row.get(&dot.origin)).is_some_and(|held| *held >= dot.sequence)
             })
             .map(|member| member.node)

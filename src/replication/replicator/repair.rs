@@ -90,9 +90,9 @@ impl Replicator {
 
     /// How a member stands to this node by what others told of it last; else by what itself did.
     pub(super) fn verdict_by_others(&self, node: NodeId, they_lack: u64, we_lack: u64, now: Now) -> MemberVerdict {
-        let heard_ms = self.stability.heard_ms(node).unwrap_or(0);
+        let heard_ms = self.stability.rows.heard_ms(node).unwrap_or(0);
         let is_fresh = now.monotonic_ms.saturating_sub(heard_ms) <= self.options.hearsay_ms_max;
-        let theirs = self.stability.relayed_digest(node).filter(|_| is_fresh && they_lack == 0 && we_lack == 0);
+        let theirs = self.stability.rows.relayed_digest(node).filter(|_| is_fresh && they_lack == 0 && we_lack == 0);
         match (self.told_digest(), theirs) {
             (Some(ours), Some(theirs)) if ours == theirs => MemberVerdict::Equal,
             (Some(_), Some(_)) => MemberVerdict::Different,
@@ -155,8 +155,8 @@ impl Replicator {
             && self.is_certain()
             && self.peers.values().all(|peer| peer.held_before.is_none())
             && others.all(|member| {
-                let said = self.stability.heard_ms(member.node).is_some_and(|heard_ms| heard_ms > *since_ms);
-                let held = self.stability.latest(member.node).filter(|_| said);
+                let said = self.stability.rows.heard_ms(member.node).is_some_and(|heard_ms| heard_ms > *since_ms);
+                let held = self.stability.rows.latest(member.node).filter(|_| said);
                 held.is_some_and(|held| {
                     awaited.iter().all(|(origin, _)| held.get(origin).copied().unwrap_or(0) <= ours.sequence(*origin))
                 })

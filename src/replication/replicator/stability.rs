@@ -4,8 +4,7 @@
 //! this node holds all of the row: what the member wrote before it said so may carry older stamps than what is to be
 //! forgotten, and must have met it. Its own origins alone would not do: of one that it began not long ago this node
 //! hears with that origin's first change, and what a copy wrote stands under an origin of the member that it was copied
-//! from. A row that does not count yet waits as a candidate; a newer one does not displace it, so a member that writes
-//! all the time does not hold the cut back for ever, unless the newer one says less: what is in no row may never come.
+//! from. Of a member of which a copy runs beside it, each of the two counts (`rows`); this node itself may be one.
 //!
 //! Nothing is forgotten while a supplier is silent, until a majority suspends it (never two against one another: with two
 //! suppliers only the operator does), and an origin whose end was agreed must be held to that end first.
@@ -13,7 +12,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::interface::{Answer, Output, WriteRequest};
-use super::telling::{apart, together};
+use super::rows::{Held, Rows, VOICES_MAX};
+use super::telling::together;
 use super::{Purpose, Replicator};
 use crate::replication::member::{Member, MemberState, Role, SessionId, UNHEARD};
 use crate::replication::message::Row;
@@ -28,7 +28,7 @@ const WATCHES: u64 = 3;
 /// Rows of all members.
 #[derive(Debug, Default)]
 pub(super) struct Stability {
-    rows: BTreeMap<NodeId, RowState>,
+    pub(super) rows: Rows,
     /// By origin: number and since when held, rising.
     marks: BTreeMap<OriginId, VecDeque<(u64, u64)>>,
     /// Which members others have not heard of, and when they said so.
@@ -51,49 +51,10 @@ pub(super) struct Stability {
     has_more: bool,
 }
 
-#[derive(Debug, Default)]
-struct RowState {
-    /// The incarnation that said so last.
-    origin: OriginId,
-    /// As it said last.
-    latest: BTreeMap<OriginId, u64>,
-    heard_ms: u64,
-    /// Of what it held then.
-    digest: Option<BucketSum>,
-    /// Whether others told it, not the member itself.
-    is_relayed: bool,
-    /// Waits until all of it is held here.
-    candidate: Option<BTreeMap<OriginId, u64>>,
-    /// Counts for the cut.
-    counted: Option<BTreeMap<OriginId, u64>>,
-}
-
 impl Stability {
     pub(super) fn background_done(&mut self, answer: &Answer) {
         self.background = self.background.saturating_sub(1);
         self.has_more |= matches!(answer, Answer::Done { more: true });
-    }
-
-    /// A member said itself what it holds.
-    pub(super) fn row_of(
-        &mut self,
-        node: NodeId,
-        origin: OriginId,
-        vector: &UpdateVector,
-        digest: Option<BucketSum>,
-        now_ms: u64,
-    ) {
-        let row = self.rows.entry(node).or_default();
-        row.origin = origin;
-        row.latest = vector.iter().map(|(origin, position)| (origin, position.sequence)).collect();
-        row.heard_ms = now_ms;
-        row.digest = digest;
-        row.is_relayed = false;
-    }
-
-    /// The digest of a member's content as others told it with what is [`latest`](Self::latest).
-    pub(super) fn relayed_digest(&self, node: NodeId) -> Option<BucketSum> {
-        self.rows.get(&node).filter(|row| row.is_relayed)?.digest
     }
 
     /// Up to where what an origin's changes left was forgotten in this run.
@@ -101,36 +62,9 @@ impl Stability {
         self.settled.get(&origin).copied().unwrap_or(0)
     }
 
-    /// What was last said by a member; none if nothing was.
-    pub(super) fn latest(&self, node: NodeId) -> Option<&BTreeMap<OriginId, u64>> {
-        self.rows.get(&node).map(|row| &row.latest)
-    }
-
-    /// The newest change of an origin that some member is known to hold.
-    pub(super) fn held_by_any(&self, origin: OriginId) -> u64 {
-        self.rows.values().filter_map(|row| row.latest.get(&origin)).copied().max().unwrap_or(0)
-    }
-
-    pub(super) fn heard_ms(&self, node: NodeId) -> Option<u64> {
-        self.rows.get(&node).map(|row| row.heard_ms)
-    }
-
     /// Whether anybody else told of a member in this run.
     pub(super) fn is_told_of(&self, node: NodeId) -> bool {
         self.told_of.contains(&node)
-    }
-
-    /// Rows to tell a peer beside `vector`: all but its own.
-    pub(super) fn rows_to_tell(&self, peer: NodeId, vector: &UpdateVector, now_ms: u64) -> Vec<Row> {
-        let rows = self.rows.iter().filter(|(node, _)| **node != peer);
-        rows.map(|(node, row)| Row {
-            node: *node,
-            origin: row.origin,
-            age_ms: now_ms.saturating_sub(row.heard_ms),
-            held: apart(&row.latest, vector),
-            digest: row.digest,
-        })
-        .collect()
     }
 
     /// Notes since when changes are held here.
@@ -161,7 +95,7 @@ impl Stability {
     /// Members whose rows are held no more.
     pub(super) fn keep_only(&mut self, members: &BTreeMap<NodeId, Member>) {
         if !members.is_empty() {
-            self.rows.retain(|node, _| members.contains_key(node));
+            self.rows.keep_only(members);
             self.silent.retain(|node, _| members.contains_key(node));
             self.told_of.retain(|node| members.contains_key(node));
         }
@@ -178,59 +112,52 @@ impl Stability {
 }
 
 impl Replicator {
+    /// A member said itself what it holds.
+    pub(super) fn row_said(&mut self, speaker: (NodeId, OriginId), vector: &UpdateVector, digest: Option<BucketSum>) {
+        let now_ms = self.now.monotonic_ms;
+        self.stability.rows.said(speaker, vector, digest, now_ms);
+        self.stability.rows.end_voices(speaker.0, now_ms.saturating_sub(self.options.silence_ms));
+        self.row_candidates();
+    }
+
     /// Rows that count from now on, as this node's own vector has risen or rows have come.
     pub(super) fn row_candidates(&mut self) {
-        let held = &self.holding.vector;
-        for (node, row) in &mut self.stability.rows {
-            let suspect = self
-                .peers
-                .values()
-                .any(|peer| peer.node == *node && (peer.challenged_ms.is_some() || peer.held_before.is_some()));
-            if suspect {
-                continue;
-            }
-            if !self.members.contains_key(node) {
-                continue;
-            }
-            let is_here = |candidate: &BTreeMap<OriginId, u64>| {
-                candidate.iter().all(|(origin, said)| {
-                    let end = self.finals.get(origin).copied().unwrap_or(u64::MAX);
-                    held.sequence(*origin) >= (*said).min(end)
-                })
-            };
-            let latest = &row.latest;
-            row.candidate.take_if(|candidate| {
-                candidate.iter().any(|(origin, said)| latest.get(origin).copied().unwrap_or(0) < *said)
-            });
-            for _ in 0..2 {
-                let candidate = row.candidate.take().unwrap_or_else(|| row.latest.clone());
-                if is_here(&candidate) {
-                    row.counted = Some(candidate);
-                } else {
-                    row.candidate = Some(candidate);
-                    break;
-                }
-            }
-        }
+        let Self { stability, peers, members, finals, holding, .. } = self;
+        let is_suspect = |node: NodeId| {
+            let mut sessions = peers.values().filter(|peer| peer.node == node);
+            sessions.any(|peer| peer.challenged_ms.is_some() || peer.held_before.is_some())
+        };
+        let is_here = |row: &Held| {
+            row.iter().all(|(origin, said)| {
+                let end = finals.get(origin).copied().unwrap_or(u64::MAX);
+                holding.vector.sequence(*origin) >= (*said).min(end)
+            })
+        };
+        stability.rows.count(|node| members.contains_key(&node) && !is_suspect(node), is_here);
     }
 
     /// Rows that a peer knows of others, beside its vector.
     pub(super) fn rows_received(&mut self, (session, from): (SessionId, NodeId), rows: &[Row], silent: &[NodeId]) {
         let now_ms = self.now.monotonic_ms;
         let Some(peer) = self.peers.get(&session) else { return };
-        let of_members = rows.iter().filter(|row| self.members.contains_key(&row.node) && row.node != self.node);
-        // One row a member is all that a peer has to say.
-        for row in of_members.take(self.members.len()) {
-            self.stability.told_of.insert(row.node);
-            let known = self.stability.rows.entry(row.node).or_default();
-            // A relayed row never is newer than a session's word; of two relayed ones the younger counts.
+        let held_beside = peer.vector.clone();
+        let is_own = |row: &Row| row.node == self.node && row.origin == self.holding.origin;
+        let of_members = rows.iter().filter(|row| self.members.contains_key(&row.node) && !is_own(row));
+        // So many rows a member are all that a peer has to say.
+        for row in of_members.take(self.members.len() * VOICES_MAX) {
+            // What was said before this node began is of its own run before.
             let said_ms = now_ms.saturating_sub(row.age_ms);
-            if known.latest.is_empty() || said_ms > known.heard_ms {
-                known.latest = together(&row.held, &peer.vector);
-                known.heard_ms = said_ms;
-                known.origin = row.origin;
-                known.digest = row.digest;
-                known.is_relayed = true;
+            let is_of_before =
+                row.node == self.node && self.incarnation.started_ms.is_none_or(|at_ms| said_ms <= at_ms);
+            if is_of_before {
+                continue;
+            }
+            let known = &mut self.stability;
+            known.rows.told((row.node, row.origin), together(&row.held, &held_beside), row.digest, said_ms);
+            if row.node != self.node {
+                known.told_of.insert(row.node);
+                let heard_ms = known.rows.heard_ms(row.node).unwrap_or(0);
+                known.rows.end_voices(row.node, heard_ms.saturating_sub(self.options.silence_ms));
             }
         }
         self.stability.silent.insert(from, (now_ms, silent.to_vec()));
@@ -245,19 +172,21 @@ impl Replicator {
             return StableCut::new();
         }
         let own: Vec<OriginId> = self.own_origins().collect();
-        for member in self.members.values().filter(|member| member.holds_cut() && member.node != self.node) {
-            let Some(counted) = self.stability.rows.get(&member.node).and_then(|row| row.counted.as_ref()) else {
-                return StableCut::new();
-            };
-            // What this directory once wrote and does not hold, as an old copy, is still to come here too.
-            let latest = self.stability.latest(member.node);
-            let has = |origin: &OriginId| latest.and_then(|row| row.get(origin)).copied().unwrap_or(0);
-            let end = |origin: &OriginId| self.finals.get(origin).copied().unwrap_or(u64::MAX);
-            if own.iter().any(|origin| has(origin).min(end(origin)) > self.holding.vector.sequence(*origin)) {
+        for member in self.members.values().filter(|member| member.holds_cut()) {
+            if member.node != self.node && self.stability.rows.of(member.node).next().is_none() {
                 return StableCut::new();
             }
-            for (origin, sequence) in &mut cut {
-                *sequence = (*sequence).min(counted.get(origin).copied().unwrap_or(0));
+            for voice in self.stability.rows.of(member.node) {
+                // What this directory once wrote and does not hold, as an old copy, is still to come here too.
+                let has = |origin: &OriginId| voice.latest.get(origin).copied().unwrap_or(0);
+                let end = |origin: &OriginId| self.finals.get(origin).copied().unwrap_or(u64::MAX);
+                if own.iter().any(|origin| has(origin).min(end(origin)) > self.holding.vector.sequence(*origin)) {
+                    return StableCut::new();
+                }
+                let Some(counted) = voice.counted.as_ref() else { return StableCut::new() };
+                for (origin, sequence) in &mut cut {
+                    *sequence = (*sequence).min(counted.get(origin).copied().unwrap_or(0));
+                }
             }
         }
         // Who has left may have written until the agreed end: all of that must be here first.
@@ -276,10 +205,11 @@ impl Replicator {
             .values()
             .filter(|member| member.holds_cut() && member.node != self.node)
             .filter(|member| {
-                let counted = self.stability.rows.get(&member.node).and_then(|row| row.counted.as_ref());
-                counted.is_none_or(|counted| {
+                let lacks = |counted: &Held| {
                     held.iter().any(|(origin, position)| counted.get(&origin).copied().unwrap_or(0) < position.sequence)
-                })
+                };
+                let mut voices = self.stability.rows.of(member.node).peekable();
+                voices.peek().is_none() || voices.any(|voice| voice.counted.as_ref().is_none_or(lacks))
             })
             .map(|member| member.node)
             .collect()
@@ -290,9 +220,11 @@ impl Replicator {
         let mut floors = BTreeMap::new();
         for (origin, position) in self.holding.vector.iter() {
             let mut needed = position.sequence;
-            for member in self.members.values().filter(|member| member.holds_log() && member.node != self.node) {
-                let latest = self.stability.latest(member.node);
-                needed = needed.min(latest.and_then(|row| row.get(&origin)).copied().unwrap_or(0));
+            for member in self.members.values().filter(|member| member.holds_log()) {
+                let said =
+                    self.stability.rows.of(member.node).map(|voice| voice.latest.get(&origin).copied().unwrap_or(0));
+                let least = said.min().unwrap_or(if member.node == self.node { u64::MAX } else { 0 });
+                needed = needed.min(least);
             }
             let kept = position.sequence.saturating_sub(self.options.log_records_kept);
             floors.insert(origin, needed.min(kept) + 1);
@@ -304,6 +236,8 @@ impl Replicator {
     /// Suspends who has been silent for too long, takes back who was heard again; forgets and trims from time to time.
     pub(super) fn stability_tick(&mut self, out: &mut Vec<Output>) {
         let now_ms = self.now.monotonic_ms;
+        // Nothing that this node says ends what a copy of it said.
+        self.stability.rows.end_voices(self.node, now_ms.saturating_sub(self.options.silence_ms));
         if now_ms >= self.stability.watch_at_ms {
             self.stability.watch_at_ms = now_ms + self.options.silence_ms / WATCHES;
             self.suspend_silent(out);
@@ -345,7 +279,7 @@ impl Replicator {
             member.node != self.node && member.state == MemberState::Active && member.role.may_forward()
         });
         for giver in givers {
-            let Some(latest) = self.stability.latest(giver.node) else { return false };
+            let Some(latest) = self.stability.rows.latest(giver.node) else { return false };
             for (origin, sequence) in latest {
                 let at = held.entry(*origin).or_default();
                 *at = (*at).max(until_end(*origin, *sequence));
@@ -377,7 +311,7 @@ impl Replicator {
             .values()
             .filter(|member| member.holds_cut() && member.node != self.node)
             .filter(|member| {
-                let heard_ms = self.stability.heard_ms(member.node).unwrap_or(0);
+                let heard_ms = self.stability.rows.heard_ms(member.node).unwrap_or(0);
                 now_ms.saturating_sub(heard_ms) > limit_ms
             })
             .map(|member| member.node)
@@ -431,7 +365,7 @@ impl Replicator {
         let started_ms = self.incarnation.started_ms.unwrap_or(self.now.monotonic_ms);
         let is_back = |(node, since_ms): (&NodeId, &u64)| {
             let after_ms = started_ms.max(*since_ms) + on_its_way_ms;
-            self.stability.heard_ms(*node).filter(|at_ms| *at_ms > after_ms).map(|_| *node)
+            self.stability.rows.heard_ms(*node).filter(|at_ms| *at_ms > after_ms).map(|_| *node)
         };
         let back: Vec<NodeId> = self.stability.suspended.iter().filter_map(is_back).collect();
         for node in back {
@@ -444,8 +378,7 @@ impl Replicator {
         let Some(member) = self.members.get(&node) else { return };
         let mut finals = member.finals.clone();
         for origin in &member.origins {
-            let rows = self.stability.rows.values().filter_map(|row| row.latest.get(origin));
-            let end = rows.copied().max().unwrap_or(0).max(self.holding.vector.sequence(*origin));
+            let end = self.stability.rows.held_by_any(*origin).max(self.holding.vector.sequence(*origin));
             finals.entry(*origin).or_insert(end);
         }
         if finals.len() == member.finals.len() {

@@ -48,10 +48,9 @@ impl Replicator {
         if !self.replaces_others(session, node, dialled, hello.boot, out) {
             return;
         }
-        let now_ms = self.now.monotonic_ms;
         // What is beyond an agreed end is nobody's. Who only reads has nothing to take back: it may be filled anew.
         let writes = self.members.get(&node).is_none_or(|member| member.role.may_originate());
-        let fell_back = self.stability.latest(node).cloned().filter(|latest| {
+        let fell_back = self.stability.rows.latest(node).cloned().filter(|latest| {
             writes
                 && latest.iter().any(|(origin, sequence)| {
                     let end = self.finals.get(origin).copied().unwrap_or(u64::MAX);
@@ -68,8 +67,7 @@ impl Replicator {
         // A node that was an old copy and began a new origin is measured by what it says from now on.
         if peer.held_before.is_none() {
             let vector = peer.vector.clone();
-            self.stability.row_of(node, hello.origin, &vector, None, now_ms);
-            self.row_candidates();
+            self.row_said((node, hello.origin), &vector, None);
         }
         let origin = hello.origin;
         self.spoken.insert((node, origin));
@@ -276,7 +274,7 @@ impl Replicator {
 
     fn member_status(&self, member: &Member, now: Now) -> MemberStatus {
         let ours = &self.holding.vector;
-        let theirs = self.stability.latest(member.node);
+        let theirs = self.stability.rows.latest(member.node);
         let has = |origin: OriginId| theirs.and_then(|row| row.get(&origin)).copied().unwrap_or(0);
         let backlog: BTreeMap<OriginId, u64> = ours
             .iter()
@@ -301,7 +299,7 @@ impl Replicator {
         MemberStatus {
             member: member.clone(),
             peer: peer.map(|peer| peer_status(peer, now)),
-            heard_ms_ago: self.stability.heard_ms(member.node).map(|at_ms| now.monotonic_ms.saturating_sub(at_ms)),
+            heard_ms_ago: self.stability.rows.heard_ms(member.node).map(|at_ms| now.monotonic_ms.saturating_sub(at_ms)),
             backlog_age_ms: ages.max(),
             differing: self.differing(member.node),
             backlog,

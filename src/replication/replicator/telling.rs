@@ -122,7 +122,8 @@ impl Replicator {
         let digest = self.told_digest();
         let held = self.told_vector();
         let Some(peer) = self.peers.get(&session) else { return };
-        let rows = self.stability.rows_to_tell(peer.node, &held, now.monotonic_ms);
+        let speaker = (peer.node, peer.greeting.map_or(OriginId(0), |greeting| greeting.origin));
+        let rows = self.stability.rows.to_tell(speaker, &held, now.monotonic_ms);
         let silent = self.silent_members();
         let Some(peer) = self.peers.get_mut(&session) else { return };
         let echo =

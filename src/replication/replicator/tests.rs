@@ -9,6 +9,7 @@ use crate::replication::message::{Ack, Beacon, Interest, Moment, Row, Snapshot, 
 use crate::state::{BucketSum, Csn, OriginPosition, StableCut, UpdateVector};
 
 mod ahead;
+mod copies;
 mod exchanges;
 mod forks;
 mod old_copies;

@@ -130,9 +130,10 @@ impl Replicator {
         let started_ms = self.incarnation.started_ms.unwrap_or(0).max(found_ms.unwrap_or(0));
         let speaks = |member: &Member| {
             self.open_peers().any(|peer| peer.node == member.node && found_ms.is_none_or(|at_ms| peer.heard_ms > at_ms))
-                || self.stability.heard_ms(member.node).is_some_and(|at_ms| at_ms > started_ms)
+                || self.stability.rows.heard_ms(member.node).is_some_and(|at_ms| at_ms > started_ms)
                     && self
                         .stability
+                        .rows
                         .latest(member.node)
                         .is_some_and(|row| row.get(&origin).copied().unwrap_or(0) <= held)
         };

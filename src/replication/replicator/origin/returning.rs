@@ -20,7 +20,7 @@ impl Replicator {
     pub(in crate::replication::replicator) fn await_suppliers(&mut self) {
         let mut awaited: BTreeMap<OriginId, u64> = BTreeMap::new();
         let suppliers = self.members.values().filter(|member| member.holds_cut() && member.node != self.node);
-        for (origin, held) in suppliers.filter_map(|member| self.stability.latest(member.node)).flatten() {
+        for (origin, held) in suppliers.filter_map(|member| self.stability.rows.latest(member.node)).flatten() {
             let at = awaited.entry(*origin).or_default();
             *at = (*held).max(*at);
         }
@@ -32,7 +32,7 @@ impl Replicator {
     pub(super) fn holds_awaited(&self) -> bool {
         let suppliers = || self.members.values().filter(|member| member.holds_cut() && member.node != self.node);
         let said = |origin: &OriginId| {
-            let rows = suppliers().filter_map(|member| self.stability.latest(member.node));
+            let rows = suppliers().filter_map(|member| self.stability.rows.latest(member.node));
             rows.filter_map(|row| row.get(origin)).copied().max().unwrap_or(0)
         };
         let mut awaited = self.incarnation.awaited.iter();

@@ -24,7 +24,7 @@ impl Incarnation {
 impl Replicator {
     /// How far others are known to hold an origin.
     pub(super) fn held_by_others(&self, origin: OriginId) -> u64 {
-        let told = self.stability.held_by_any(origin);
+        let told = self.stability.rows.held_by_any(origin);
         self.open_peers().map(|peer| peer.vector.sequence(origin)).fold(told, u64::max)
     }
 

@@ -137,7 +137,10 @@ fn reader_that_comes_back_with_less_is_no_old_copy() {
         fed.feed(Input::Disconnected { session: SESSION });
         fed.greet(OriginId(8), &[(OURS, 2)]);
         let peer = fed.replicator.peers.get(&SESSION).expect("a session");
-        (peer.held_before.is_some(), fed.replicator.stability.latest(node(2)).and_then(|row| row.get(&OURS)).copied())
+        (
+            peer.held_before.is_some(),
+            fed.replicator.stability.rows.latest(node(2)).and_then(|row| row.get(&OURS)).copied(),
+        )
     };
     assert_eq!(held_before(Role::Supplier), (true, Some(9)));
     assert_eq!(held_before(Role::Consumer), (false, Some(2)));
