@@ -1,9 +1,11 @@
 //! `cn=deleted` and `cn=conflicts`: the recycle bin and the conflict log as clients meet them. Entente's alone.
 
 use crate::add_person;
-use crate::support::code;
-use crate::support::request::{Control, ONE, SUB, Search};
-use crate::support::server::{Server, Subject};
+use crate::support::ber::Element;
+use crate::support::client::{Client, Entry, Outcome};
+use crate::support::request::{ADD, Control, DELETE, ONE, REPLACE, SUB, Search};
+use crate::support::server::{Server, Setup, Subject};
+use crate::support::{code, oid};
 
 /// MS-ADTS 3.1.1.3.4.1.14.
 const SHOW_DELETED: &str = "1.2.840.113556.1.4.417";
@@ -84,7 +86,7 @@ fn rules_say_who_reads_the_monitor_conflicts_and_deleted_entries() {
     if Subject::current().is_slapd() {
         return;
     }
-    let server = Server::start(crate::support::server::Setup::default().with_access(&BY_RULE, ""));
+    let server = Server::start(Setup::default().with_access(&BY_RULE, ""));
     let mut admin = server.admin();
     let people = "ou=people,dc=example,dc=com";
     let gone = add_person(&mut admin, people, "gone");
@@ -99,7 +101,7 @@ fn rules_say_who_reads_the_monitor_conflicts_and_deleted_entries() {
         bob.compare(base, "objectClass", "top").expect(code::NO_SUCH_OBJECT);
         ann.search(&Search::base(base)).expect(code::SUCCESS);
     }
-    let below = |client: &mut crate::support::client::Client, base: &str, filter: &str| {
+    let below = |client: &mut Client, base: &str, filter: &str| {
         client.search(&Search::base(base).scope(ONE).filter(filter)).expect(code::SUCCESS).entries
     };
     assert_eq!(below(&mut admin, "cn=deleted", "(isDeleted=TRUE)").len(), 2);
@@ -123,4 +125,67 @@ fn rules_say_who_reads_the_monitor_conflicts_and_deleted_entries() {
         .expect_one_of(&[code::INSUFFICIENT_ACCESS_RIGHTS, code::NO_SUCH_OBJECT]);
     let root = ann.search(&Search::base("").attributes(&["*", "+"])).single();
     assert_eq!(root.value("monitorContext"), "cn=monitor");
+}
+
+fn read(outcome: &Outcome, oid: &str) -> Entry {
+    Entry::parse(&Element::whole(&outcome.control(oid)).unwrap()).unwrap()
+}
+
+/// RFC 4528 3, RFC 4527 3: decisions beside the tree are changes, and what a control asks for is done with them too.
+#[test]
+fn controls_of_a_change_hold_for_decisions() {
+    if Subject::current().is_slapd() {
+        return;
+    }
+    let server = Server::start(Setup::default());
+    let (mut client, branch) = server.branch("decided");
+    let people = ["one", "two"].map(|uid| add_person(&mut client, &branch, uid));
+    for dn in &people {
+        client.modify(dn, &[(REPLACE, "employeeNumber", &["77"])]).expect(code::SUCCESS);
+    }
+    client.modify(&branch, &[(ADD, "uniqueAttribute", &["employeeNumber"])]).expect(code::SUCCESS);
+    let state = |client: &mut Client, dn: &str| client.read(dn).value("conflictState");
+    let listed = client.search(&Search::base("cn=conflicts").scope(ONE)).expect(code::SUCCESS).entries;
+    let [first, second] = listed.as_slice() else { panic!("{listed:?}") };
+    let dismiss: [(i64, &str, &[&str]); 1] = [(REPLACE, "conflictState", &["dismissed"])];
+    // What is not as the client believes is not decided.
+    let not_so = || Control::assertion("(conflictState=restored)");
+    client.with(not_so()).modify(&first.dn, &dismiss).expect(code::ASSERTION_FAILED);
+    client.with(not_so()).delete(&first.dn).expect(code::ASSERTION_FAILED);
+    assert_eq!(state(&mut client, &first.dn), "open");
+    let so = || Control::assertion("(&(conflictState=open)(conflictKind=unique-violation))");
+    let told = |oid| Control::read_entry(oid, &["conflictState"]);
+    let decided = client
+        .with(so())
+        .with(told(oid::PRE_READ))
+        .with(told(oid::POST_READ))
+        .modify(&first.dn, &dismiss)
+        .expect(code::SUCCESS);
+    for (oid, expected) in [(oid::PRE_READ, "open"), (oid::POST_READ, "dismissed")] {
+        let entry = read(&decided, oid);
+        assert_eq!((entry.dn.as_str(), entry.value("conflictState").as_str()), (first.dn.as_str(), expected));
+    }
+    let dismissed = client.with(so()).with(told(oid::PRE_READ)).delete(&second.dn).expect(code::SUCCESS);
+    assert_eq!(read(&dismissed, oid::PRE_READ).value("conflictState"), "open");
+    assert_eq!(state(&mut client, &second.dn), "dismissed");
+    // A deleted entry is asked as it is told below cn=deleted, and read where it is back.
+    client.modify(&branch, &[(DELETE, "uniqueAttribute", &[])]).expect(code::SUCCESS);
+    client.delete(&people[0]).expect(code::SUCCESS);
+    let gone = Search::base("cn=deleted").scope(ONE).filter("(uid=one)");
+    let deleted = client.search(&gone).single().dn;
+    let undelete: [(i64, &str, &[&str]); 2] =
+        [(DELETE, "isDeleted", &[]), (REPLACE, "distinguishedName", &[&people[0]])];
+    let other = Control::assertion("(employeeNumber=78)");
+    client.with(other).modify(&deleted, &undelete).expect(code::ASSERTION_FAILED);
+    assert_eq!(client.search(&gone).single().dn, deleted);
+    let uid = |oid| Control::read_entry(oid, &["uid"]);
+    let back = client
+        .with(Control::assertion("(employeeNumber=77)"))
+        .with(uid(oid::PRE_READ))
+        .with(uid(oid::POST_READ))
+        .modify(&deleted, &undelete)
+        .expect(code::SUCCESS);
+    let (before, after) = (read(&back, oid::PRE_READ), read(&back, oid::POST_READ));
+    assert_eq!((before.dn.as_str(), before.value("uid").as_str()), (deleted.as_str(), "one"));
+    assert_eq!((after.dn.as_str(), after.value("uid").as_str()), (people[0].as_str(), "one"));
 }
