@@ -24,9 +24,9 @@ pub struct AccessArgs {
 
 #[derive(clap::Subcommand, Clone, Debug)]
 enum AccessCommand {
-    /// Say which rule decides what somebody may do with an entry, and why the others do not
+    #[command(about = "Say which rule decides what somebody may do with an entry, and why the others do not")]
     Explain(ExplainArgs),
-    /// Put OpenLDAP's access rules into ACI that mean the same
+    #[command(about = "Put OpenLDAP's access rules into ACI that mean the same")]
     Import(import::ImportArgs),
 }
 
@@ -70,9 +70,10 @@ struct ExplainArgs {
     /// The strength of the connection's protection in bits
     #[arg(long, value_name = "BITS", default_value_t = 256)]
     ssf: u32,
-    /// How the requester has authenticated: simple, ssl, or the name of a SASL mechanism
-    #[arg(long, value_name = "METHOD", default_value = "simple")]
-    authmethod: String,
+    /// How the requester has authenticated, as rules say it: simple, ssl (a client's certificate), or sasl and the name of a
+    /// mechanism, as "sasl EXTERNAL"
+    #[arg(long, value_name = "METHOD", default_value = "simple", value_parser = authmethod)]
+    authmethod: Authentication,
     /// The time of day (UTC) as HHMM; now if not said
     #[arg(long, value_name = "HHMM", value_parser = minutes)]
     time: Option<u16>,
@@ -84,6 +85,27 @@ struct ExplainArgs {
 fn right(word: &str) -> Result<Right, String> {
     let found = Right::ALL.into_iter().find(|right| right.word().eq_ignore_ascii_case(word));
     found.ok_or_else(|| format!("one of {}", Right::ALL.map(Right::word).join(", ")))
+}
+
+/// `sasl` may be left out before a mechanism (RFC 4422 3.1: capitals, digits, hyphens and underscores).
+fn authmethod(text: &str) -> Result<Authentication, String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let mechanism = match words.as_slice() {
+        [simple] if simple.eq_ignore_ascii_case("simple") => return Ok(Authentication::Simple),
+        [ssl] if ssl.eq_ignore_ascii_case("ssl") => return Ok(Authentication::ClientCertificate),
+        [none] if none.eq_ignore_ascii_case("none") => {
+            return Err("nobody has authenticated where --as is empty".to_owned());
+        }
+        [sasl, mechanism] if sasl.eq_ignore_ascii_case("sasl") => mechanism,
+        [sasl] if sasl.eq_ignore_ascii_case("sasl") => "",
+        [mechanism] => mechanism,
+        _ => "",
+    };
+    let is_meant = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if mechanism.is_empty() || mechanism.len() > 20 || !mechanism.bytes().all(is_meant) {
+        return Err("simple, ssl, or sasl and the name of a mechanism, as \"sasl EXTERNAL\"".to_owned());
+    }
+    Ok(Authentication::Sasl(mechanism.to_ascii_uppercase()))
 }
 
 fn minutes(text: &str) -> Result<u16, String> {
@@ -118,13 +140,8 @@ fn parsed(dn: &str) -> Result<Dn, CliError> {
 fn explain(args: &ExplainArgs, output: &Output) -> Result<ExitCode, CliError> {
     let opened = args.data.open_to_read()?;
     let refused = |error: crate::operation::OperationError| CliError::new(error.diagnostic.to_string());
-    let authentication = match args.authmethod.to_ascii_lowercase().as_str() {
-        "simple" => Authentication::Simple,
-        "ssl" => Authentication::ClientCertificate,
-        _ => Authentication::Sasl(args.authmethod.to_ascii_uppercase()),
-    };
     let mut connection = Requester::anonymous(args.ip, args.ssf, args.ip.is_none_or(|ip| ip.is_loopback()));
-    connection.authentication = authentication;
+    connection.authentication = args.authmethod.clone();
     connection.host = args.host.as_ref().map(|host| host.trim_end_matches('.').to_ascii_lowercase().into());
     let requester = requester_named(&opened.dit, &parsed(&args.subject)?, &connection).map_err(refused)?;
     let now = LocalTime::from_unix_ms(opened.dit.clock().wall_ms(), 0);

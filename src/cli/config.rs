@@ -14,9 +14,9 @@ pub struct ConfigArgs {
 
 #[derive(clap::Subcommand, Clone, Debug)]
 enum ConfigCommand {
-    /// Say what will not work, or with --hardening what is weak
+    #[command(about = "Say what will not work, or with --hardening what is weak")]
     Check(ConfigCheckArgs),
-    /// Print every setting with the value that holds
+    #[command(about = "Print every setting with the value that holds")]
     Show(ConfigShowArgs),
 }
 

@@ -70,8 +70,9 @@ pub(super) fn demand_own(config: &Config, given: &[&Path]) -> Result<(), CliErro
 /// Names of files shown in a refusal.
 const FOREIGN_SHOWN_MAX: usize = 3;
 
-/// Which data directory, with which settings.
+// Which data directory, with which settings. A doc comment would stand in the place of that of each command that has these.
 #[derive(clap::Args, Clone, Debug, Default)]
+#[expect(missing_docs, reason = "see above")]
 pub struct DataArgs {
     /// The data directory
     #[arg(long, value_name = "DIR")]

@@ -21,9 +21,9 @@ pub struct EncryptionArgs {
 
 #[derive(clap::Subcommand, Clone, Debug)]
 enum EncryptionCommand {
-    /// Make the data fit what the settings say is encrypted
+    #[command(about = "Make the data fit what the settings say is encrypted")]
     Apply(ApplyArgs),
-    /// Write a new key into a new file
+    #[command(about = "Write a new key into a new file")]
     CreateKey(CreateKeyArgs),
 }
 

@@ -55,61 +55,63 @@ pub struct Cli {
 }
 
 /// The commands.
+// What --help says at length of a command is the text of its arguments' type; a doc comment here would stand in its place.
 #[derive(clap::Subcommand, Clone, Debug)]
+#[expect(missing_docs, reason = "see above")]
 pub enum Command {
-    /// Look at what access rules come to
+    #[command(about = "Look at what access rules come to")]
     Access(access::AccessArgs),
-    /// Make, list and revoke app passwords, over LDAP
+    #[command(about = "Make, list and revoke app passwords, over LDAP")]
     AppPassword(app_password::AppPasswordArgs),
-    /// Write a compressed copy of the data, also while serving
+    #[command(about = "Write a compressed copy of the data, also while serving")]
     Backup(backup::BackupArgs),
-    /// Compare everything derived with the entries' state
+    #[command(about = "Compare everything derived with the entries' state")]
     Check(check::CheckArgs),
-    /// Write the data file anew without its free pages
+    #[command(about = "Write the data file anew without its free pages")]
     Compact(compact::CompactArgs),
-    /// Print the completion script of a shell
+    #[command(about = "Print the completion script of a shell")]
     Completions(shell::CompletionsArgs),
-    /// Look at the settings of a node
+    #[command(about = "Look at the settings of a node")]
     Config(config::ConfigArgs),
-    /// Serve an example directory at once
+    #[command(about = "Serve an example directory at once")]
     Demo(demo::DemoArgs),
-    /// Encrypt attributes in the data directory
+    #[command(about = "Encrypt attributes in the data directory")]
     Encryption(encryption::EncryptionArgs),
-    /// Write the directory as LDIF
+    #[command(about = "Write the directory as LDIF")]
     Export(export::ExportArgs),
-    /// Load LDIF into the data directory
+    #[command(about = "Load LDIF into the data directory")]
     Import(import::ImportArgs),
-    /// Make a new directory
+    #[command(about = "Make a new directory")]
     Init(init::InitArgs),
-    /// Make a token with which one new member can join
+    #[command(about = "Make a token with which one new member can join")]
     Invite(invite::InviteArgs),
-    /// Become a member of a cluster by a token
+    #[command(about = "Become a member of a cluster by a token")]
     Join(join::JoinArgs),
-    /// Write the man pages into a folder
+    #[command(about = "Write the man pages into a folder")]
     Man(shell::ManArgs),
-    /// Move from a live OpenLDAP or 389 server
+    #[command(about = "Move from a live OpenLDAP or 389 server")]
     Migrate(migrate::MigrateArgs),
-    /// Apply the changes of an LDIF file, over LDAP
+    #[command(about = "Apply the changes of an LDIF file, over LDAP")]
     Modify(modify::ModifyArgs),
-    /// Set a password, over LDAP
+    #[command(about = "Set a password, over LDAP")]
     Passwd(passwd::PasswdArgs),
-    /// Build the index anew, also while serving
+    #[command(about = "Build the index anew, also while serving")]
     Reindex(reindex::ReindexArgs),
-    /// Look at the members of the cluster, and manage them
+    #[command(about = "Look at the members of the cluster, and manage them")]
     Replica(replica::ReplicaArgs),
-    /// Make a data directory from a backup
+    #[command(about = "Make a data directory from a backup")]
     Restore(restore::RestoreArgs),
-    /// Look at schema definitions
+    #[command(about = "Look at schema definitions")]
     Schema(schema::SchemaArgs),
-    /// Find entries, over LDAP
+    #[command(about = "Find entries, over LDAP")]
     Search(search::SearchArgs),
-    /// Serve a directory, in the foreground
+    #[command(about = "Serve a directory, in the foreground")]
     Serve(serve::ServeArgs),
-    /// Add, list and delete suffixes
+    #[command(about = "Add, list and delete suffixes")]
     Suffix(suffix::SuffixArgs),
-    /// Bring a deleted entry back, over LDAP
+    #[command(about = "Bring a deleted entry back, over LDAP")]
     Undelete(undelete::UndeleteArgs),
-    /// Tell as whom the server takes this client
+    #[command(about = "Tell as whom the server takes this client")]
     Whoami(whoami::WhoamiArgs),
 }
 

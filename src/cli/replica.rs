@@ -18,7 +18,7 @@ pub struct ReplicaArgs {
 
 #[derive(clap::Subcommand, Clone, Debug)]
 enum ReplicaCommand {
-    /// Look at changes that were lost because two were made at the same time, and decide them
+    #[command(about = "Look at changes that were lost because two were made at the same time, and decide them")]
     Conflicts(Box<ConflictsArgs>),
     /// Tell who is connected, what is on its way, who holds back what
     #[command(after_help = "Example:\n  entente replica status --data /var/lib/entente")]

@@ -14,7 +14,7 @@ pub struct SchemaArgs {
 
 #[derive(clap::Subcommand, Clone, Debug)]
 enum SchemaCommand {
-    /// Say whether files with definitions hold together with the built-in schema
+    #[command(about = "Say whether files with definitions hold together with the built-in schema")]
     Check(SchemaCheckArgs),
 }
 

@@ -98,6 +98,47 @@ fn an_explanation_names_the_rule_and_the_part_that_does_not_fit() {
     server.admin().search(&Search::base(ANN)).expect(code::SUCCESS);
 }
 
+/// Of each way to say who is meant: what is so instead; and methods are asked about in the words that rules have for them.
+#[test]
+fn an_explanation_says_what_is_so_instead() {
+    let bind_rules = [
+        (r#"groupdn = "ldap:///cn=staff,ou=groups,dc=example,dc=com""#, "is not in it"),
+        (r#"groupdn != "ldap:///cn=all,dc=example,dc=com""#, "is in it"),
+        (r#"roledn = "ldap:///cn=role,dc=example,dc=com""#, "has it not"),
+        (r#"userattr = "manager#USERDN""#, "is not named there"),
+        (r#"userattr = "parent[1].seeAlso#GROUPDN""#, "is in no group that is named there"),
+        (r#"userattr = "description#boss""#, "and the entry do not both have that value"),
+        (r#"authmethod = "sasl EXTERNAL""#, "but it was a simple bind"),
+    ];
+    let rules: Vec<String> = bind_rules
+        .iter()
+        .enumerate()
+        .map(|(at, (rule, _))| format!(r#"(targetattr = "title")(version 3.0; acl "{at}"; allow (write) {rule};)"#))
+        .collect();
+    let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
+    let server = Server::start(Setup::default().with_access(&rules, ""));
+    let mut admin = server.admin();
+    let (stranger, people) = ("uid=stranger,dc=example,dc=com", "cn=all,dc=example,dc=com");
+    admin.add(stranger, &[("objectClass", &["inetOrgPerson"]), ("cn", &["S"]), ("sn", &["S"])]).expect(code::SUCCESS);
+    admin.add(people, &[("objectClass", &["groupOfNames"]), ("member", &[stranger])]).expect(code::SUCCESS);
+    let on_title = ["--attribute", "title", "--right", "write"];
+    let told = run(&mut explain(&server, stranger, BOB, &on_title)).expect_status(1).stdout;
+    for (rule, fact) in bind_rules {
+        let fact = if fact.starts_with("but") { fact.to_owned() } else { format!("but {stranger} {fact}") };
+        assert!(told.contains(&format!("{rule}, {fact}")), "{rule}: {told}");
+    }
+    for method in ["sasl EXTERNAL", "SASL external", "EXTERNAL"] {
+        let more = [&on_title[..], &["--authmethod", method]].concat();
+        let told = run(&mut explain(&server, stranger, BOB, &more)).expect_success();
+        assert!(told.contains("write: allowed by \"6\""), "{method}: {told}");
+    }
+    for method in ["none", "sasl", "sasl EXTERNAL now", "no/method", "a-mechanism-of-21-bytes"] {
+        let more = [&on_title[..], &["--authmethod", method]].concat();
+        let refused = run(&mut explain(&server, stranger, BOB, &more)).expect_failure();
+        assert!(refused.contains("--authmethod"), "{method}: {refused}");
+    }
+}
+
 /// What is not in the tree is told by the rules for an attribute of a suffix, and so explained.
 #[test]
 fn reading_the_monitor_is_explained() {

@@ -73,6 +73,41 @@ fn help_of_every_command_shows_an_example() {
     }
 }
 
+/// What a command does is told at length where one asks for it by name, and in a line where all are listed.
+#[test]
+fn help_of_a_command_says_more_than_the_list_of_all() {
+    let list = help(&[]);
+    for (command, line, more) in [
+        (
+            "check",
+            "Compare everything derived with the entries' state",
+            "Exit status: 0 nothing was found, 1 differences",
+        ),
+        (
+            "import",
+            "Load LDIF into the data directory",
+            "Exit status: 0 everything went in, 2 some records were refused",
+        ),
+        ("backup", "Write a compressed copy of the data", "password hashes too"),
+        ("modify", "Apply the changes of an LDIF file", "Exit status: 0 all were done, 1 one was refused"),
+        ("search", "Find entries, over LDAP", "Exit status: 0 the search was done"),
+    ] {
+        let told = help(&[command.to_owned()]);
+        assert!(list.contains(line), "{command}: {list}");
+        assert!(told.split_whitespace().collect::<Vec<_>>().join(" ").contains(more), "{command}: {told}");
+    }
+    for (words, more) in [
+        (["access", "explain"], "Exit status: 0 everything asked about is allowed, 1 something is denied"),
+        (["config", "check"], "Exit status: 0 the node will start"),
+        (["schema", "check"], "Exit status: 0 they do, 1 they do not"),
+        (["encryption", "apply"], "Offline: no node may be serving"),
+        (["replica", "conflicts"], "Of two changes of one value"),
+    ] {
+        let told = help(&words.map(str::to_owned));
+        assert!(told.split_whitespace().collect::<Vec<_>>().join(" ").contains(more), "{words:?}: {told}");
+    }
+}
+
 #[test]
 fn version_is_told() {
     let text = run(entente().arg("--version")).expect_success();

@@ -16,8 +16,9 @@ const HEADING: &str = "Connection";
 /// Longest password file, in bytes.
 const PASSWORD_BYTES_MAX: u64 = 4096;
 
-/// Which server, and as whom.
+// Which server, and as whom. A doc comment would stand in the place of that of each command that has these.
 #[derive(clap::Args, Clone, Debug, Default)]
+#[expect(missing_docs, reason = "see above")]
 pub struct ConnectArgs {
     /// ldap://HOST:PORT, ldaps://HOST:PORT or ldapi:///PATH; ldap://127.0.0.1:3389 if neither this nor --data is given
     #[arg(help_heading = HEADING, long, short = 'H', value_name = "URL")]

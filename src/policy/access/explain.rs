@@ -4,7 +4,7 @@ use super::bind_rule::{Case, Expression, Subject, Verdict};
 use super::compile::{CompiledPermission, CompiledRules, Judged, Rule};
 use super::moves::MoveRule;
 use super::{AccessCompiler, AccessContext, EntryFacts, Move, MovePlace, MoveVerdict, RequesterFacts};
-use crate::policy::aci::{Aci, BindRule, BindTest, Effect};
+use crate::policy::aci::{Aci, BindRule, BindTest, Effect, UserAttrKind};
 use crate::policy::requester::Authentication;
 use crate::policy::rights::Right;
 use crate::schema::AttributeTypeIndex;
@@ -374,15 +374,33 @@ impl Blame<'_> {
     fn fact(&self, test: &BindTest) -> Option<String> {
         let context = self.subject.context;
         let requester = context.requester;
-        let identity = || match requester.dn() {
-            Some(dn) => format!("the requester is {dn}"),
+        let identity = |so: &str| match requester.dn() {
+            Some(dn) => format!("{dn} {so}"),
             None => "the requester has not authenticated".to_owned(),
         };
         Some(match test {
-            BindTest::UserDn { .. }
-            | BindTest::GroupDn { .. }
-            | BindTest::RoleDn { .. }
-            | BindTest::UserAttr { .. } => identity(),
+            BindTest::UserDn { .. } => match requester.dn() {
+                Some(dn) => format!("the requester is {dn}"),
+                None => identity(""),
+            },
+            BindTest::GroupDn { negated: false, .. } => identity("is not in it"),
+            BindTest::GroupDn { negated: true, .. } => identity("is in it"),
+            BindTest::RoleDn { negated: false, .. } => identity("has it not"),
+            BindTest::RoleDn { negated: true, .. } => identity("has it"),
+            BindTest::UserAttr { negated: false, kind, .. } => identity(match kind {
+                UserAttrKind::UserDn => "is not named there",
+                UserAttrKind::GroupDn => "is in no group that is named there",
+                UserAttrKind::RoleDn => "has no role that is named there",
+                UserAttrKind::LdapUrl => "is found by no URL there",
+                UserAttrKind::Value(_) => "and the entry do not both have that value",
+            }),
+            BindTest::UserAttr { negated: true, kind, .. } => identity(match kind {
+                UserAttrKind::UserDn => "is named there",
+                UserAttrKind::GroupDn => "is in a group that is named there",
+                UserAttrKind::RoleDn => "has a role that is named there",
+                UserAttrKind::LdapUrl => "is found by a URL there",
+                UserAttrKind::Value(_) => "and the entry both have that value",
+            }),
             BindTest::Dns { .. } => match &requester.host {
                 Some(host) => format!("the connection comes from {host}"),
                 None => "the name of the client's host is not known".to_owned(),
