@@ -139,7 +139,8 @@ fn trickling_clients_hold_up_nobody() {
     }
     let server = Server::start(open_to_many(Setup::default()).with_setting("limits.idle_before_bind_s=5"));
     let mut other = server.person("bob");
-    let bytes = request::message(1, &Search::base(ANN).encode(), &[]);
+    // Long enough that no machine is done with it while others ask, and no longer than somebody unknown may send.
+    let bytes = request::message(1, &Search::base(ANN).attributes(&["cn"; 4_000]).encode(), &[]);
     let calm = Waits::of(&mut other, ANN, 500);
     let before = Use::of(&server);
     let mut trickling: Vec<TcpStream> = (0..5_000 * strain()).map(|_| Client::socket(server.address())).collect();
