@@ -358,12 +358,69 @@ fn only_commands_read_files_that_ldif_names() {
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
+/// Tests of a file that begin with `only_entente!`, by its reason.
+fn asked_of_entente_alone(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut is_test = false;
+    for line in text.lines().map(str::trim) {
+        if line == "#[test]" {
+            is_test = true;
+        } else if let Some(rest) = line.strip_prefix("only_entente!(").filter(|_| is_test) {
+            found.extend(rest.split(')').next().map(str::to_owned));
+            is_test = false;
+        } else if line == "}" {
+            is_test = false;
+        }
+    }
+    found
+}
+
+/// The cases of tests/ldap are asked of slapd too. One that is not says so by its first statement, with a reason of
+/// `tests/ldap/only.rs`, and `tests/ldap/README.md` counts them: who adds one writes the table anew.
+#[test]
+fn cases_that_ask_entente_alone_are_counted_by_their_reasons() {
+    let folder = root().join("tests/ldap");
+    let mut reasons = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for path in files_below(&folder).iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs")) {
+        let text = read(path);
+        for reason in asked_of_entente_alone(&text) {
+            *reasons.entry(reason).or_insert(0) += 1;
+        }
+        let name = path.strip_prefix(root()).expect("found below the root").display();
+        let statements = text.matches("only_entente!(").count();
+        if statements != asked_of_entente_alone(&text).len() {
+            wrong.push(format!("{name}: only_entente! stands once in a test, before `}}`"));
+        }
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        for pair in lines.windows(2) {
+            if pair.iter().zip([".is_slapd() {", "return"]).all(|(line, word)| line.contains(word)) {
+                wrong.push(format!("{name}: leaves slapd out without a reason: {}", pair.join(" ")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "tests/ldap:\n{}", wrong.join("\n"));
+    let readme = read(&folder.join("README.md"));
+    let told: BTreeMap<String, i32> = readme
+        .lines()
+        .filter_map(|line| {
+            let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+            let [reason, _, count] = cells.as_slice() else { return None };
+            Some((reason.trim_matches('`').to_owned(), count.parse().ok()?))
+        })
+        .collect();
+    reasons.insert("all".to_owned(), reasons.values().sum());
+    assert_eq!(told, reasons, "the table of tests/ldap/README.md (left) and the cases (right)");
+}
+
 #[test]
 fn the_readers_of_this_test_read_right() {
     assert_eq!(imported("use crate::a::B; crate::{c::{D, e}, f, g::*}; my_crate::x"), ["a", "c", "f", "g"]);
     let text = "See `src/lib.rs`, tests/tidy.rs. Not /etc/src/x; (deploy/*.toml) [x](./ldif/example.ldif)";
     assert_eq!(named_paths(text), ["src/lib.rs", "tests/tidy.rs", "deploy/*.toml", "ldif/example.ldif"]);
     assert!(is_there("deploy/*.toml") && !is_there("deploy/*.nothing") && !is_there("src/nothing.rs"));
+    let cases = "#[test]\nfn a() {\n    only_entente!(Own);\n}\n#[test]\nfn b() {\n    c();\n}\n";
+    assert_eq!(asked_of_entente_alone(cases), ["Own"]);
     let floors = floors();
     assert_eq!(floors.get("schema").map(|(floor, _)| floor), floors.get("wire").map(|(floor, _)| floor));
     assert_ne!(floors.get("schema"), floors.get("wire"));

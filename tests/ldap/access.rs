@@ -3,7 +3,7 @@
 //! An attribute that one may not read is Undefined in filters; an entry that one may not see answers like an absent one.
 
 use crate::support::request::{self, ADD, Control, ONE, REPLACE, Search};
-use crate::support::server::{SUFFIX, Server, Setup, Subject};
+use crate::support::server::{SUFFIX, Server, Setup};
 use crate::support::{code, oid};
 use crate::{ANN, BOB, GROUPS, PEOPLE};
 
@@ -32,9 +32,7 @@ fn without_rules_anonymous_sees_the_root_and_the_schema_only() {
 /// The name of the client's machine, confirmed by its address, decides; where there is none, neither `=` nor `!=` gives.
 #[test]
 fn the_name_of_the_clients_host_is_looked_up_for_rules_that_ask() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let name = dns_lookup::lookup_addr(&std::net::Ipv4Addr::LOCALHOST.into()).ok();
     let allow =
         |bind: &str| format!(r#"(targetattr = "*")(version 3.0; acl "host"; allow (read, search, compare) {bind};)"#);
@@ -238,9 +236,7 @@ fn read_entry_controls_show_only_what_may_be_read() {
 /// be read.
 #[test]
 fn what_shapes_an_answer_tells_nothing_that_may_not_be_read() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let server = with(
         &[
             r#"(targetattr != "userPassword || mobile")(version 3.0; acl "read"; allow (read, search, compare) userdn = "ldap:///anyone";)"#,
@@ -273,9 +269,7 @@ fn what_shapes_an_answer_tells_nothing_that_may_not_be_read() {
 /// T-22: every operation answers alike about what is not there and what may not be seen, to the byte.
 #[test]
 fn every_operation_answers_alike_about_the_invisible_and_the_absent() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let server = with(
         &[
             r#"(target = "ldap:///ou=groups,dc=example,dc=com")(targetattr = "*")(version 3.0; acl "groups"; allow (read, search, compare, write, add, delete) userdn = "ldap:///all";)"#,
@@ -310,9 +304,7 @@ fn every_operation_answers_alike_about_the_invisible_and_the_absent() {
 /// Rules live in the tree: changed over LDAP they hold from the next request on.
 #[test]
 fn changed_rule_holds_from_the_next_request_on() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let server = with(&[USERS_READ], "");
     let mut client = server.anonymous();
     assert!(client.search(&Search::subtree(PEOPLE, "(uid=ann)")).entries.is_empty());
@@ -325,9 +317,7 @@ fn changed_rule_holds_from_the_next_request_on() {
 /// A rule that cannot be read is refused when it is written, and says where it is wrong.
 #[test]
 fn malformed_rule_is_refused_when_written() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Access);
     let server = with(&[USERS_READ], "");
     for rule in [
         "nonsense",
@@ -353,9 +343,7 @@ fn malformed_rule_is_refused_when_written() {
 /// `targetcontrol`: what a rule names is for those whom a rule allows; the rest is free.
 #[test]
 fn a_control_that_a_rule_names_is_for_those_whom_one_allows() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Access);
     let server = with(
         &[
             USERS_READ,
@@ -383,9 +371,7 @@ fn a_control_that_a_rule_names_is_for_those_whom_one_allows() {
 /// `extop`: the same for extended operations.
 #[test]
 fn an_extended_operation_that_a_rule_names_is_for_those_whom_one_allows() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Access);
     let server = with(
         &[
             USERS_READ,
@@ -406,9 +392,7 @@ fn an_extended_operation_that_a_rule_names_is_for_those_whom_one_allows() {
 /// A rule of values alone makes an entry visible to who may write it, and the values are judged one by one.
 #[test]
 fn a_rule_that_lets_write_some_values_needs_no_other() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let server = with(
         &[
             r#"(targattrfilters = "add=title:(title=cook*), del=title:(title=*)")(version 3.0; acl "cooks"; allow (write) userdn = "ldap:///all";)"#,
@@ -424,9 +408,7 @@ fn a_rule_that_lets_write_some_values_needs_no_other() {
 /// Macros put values in as values: who may write an attribute names nobody else by a comma or a star in it.
 #[test]
 fn a_value_in_a_macro_is_never_more_than_a_value() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Access);
     let server = with(
         &[
             USERS_READ,
@@ -451,9 +433,7 @@ fn a_value_in_a_macro_is_never_more_than_a_value() {
 /// The rules themselves are not for people's eyes unless a rule says so by name or by `*`… and never for their pens.
 #[test]
 fn people_do_not_write_rules() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let server = with(&[ANYONE_READS], "");
     server.person("ann").modify(SUFFIX, &[(REPLACE, "aci", &[])]).expect(code::INSUFFICIENT_ACCESS_RIGHTS);
 }

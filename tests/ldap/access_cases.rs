@@ -4,14 +4,12 @@
 use crate::support::access_cases::play;
 use crate::support::code;
 use crate::support::request::REPLACE;
-use crate::support::server::{SUFFIX, Server, Setup, Subject};
+use crate::support::server::{SUFFIX, Server, Setup};
 
 /// T-16, T-20, T-23 of the hostile tests: what each part of a rule comes to.
 #[test]
 fn every_rule_comes_to_what_389_says() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Access);
     let server = Server::start(Setup::default());
     let mut admin = server.admin();
     admin.modify(SUFFIX, &[(REPLACE, "aci", &[])]).expect(code::SUCCESS);

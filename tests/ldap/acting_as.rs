@@ -11,7 +11,7 @@ use crate::sasl_oauthbearer::{Issuer, bear, trusting};
 use crate::support::client::Client;
 use crate::support::request::{self, ADD, Control, REPLACE};
 use crate::support::scram::Scram;
-use crate::support::server::{ADMIN, ADMIN_PASSWORD, Server, Setup, Subject};
+use crate::support::server::{ADMIN, ADMIN_PASSWORD, Server, Setup};
 use crate::support::tls::{Authority, Identity};
 use crate::support::wait::PATIENCE;
 use crate::support::{code, oid};
@@ -179,9 +179,7 @@ fn ask(stage: &Stage, client: &mut Client, (way, asker): (Way, Asker), wanted: &
 
 #[test]
 fn every_way_to_act_as_somebody_comes_to_the_same() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Access);
     let authority = Authority::make(tempfile::tempdir().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let (issuer, keys) = (Issuer::new(), folder.path().join("keys.json"));

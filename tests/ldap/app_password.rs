@@ -2,7 +2,7 @@
 
 use crate::support::client::{Client, Outcome};
 use crate::support::request::{self, REPLACE};
-use crate::support::server::{Server, Setup, Subject};
+use crate::support::server::{Server, Setup};
 use crate::support::wait::wait_for;
 use crate::support::{code, oid};
 use crate::{ANN, BOB};
@@ -15,8 +15,8 @@ fn answered(outcome: Outcome) -> serde_json::Value {
     serde_json::from_slice(&outcome.expect(code::SUCCESS).value.unwrap()).unwrap()
 }
 
-fn server() -> Option<Server> {
-    (!Subject::current().is_slapd()).then(|| Server::start(Setup::default()))
+fn server() -> Server {
+    Server::start(Setup::default())
 }
 
 fn make(client: &mut Client, name: &str) -> String {
@@ -26,7 +26,8 @@ fn make(client: &mut Client, name: &str) -> String {
 
 #[test]
 fn each_program_has_a_secret_that_goes_by_itself() {
-    let Some(server) = server() else { return };
+    only_entente!(Own);
+    let server = server();
     let mut ann = server.person("ann");
     let (phone, printer) = (make(&mut ann, "phone"), make(&mut ann, "the printer"));
     assert!(phone.len() >= 20 && phone != printer);
@@ -51,7 +52,8 @@ fn each_program_has_a_secret_that_goes_by_itself() {
 
 #[test]
 fn they_are_for_the_owner_and_the_administrator_alone() {
-    let Some(server) = server() else { return };
+    only_entente!(Own);
+    let server = server();
     let about_bob = format!(r#"{{"action":"add","dn":"{BOB}","name":"x"}}"#);
     order(&mut server.person("ann"), &about_bob).expect(code::INSUFFICIENT_ACCESS_RIGHTS);
     order(&mut server.anonymous(), &about_bob).expect(code::INSUFFICIENT_ACCESS_RIGHTS);
@@ -71,7 +73,8 @@ fn they_are_for_the_owner_and_the_administrator_alone() {
 /// T-31: a lock of the account holds for programs.
 #[test]
 fn a_locked_account_has_no_programs() {
-    let Some(server) = server() else { return };
+    only_entente!(Own);
+    let server = server();
     let phone = make(&mut server.person("ann"), "phone");
     server.admin().modify(ANN, &[(REPLACE, "pwdAccountLockedTime", &["000001010000Z"])]).expect(code::SUCCESS);
     server.anonymous().bind(ANN, &phone).expect(code::INVALID_CREDENTIALS);

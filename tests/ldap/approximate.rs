@@ -3,7 +3,7 @@
 use crate::PEOPLE;
 use crate::support::client::Client;
 use crate::support::code;
-use crate::support::server::{Server, Subject};
+use crate::support::server::Server;
 
 #[track_caller]
 fn named(client: &mut Client, branch: &str, uid: &str, cn: &str, sn: &str, telephone: &[&str]) {
@@ -29,9 +29,7 @@ fn a_name_is_found_by_how_it_sounds() {
 
 #[test]
 fn names_are_found_across_spellings_and_scripts() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let (mut client, branch) = Server::shared().branch("approximate");
     named(&mut client, &branch, "mueller", "Jörg Müller", "Müller", &[]);
     named(&mut client, &branch, "maier", "Karla Maier", "Maier", &[]);
@@ -65,9 +63,7 @@ fn names_are_found_across_spellings_and_scripts() {
 
 #[test]
 fn a_caller_is_found_by_the_number_as_it_is_dialled() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let (mut client, branch) = Server::shared().branch("telephone");
     named(&mut client, &branch, "one", "One", "One", &["+1 (555) 010-99"]);
     named(&mut client, &branch, "two", "Two", "Two", &["+49 30 123456", "555-010-99"]);
@@ -92,9 +88,7 @@ fn a_caller_is_found_by_the_number_as_it_is_dialled() {
 /// it begins or for what it ends in, and not for who wrote it in the entry.
 #[test]
 fn an_international_number_is_found_with_its_trunk_zero_and_without() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let (mut client, branch) = Server::shared().branch("trunk-zero");
     named(&mut client, &branch, "with", "With", "With", &["+49 (0)30 1234"]);
     named(&mut client, &branch, "without", "Without", "Without", &["+49 30 1234"]);

@@ -3,7 +3,7 @@
 use crate::support::ber::{self, Element};
 use crate::support::client::{Client, Outcome};
 use crate::support::request::{Control, REPLACE, Search};
-use crate::support::server::{Server, Subject};
+use crate::support::server::Server;
 use crate::support::{code, oid};
 
 /// A token to wait for, at most so many milliseconds.
@@ -33,9 +33,7 @@ fn retitle(client: &mut Client, dn: &str, title: &str, control: Control) -> Outc
 /// Whoever reads with the token of a write sees the write, and tokens only grow.
 #[test]
 fn responses_tell_a_token_that_grows() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let (mut client, branch) = Server::shared().branch("tokens");
     let a = crate::add_person(&mut client, &branch, "a");
     let first = retitle(&mut client, &a, "one", Control::not_critical(oid::SESSION_TOKEN, None)).expect(code::SUCCESS);
@@ -52,9 +50,7 @@ fn responses_tell_a_token_that_grows() {
 /// answered after it.
 #[test]
 fn a_token_from_the_future_ends_in_busy() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let (mut client, branch) = Server::shared().branch("tokens-missing");
     let search = Search::base(&branch).encode();
     let id = client.with(token("0000deadbeef:7", 50)).send(&search);
@@ -72,9 +68,7 @@ fn a_token_from_the_future_ends_in_busy() {
 /// The change is made, and the count is honest.
 #[test]
 fn a_quorum_that_is_not_there_is_told() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let (mut client, branch) = Server::shared().branch("durability");
     let a = crate::add_person(&mut client, &branch, "a");
     let alone = retitle(&mut client, &a, "one", durability(1, 2, 100)).expect(code::SUCCESS);

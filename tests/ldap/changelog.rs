@@ -5,7 +5,7 @@ use crate::add_person;
 use crate::support::client::{Client, Entry};
 use crate::support::code;
 use crate::support::request::{ADD, DELETE, ONE, REPLACE, Search};
-use crate::support::server::{Server, Setup, Subject};
+use crate::support::server::{Server, Setup};
 
 fn last(client: &mut Client) -> u64 {
     let root = client.search(&Search::base("").attributes(&["lastChangeNumber", "changelog"])).single();
@@ -22,9 +22,7 @@ fn changes(client: &mut Client, branch: &str, after: u64) -> Vec<Entry> {
 
 #[test]
 fn every_change_is_an_entry_by_its_number() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Foreign);
     let (mut client, branch) = Server::shared().branch("changelog");
     let start = last(&mut client);
     let dn = add_person(&mut client, &branch, "p");
@@ -87,9 +85,7 @@ fn every_change_is_an_entry_by_its_number() {
 /// What a change says is read as of its time, whatever its targets are called since.
 #[test]
 fn values_of_a_change_name_entries_as_they_were_called_with_it() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Foreign);
     let (mut client, branch) = Server::shared().branch("changelog-names");
     let unit = format!("ou=first,{branch}");
     client.add(&unit, &[("objectClass", &["organizationalUnit"])]).expect(code::SUCCESS);
@@ -121,9 +117,7 @@ fn values_of_a_change_name_entries_as_they_were_called_with_it() {
 /// T-24 of the hostile tests: the feed shows the changes of entries, and of them the attributes, that its reader may read.
 #[test]
 fn a_rule_by_name_lets_somebody_follow_the_changes_that_it_may_read() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Foreign);
     let rules = [
         r#"(targetattr = "* || +")(version 3.0; acl "bob reads all"; allow (read, search) userdn = "ldap:///uid=bob,ou=people,dc=example,dc=com";)"#,
         r#"(target = "ldap:///ou=people,dc=example,dc=com")(targetattr = "uid || title || objectClass")(version 3.0; acl "ann reads some"; allow (read, search) userdn = "ldap:///uid=ann,ou=people,dc=example,dc=com";)"#,
@@ -166,9 +160,7 @@ fn a_rule_by_name_lets_somebody_follow_the_changes_that_it_may_read() {
 
 #[test]
 fn the_changelog_is_for_the_administrator_and_is_not_written() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Foreign);
     let mut ann = Server::shared().person("ann");
     ann.search(&Search::base("cn=changelog")).expect(code::NO_SUCH_OBJECT);
     let root = ann.search(&Search::base("").attributes(&["+", "*"])).single();

@@ -4,7 +4,7 @@ use crate::add_person;
 use crate::support::ber::Element;
 use crate::support::client::{Client, Entry, Outcome};
 use crate::support::request::{ADD, Control, DELETE, ONE, REPLACE, SUB, Search};
-use crate::support::server::{Server, Setup, Subject};
+use crate::support::server::{Server, Setup};
 use crate::support::{code, oid};
 
 /// MS-ADTS 3.1.1.3.4.1.14.
@@ -12,9 +12,7 @@ const SHOW_DELETED: &str = "1.2.840.113556.1.4.417";
 
 #[test]
 fn a_deleted_entry_is_found_with_the_control_and_brought_back() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let (mut client, branch) = Server::shared().branch("recycle");
     let dn = add_person(&mut client, &branch, "phoenix");
     let uuid = client.read_attributes(&dn, &["entryUUID"]).value("entryUUID");
@@ -33,9 +31,7 @@ fn a_deleted_entry_is_found_with_the_control_and_brought_back() {
 
 #[test]
 fn the_recycle_bin_is_paged() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let (mut client, branch) = Server::shared().branch("recycle-pages");
     for uid in ["one", "two", "three"] {
         let dn = add_person(&mut client, &branch, uid);
@@ -58,9 +54,7 @@ fn the_recycle_bin_is_paged() {
 
 #[test]
 fn conflicts_and_deleted_entries_are_for_the_administrator() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     for base in ["cn=conflicts", "cn=deleted"] {
         let mut admin = Server::shared().admin();
         let found = admin.search(&Search::base(base).scope(SUB)).expect(code::SUCCESS);
@@ -83,9 +77,7 @@ const BY_RULE: [&str; 4] = [
 /// about, and no pattern does.
 #[test]
 fn rules_say_who_reads_the_monitor_conflicts_and_deleted_entries() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let server = Server::start(Setup::default().with_access(&BY_RULE, ""));
     let mut admin = server.admin();
     let people = "ou=people,dc=example,dc=com";
@@ -134,9 +126,7 @@ fn read(outcome: &Outcome, oid: &str) -> Entry {
 /// RFC 4528 3, RFC 4527 3: decisions beside the tree are changes, and what a control asks for is done with them too.
 #[test]
 fn controls_of_a_change_hold_for_decisions() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let server = Server::start(Setup::default());
     let (mut client, branch) = server.branch("decided");
     let people = ["one", "two"].map(|uid| add_person(&mut client, &branch, uid));

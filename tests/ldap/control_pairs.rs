@@ -5,7 +5,7 @@
 use crate::support::ber::{boolean, enumerated, integer, octets, sequence};
 use crate::support::client::Client;
 use crate::support::request::{self, Control, ONE, REPLACE, Search};
-use crate::support::server::{Server, Setup, Subject, check};
+use crate::support::server::{Server, Setup, check};
 use crate::support::{code, oid};
 use crate::{ANN, BOB, PEOPLE, add_person};
 
@@ -217,9 +217,7 @@ fn search(client: &mut Client, search: &Search, right: u32, what: &str, wrong: &
 /// T-12: each request has the one code that the documents of its controls come to.
 #[test]
 fn all_pairs_of_controls_are_answered() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let mut server = Server::start(Setup::default());
     let (mut client, branch) = server.branch("pairs");
     let (all, virtual_searches) = (controls(), virtual_searches());
@@ -292,9 +290,7 @@ fn all_pairs_of_controls_are_answered() {
 /// What the root DSE announces is what the pairs are made of.
 #[test]
 fn the_pairs_are_made_of_all_controls_that_are_announced() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let announced = Server::shared().anonymous().read_attributes("", &["supportedControl"]).values("supportedControl");
     let responses = [
         oid::SORT_RESPONSE,

@@ -2,7 +2,7 @@
 
 use crate::support::ber::{octets, sequence};
 use crate::support::request::{Control, Search};
-use crate::support::server::{ADMIN, Server, Setup, Subject};
+use crate::support::server::{ADMIN, Server, Setup};
 use crate::support::{code, oid};
 use crate::{ANN, BOB, GROUPS, PEOPLE, add_person};
 
@@ -18,9 +18,7 @@ fn rights_of(subject: &str) -> Control {
 
 #[test]
 fn rights_are_told_as_rules_have_them() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Foreign);
     let server = Server::start(Setup::default().with_access(&RULES, ""));
     let mut admin = server.admin();
     let names = Search::base(ANN).attributes(&["cn", "title", "mail", "createTimestamp"]);
@@ -40,9 +38,7 @@ fn rights_are_told_as_rules_have_them() {
 /// The list of attributes may be in the control, as 389's clients send it; `*` is those of the entry.
 #[test]
 fn attributes_are_asked_for_in_the_control_too() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Foreign);
     let server = Server::start(Setup::default().with_access(&RULES, ""));
     let mut admin = server.admin();
     let value = sequence(&[octets(format!("dn:{ANN}")), sequence(&[octets("secretary")])]);
@@ -58,9 +54,7 @@ fn attributes_are_asked_for_in_the_control_too() {
 /// One's own rights are one's own business; others' are the administrator's.
 #[test]
 fn only_the_administrator_asks_for_others() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Foreign);
     let server = Server::start(Setup::default().with_access(&RULES, ""));
     let mut ann = server.person("ann");
     let search = Search::base(ANN).filter("(cn=*)").attributes(&["title"]);
@@ -84,9 +78,7 @@ fn only_the_administrator_asks_for_others() {
 /// told of who was among the people and what may be read there, of the groups nothing.
 #[test]
 fn rights_are_told_of_what_is_not_in_the_tree() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Foreign);
     const TOLD: &str = r#"(targetattr = "objectClass || uid || title || employeeNumber || isDeleted || conflictKind")(version 3.0; acl "told"; allow (read, search, compare) userdn = "ldap:///uid=ann,ou=people,dc=example,dc=com";)"#;
     const NOT: &str = r#"(target = "ldap:///ou=groups,dc=example,dc=com")(targetattr = "isDeleted || conflictKind")(version 3.0; acl "not groups"; deny (read) userdn = "ldap:///all";)"#;
     const UNIQUE: &str =
@@ -138,9 +130,7 @@ fn rights_are_told_of_what_is_not_in_the_tree() {
 /// 389's form for the attributes of a class that the entry does not have.
 #[test]
 fn rights_to_the_attributes_of_a_class_are_told_one_by_one() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Foreign);
     let mut client = Server::shared().admin();
     let value = sequence(&[octets("dn:"), sequence(&[octets("*@inetOrgPerson")])]);
     let control = || Control::critical(oid::EFFECTIVE_RIGHTS, Some(value.clone()));
@@ -158,9 +148,7 @@ fn rights_to_the_attributes_of_a_class_are_told_one_by_one() {
 
 #[test]
 fn a_subject_that_cannot_be_read_is_refused_with_what_to_send() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Foreign);
     let mut client = Server::shared().admin();
     let control = Control::critical(oid::EFFECTIVE_RIGHTS, Some(b"uid=ann,dc=example,dc=com".to_vec()));
     let refused = client.with(control).search(&Search::base("dc=example,dc=com")).outcome;

@@ -6,16 +6,16 @@ use crate::support::client::Client;
 use crate::support::code;
 use crate::support::request::{self, ADD, DELETE};
 use crate::support::scram::Scram;
-use crate::support::server::{ADMIN, ADMIN_PASSWORD, Server, Setup, Subject};
+use crate::support::server::{ADMIN, ADMIN_PASSWORD, Server, Setup};
 use crate::support::wait::{PATIENCE, wait_until};
 use crate::{ANN, BOB};
 
 const NOBODY: &str = "uid=nobody,ou=people,dc=example,dc=com";
 
 /// A server with these limits.
-fn server(settings: &[&str]) -> Option<Server> {
+fn server(settings: &[&str]) -> Server {
     let setup = settings.iter().fold(Setup::default(), |setup, setting| setup.with_setting(setting));
-    (!Subject::current().is_slapd()).then(|| Server::start(setup))
+    Server::start(setup)
 }
 
 /// Binds that were refused unchecked, as the administrator is told over the local socket.
@@ -37,9 +37,8 @@ fn local(server: &Server) -> Client {
 /// password too, which is good again when the wait is over.
 #[test]
 fn a_name_that_fails_again_and_again_has_to_wait() {
-    let Some(server) = server(&["limits.failed_binds_per_account=3", "limits.failed_binds_window_s=120"]) else {
-        return;
-    };
+    only_entente!(Setting);
+    let server = server(&["limits.failed_binds_per_account=3", "limits.failed_binds_window_s=120"]);
     for (name, password) in [(ANN, "ann-secret"), (NOBODY, "nobody-secret"), (ADMIN, ADMIN_PASSWORD)] {
         let mut client = server.anonymous();
         for _ in 0..3 {
@@ -65,9 +64,8 @@ fn a_name_that_fails_again_and_again_has_to_wait() {
 /// A success begins anew; and who guesses from elsewhere keeps nobody out.
 #[test]
 fn nobody_is_kept_out_by_who_guesses_elsewhere() {
-    let Some(server) = server(&["limits.failed_binds_per_account=3", "limits.failed_binds_window_s=600"]) else {
-        return;
-    };
+    only_entente!(Setting);
+    let server = server(&["limits.failed_binds_per_account=3", "limits.failed_binds_window_s=600"]);
     let mut client = server.anonymous();
     for _ in 0..3 {
         for _ in 0..2 {
@@ -91,9 +89,8 @@ fn nobody_is_kept_out_by_who_guesses_elsewhere() {
 /// Password spraying: another name each time.
 #[test]
 fn an_address_that_fails_under_many_names_has_to_wait() {
-    let Some(server) = server(&["limits.failed_binds_per_address=20", "limits.failed_binds_window_s=600"]) else {
-        return;
-    };
+    only_entente!(Setting);
+    let server = server(&["limits.failed_binds_per_address=20", "limits.failed_binds_window_s=600"]);
     let mut client = server.anonymous();
     for number in 0..20 {
         client
@@ -110,6 +107,7 @@ fn an_address_that_fails_under_many_names_has_to_wait() {
 /// T-31: no other way to prove a password passes by; a thousand attempts at once are not hashed either.
 #[test]
 fn other_mechanisms_and_many_connections_wait_too() {
+    only_entente!(Setting);
     let settings = [
         "limits.failed_binds_per_account=5",
         "limits.failed_binds_window_s=600",
@@ -117,7 +115,7 @@ fn other_mechanisms_and_many_connections_wait_too() {
         r#"password.scram=["SCRAM-SHA-256"]"#,
         "password.hashing_threads=2",
     ];
-    let Some(server) = server(&settings) else { return };
+    let server = server(&settings);
     let plain = |client: &mut Client, password: &str| {
         client.perform(&request::bind_sasl("", "PLAIN", Some(format!("\0ann\0{password}").as_bytes()))).code
     };
@@ -143,13 +141,11 @@ fn other_mechanisms_and_many_connections_wait_too() {
 /// password was not judged.
 #[test]
 fn no_other_way_to_try_a_password_passes_by() {
+    only_entente!(Setting);
     let compares =
         r#"(targetattr = "userPassword")(version 3.0; acl "compare"; allow (compare) userdn = "ldap:///all";)"#;
     let owns = r#"(targetattr = "userPassword")(version 3.0; acl "own"; allow (write) userdn = "ldap:///self";)"#;
     let reads = r#"(targetattr = "*")(version 3.0; acl "read"; allow (read, search) userdn = "ldap:///all";)"#;
-    if Subject::current().is_slapd() {
-        return;
-    }
     let start = || {
         let setup = Setup::default().with_access(&[compares, owns, reads], "");
         let setup = setup.with_setting("limits.failed_binds_per_account=3");

@@ -22,23 +22,21 @@ fn assert_ends(client: &mut Client) {
 
 #[test]
 fn idle_connection_is_closed_before_bind_and_kept_after_it() {
-    if Subject::current().is_slapd() {
-        return;
-    }
-    let server = Server::start(Setup::default().with_setting("limits.idle_before_bind_s=1"));
+    let setup = Setup::default().with_setting("limits.idle_before_bind_s=1").with_slapd_global("idletimeout 1\n");
+    let server = Server::start(setup);
     let mut bound = server.person("ann");
     let mut silent = server.anonymous();
     assert_ends(&mut silent);
+    // slapd's limit is for both.
+    only_entente_from_here!(Setting);
     assert_eq!(bound.who_am_i(), format!("dn:{ANN}"));
 }
 
 /// Half a message is no activity that keeps a connection: bytes that trickle in cannot hold it for ever.
 #[test]
 fn half_a_message_does_not_hold_a_connection() {
-    if Subject::current().is_slapd() {
-        return;
-    }
-    let server = Server::start(Setup::default().with_setting("limits.idle_before_bind_s=1"));
+    let setup = Setup::default().with_setting("limits.idle_before_bind_s=1").with_slapd_global("idletimeout 1\n");
+    let server = Server::start(setup);
     let mut client = server.anonymous();
     let bytes = request::message(1, &Search::base(ANN).encode(), &[]);
     client.send_bytes(&bytes[..10]);
@@ -47,10 +45,8 @@ fn half_a_message_does_not_hold_a_connection() {
 
 #[test]
 fn request_longer_than_the_limit_ends_the_connection() {
-    if Subject::current().is_slapd() {
-        return;
-    }
-    let server = Server::start(Setup::default().with_setting("limits.pdu_bytes=100000"));
+    let slapd = "sockbuf_max_incoming_auth 100000\n";
+    let server = Server::start(Setup::default().with_setting("limits.pdu_bytes=100000").with_slapd_global(slapd));
     let mut client = server.admin();
     let photo = "x".repeat(90_000);
     client.modify(ANN, &[(REPLACE, "description", &[&photo])]).expect(code::SUCCESS);
@@ -63,9 +59,7 @@ fn request_longer_than_the_limit_ends_the_connection() {
 
 #[test]
 fn connections_of_one_address_are_counted() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Setting);
     let server = Server::start(Setup::default().with_setting("limits.connections_per_address=3"));
     let mut kept: Vec<Client> = (0..3).map(|_| server.anonymous()).collect();
     for client in &mut kept {

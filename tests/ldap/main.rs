@@ -11,6 +11,9 @@
     reason = "a test may fail by panicking, in its helper functions too"
 )]
 
+#[macro_use]
+mod only;
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -2,13 +2,11 @@
 
 use crate::support::code;
 use crate::support::request::{SUB, Search};
-use crate::support::server::{Server, Subject};
+use crate::support::server::Server;
 
 #[test]
 fn administrator_reads_the_monitor() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let mut client = Server::shared().admin();
     let found = client.search(&Search::base("cn=monitor").scope(SUB).attributes(&["*", "+"])).expect(code::SUCCESS);
     assert!(!found.entries.is_empty());
@@ -23,9 +21,7 @@ fn administrator_reads_the_monitor() {
 /// T-24 of the hostile tests: whatever rules say, by search, by compare, and in the root DSE.
 #[test]
 fn monitor_is_not_for_everybody() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     for mut client in [Server::shared().anonymous(), Server::shared().person("ann")] {
         let found = client.search(&Search::base("cn=monitor").scope(SUB));
         assert!(found.entries.is_empty(), "{found:?}");

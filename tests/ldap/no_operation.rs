@@ -6,15 +6,12 @@ use crate::support::server::{Server, Setup, Subject, check};
 use crate::support::{code, oid};
 
 fn no_op() -> Control {
-    Control::plain(oid::NO_OPERATION)
+    // slapd 2.5 has it under an experimental OID of OpenLDAP's.
+    Control::plain(Subject::current().pick(oid::NO_OPERATION, "1.3.6.1.4.1.4203.666.5.2"))
 }
 
 #[test]
 fn nothing_is_done_and_the_code_says_that_it_could_be() {
-    // slapd 2.5 has it under another OID.
-    if Subject::current().is_slapd() {
-        return;
-    }
     let mut server = Server::start(Setup::default());
     let (mut client, branch) = server.branch("noop");
     let dn = add_person(&mut client, &branch, "p");
@@ -30,14 +27,13 @@ fn nothing_is_done_and_the_code_says_that_it_could_be() {
     assert_eq!(client.read(&dn).values("title"), ["Cook"]);
     drop(client);
     server.stop();
-    check(&server.data());
+    if !Subject::current().is_slapd() {
+        check(&server.data());
+    }
 }
 
 #[test]
 fn a_change_that_could_not_be_made_is_refused_as_ever() {
-    if Subject::current().is_slapd() {
-        return;
-    }
     let (mut client, branch) = Server::shared().branch("noop-refused");
     let dn = add_person(&mut client, &branch, "p");
     client.with(no_op()).modify(&dn, &[(ADD, "sn", &["person"])]).expect(code::ATTRIBUTE_OR_VALUE_EXISTS);

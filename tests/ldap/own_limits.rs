@@ -1,4 +1,5 @@
-//! Limits of an entry's own, as 389 Directory Server has them: `nsSizeLimit` and its like hold for whoever binds as the entry.
+//! Limits of an entry's own, as 389 Directory Server has them: `nsSizeLimit` and its like hold for whoever binds as the
+//! entry; slapd has the same in its configuration (`limits`).
 
 use crate::rfc2696_paged::cookie;
 use crate::support::client::{Client, Found};
@@ -7,9 +8,16 @@ use crate::support::server::{Server, Setup, Subject};
 use crate::support::{code, oid};
 use crate::{ANN, BOB, EVERYBODY, PEOPLE};
 
+/// Limits of people by uid, as slapd's configuration says them.
+fn limits(of: &[(&str, &str)]) -> String {
+    of.iter().map(|(uid, limits)| format!("limits dn.exact=\"uid={uid},{PEOPLE}\" {limits}\n")).collect()
+}
+
 #[track_caller]
 fn set(server: &Server, dn: &str, name: &str, value: &str) {
-    server.admin().modify(dn, &[(REPLACE, name, &[value])]).expect(code::SUCCESS);
+    if !Subject::current().is_slapd() {
+        server.admin().modify(dn, &[(REPLACE, name, &[value])]).expect(code::SUCCESS);
+    }
 }
 
 fn people(client: &mut Client) -> Found {
@@ -18,10 +26,8 @@ fn people(client: &mut Client) -> Found {
 
 #[test]
 fn an_entry_says_how_many_entries_it_may_be_told() {
-    if Subject::current().is_slapd() {
-        return;
-    }
-    let server = Server::start(Setup::default().with_size_limit(3));
+    let slapd = limits(&[("ann", "size=unlimited"), ("bob", "size=1")]);
+    let server = Server::start(Setup::default().with_size_limit(3).with_slapd_access(&slapd));
     set(&server, ANN, "nsSizeLimit", "-1");
     set(&server, BOB, "nsSizeLimit", "1");
     assert_eq!(people(&mut server.person("ann")).expect(code::SUCCESS).entries.len(), EVERYBODY.len());
@@ -31,6 +37,7 @@ fn an_entry_says_how_many_entries_it_may_be_told() {
     let mut ann = server.person("ann");
     let two = Search::subtree(PEOPLE, "(uid=*)").size_limit(2);
     assert_eq!(ann.search(&two).expect(code::SIZE_LIMIT_EXCEEDED).entries.len(), 2);
+    only_entente_from_here!(Foreign);
     // Read at the bind, and forgotten with it.
     set(&server, ANN, "nsSizeLimit", "4");
     assert_eq!(people(&mut ann).entries.len(), EVERYBODY.len());
@@ -43,10 +50,7 @@ fn an_entry_says_how_many_entries_it_may_be_told() {
 /// RFC 4370: limits go with the rights of whom a request is made as.
 #[test]
 fn who_acts_as_an_entry_has_its_limits() {
-    if Subject::current().is_slapd() {
-        return;
-    }
-    let server = Server::start(Setup::default());
+    let server = Server::start(Setup::default().with_slapd_access(&limits(&[("bob", "size=1")])));
     set(&server, BOB, "nsSizeLimit", "1");
     let mut admin = server.admin();
     let as_bob = Control::critical(oid::PROXIED_AUTHORIZATION, Some(format!("dn:{BOB}").into_bytes()));
@@ -56,14 +60,13 @@ fn who_acts_as_an_entry_has_its_limits() {
 
 #[test]
 fn an_entry_says_how_many_entries_its_searches_may_look_at() {
-    if Subject::current().is_slapd() {
-        return;
-    }
-    let server = Server::start(Setup::default().with_setting("limits.lookthrough=1"));
+    let slapd = limits(&[("bob", "size.unchecked=1")]);
+    let server = Server::start(Setup::default().with_setting("limits.lookthrough=1").with_slapd_access(&slapd));
     set(&server, ANN, "nsLookThroughLimit", "1000");
     let search = Search::subtree(PEOPLE, "(!(description=nothing))");
     server.person("ann").search(&search).expect(code::SUCCESS);
     server.person("bob").search(&search).expect(code::ADMIN_LIMIT_EXCEEDED);
+    only_entente_from_here!(Foreign);
     // By pages another limit holds, where the entry has one.
     let by_pages = |uid: &str| server.person(uid).with(Control::paged(1_000, b"")).search(&search).outcome.code;
     assert_eq!(by_pages("ann"), code::SUCCESS);
@@ -78,10 +81,8 @@ fn an_entry_says_how_many_entries_its_searches_may_look_at() {
 /// RFC 2696: a page counts by itself, and all of them together where the entry says so.
 #[test]
 fn an_entry_says_how_many_entries_its_pages_may_bring() {
-    if Subject::current().is_slapd() {
-        return;
-    }
-    let server = Server::start(Setup::default().with_size_limit(2));
+    let slapd = limits(&[("ann", "size=2 size.pr=100 size.prtotal=4"), ("bob", "size=2 size.prtotal=unlimited")]);
+    let server = Server::start(Setup::default().with_size_limit(2).with_slapd_access(&slapd));
     set(&server, ANN, "nsPagedSizeLimit", "4");
     set(&server, BOB, "nsPagedSizeLimit", "-1");
     let search = Search::subtree(PEOPLE, "(uid=*)").attributes(&["uid"]);
@@ -92,16 +93,16 @@ fn an_entry_says_how_many_entries_its_pages_may_bring() {
     assert_eq!(second.entries.len(), 1);
     let whole = server.person("bob").with(Control::paged(1000, b"")).search(&search).expect(code::SUCCESS);
     assert_eq!(whole.entries.len(), EVERYBODY.len());
-    let page = server.person("carol").with(Control::paged(1000, b"")).search(&search).expect(code::SUCCESS);
+    // slapd counts over all pages.
+    let expected = Subject::current().pick(code::SUCCESS, code::SIZE_LIMIT_EXCEEDED);
+    let page = server.person("carol").with(Control::paged(1000, b"")).search(&search).expect(expected);
     assert_eq!(page.entries.len(), 2);
     assert_eq!(people(&mut ann).expect(code::SIZE_LIMIT_EXCEEDED).entries.len(), 2, "without pages");
 }
 
 #[test]
 fn an_entry_says_how_long_its_connections_may_idle() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Foreign);
     let server = Server::start(Setup::default());
     set(&server, ANN, "nsIdleTimeout", "1");
     let (mut ann, mut bob) = (server.person("ann"), server.person("bob"));
@@ -114,9 +115,7 @@ fn an_entry_says_how_long_its_connections_may_idle() {
 /// They are operational, so that a rule for all user attributes does not open them.
 #[test]
 fn nobody_raises_their_own_limits_without_a_rule_that_names_them() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Access);
     let all = r#"(targetattr = "*")(version 3.0; acl "a"; allow (all) userdn = "ldap:///self";)"#;
     let server = Server::start(Setup::default().with_access(&[all], ""));
     let mut ann = server.person("ann");

@@ -63,7 +63,7 @@ pub(crate) fn policy(values: &[(&str, &str)]) -> Setup {
         format!("dn: {POLICY}\n{classes}\nobjectClass: pwdPolicy\ncn: policy\npwdAttribute: userPassword\n{lines}");
     Setup::default()
         .with_entries(&entry)
-        .with_slapd_lines(&format!("overlay ppolicy\nppolicy_default {POLICY}\nppolicy_use_lockout\n"))
+        .with_slapd_lines(&format!("lastbind on\noverlay ppolicy\nppolicy_default {POLICY}\n"))
 }
 
 fn asking(client: &mut Client) -> &mut Client {

@@ -2,7 +2,7 @@
 
 use crate::support::code;
 use crate::support::request::REPLACE;
-use crate::support::server::{Server, Setup, Subject};
+use crate::support::server::{Server, Setup};
 use crate::support::wait::wait_for;
 use crate::{ANN, BOB};
 
@@ -21,9 +21,7 @@ fn stored(server: &Server, name: &str) -> Vec<String> {
 
 #[test]
 fn a_right_password_is_stored_anew_and_a_wrong_one_is_not() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Setting);
     let server = Server::start(Setup::default().with_setting("password.upgrade=true"));
     let mut admin = server.admin();
     for name in [ANN, BOB] {
@@ -42,9 +40,7 @@ fn a_right_password_is_stored_anew_and_a_wrong_one_is_not() {
 
 #[test]
 fn it_stays_as_it_is_unless_the_settings_say_so() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Setting);
     let server = Server::start(Setup::default());
     server.admin().modify(ANN, &[(REPLACE, "userPassword", &[&sha("the old one")])]).expect(code::SUCCESS);
     server.bound(ANN, "the old one");

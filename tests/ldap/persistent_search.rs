@@ -3,7 +3,7 @@
 use crate::support::ber::{Element, boolean, integer, sequence};
 use crate::support::client::{Client, Entry};
 use crate::support::request::{self, Control, REPLACE, Search};
-use crate::support::server::{Server, Setup, Subject};
+use crate::support::server::{Server, Setup};
 use crate::support::{code, oid};
 use crate::{PEOPLE, add_person};
 
@@ -36,9 +36,7 @@ fn leaf(entry: &Entry) -> &str {
 
 #[test]
 fn changes_are_told_as_they_come() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Foreign);
     let (mut writer, branch) = Server::shared().branch("psearch");
     let old = add_person(&mut writer, &branch, "old");
     let mut client = Server::shared().admin();
@@ -67,9 +65,7 @@ fn changes_are_told_as_they_come() {
 /// Kinds that nobody asked for, entries outside the scope and entries that do not match are not told.
 #[test]
 fn only_what_was_asked_for_is_told() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Foreign);
     let (mut writer, branch) = Server::shared().branch("psearch-only");
     let (_, other) = Server::shared().branch("psearch-other");
     let here = add_person(&mut writer, &branch, "here");
@@ -93,9 +89,7 @@ fn only_what_was_asked_for_is_told() {
 /// T-24 of the hostile tests: deletions are told by the rights that the requester had on the entry.
 #[test]
 fn deletions_of_what_one_could_not_see_are_not_told() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Foreign);
     let rules = [
         r#"(targetattr != "userPassword")(targetfilter = "(title=public)")(version 3.0; acl "public"; allow (read, search) userdn = "ldap:///anyone";)"#,
         r#"(target = "ldap:///ou=people,dc=example,dc=com")(targetattr = "ou || objectClass")(targetscope = "base")(version 3.0; acl "base"; allow (read, search) userdn = "ldap:///anyone";)"#,
@@ -116,9 +110,7 @@ fn deletions_of_what_one_could_not_see_are_not_told() {
 
 #[test]
 fn a_persistent_search_has_no_order_and_no_pages() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Foreign);
     let mut client = Server::shared().admin();
     let search = Search::subtree(PEOPLE, "(uid=*)");
     for other in [Control::sort(&["cn"]), Control::paged(2, b"")] {
@@ -134,9 +126,7 @@ fn a_persistent_search_has_no_order_and_no_pages() {
 /// The draft, section 5: previousDN says which entry it was that has another name now.
 #[test]
 fn a_renamed_entry_comes_with_its_previous_name() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Foreign);
     let (mut writer, branch) = Server::shared().branch("psearch-previous");
     let (_, other) = Server::shared().branch("psearch-previous-other");
     let old = add_person(&mut writer, &branch, "old");
@@ -181,9 +171,7 @@ fn next_told(client: &mut Client, id: i64) -> (Told, Entry) {
 /// those that are sent without waiting for answers. What is gone by then is told as what it was last.
 #[test]
 fn changes_that_come_together_are_told_each_by_itself() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Foreign);
     let (mut writer, branch) = Server::shared().branch("psearch-together");
     let (_, outside) = Server::shared().branch("psearch-together-outside");
     let old = add_person(&mut writer, &branch, "old");
@@ -259,9 +247,7 @@ fn changes_that_come_together_are_told_each_by_itself() {
 /// is nowhere any more.
 #[test]
 fn a_change_in_the_scope_is_told_of_an_entry_that_has_left_it_since() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Foreign);
     let (mut writer, branch) = Server::shared().branch("psearch-left");
     let (_, outside) = Server::shared().branch("psearch-left-outside");
     let mut client = Server::shared().admin();
@@ -304,9 +290,7 @@ fn a_change_in_the_scope_is_told_of_an_entry_that_has_left_it_since() {
 /// T-24: a name from before is told to who may see its superior; who may not is told the name of now.
 #[test]
 fn names_from_before_are_told_by_the_rights_on_their_superiors() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Foreign);
     let rules = [
         r#"(targetattr = "uid || title || objectClass || ou")(version 3.0; acl "read"; allow (read, search) userdn = "ldap:///anyone";)"#,
         r#"(target = "ldap:///ou=hidden,dc=example,dc=com")(targetattr = "*")(version 3.0; acl "hidden"; deny (all) userdn = "ldap:///anyone";)"#,

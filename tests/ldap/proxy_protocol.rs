@@ -7,7 +7,7 @@ use crate::ANN;
 use crate::support::client::Client;
 use crate::support::code;
 use crate::support::request::{self, Search};
-use crate::support::server::{Server, Setup, Subject};
+use crate::support::server::{Server, Setup};
 use crate::support::wait::wait_for;
 
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
@@ -66,9 +66,7 @@ fn is_in_the_log(server: &Server, text: &str) {
 
 #[test]
 fn rules_and_log_go_by_the_address_of_the_client() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let server = Server::start(setup().with_setting("log.level=debug"));
     let find_any = |header: &[u8]| through(&server, header).search(&Search::base(ANN)).entries.len();
     assert_eq!(find_any(&header(FRIEND)), 1);
@@ -84,9 +82,7 @@ fn rules_and_log_go_by_the_address_of_the_client() {
 /// A balancer that looks whether the node is well speaks for itself.
 #[test]
 fn a_balancer_may_speak_for_itself() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let server = Server::start(setup());
     let local = [&SIGNATURE[..], &[0x20, 0x00, 0x00, 0x00]].concat();
     for own in [&local[..], b"PROXY UNKNOWN\r\n"] {
@@ -98,9 +94,7 @@ fn a_balancer_may_speak_for_itself() {
 
 #[test]
 fn connections_are_counted_for_the_client_and_not_for_the_balancer() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let server = Server::start(setup().with_setting("limits.connections_per_address=1"));
     let mut first = through(&server, &header(FRIEND));
     let mut other = through(&server, &header(STRANGER));
@@ -117,9 +111,7 @@ fn connections_are_counted_for_the_client_and_not_for_the_balancer() {
 /// The header comes before TLS.
 #[test]
 fn a_header_stands_before_tls() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let server = Server::start(setup().with_tls());
     let certificate = server.certificate.as_ref().expect("with TLS");
     let socket = introduced(secure_address(&server), &header(FRIEND));
@@ -131,9 +123,7 @@ fn a_header_stands_before_tls() {
 /// Otherwise a client of the balancer could write a header of its own.
 #[test]
 fn a_balancer_that_sends_no_header_is_refused_and_the_log_says_why() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let server = Server::start(setup().with_setting("limits.handshake_s=1"));
     let bind = request::message(1, &request::bind_simple(3, ANN, b"ann-secret"), &[]);
     is_ended(introduced(server.address(), &bind));
@@ -146,9 +136,7 @@ fn a_balancer_that_sends_no_header_is_refused_and_the_log_says_why() {
 
 #[test]
 fn a_header_of_others_is_refused_and_the_log_says_what_to_set() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     for scheme in ["ldap", "ldaps"] {
         let server = Server::start(Setup::default().with_tls());
         let address = if scheme == "ldap" { server.address() } else { secure_address(&server) };

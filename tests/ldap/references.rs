@@ -4,7 +4,7 @@
 use crate::support::client::Client;
 use crate::support::code;
 use crate::support::request::{ADD, Control, DELETE};
-use crate::support::server::{Server, Setup, Subject, check};
+use crate::support::server::{Server, Setup, check};
 use crate::{GROUPS, PEOPLE, add_person};
 
 #[track_caller]
@@ -26,9 +26,7 @@ fn add_unit(client: &mut Client, dn: &str) {
 
 #[test]
 fn a_reference_follows_the_rename_of_a_target_that_came_after_it() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let (mut client, branch) = Server::shared().branch("references-rename");
     let (group, person) = (format!("cn=g,{branch}"), format!("uid=b,{branch}"));
     let boss: [(&str, &[&str]); 5] = [
@@ -62,9 +60,7 @@ fn a_reference_follows_the_rename_of_a_target_that_came_after_it() {
 
 #[test]
 fn a_reference_goes_with_a_target_that_came_after_it() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let (mut client, branch) = Server::shared().branch("references-delete");
     let (group, person) = (format!("cn=g,{branch}"), format!("uid=b,{branch}"));
     add_group(&mut client, &group, &["cn=nobody", &person]);
@@ -79,9 +75,7 @@ fn a_reference_goes_with_a_target_that_came_after_it() {
 
 #[test]
 fn references_follow_superiors_that_came_after_them() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let (mut client, branch) = Server::shared().branch("references-superior");
     let (group, unit) = (format!("cn=g,{branch}"), format!("ou=e,{branch}"));
     let (person, absent) = (format!("uid=b,ou=f,{unit}"), format!("uid=c,ou=f,{unit}"));
@@ -102,9 +96,7 @@ fn references_follow_superiors_that_came_after_them() {
 /// Name and Optional UID (RFC 4517 3.3.21): what is written behind the name stays.
 #[test]
 fn unique_members_follow_what_they_name() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let (mut client, branch) = Server::shared().branch("references-unique");
     let unit = format!("ou=e,{branch}");
     add_unit(&mut client, &unit);
@@ -139,9 +131,7 @@ fn unique_members_follow_what_they_name() {
 /// More of them than stand in the entry's record, and names that the index cuts.
 #[test]
 fn unique_members_of_a_large_group_follow_what_they_name() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let (mut client, branch) = Server::shared().branch("references-unique-large");
     let unit = format!("ou={},{branch}", "e".repeat(300));
     add_unit(&mut client, &unit);
@@ -165,9 +155,7 @@ fn unique_members_of_a_large_group_follow_what_they_name() {
 /// More members than stand in the entry's record.
 #[test]
 fn references_of_a_large_group_are_links_to_what_comes_after_them() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let (mut client, branch) = Server::shared().branch("references-large");
     let group = format!("cn=g,{branch}");
     let names: Vec<String> = (0..100).map(|number| format!("uid=p{number:02},ou=e,{branch}")).collect();
@@ -197,9 +185,7 @@ fn references_of_a_large_group_are_links_to_what_comes_after_them() {
 /// More than one commit makes links of: by an import, in ten attributes of each entry.
 #[test]
 fn very_many_references_follow_what_comes_after_them_all_alike() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     const ATTRIBUTES: [&str; 10] = [
         "member",
         "owner",
@@ -244,9 +230,7 @@ fn very_many_references_follow_what_comes_after_them_all_alike() {
 /// From an import, into another suffix, and across a restart; the data are sound in the end.
 #[test]
 fn imported_references_follow_targets_of_another_suffix_that_come_later() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let (person, local) = ("uid=p,c=aq", format!("uid=later,{PEOPLE}"));
     let group = format!("cn=travellers,{GROUPS}");
     let ldif = format!("\ndn: {group}\nobjectClass: groupOfNames\ncn: travellers\nmember: {person}\nmember: {local}\n");
@@ -277,9 +261,7 @@ fn imported_references_follow_targets_of_another_suffix_that_come_later() {
 /// draft-armijo-ldap-treedelete.
 #[test]
 fn references_go_with_a_tree_that_came_after_them() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unserved);
     let (mut client, branch) = Server::shared().branch("references-tree");
     let (group, unit) = (format!("cn=g,{branch}"), format!("ou=e,{branch}"));
     let person = format!("uid=b,{unit}");

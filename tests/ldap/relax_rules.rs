@@ -39,9 +39,7 @@ fn identity_and_times_of_an_import_are_kept() {
     client.modify(&dn, &[(REPLACE, "sn", &["new"])]).expect(code::SUCCESS);
     assert_ne!(client.read_attributes(&dn, &["modifyTimestamp"]).value("modifyTimestamp"), "20020203040506Z");
     assert_eq!(client.read_attributes(&dn, &["createTimestamp"]).value("createTimestamp"), "20010203040506Z");
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente_from_here!(Unasked);
     let twin: [(&str, &[&str]); 3] = [("objectClass", &["person"]), ("sn", &["x"]), ("entryUUID", &[UUID])];
     client.with(relax()).add(&format!("cn=twin,{branch}"), &twin).expect(code::CONSTRAINT_VIOLATION);
     let broken: [(&str, &[&str]); 3] = [("objectClass", &["person"]), ("sn", &["x"]), ("entryUUID", &["x"])];
@@ -53,9 +51,6 @@ fn identity_and_times_of_an_import_are_kept() {
 
 #[test]
 fn times_of_an_entry_can_be_corrected() {
-    if Subject::current().is_slapd() {
-        return;
-    }
     let (mut client, branch) = Server::shared().branch("relax-modify");
     let dn = add_person(&mut client, &branch, "p");
     let list: [(i64, &str, &[&str]); 2] =
@@ -65,15 +60,17 @@ fn times_of_an_entry_can_be_corrected() {
     let entry = client.read_attributes(&dn, &["createTimestamp", "modifyTimestamp"]);
     assert_eq!(entry.value("createTimestamp"), "19990101000000Z");
     assert_eq!(entry.value("modifyTimestamp"), "20000101000000Z");
-    client.with(relax()).modify(&dn, &[(REPLACE, "entryUUID", &[UUID])]).expect(code::CONSTRAINT_VIOLATION);
+    // slapd lets the identity be changed too.
+    let expected = Subject::current().pick(code::CONSTRAINT_VIOLATION, code::SUCCESS);
+    client
+        .with(relax())
+        .modify(&dn, &[(REPLACE, "entryUUID", &["22222222-2222-3333-4444-555555555555"])])
+        .expect(expected);
 }
 
 /// The structural class is fixed unless the administrator says otherwise.
 #[test]
 fn structural_class_changes_with_relaxed_rules_only() {
-    if Subject::current().is_slapd() {
-        return;
-    }
     let (mut client, branch) = Server::shared().branch("relax-class");
     let dn = format!("cn=p,{branch}");
     client.add(&dn, &[("objectClass", &["person"]), ("sn", &["p"])]).expect(code::SUCCESS);

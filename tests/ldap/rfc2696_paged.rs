@@ -72,9 +72,7 @@ fn nothing_found_is_one_empty_page() {
 /// Two pagings on one connection, interleaved; slapd keeps one a connection.
 #[test]
 fn several_pagings_live_on_one_connection() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unserved);
     let mut client = Server::shared().admin();
     let (one, two) = (people(), Search::subtree(PEOPLE, "(objectClass=person)"));
     let first = page(&mut client, &one, 4, b"").expect(code::SUCCESS);

@@ -141,9 +141,7 @@ fn administrator_still_binds_after_trying_the_own_password() {
 /// RFC 3062 2: the user may be named otherwise than by DN; `u:` as in an authorization identity (RFC 4513 5.2.1.8).
 #[test]
 fn a_user_may_be_named_as_in_an_authorization_identity() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let server = Server::start(Setup::default());
     let mut admin = server.admin();
     admin.perform(&request::password_modify(Some("u:bob"), None, Some("bob-secret-2"))).expect(code::SUCCESS);

@@ -4,7 +4,7 @@
 use crate::support::code;
 use crate::support::oid;
 use crate::support::request::{self, ADD, Control, DELETE, ONE, REPLACE, Search};
-use crate::support::server::{SUFFIX, Server, Setup, Subject};
+use crate::support::server::{SUFFIX, Server, Setup};
 use crate::{ANN, BOB, PEOPLE, add_person};
 
 const CLASSES: &[&str] = &["subentry", "collectiveAttributeSubentry"];
@@ -24,9 +24,7 @@ fn sharing(specification: &str, values: &[(&str, &[&str])]) -> (Server, crate::s
 /// Sections 1 and 2: they appear in each entry, are searched by, compared, and asked for by their supertype.
 #[test]
 fn shared_values_are_read_searched_by_and_compared_in_every_entry() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let (server, mut client) = sharing("{}", &[("c-l", &["Paris", "Lyon"]), ("c-TelephoneNumber", &["+33 1 1234"])]);
     for asked in [&[][..], &["*"], &["c-l"], &["l"]] {
         let entry = server.person("bob").read_attributes(ANN, asked);
@@ -65,9 +63,7 @@ fn shared_values_are_read_searched_by_and_compared_in_every_entry() {
 /// Section 2.3.
 #[test]
 fn an_entry_keeps_some_or_all_of_them_off() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unserved);
     let (_server, mut client) = sharing("{}", &[("c-l", &["Paris"]), ("c-PostalCode", &["75001"])]);
     client.modify(ANN, &[(ADD, "collectiveExclusions", &["c-l"])]).expect(code::SUCCESS);
     let entry = client.read(ANN);
@@ -83,9 +79,7 @@ fn an_entry_keeps_some_or_all_of_them_off() {
 /// Section 2: they are changed where they stand.
 #[test]
 fn they_cannot_be_changed_through_the_entries() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let (_server, mut client) = sharing("{}", &[("c-l", &["Paris"])]);
     client.modify(ANN, &[(ADD, "c-l", &["Rome"])]).expect(code::OBJECT_CLASS_VIOLATION);
     client.modify(ANN, &[(DELETE, "c-l", &[])]).expect(code::NO_SUCH_ATTRIBUTE);
@@ -97,9 +91,7 @@ fn they_cannot_be_changed_through_the_entries() {
 /// Entries are sorted by what they share as by what is their own, and by the supertype that both have.
 #[test]
 fn shared_values_count_as_sort_keys() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unserved);
     let specification = r#"{ specificExclusions { chopBefore:"uid=ann" } }"#;
     let (_server, mut client) = sharing(specification, &[("c-l", &["Paris"])]);
     client.modify(ANN, &[(REPLACE, "l", &["Berlin"])]).expect(code::SUCCESS);
@@ -119,9 +111,7 @@ fn shared_values_count_as_sort_keys() {
 #[test]
 fn a_subtree_specification_that_cannot_be_read_is_refused() {
     // slapd 2.5 takes any text.
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Lax);
     let (mut client, branch) = Server::shared().branch("subtree-syntax");
     let policy = |client: &mut crate::support::client::Client, name: &str, text: &str| {
         let attributes: [(&str, &[&str]); 3] =
@@ -140,9 +130,7 @@ fn a_subtree_specification_that_cannot_be_read_is_refused() {
 /// RFC 3672 2.1: base, exclusions, depth and classes say which entries share.
 #[test]
 fn the_subtree_specification_says_which_entries() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unserved);
     let specification = r#"{ specificExclusions { chopBefore:"ou=out", chopAfter:"ou=in" }, minimum 1, specificationFilter not:item:device }"#;
     let (_server, mut client) = sharing(specification, &[("c-l", &["Paris"])]);
     let unit: [(&str, &[&str]); 1] = [("objectClass", &["organizationalUnit"])];
@@ -170,9 +158,7 @@ fn the_subtree_specification_says_which_entries() {
 /// Access rules are asked of the entry that shows the value, by the collective type.
 #[test]
 fn access_rules_hold_for_what_is_shared() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let rules = [
         r#"(targetattr != "userPassword || c-l")(version 3.0; acl "most"; allow (read, search, compare) userdn = "ldap:///anyone";)"#,
         r#"(target = "ldap:///uid=bob,ou=people,dc=example,dc=com")(targetattr = "c-l")(version 3.0; acl "bob's"; allow (read, search, compare) userdn = "ldap:///anyone";)"#,

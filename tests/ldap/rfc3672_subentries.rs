@@ -64,9 +64,7 @@ fn the_subentries_control_without_a_boolean_is_a_protocol_error() {
 /// draft-ietf-ldup-subentry-08: no value, subentries alone, as OpenDJ serves it. slapd does not have it.
 #[test]
 fn the_draft_s_control_sees_subentries_alone() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Foreign);
     let (_server, mut client) = with_subentry();
     assert_eq!(found(&mut client, Some(Control::critical(oid::SUBENTRIES_ALONE, None))), (true, false));
     let search = Search::base(PEOPLE).filter("(objectClass=*)");

@@ -2,14 +2,12 @@
 
 use crate::ANN;
 use crate::support::request::Control;
-use crate::support::server::{Server, Subject};
+use crate::support::server::Server;
 use crate::support::{code, oid};
 
 #[test]
 fn a_bind_tells_who_one_is_now() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unserved);
     let server = Server::shared();
     let asked = || Control::plain(oid::AUTHORIZATION_IDENTITY_REQUEST);
     let mut client = server.anonymous();
@@ -26,9 +24,7 @@ fn a_bind_tells_who_one_is_now() {
 /// Passwords that take time to verify are answered elsewhere.
 #[test]
 fn a_costly_password_tells_it_too() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unserved);
     let (mut admin, branch) = Server::shared().branch("authzid");
     let dn = crate::add_person(&mut admin, &branch, "p");
     admin.modify(&dn, &[(0, "userPassword", &["p-secret"])]).expect(code::SUCCESS);

@@ -38,9 +38,7 @@ fn a_description_with_an_unknown_option_is_nothing_in_a_search() {
     assert_eq!(client.names(PEOPLE, "(&(uid=ann)(!(cn;lang-fr=*)))"), ["ann"]);
     assert_eq!(client.read_attributes(ANN, &["uid", "cn;foo"]).names(), ["uid"]);
     client.compare(ANN, "cn;foo", "x").expect(code::UNDEFINED_ATTRIBUTE_TYPE);
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente_from_here!(Unasked);
     // RFC 2891 2.
     let sorted = client.with(Control::sort(&["cn;foo"])).search(&Search::subtree(PEOPLE, "(uid=*)"));
     sorted.expect(code::UNAVAILABLE_CRITICAL_EXTENSION);
@@ -49,16 +47,15 @@ fn a_description_with_an_unknown_option_is_nothing_in_a_search() {
 /// As OpenLDAP's `attributeoptions`. What was written under an option can be taken away when it is recognized no more.
 #[test]
 fn the_administrator_names_further_options() {
-    if Subject::current().is_slapd() {
-        return;
-    }
     let options = r#"schema.attribute_options=["lang-", "phonetic", "x-"]"#;
-    let mut server = Server::start(Setup::default().with_setting(options));
+    let setup = Setup::default().with_setting(options).with_slapd_global("attributeoptions lang- phonetic x-\n");
+    let mut server = Server::start(setup);
     let mut client = server.admin();
     client.modify(ANN, &[(ADD, "cn;lang-ja;Phonetic", &["an"]), (ADD, "title;x-own", &["boss"])]).expect(code::SUCCESS);
     assert_eq!(client.names(PEOPLE, "(cn;phonetic=an)"), ["ann"]);
     assert_eq!(client.read_attributes(ANN, &["title;x-own"]).values("title;x-own"), ["boss"]);
     let refused = client.modify(ANN, &[(ADD, "title;foo", &["x"])]).expect(code::UNDEFINED_ATTRIBUTE_TYPE);
+    only_entente_from_here!(Setting);
     assert!(refused.diagnostic.contains("binary, lang-*, phonetic, x-*"), "{}", refused.diagnostic);
     drop(client);
     server.stop();

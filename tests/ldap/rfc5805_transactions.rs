@@ -56,9 +56,7 @@ fn updates_are_made_together_at_the_end() {
 /// RFC 5805 2.2: what cannot be part of a transaction is refused at once, and with it the transaction.
 #[test]
 fn the_schema_is_not_changed_within_a_transaction() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let server = Server::start(Setup::default());
     let mut client = server.admin();
     let definition = "( 1.3.6.1.4.1.32473.76.1 NAME 'txnHat' SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )";
@@ -95,9 +93,7 @@ fn one_refused_update_takes_all_back() {
     let outcome = end(&mut client, true, &identifier);
     assert_ne!(outcome.code, code::SUCCESS);
     assert!(client.names(&branch, "(objectClass=person)").is_empty());
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente_from_here!(Unasked);
     assert_eq!(outcome.code, code::NO_SUCH_OBJECT);
     let value = Element::whole(&outcome.value.expect("txnEndRes")).expect("BER");
     assert_eq!(value.children().expect("BER")[0].number(), bad);
@@ -113,9 +109,7 @@ const PERSON_ONLY: [(&str, &[&str]); 2] = [("objectClass", &["person"]), ("sn", 
 /// RFC 5805 2.3: controls of the updates come with the end.
 #[test]
 fn response_controls_come_with_the_end() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let (mut client, branch) = Server::shared().branch("txn-controls");
     let dn = add_person(&mut client, &branch, "p");
     let identifier = start(&mut client);
@@ -133,9 +127,7 @@ fn response_controls_come_with_the_end() {
 /// RFC 5805 2.2, 3: what is refused when it is gathered, and what cannot be gathered.
 #[test]
 fn what_cannot_be_gathered_is_refused() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let server = Server::shared();
     let (mut client, branch) = server.branch("txn-refused");
     let dn = add_person(&mut client, &branch, "p");
@@ -166,9 +158,7 @@ fn what_cannot_be_gathered_is_refused() {
 /// A change that somebody else makes before the end counts: nothing was locked, nothing is lost.
 #[test]
 fn an_assertion_guards_against_changes_in_between() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let (mut client, branch) = Server::shared().branch("txn-assert");
     let (from, to) = (add_person(&mut client, &branch, "from"), add_person(&mut client, &branch, "to"));
     for dn in [&from, &to] {
@@ -195,9 +185,7 @@ fn an_assertion_guards_against_changes_in_between() {
 /// RFC 5805 2.4: whoever becomes somebody else has its transactions aborted, and is told which.
 #[test]
 fn a_bind_aborts_with_a_notice() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let (mut client, branch) = Server::shared().branch("txn-bind");
     let identifier = start(&mut client);
     client.with(within(&identifier)).add(&format!("cn=x,{branch}"), &PERSON).expect(code::SUCCESS);
@@ -215,9 +203,7 @@ fn a_bind_aborts_with_a_notice() {
 
 #[test]
 fn limits_of_a_transaction_are_kept() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let setup = Setup::default()
         .with_setting("limits.transaction_updates=3")
         .with_setting("limits.transaction_bytes=8192")
@@ -252,9 +238,7 @@ fn limits_of_a_transaction_are_kept() {
 /// Clear passwords are hashed when the transaction ends, before the writer sees them.
 #[test]
 fn passwords_of_a_transaction_are_hashed() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let (mut client, branch) = Server::shared().branch("txn-password");
     let dn = add_person(&mut client, &branch, "p");
     let identifier = start(&mut client);
@@ -267,9 +251,7 @@ fn passwords_of_a_transaction_are_hashed() {
 /// Whoever reads meanwhile sees none of it or all of it.
 #[test]
 fn readers_see_none_or_all() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let server = Server::shared();
     let (mut client, branch) = server.branch("txn-readers");
     let mut reader = server.admin();
@@ -295,9 +277,7 @@ fn readers_see_none_or_all() {
 /// RFC 5805 2.2: password modify (RFC 3062) is one of the updates. Not in slapd.
 #[test]
 fn passwords_are_set_with_the_other_updates_or_not_at_all() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let server = Server::shared();
     let (mut client, branch) = server.branch("txn-3062");
     let person = add_person(&mut client, &branch, "p");

@@ -4,7 +4,7 @@ use crate::support::client::Client;
 use crate::support::code;
 use crate::support::request::{ADD, DELETE, REPLACE, Search};
 use crate::support::role_cases;
-use crate::support::server::{Server, Setup, Subject};
+use crate::support::server::{Server, Setup};
 use crate::{ANN, BOB, PEOPLE, add_person};
 
 #[track_caller]
@@ -30,9 +30,7 @@ const NESTED: &str = "nsNestedRoleDefinition";
 /// `tests/peers` asks 389 the same.
 #[test]
 fn who_has_which_role_is_what_389_says() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Foreign);
     let mut admin = Server::shared().admin();
     role_cases::make(&mut admin);
     let wrong = role_cases::wrong(&mut admin);
@@ -41,9 +39,7 @@ fn who_has_which_role_is_what_389_says() {
 
 #[test]
 fn ns_role_is_operational_and_nobodys_to_write() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Foreign);
     let (mut client, branch) = Server::shared().branch("roles-shown");
     let person = add_person(&mut client, &branch, "p");
     let role = format!("cn=r,{branch}");
@@ -59,9 +55,7 @@ fn ns_role_is_operational_and_nobodys_to_write() {
 
 #[test]
 fn roles_follow_every_change() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Foreign);
     let (mut client, branch) = Server::shared().branch("roles-follow");
     let (inner, outer) = (format!("ou=inner,{branch}"), format!("ou=outer,{branch}"));
     for unit in [&inner, &outer] {
@@ -101,9 +95,7 @@ fn roles_follow_every_change() {
 /// An entry may name more roles than its record holds, and a filter that breaks or leads in a circle is one that nobody fits.
 #[test]
 fn many_roles_and_useless_filters_do_no_harm() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Foreign);
     let (mut client, branch) = Server::shared().branch("roles-many");
     let person = add_person(&mut client, &branch, "p");
     let names: Vec<String> = (0..100).map(|number| format!("cn=r{number:02},{branch}")).collect();
@@ -139,9 +131,7 @@ fn many_roles_and_useless_filters_do_no_harm() {
 /// What people become by their attributes, rules know from the next request on.
 #[test]
 fn rules_follow_roles_and_groups_by_search() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Foreign);
     let rules = [
         r#"(targetattr = "sn")(version 3.0; acl "f"; allow (read) roledn = "ldap:///cn=bosses,ou=people,dc=example,dc=com";)"#,
         r#"(targetattr = "cn")(version 3.0; acl "m"; allow (read) roledn = "ldap:///cn=clerks,ou=people,dc=example,dc=com";)"#,

@@ -3,7 +3,7 @@
 use crate::support::client::{Client, Outcome};
 use crate::support::code;
 use crate::support::request::{self, REPLACE};
-use crate::support::server::{Server, Setup, Subject};
+use crate::support::server::{Server, Setup};
 use crate::{ANN, BOB};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
@@ -70,9 +70,7 @@ fn refused(client: &mut Client, token: &str) {
 
 #[test]
 fn a_token_of_the_issuer_is_its_user() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unserved);
     let folder = tempfile::tempdir().unwrap();
     let (issuer, file) = (Issuer::new(), folder.path().join("keys.json"));
     std::fs::write(&file, issuer.keys()).unwrap();
@@ -98,9 +96,7 @@ fn a_token_of_the_issuer_is_its_user() {
 /// A token that is not taken, sent again and again, has to wait; so has an address that sends many. Others are served.
 #[test]
 fn tokens_that_prove_nothing_have_to_wait() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unserved);
     let folder = tempfile::tempdir().unwrap();
     let (issuer, file) = (Issuer::new(), folder.path().join("keys.json"));
     std::fs::write(&file, issuer.keys()).unwrap();
@@ -124,9 +120,7 @@ fn tokens_that_prove_nothing_have_to_wait() {
 
 #[test]
 fn keys_come_from_the_one_address_of_the_settings() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unserved);
     let issuer = Issuer::new();
     let keys = issuer.keys();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

@@ -2,8 +2,9 @@
 
 use crate::support::client::{Client, Outcome};
 use crate::support::code;
-use crate::support::request;
+use crate::support::request::{self, REPLACE};
 use crate::support::server::{ADMIN, ADMIN_PASSWORD, Server, Setup, Subject};
+use crate::support::slapd::SASL;
 use crate::{ANN, BOB};
 
 fn plain(client: &mut Client, authorization: &str, name: &str, password: &str) -> Outcome {
@@ -11,61 +12,75 @@ fn plain(client: &mut Client, authorization: &str, name: &str, password: &str) -
     client.perform(&request::bind_sasl("", "PLAIN", Some(message.as_bytes())))
 }
 
-fn secure(server: &Server) -> Client {
-    let address = server.url_of("ldaps").trim_start_matches("ldaps://").trim_end_matches('/').parse().unwrap();
-    Client::over(server.certificate.clone().unwrap().connect(Client::socket(address)))
-}
-
-fn server() -> Option<Server> {
-    // slapd's PLAIN is Cyrus SASL with a data base of its own.
-    (!Subject::current().is_slapd()).then(|| Server::start(Setup::default().with_tls()))
+fn server() -> Server {
+    let server = Server::start(Setup::default().with_tls().with_slapd_global(SASL));
+    if Subject::current().is_slapd() {
+        // Cyrus SASL takes passwords in clear alone.
+        for (dn, password) in [(ANN, "ann-secret"), (BOB, "bob-secret")] {
+            server.admin().modify(dn, &[(REPLACE, "userPassword", &[password])]).expect(code::SUCCESS);
+        }
+    }
+    server
 }
 
 #[test]
 fn names_are_dns_or_users() {
-    let Some(server) = server() else { return };
-    let mut client = secure(&server);
-    for name in ["ann", "u:ann", ANN, &format!("dn:{ANN}")] {
+    let server = server();
+    let mut client = server.secure();
+    let dn = format!("dn:{ANN}");
+    let names: [&str; 4] = ["ann", "u:ann", ANN, &dn];
+    // Cyrus SASL knows users alone.
+    for name in &names[..Subject::current().pick(4, 1)] {
         plain(&mut client, "", name, "ann-secret").expect(code::SUCCESS);
         assert_eq!(client.who_am_i(), format!("dn:{ANN}"), "{name}");
         plain(&mut client, "", name, "bob-secret").expect(code::INVALID_CREDENTIALS);
         assert_eq!(client.who_am_i(), "", "T-18");
     }
-    plain(&mut client, "", ADMIN, ADMIN_PASSWORD).expect(code::SUCCESS);
-    assert_eq!(client.who_am_i(), format!("dn:{ADMIN}"));
+    if !Subject::current().is_slapd() {
+        plain(&mut client, "", ADMIN, ADMIN_PASSWORD).expect(code::SUCCESS);
+        assert_eq!(client.who_am_i(), format!("dn:{ADMIN}"));
+    }
     for (name, password) in [("nobody", "x"), ("", "x"), ("ann", ""), ("u:", "x"), ("*", "ann-secret")] {
-        plain(&mut client, "", name, password).expect(code::INVALID_CREDENTIALS);
+        // Cyrus SASL calls what it cannot read an error of another kind.
+        let refused = plain(&mut client, "", name, password);
+        assert!(refused.code == code::INVALID_CREDENTIALS || Subject::current().is_slapd(), "{refused:?}");
+        assert_ne!(refused.code, code::SUCCESS);
+        assert_eq!(client.who_am_i(), "");
     }
 }
 
 /// RFC 4616 4: a password in clear text, so not where it can be read.
 #[test]
 fn plain_is_for_confidential_connections() {
-    let Some(server) = server() else { return };
+    let server = server();
     let mut client = server.anonymous();
     let offered = client.read_attributes("", &["supportedSASLMechanisms"]);
-    assert!(!offered.has("supportedSASLMechanisms"), "nothing vouches for this connection: {offered:?}");
-    plain(&mut client, "", "ann", "ann-secret").expect(code::CONFIDENTIALITY_REQUIRED);
-    let offered = secure(&server).read_attributes("", &["supportedSASLMechanisms"]);
-    assert_eq!(offered.values("supportedSASLMechanisms"), ["PLAIN"]);
+    // slapd offers there what is not clear text.
+    assert!(!offered.values("supportedSASLMechanisms").contains(&"PLAIN".to_owned()), "{offered:?}");
+    assert!(!offered.has("supportedSASLMechanisms") || Subject::current().is_slapd(), "{offered:?}");
+    plain(&mut client, "", "ann", "ann-secret")
+        .expect(Subject::current().pick(code::CONFIDENTIALITY_REQUIRED, code::INAPPROPRIATE_AUTHENTICATION));
+    let offered = server.secure().read_attributes("", &["supportedSASLMechanisms"]);
+    assert!(offered.values("supportedSASLMechanisms").contains(&"PLAIN".to_owned()), "{offered:?}");
+    assert_eq!(offered.values("supportedSASLMechanisms").len() == 1, !Subject::current().is_slapd(), "{offered:?}");
+    plain(&mut server.secure(), "", "ann", "ann-secret").expect(code::SUCCESS);
+    only_entente_from_here!(Setting);
     let open = Server::start(Setup::default().with_setting("sasl.plain_without_tls=true"));
     plain(&mut open.anonymous(), "", "ann", "ann-secret").expect(code::SUCCESS);
     let closed = Server::start(Setup::default().with_tls().with_setting("sasl.plain=false"));
-    plain(&mut secure(&closed), "", "ann", "ann-secret").expect(code::AUTH_METHOD_NOT_SUPPORTED);
+    plain(&mut closed.secure(), "", "ann", "ann-secret").expect(code::AUTH_METHOD_NOT_SUPPORTED);
 }
 
 /// T-17, T-19: to act as somebody else needs a right, and nothing makes an administrator.
 #[test]
 fn acting_as_somebody_else_needs_the_right_proxy() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let rule = format!(
         r#"(target = "ldap:///{BOB}")(version 3.0; acl "ann acts as bob"; allow (proxy) userdn = "ldap:///{ANN}";)"#
     );
     let read = r#"(targetattr = "*")(version 3.0; acl "read"; allow (read, search) userdn = "ldap:///all";)"#;
     let server = Server::start(Setup::default().with_tls().with_access(&[read, &rule], ""));
-    let mut client = secure(&server);
+    let mut client = server.secure();
     for wanted in [&format!("dn:{BOB}"), "u:bob"] {
         plain(&mut client, wanted, "ann", "ann-secret").expect(code::SUCCESS);
         assert_eq!(client.who_am_i(), format!("dn:{BOB}"));
@@ -87,21 +102,24 @@ fn acting_as_somebody_else_needs_the_right_proxy() {
 /// T-10: what is not of RFC 4616 is no bind.
 #[test]
 fn broken_messages_are_protocol_errors() {
-    let Some(server) = server() else { return };
-    let mut client = secure(&server);
+    let server = server();
+    let mut client = server.secure();
     for bad in [&b""[..], b"ann", b"\0ann", b"\0ann\0ann-secret\0", b"\0\xff\0x"] {
-        client.perform(&request::bind_sasl("", "PLAIN", Some(bad))).expect(code::PROTOCOL_ERROR);
+        let refused = client.perform(&request::bind_sasl("", "PLAIN", Some(bad)));
+        // Cyrus SASL has several words for it.
+        assert!(refused.code == code::PROTOCOL_ERROR || Subject::current().is_slapd(), "{refused:?}");
+        assert_ne!(refused.code, code::SUCCESS);
     }
-    client.perform(&request::bind_sasl("", "PLAIN", None)).expect(code::PROTOCOL_ERROR);
+    // RFC 4422 5: who does not begin may be asked to.
+    let silent = client.perform(&request::bind_sasl("", "PLAIN", None));
+    silent.expect(Subject::current().pick(code::PROTOCOL_ERROR, code::SASL_BIND_IN_PROGRESS));
     plain(&mut client, "", "ann", "ann-secret").expect(code::SUCCESS);
 }
 
 /// Devices that know no DN.
 #[test]
 fn a_simple_bind_takes_a_user_where_it_may() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Setting);
     let server = Server::start(Setup::default().with_setting("sasl.simple_by_user=true"));
     let mut client = server.anonymous();
     client.bind("ann", "ann-secret").expect(code::SUCCESS);

@@ -1,28 +1,29 @@
 //! SCRAM-SHA-256 and SCRAM-SHA-512 (RFC 5802, RFC 7677), with channel binding (RFC 5929, RFC 9266).
 //!
-//! Not against slapd: there Cyrus SASL needs passwords in clear, and mappings of its own.
+//! slapd needs passwords in clear for it.
 
 use crate::support::client::Client;
 use crate::support::request::{self, REPLACE, Search};
 use crate::support::scram::Scram;
 use crate::support::server::{Server, Setup, Subject};
+use crate::support::slapd::SASL;
 use crate::support::{code, oid};
 use crate::{ANN, BOB};
 
 /// A server where ann and bob have set a password since SCRAM was offered.
-fn server() -> Option<Server> {
-    if Subject::current().is_slapd() {
-        return None;
-    }
+fn server() -> Server {
     let setup = Setup::default()
         .with_tls()
         .with_setting(r#"password.scram=["SCRAM-SHA-256", "SCRAM-SHA-512"]"#)
-        .with_setting("password.scram_iterations=4096");
+        .with_setting("password.scram_iterations=4096")
+        .with_slapd_global(SASL)
+        .with_slapd_global("sasl-cbinding tls-endpoint\n")
+        .with_slapd_global("password-hash {CLEARTEXT}\n");
     let server = Server::start(setup);
     let mut admin = server.admin();
     admin.modify(ANN, &[(REPLACE, "userPassword", &["ann-scram-1"])]).expect(code::SUCCESS);
     admin.perform(&request::password_modify(Some(BOB), None, Some("bob-scram-1"))).expect(code::SUCCESS);
-    Some(server)
+    server
 }
 
 fn mechanisms(client: &mut Client) -> Vec<String> {
@@ -31,12 +32,14 @@ fn mechanisms(client: &mut Client) -> Vec<String> {
 
 #[test]
 fn both_hashes_prove_the_password_and_the_server() {
-    let Some(server) = server() else { return };
+    let server = server();
     for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
         let mut client = server.anonymous();
         Scram::new(mechanism, "ann", "ann-scram-1").bind(&mut client).expect(code::SUCCESS);
         assert_eq!(client.who_am_i(), format!("dn:{ANN}"));
-        Scram::new(mechanism, BOB, "bob-scram-1").bind(&mut client).expect(code::SUCCESS);
+        // Cyrus SASL knows users alone.
+        let bob = Subject::current().pick(BOB, "bob");
+        Scram::new(mechanism, bob, "bob-scram-1").bind(&mut client).expect(code::SUCCESS);
         assert_eq!(client.who_am_i(), format!("dn:{BOB}"));
         Scram::new(mechanism, "ann", "wrong").bind(&mut client).expect(code::INVALID_CREDENTIALS);
         assert_eq!(client.who_am_i(), "", "T-18");
@@ -46,10 +49,12 @@ fn both_hashes_prove_the_password_and_the_server() {
 /// RFC 9266, RFC 5929 4: bound to the channel; to another one, or without it where it was offered, it fails.
 #[test]
 fn the_channel_is_bound() {
-    let Some(server) = server() else { return };
+    let server = server();
     let certificate = server.certificate.clone().unwrap();
     let address = server.url_of("ldaps").trim_start_matches("ldaps://").trim_end_matches('/').parse().unwrap();
-    for (kind, mechanism) in [("tls-exporter", "SCRAM-SHA-256-PLUS"), ("tls-server-end-point", "SCRAM-SHA-512-PLUS")] {
+    let kinds = [("tls-server-end-point", "SCRAM-SHA-512-PLUS"), ("tls-exporter", "SCRAM-SHA-256-PLUS")];
+    // slapd binds to one kind that is configured.
+    for (kind, mechanism) in kinds.into_iter().take(Subject::current().pick(2, 1)) {
         let mut stream = certificate.connect(Client::socket(address));
         stream.conn.complete_io(&mut stream.sock).unwrap();
         let channel = match kind {
@@ -61,13 +66,16 @@ fn the_channel_is_bound() {
         };
         let mut client = Client::over(stream);
         assert!(mechanisms(&mut client).iter().any(|offered| offered == mechanism));
-        let flag = format!("p={kind}");
+        // Cyrus SASL in slapd 2.5 calls it by a name of its own.
+        let channel = Subject::current().pick(channel.clone(), [b"tls-server-end-point:", &channel[..]].concat());
+        let flag = format!("p={}", Subject::current().pick(kind, "ldap"));
         let bound = Scram { flag: &flag, channel: channel.clone(), ..Scram::new(mechanism, "ann", "ann-scram-1") };
         bound.bind(&mut client).expect(code::SUCCESS);
         assert_eq!(client.who_am_i(), format!("dn:{ANN}"));
         let elsewhere = Scram { channel: vec![7; channel.len()], ..bound.clone() };
-        elsewhere.bind(&mut client).expect(code::INVALID_CREDENTIALS);
+        elsewhere.bind(&mut client).expect(Subject::current().pick(code::INVALID_CREDENTIALS, code::OTHER));
         assert_eq!(client.who_am_i(), "");
+        only_entente_from_here!(Unserved);
         // RFC 5802 6: somebody on the way has taken the -PLUS mechanisms out of the list.
         let plain = mechanism.trim_end_matches("-PLUS");
         let misled = Scram { flag: "y", ..Scram::new(plain, "ann", "ann-scram-1") };
@@ -83,7 +91,13 @@ fn the_channel_is_bound() {
 /// T-25, T-26: who is not here is challenged like anybody else, and always alike.
 #[test]
 fn an_unknown_name_is_challenged_too() {
-    let Some(server) = server() else { return };
+    let server = server();
+    if Subject::current().is_slapd() {
+        // Cyrus SASL tells who is here.
+        Scram::new("SCRAM-SHA-256", "nobody", "x").challenge(&mut server.anonymous()).expect(code::OTHER);
+        Scram::new("SCRAM-SHA-256", "ann", "x").challenge(&mut server.anonymous()).expect(code::SASL_BIND_IN_PROGRESS);
+    }
+    only_entente_from_here!(Unserved);
     let salt = |user: &str| {
         let outcome = Scram::new("SCRAM-SHA-256", user, "x").challenge(&mut server.anonymous());
         let challenge = String::from_utf8(outcome.expect(code::SASL_BIND_IN_PROGRESS).value.unwrap()).unwrap();
@@ -101,7 +115,7 @@ fn an_unknown_name_is_challenged_too() {
 /// An old password opens nothing: its verifier goes with it, however it is changed.
 #[test]
 fn a_new_password_ends_the_old_verifier() {
-    let Some(server) = server() else { return };
+    let server = server();
     let mut ann = server.bound(ANN, "ann-scram-1");
     ann.perform(&request::password_modify(None, None, Some("ann-scram-2"))).expect(code::SUCCESS);
     let try_it = |password: &str| Scram::new("SCRAM-SHA-256", "ann", password).bind(&mut server.anonymous()).code;
@@ -120,13 +134,15 @@ fn a_new_password_ends_the_old_verifier() {
 /// RFC 4511 4.2.1: an exchange ends with anything else that the client does.
 #[test]
 fn another_request_ends_the_exchange() {
-    let Some(server) = server() else { return };
+    let server = server();
     let mut client = server.anonymous();
     let scram = Scram::new("SCRAM-SHA-256", "ann", "ann-scram-1");
     scram.challenge(&mut client).expect(code::SASL_BIND_IN_PROGRESS);
-    client.search(&Search::base("").attributes(&["1.1"])).expect(code::SUCCESS);
+    // slapd insists that the exchange is ended first.
+    let expected = Subject::current().pick(code::SUCCESS, code::OPERATIONS_ERROR);
+    client.search(&Search::base("").attributes(&["1.1"])).expect(expected);
     let last = request::bind_sasl("", "SCRAM-SHA-256", Some(b"c=biws,r=x,p=AAAA"));
-    client.perform(&last).expect(code::INVALID_CREDENTIALS);
+    client.perform(&last).expect(Subject::current().pick(code::INVALID_CREDENTIALS, code::OTHER));
     // Aborted by an empty mechanism.
     scram.challenge(&mut client).expect(code::SASL_BIND_IN_PROGRESS);
     client.perform(&request::bind_sasl("", "", None)).expect(code::AUTH_METHOD_NOT_SUPPORTED);
@@ -137,8 +153,9 @@ fn another_request_ends_the_exchange() {
 /// T-31: a lock holds here too.
 #[test]
 fn a_locked_account_proves_nothing() {
-    let Some(server) = server() else { return };
+    let server = server();
     server.admin().modify(ANN, &[(REPLACE, "pwdAccountLockedTime", &["000001010000Z"])]).expect(code::SUCCESS);
     let outcome = Scram::new("SCRAM-SHA-256", "ann", "ann-scram-1").bind(&mut server.anonymous());
-    outcome.expect(code::INVALID_CREDENTIALS);
+    // slapd's policy knows nothing of SASL.
+    outcome.expect(Subject::current().pick(code::INVALID_CREDENTIALS, code::SUCCESS));
 }

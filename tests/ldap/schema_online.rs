@@ -5,7 +5,7 @@ use crate::support::ber::Element;
 use crate::support::client::Client;
 use crate::support::client::Entry;
 use crate::support::request::{ADD, Control, DELETE, REPLACE, Search};
-use crate::support::server::{Server, Setup, Subject};
+use crate::support::server::{Server, Setup};
 use crate::support::{code, oid};
 
 const SUBSCHEMA: &str = "cn=subschema";
@@ -19,9 +19,7 @@ fn is_published(client: &mut Client, attribute: &str, word: &str) -> bool {
 /// single-valued.
 #[test]
 fn a_type_that_says_something_against_itself_is_refused_with_what_to_write() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let server = Server::start(Setup::default());
     let mut client = server.admin();
     for (words, says) in [
@@ -43,9 +41,7 @@ fn a_type_that_says_something_against_itself_is_refused_with_what_to_write() {
 
 #[test]
 fn a_type_and_a_class_are_added_used_refused_and_removed() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     // Its own: searches of others that are under way would have to begin anew.
     let mut server = Server::start(Setup::default());
     let (mut client, branch) = server.branch("schema-online");
@@ -103,9 +99,7 @@ fn a_type_and_a_class_are_added_used_refused_and_removed() {
 
 #[test]
 fn what_the_program_defines_stays_and_wrong_definitions_are_refused() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let server = Server::start(Setup::default());
     let mut client = server.admin();
     client.modify(SUBSCHEMA, &[(DELETE, "attributeTypes", &["2.5.4.3"])]).expect(code::UNWILLING_TO_PERFORM);
@@ -128,9 +122,7 @@ fn what_the_program_defines_stays_and_wrong_definitions_are_refused() {
 /// RFC 4512 4.1: a definition begins with a numeric OID; a word there, as 389 takes it, is refused online.
 #[test]
 fn a_definition_without_an_oid_in_numbers_is_refused() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let mut client = Server::shared().admin();
     for (attribute, text) in [
         ("attributeTypes", "( shoe-oid NAME 'shoe' SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )"),
@@ -143,9 +135,7 @@ fn a_definition_without_an_oid_in_numbers_is_refused() {
 
 #[test]
 fn an_attribute_type_that_a_class_names_is_refused_with_the_class_and_its_use() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let server = Server::start(Setup::default());
     let (mut client, branch) = server.branch("schema-named");
     let hat = "( 1.3.6.1.4.1.32473.71.1 NAME 'hatSize' SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 )";
@@ -168,9 +158,7 @@ fn an_attribute_type_that_a_class_names_is_refused_with_the_class_and_its_use() 
 /// RFC 4528 3, RFC 4527 3, MS-ADTS: what a control asks for is done here too, and a critical one is never passed over.
 #[test]
 fn controls_of_a_change_hold_for_the_schema() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let server = Server::start(Setup::default());
     let mut client = server.admin();
     let text = "( 1.3.6.1.4.1.32473.74.1 NAME 'capSize' SUP name )";

@@ -52,10 +52,8 @@ fn members_found_by_search_are_values_of_member() {
 /// The filter finds the groups that memberOf names.
 #[test]
 fn groups_are_found_by_members_that_a_search_finds() {
-    if Subject::current().is_slapd() {
-        return;
-    }
-    let (mut client, branch) = Server::shared().branch("searched-filters");
+    let server = Server::start(Setup::with_dynlist());
+    let (mut client, branch) = server.branch("searched-filters");
     let (one, two) = (add_person(&mut client, &branch, "one"), add_person(&mut client, &branch, "two"));
     client.modify(&one, &[(REPLACE, "title", &["Engineer"])]).expect(code::SUCCESS);
     let (group, outer, empty) = (format!("cn=g,{branch}"), format!("cn=outer,{branch}"), format!("cn=empty,{branch}"));
@@ -77,9 +75,14 @@ fn groups_are_found_by_members_that_a_search_finds() {
         (format!("(&(objectClass=groupOfURLs)(!(member={one})))"), &["empty"]),
         (format!("(|(cn=nothing)(member={one}))"), &["g"]),
     ] {
+        // slapd knows `member` alone, by equality, where nothing is beside it.
+        if Subject::current().is_slapd() && !(filter.starts_with("(member=uid") || filter.starts_with("(|")) {
+            continue;
+        }
         assert_eq!(client.names(&branch, &filter), expected, "{filter}");
     }
     assert_eq!(client.names(&branch, &format!("(memberOf={group})")), ["one"]);
+    only_entente_from_here!(Unserved);
     // RFC 4528; RFC 3876; draft-masarati-ldap-deref.
     let asserting = Control::assertion(&format!("(member={one})"));
     client.with(asserting.clone()).search(&Search::base(&group)).expect(code::SUCCESS);
@@ -96,9 +99,7 @@ fn groups_are_found_by_members_that_a_search_finds() {
 /// RFC 2891: the least value decides, and what a search finds is a value.
 #[test]
 fn groups_are_sorted_by_members_that_a_search_finds() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unserved);
     let (mut client, branch) = Server::shared().branch("searched-order");
     let people = ["a", "b", "c"].map(|uid| add_person(&mut client, &branch, uid));
     for (group, uid) in [("last", "c"), ("first", "a"), ("none", "nobody")] {
@@ -123,10 +124,8 @@ fn groups_are_sorted_by_members_that_a_search_finds() {
 /// An entry may have both kinds, and each member is shown once.
 #[test]
 fn stored_members_stand_beside_those_that_a_search_finds() {
-    if Subject::current().is_slapd() {
-        return;
-    }
-    let (mut client, branch) = Server::shared().branch("searched-both");
+    let server = Server::start(Setup::with_dynlist());
+    let (mut client, branch) = server.branch("searched-both");
     let people = ["a", "b", "c"].map(|uid| add_person(&mut client, &branch, uid));
     let group = format!("cn=g,{branch}");
     let urls = [format!("ldap:///{branch}??one?(uid=b)"), format!("ldap:///{branch}??sub?(uid=b)")];
@@ -138,7 +137,10 @@ fn stored_members_stand_beside_those_that_a_search_finds() {
     client.modify(&group, &[(ADD, "member", &[&people[2]])]).expect(code::SUCCESS);
     assert_eq!(members(&mut client, &group), people);
     for person in &people {
-        client.compare(&group, "member", person).expect(code::COMPARE_TRUE);
+        // slapd compares with what the search finds, and finds by that.
+        let is_found = !Subject::current().is_slapd() || person == &people[1];
+        let expected = if is_found { code::COMPARE_TRUE } else { code::COMPARE_FALSE };
+        client.compare(&group, "member", person).expect(expected);
         assert_eq!(client.names(&branch, &format!("(member={person})")), ["g"]);
     }
     // Answers to changes say what is stored: no search is made while one is under way.
@@ -151,16 +153,15 @@ fn stored_members_stand_beside_those_that_a_search_finds() {
 /// A URL that asks for members would ask for itself: it is about those that are stored.
 #[test]
 fn a_url_that_asks_for_members_ends() {
-    if Subject::current().is_slapd() {
-        return;
-    }
-    let (mut client, branch) = Server::shared().branch("searched-circle");
+    let server = Server::start(Setup::with_dynlist());
+    let (mut client, branch) = server.branch("searched-circle");
     let (one, two) = (format!("cn=one,{branch}"), format!("cn=two,{branch}"));
     add_group(&mut client, &one, &[&format!("ldap:///{branch}??sub?(member={two})")], &[]);
     add_group(&mut client, &two, &[&format!("ldap:///{branch}??sub?(member={one})")], &[]);
     assert!(members(&mut client, &one).is_empty());
     assert!(client.names(&branch, "(member=*)").is_empty());
-    client.compare(&one, "member", &one).expect(code::NO_SUCH_ATTRIBUTE);
+    let expected = Subject::current().pick(code::NO_SUCH_ATTRIBUTE, code::COMPARE_FALSE);
+    client.compare(&one, "member", &one).expect(expected);
     let listed = format!("cn=listed,{branch}");
     client.add(&listed, &[("objectClass", &["groupOfNames"]), ("member", &[&two])]).expect(code::SUCCESS);
     assert_eq!(members(&mut client, &one), [listed]);
@@ -170,9 +171,6 @@ fn a_url_that_asks_for_members_ends() {
 /// that nobody hears by it of an entry that he may not know of.
 #[test]
 fn who_may_not_know_of_an_entry_does_not_hear_of_it_as_a_member() {
-    if Subject::current().is_slapd() {
-        return;
-    }
     let rules = [
         r#"(targetattr != "userPassword")(version 3.0; acl "all"; allow (read, search, compare) userdn = "ldap:///anyone";)"#.to_owned(),
         format!(
@@ -183,7 +181,12 @@ fn who_may_not_know_of_an_entry_does_not_hear_of_it_as_a_member() {
         ),
     ];
     let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
-    let server = Server::start(Setup::default().with_access(&rules, ""));
+    let slapd = format!(
+        "access to dn.base=\"{BOB}\" by * none\naccess to dn.base=\"cn=closed,{SUFFIX}\" attrs=member by * none\n\
+         access to attrs=userPassword by anonymous auth\naccess to * by * read\n"
+    );
+    let setup = Setup::with_dynlist().with_access(&rules, &slapd);
+    let server = Server::start(setup);
     let mut admin = server.admin();
     let url = format!("ldap:///{PEOPLE}??one?(|(uid=ann)(uid=bob))");
     let (open, closed) = (format!("cn=open,{SUFFIX}"), format!("cn=closed,{SUFFIX}"));
@@ -212,6 +215,8 @@ fn who_may_not_know_of_an_entry_does_not_hear_of_it_as_a_member() {
         "who may not know of Bob does not hear of him by the order"
     );
     client.compare(&open, "member", ANN).expect(code::COMPARE_TRUE);
-    client.compare(&open, "member", BOB).expect(code::COMPARE_FALSE);
-    client.compare(&closed, "member", ANN).expect(code::INSUFFICIENT_ACCESS_RIGHTS);
+    // slapd compares with all.
+    client.compare(&open, "member", BOB).expect(Subject::current().pick(code::COMPARE_FALSE, code::COMPARE_TRUE));
+    let expected = Subject::current().pick(code::INSUFFICIENT_ACCESS_RIGHTS, code::COMPARE_TRUE);
+    client.compare(&closed, "member", ANN).expect(expected);
 }

@@ -3,7 +3,7 @@
 
 use crate::support::code;
 use crate::support::request::{Control, SUB, Search};
-use crate::support::server::{SUFFIX, Server, Setup, Subject};
+use crate::support::server::{SUFFIX, Server, Setup};
 
 /// draft-zeilenga-ldap-relax.
 const RELAX: &str = "1.3.6.1.4.1.4203.666.5.12";
@@ -16,9 +16,7 @@ fn relaxed() -> Control {
 
 #[test]
 fn the_administrator_adds_a_suffix_that_is_served_at_once_and_deletes_it_when_it_is_empty() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let mut server = Server::start(Setup::default());
     let mut client = server.admin();
     let entry: [(&str, &[&str]); 1] = [("objectClass", &["country"])];
@@ -49,9 +47,7 @@ fn the_administrator_adds_a_suffix_that_is_served_at_once_and_deletes_it_when_it
 /// RFC 4511 4.5.3: a referral in one suffix leads to another of the same server, by a reference and as a base.
 #[test]
 fn a_referral_leads_from_one_suffix_to_another() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let server = Server::start(Setup::default());
     let mut client = server.admin();
     client.with(relaxed()).add("dc=example,dc=net", &[("objectClass", &["domain"])]).expect(code::SUCCESS);
@@ -71,9 +67,7 @@ fn a_referral_leads_from_one_suffix_to_another() {
 /// clients.md 2.5 number 18, for old phones and printers.
 #[test]
 fn an_empty_base_means_the_only_suffix_then_that_of_the_administrator_or_what_is_set() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let server = Server::start(Setup::default());
     let mut client = server.admin();
     let everywhere = |filter: &str| Search::base("").scope(SUB).filter(filter);

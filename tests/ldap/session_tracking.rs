@@ -31,9 +31,7 @@ fn every_operation_takes_it() {
 
 #[test]
 fn the_log_names_the_session() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Log);
     let server = Server::start(Setup::default().with_setting("log.operations=true"));
     let mut client = server.admin();
     client.with(Control::proxied(&format!("dn:{ANN}")));

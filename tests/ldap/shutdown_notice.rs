@@ -31,9 +31,6 @@ fn idle_connections_get_a_notice_of_disconnection_at_shutdown() {
 /// What was answered before the end is there after it.
 #[test]
 fn writes_answered_before_shutdown_are_kept() {
-    if Subject::current().is_slapd() {
-        return;
-    }
     let mut server = Server::start(Setup::default());
     let mut client = server.admin();
     for round in 0..20 {

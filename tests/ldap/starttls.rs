@@ -52,9 +52,7 @@ fn second_start_tls_is_an_operations_error() {
 /// that came too early either break the handshake or close the connection. (slapd does requests side by side.)
 #[test]
 fn clear_text_sent_behind_start_tls_is_never_served() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Lax);
     let server = server();
     let mut client = server.anonymous();
     let start = request::message(1, &request::extended(oid::START_TLS, None), &[]);
@@ -117,14 +115,8 @@ fn start_tls_is_announced() {
 /// ldaps from the first byte.
 #[test]
 fn ldaps_listener_speaks_tls_at_once() {
-    if Subject::current().is_slapd() {
-        return;
-    }
     let server = server();
-    let url = server.url_of("ldaps");
-    let address = url.trim_start_matches("ldaps://").trim_end_matches('/').parse().expect("address and port");
-    let certificate = server.certificate.as_ref().expect("server was started with TLS");
-    let mut client = Client::over(certificate.connect(Client::socket(address)));
+    let mut client = server.secure();
     client.bind(ANN, "ann-secret").expect(code::SUCCESS);
     assert_eq!(client.names(crate::PEOPLE, "(uid=bob)"), ["bob"]);
 }

@@ -40,21 +40,20 @@ fn read_until(client: &mut Client, id: i64, rdn: &str) {
 /// T-44: Nothing is queued for who does not read: 30 such clients, and 12 MB of changes that each of them would have to be sent.
 #[test]
 fn a_persisting_client_that_does_not_read_costs_no_memory() {
+    only_entente!(Cost);
     stalled_followers_cost_no_memory("sync-stalled", || sync_control(3, None));
 }
 
 /// T-44: the same with a persistent search (draft-ietf-ldapext-psearch).
 #[test]
 fn a_persistent_search_that_is_not_read_costs_no_memory() {
+    only_entente!(Foreign);
     let all = || ber::sequence(&[ber::integer(15), ber::boolean(false), ber::boolean(true)]);
     stalled_followers_cost_no_memory("psearch-stalled", || Control::critical(oid::PERSISTENT_SEARCH, Some(all())));
 }
 
 #[track_caller]
 fn stalled_followers_cost_no_memory(name: &str, follows: impl Fn() -> Control) {
-    if Subject::current().is_slapd() {
-        return;
-    }
     let server = Server::start(Setup::default());
     let (mut writer, branch) = server.branch(name);
     let people: Vec<_> = (0..20).map(|number| crate::add_person(&mut writer, &branch, &format!("p{number}"))).collect();
@@ -82,9 +81,7 @@ fn stalled_followers_cost_no_memory(name: &str, follows: impl Fn() -> Control) {
 /// A thousand searches that persist, on forty connections: each sees the change, and they hold little.
 #[test]
 fn a_thousand_persisting_searches_see_a_change() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Cost);
     let server = Server::start(Setup::default());
     let (mut writer, branch) = server.branch("sync-crowd");
     let before = held_kib(&server);
@@ -110,9 +107,6 @@ fn a_thousand_persisting_searches_see_a_change() {
 /// refusal; the connection lives.
 #[test]
 fn a_damaged_cookie_harms_nobody() {
-    if Subject::current().is_slapd() {
-        return;
-    }
     let (mut client, branch) = Server::shared().branch("sync-damaged");
     crate::add_person(&mut client, &branch, "a");
     let search = Search::subtree(&branch, "(objectClass=*)");
@@ -136,9 +130,9 @@ fn a_damaged_cookie_harms_nobody() {
             found.outcome.code,
             String::from_utf8_lossy(&cookie)
         );
-        // All of it, or nothing where the cookie still says what it said.
+        // All of it, or nothing where the cookie still says what it said; another time is nothing wrong in slapd.
         assert!(
-            [0, 2].contains(&found.entries.len()),
+            [0, 2].contains(&found.entries.len()) || Subject::current().is_slapd(),
             "{} for {}",
             found.entries.len(),
             String::from_utf8_lossy(&cookie)

@@ -22,9 +22,7 @@ fn grow(client: &mut Client, branch: &str) {
 
 #[test]
 fn an_entry_goes_with_all_below_it() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unserved);
     let mut server = Server::start(Setup::default());
     let (mut client, branch) = server.branch("tree");
     grow(&mut client, &branch);
@@ -45,9 +43,7 @@ fn an_entry_goes_with_all_below_it() {
 /// All or nothing: one entry that may not be deleted keeps the tree.
 #[test]
 fn nothing_goes_where_something_may_not() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unserved);
     let allow = r#"(targetattr = "*")(version 3.0; acl "all"; allow (all) userdn = "ldap:///all";)"#;
     let server = Server::start(Setup::default().with_access(&[allow], ""));
     let (mut admin, branch) = server.branch("tree");
@@ -63,9 +59,7 @@ fn nothing_goes_where_something_may_not() {
 
 #[test]
 fn a_tree_beyond_the_limit_is_refused() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unserved);
     let server = Server::start(Setup::default().with_setting("limits.tree_delete=5"));
     let (mut admin, branch) = server.branch("tree");
     grow(&mut admin, &branch);

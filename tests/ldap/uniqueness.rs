@@ -3,14 +3,12 @@
 
 use crate::support::code;
 use crate::support::request::{ADD, DELETE, REPLACE, Search};
-use crate::support::server::{Server, Setup, Subject};
+use crate::support::server::{Server, Setup};
 use crate::{BOB, PEOPLE, add_person};
 
 #[test]
 fn a_value_that_another_entry_has_is_refused_with_its_name() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let (mut client, branch) = Server::shared().branch("unique");
     let (one, two) = (add_person(&mut client, &branch, "one"), add_person(&mut client, &branch, "two"));
     client.modify(&branch, &[(ADD, "uniqueAttribute", &["mail+mozillaSecondEmail", "uid"])]).expect(code::SUCCESS);
@@ -44,9 +42,7 @@ fn a_value_that_another_entry_has_is_refused_with_its_name() {
 /// The refusal tells that the value is taken to everybody, and by whom only to who may see that entry (T-22).
 #[test]
 fn who_holds_the_value_is_told_to_who_may_see_it_alone() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Diagnostic);
     let hidden = r#"(target = "ldap:///uid=bob,ou=people,dc=example,dc=com")(targetattr = "* || +")(version 3.0; acl "bob hides"; deny (all) userdn = "ldap:///uid=ann,ou=people,dc=example,dc=com";)"#;
     let read = r#"(targetattr = "*")(version 3.0; acl "read"; allow (read, search) userdn = "ldap:///all";)"#;
     let own = r#"(targetattr = "mail")(version 3.0; acl "own"; allow (write) userdn = "ldap:///self";)"#;
@@ -68,9 +64,7 @@ fn who_holds_the_value_is_told_to_who_may_see_it_alone() {
 
 #[test]
 fn a_rule_may_be_about_some_entries_only() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let (mut client, branch) = Server::shared().branch("unique-filter");
     let (one, two) = (add_person(&mut client, &branch, "one"), add_person(&mut client, &branch, "two"));
     let rule = "employeeNumber (employeeType=staff)";
@@ -86,9 +80,7 @@ fn a_rule_may_be_about_some_entries_only() {
 
 #[test]
 fn a_rule_that_cannot_be_kept_is_refused() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let (mut client, branch) = Server::shared().branch("unique-wrong");
     for rule in ["nosuch", "userPassword", "manager", "mail (uid="] {
         let refused = client.modify(&branch, &[(ADD, "uniqueAttribute", &[rule])]);
@@ -99,9 +91,7 @@ fn a_rule_that_cannot_be_kept_is_refused() {
 /// What was shared before there was a rule is told, and does not keep the entries from being changed.
 #[test]
 fn values_shared_before_the_rule_are_listed_and_may_stay() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let (mut client, branch) = Server::shared().branch("unique-before");
     let (one, two) = (add_person(&mut client, &branch, "one"), add_person(&mut client, &branch, "two"));
     for dn in [&one, &two] {
@@ -136,9 +126,7 @@ fn values_shared_before_the_rule_are_listed_and_may_stay() {
 
 #[test]
 fn what_comes_with_a_subtree_that_moves_is_judged_too() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let (mut client, branch) = Server::shared().branch("unique-move");
     client.modify(&branch, &[(ADD, "uniqueAttribute", &["mail"])]).expect(code::SUCCESS);
     let there = add_person(&mut client, &branch, "there");
@@ -166,9 +154,7 @@ fn what_comes_with_a_subtree_that_moves_is_judged_too() {
 
 #[test]
 fn a_rule_about_what_every_entry_shares_is_refused() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let (mut client, branch) = Server::shared().branch("unique-class");
     let refused =
         client.modify(&branch, &[(ADD, "uniqueAttribute", &["objectClass"])]).expect(code::CONSTRAINT_VIOLATION);

@@ -8,7 +8,7 @@ use crate::rfc2891_sort::sorted;
 use crate::support::ber::{Element, enumerated, sequence};
 use crate::support::client::{Client, Entry, Found};
 use crate::support::request::{self, Control, ONE, REPLACE, SUB, Search};
-use crate::support::server::{ADMIN, ADMIN_PASSWORD, Server, Setup, Subject};
+use crate::support::server::{ADMIN, ADMIN_PASSWORD, Server, Setup};
 use crate::support::{code, oid};
 use crate::{BOB, add_person};
 
@@ -49,9 +49,7 @@ fn keeping_in_step() -> Control {
 /// RFC 2891: the entries come in order, and the response says so; by pages too.
 #[test]
 fn entries_come_in_the_order_asked_for() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let (_server, mut client, _, _) = server();
     let in_order = numbers(&client.search(&changes()).expect(code::SUCCESS));
     let backwards: Vec<u64> = in_order.iter().rev().copied().collect();
@@ -89,9 +87,7 @@ fn entries_come_in_the_order_asked_for() {
 /// RFC 2891 2: a key that is none is said, and refuses the search where the client insists.
 #[test]
 fn a_key_that_is_none_is_said() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let mut client = Server::shared().admin();
     for base in FEEDS.into_iter().chain(["", "cn=subschema"]) {
         let search = Search::base(base).attributes(&["1.1"]);
@@ -106,9 +102,7 @@ fn a_key_that_is_none_is_said() {
 /// The VLV draft: a part of the list, with place and length.
 #[test]
 fn a_list_view_shows_a_part() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let (_server, mut client, _, _) = server();
     let all = numbers(&client.search(&changes()).expect(code::SUCCESS));
     client.with(Control::sort(&["changeNumber"])).with(Control::view_at(1, 2, 4, 0));
@@ -123,9 +117,7 @@ fn a_list_view_shows_a_part() {
 /// RFC 3876: of the values those that fit; draft-masarati-ldap-deref: what the entries that are named have.
 #[test]
 fn values_are_chosen_and_names_are_followed() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let (_server, mut client, branch, _) = server();
     let all = ["*", "+"];
     let control = Control::matched_values(&["(supportedLDAPVersion=*)", "(supportedControl=1.3.6.1.1.12)"]);
@@ -150,9 +142,7 @@ fn values_are_chosen_and_names_are_followed() {
 /// RFC 4511 4.1.11: refused, with the place where it works; and nothing else where the client does not insist.
 #[test]
 fn what_is_no_content_to_be_followed_is_not() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let mut client = Server::shared().admin();
     for base in FEEDS.into_iter().chain(["", "cn=subschema"]) {
         let search = Search::base(base).attributes(&["1.1"]);
@@ -172,9 +162,7 @@ fn what_is_no_content_to_be_followed_is_not() {
 /// RFC 2696 3: a cookie is of its connection, its search and its requester, and is good once.
 #[test]
 fn a_cookie_is_of_its_connection_and_its_search() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let (server, mut client, _, _) = server();
     let page = |client: &mut Client, search: &Search, at: &[u8]| client.with(Control::paged(2, at)).search(search);
     let bin = || Search::base("cn=deleted").scope(ONE);
@@ -207,9 +195,7 @@ fn a_cookie_is_of_its_connection_and_its_search() {
 /// draft-ietf-ldapext-psearch-03: whoever follows the changelog is told each change as it comes.
 #[test]
 fn the_changelog_is_followed() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let (server, mut writer, branch, before) = server();
     // From a number on: what is there already, and then what comes.
     let mut client = server.admin();
@@ -246,9 +232,7 @@ fn the_changelog_is_followed() {
 /// draft-good-ldap-changelog 4: the numbers of the root DSE are those of entries that are there.
 #[test]
 fn the_root_dse_says_the_first_and_the_last_number_that_are_there() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let server = Server::start(Setup::default());
     let mut client = server.admin();
     // What the node does for itself is no entry: there is none, and the next one will be the first.
@@ -271,9 +255,7 @@ fn the_root_dse_says_the_first_and_the_last_number_that_are_there() {
 /// Cancel (RFC 3909) has nothing to cancel where a search was answered at once.
 #[test]
 fn a_search_that_does_not_follow_ends() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let mut client = Server::shared().admin();
     let id = client.with(following(15, true, true).optional()).send(&Search::base("cn=monitor").encode());
     assert_eq!(client.found_for(id).expect(code::SUCCESS).entries.len(), 1);
@@ -283,9 +265,7 @@ fn a_search_that_does_not_follow_ends() {
 /// RFC 4511 4.6 to 4.9: what is there and is not written is unwillingToPerform to who can read it; to others it is not there.
 #[test]
 fn what_the_server_tells_is_not_written() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let mut admin = Server::shared().admin();
     let mut ann = Server::shared().person("ann");
     for name in ["cn=monitor", "cn=changelog", "cn=deleted", "cn=conflicts", "cn=lost\\+found"] {

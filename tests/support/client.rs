@@ -342,6 +342,8 @@ impl Client {
                     found.outcome = parse_outcome(&message).expect("a well-formed result");
                     return found;
                 }
+                // What a control asks for between the entries (RFC 4533).
+                0x79 => {}
                 other => panic!("answer to a search with tag {other:02x}"),
             }
         }

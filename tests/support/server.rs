@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::client::Client;
 use super::code;
 use super::program::{Program, entente, run};
-use super::slapd::Slapd;
+use super::slapd::{SYNCPROV, Slapd};
 use super::tls::{Certificate, restrict};
 
 /// The suffix of all test data.
@@ -69,7 +69,7 @@ pub(crate) struct Setup {
     pub(crate) ldif: String,
     /// Entries per search for everybody but the administrator.
     pub(crate) size_limit: Option<u32>,
-    /// Offer StartTLS and an `ldaps://` listener (Entente only the latter).
+    /// Offer StartTLS and an `ldaps://` listener.
     pub(crate) tls: bool,
     /// Access rules of the suffix entry, for Entente.
     pub(crate) aci: Vec<String>,
@@ -81,6 +81,10 @@ pub(crate) struct Setup {
     pub(crate) environment: Vec<(String, String)>,
     /// Further lines of the database in slapd's configuration.
     pub(crate) slapd_lines: String,
+    /// Whether slapd has its overlay memberof.
+    pub(crate) slapd_memberof: bool,
+    /// Lines of slapd's configuration before the database.
+    pub(crate) slapd_global: String,
 }
 
 impl Default for Setup {
@@ -94,11 +98,19 @@ impl Default for Setup {
             settings: Vec::new(),
             environment: Vec::new(),
             slapd_lines: String::new(),
+            slapd_memberof: true,
+            slapd_global: String::new(),
         }
     }
 }
 
 impl Setup {
+    /// Groups by search, and memberships of them and of nested groups: slapd's overlay dynlist in place of its memberof.
+    pub(crate) fn with_dynlist() -> Self {
+        let lines = "overlay dynlist\ndynlist-attrset groupOfURLs memberURL member+memberOf@groupOfNames*\n";
+        Self { slapd_memberof: false, ..Self::default() }.with_slapd_lines(lines)
+    }
+
     pub(crate) fn with_size_limit(mut self, entries: u32) -> Self {
         self.size_limit = Some(entries);
         self
@@ -138,6 +150,18 @@ impl Setup {
         self
     }
 
+    /// Adds lines before the access rules of slapd's database, where its limits stand.
+    pub(crate) fn with_slapd_access(mut self, lines: &str) -> Self {
+        self.slapd_access = format!("{lines}{}", self.slapd_access);
+        self
+    }
+
+    /// Adds lines to slapd's configuration before the database, for what are settings here.
+    pub(crate) fn with_slapd_global(mut self, lines: &str) -> Self {
+        self.slapd_global.push_str(lines);
+        self
+    }
+
     /// The content with the access rules in the suffix entry.
     fn ldif_with_aci(&self) -> String {
         let rules: String = self.aci.iter().map(|rule| format!("aci: {rule}\n")).collect();
@@ -151,6 +175,7 @@ impl Setup {
 
 /// A running server. Dropping it ends it and removes its folder.
 pub(crate) struct Server {
+    subject: Subject,
     program: Option<Program>,
     address: SocketAddr,
     urls: Vec<String>,
@@ -173,10 +198,7 @@ impl Server {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let certificate = setup.tls.then(|| Certificate::make(folder.path()));
         let (program, address, urls) = match subject {
-            Subject::Slapd => {
-                let (program, address) = Slapd::make(folder.path(), &setup, certificate.as_ref()).start();
-                (program, address, vec![format!("ldap://{address}")])
-            }
+            Subject::Slapd => Slapd::make(folder.path(), &setup, certificate.as_ref()).listen(certificate.is_some()),
             Subject::Entente => {
                 let data = folder.path().join("data");
                 init(&data, folder.path());
@@ -186,7 +208,7 @@ impl Server {
                 serve(&data, &setup, certificate.as_ref())
             }
         };
-        Self { program: Some(program), address, urls, certificate, setup, myself: Weak::new(), folder }
+        Self { subject, program: Some(program), address, urls, certificate, setup, myself: Weak::new(), folder }
     }
 
     /// The usual data, for all tests that leave it as it is or write below a branch of their own ([`Server::branch`]).
@@ -199,7 +221,8 @@ impl Server {
         if let Some(server) = shared.upgrade() {
             return server;
         }
-        let server = Arc::new_cyclic(|myself| Self { myself: Weak::clone(myself), ..Self::start(Setup::default()) });
+        let setup = Setup::default().with_slapd_lines(SYNCPROV);
+        let server = Arc::new_cyclic(|myself| Self { myself: Weak::clone(myself), ..Self::start(setup) });
         *shared = Arc::downgrade(&server);
         server
     }
@@ -211,6 +234,29 @@ impl Server {
     /// `ldap://127.0.0.1:PORT`.
     pub(crate) fn url(&self) -> String {
         format!("ldap://{}", self.address)
+    }
+
+    /// A connection to the local socket that nobody has bound.
+    #[track_caller]
+    pub(crate) fn local(&self) -> Client {
+        let stream = std::os::unix::net::UnixStream::connect(self.data().join("ldapi")).expect("the server listens");
+        stream.set_read_timeout(Some(super::wait::PATIENCE)).expect("not zero");
+        Client::over(stream)
+    }
+
+    /// A connection that begins with TLS and has not bound.
+    #[track_caller]
+    pub(crate) fn secure(&self) -> Client {
+        self.secure_as(None)
+    }
+
+    /// [`Server::secure`] with a certificate of the client's own.
+    #[track_caller]
+    pub(crate) fn secure_as(&self, identity: Option<&super::tls::Identity>) -> Client {
+        let url = self.url_of("ldaps");
+        let address = url.trim_start_matches("ldaps://").trim_end_matches('/').parse().expect("address and port");
+        let certificate = self.certificate.as_ref().expect("server was started with TLS");
+        Client::over(certificate.connect_as(Client::socket(address), identity))
     }
 
     /// The URL with another scheme that the server said it listens on.
@@ -312,11 +358,14 @@ impl Server {
         self.restart();
     }
 
-    /// Serves the same data again after [`Server::stop`] or [`Server::kill`]; Entente only.
+    /// Serves the same data again after [`Server::stop`] or [`Server::kill`].
     #[track_caller]
     pub(crate) fn restart(&mut self) {
         assert!(self.program.is_none(), "server runs already");
-        let (program, address, urls) = serve(&self.data(), &self.setup, self.certificate.as_ref());
+        let (program, address, urls) = match self.subject {
+            Subject::Entente => serve(&self.data(), &self.setup, self.certificate.as_ref()),
+            Subject::Slapd => Slapd::of(self.folder()).listen(self.certificate.is_some()),
+        };
         self.program = Some(program);
         self.address = address;
         self.urls = urls;

@@ -12,6 +12,14 @@ use super::wait::{PATIENCE, wait_for_within};
 
 const SCHEMA_FOLDER: &str = "/etc/ldap/schema";
 const MODULE_FOLDER: &str = "/usr/lib/ldap";
+/// Content synchronisation in slapd.
+pub(crate) const SYNCPROV: &str = "overlay syncprov\n";
+
+/// SASL in slapd: names without a domain are people, and their passwords are those of the directory.
+pub(crate) const SASL: &str = "sasl-auxprops slapd\nsasl-host 127.0.0.1\nsasl-secprops noanonymous,noplain\n\
+    authz-regexp \"gidNumber=.*,cn=peercred,cn=external,cn=auth\" cn=admin,dc=example,dc=com\n\
+    authz-regexp \"uid=([^,]*)(,cn=.*)?,cn=auth\" uid=$1,ou=people,dc=example,dc=com\n";
+
 const SLAPD: &str = "/usr/sbin/slapd";
 
 /// RFC 2307bis is not among the schemas that Debian ships.
@@ -23,11 +31,18 @@ pub(crate) struct Slapd {
 }
 
 impl Slapd {
+    /// One that was made before.
+    pub(crate) fn of(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
     /// Writes the configuration into `folder` and loads the LDIF of the set-up.
     #[track_caller]
     pub(crate) fn make(folder: &Path, setup: &Setup, certificate: Option<&Certificate>) -> Self {
         let this = Self { folder: folder.to_owned() };
-        std::fs::create_dir_all(folder.join("db")).expect("temporary folder is writable");
+        for below in ["db", "data"] {
+            std::fs::create_dir_all(folder.join(below)).expect("temporary folder is writable");
+        }
         std::fs::write(folder.join("rfc2307bis.schema"), RFC2307BIS).expect("temporary folder is writable");
         std::fs::write(folder.join("slapd.conf"), this.configuration(setup, certificate))
             .expect("temporary folder is writable");
@@ -56,6 +71,7 @@ impl Slapd {
                 certificate.key_file.display()
             ));
         }
+        text.push_str(&setup.slapd_global);
         text.push_str(&format!(
             "database mdb\nsuffix {SUFFIX}\nrootdn cn=admin,{SUFFIX}\nrootpw {ADMIN_PASSWORD}\ndirectory {folder}/db\n\
              maxsize 268435456\ndbnosync\nindex objectClass eq\nindex uid,cn,mail eq,sub\n"
@@ -64,8 +80,9 @@ impl Slapd {
             text.push_str(&format!("sizelimit {entries}\n"));
         }
         text.push_str(&setup.slapd_access);
+        text.push_str(if setup.slapd_memberof { "\noverlay memberof\nmemberof-refint TRUE" } else { "" });
         text.push_str(
-            "\noverlay memberof\nmemberof-refint TRUE\noverlay refint\nrefint_attributes manager seeAlso\n\
+            "\noverlay refint\nrefint_attributes manager seeAlso\n\
                        overlay sssvlv\nsssvlv-max 0\noverlay deref\n",
         );
         text.push_str(&setup.slapd_lines);
@@ -93,13 +110,26 @@ impl Slapd {
         command
     }
 
-    /// Starts the daemon on a free port. slapd cannot be given port 0, so a port lost to somebody else is tried again.
+    /// [`Slapd::listen`] without TLS.
     #[track_caller]
     pub(crate) fn start(&self) -> (Program, SocketAddr) {
+        let (program, address, _) = self.listen(false);
+        (program, address)
+    }
+
+    /// Starts the daemon on a free port, with a socket `data/ldapi` and perhaps with a port for TLS. slapd cannot be given port
+    /// 0, so a port lost to somebody else is tried again.
+    #[track_caller]
+    pub(crate) fn listen(&self, with_tls: bool) -> (Program, SocketAddr, Vec<String>) {
         for _ in 0..5 {
             let address = free_address();
+            let mut urls = vec![format!("ldap://{address}/")];
+            if with_tls {
+                urls.push(format!("ldaps://{}/", free_address()));
+            }
+            let socket = self.folder.join("data/ldapi").display().to_string().replace('/', "%2F");
             let mut command = Command::new(SLAPD);
-            command.arg("-h").arg(format!("ldap://{address}/")).args(["-d", "0", "-f"]);
+            command.arg("-h").arg(format!("{} ldapi://{socket}", urls.join(" "))).args(["-d", "0", "-f"]);
             let mut program = Program::start(command.arg(self.folder.join("slapd.conf")));
             let up = wait_for_within(PATIENCE, "slapd to listen or to give up", || {
                 if TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() {
@@ -109,7 +139,7 @@ impl Slapd {
                 }
             });
             if up && !program.has_ended() {
-                return (program, address);
+                return (program, address, urls);
             }
         }
         panic!("slapd did not start five times; is the package slapd installed?")

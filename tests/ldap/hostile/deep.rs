@@ -96,9 +96,7 @@ fn filters_of_thousands_of_items_hold_nobody_up() {
 /// rules, in rules of uniqueness.
 #[test]
 fn deep_filters_are_refused_on_every_way_in() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unasked);
     let server = Server::start(Setup::default());
     let (mut client, branch) = server.branch("deep");
     for depth in [65, 200, 5_000] {
@@ -144,9 +142,7 @@ fn deep_filters_are_refused_on_every_way_in() {
 /// T-14: a request has at most 16 controls, each once.
 #[test]
 fn controls_are_few_and_each_comes_once() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Setting);
     let mut client = Server::shared().admin();
     let with = |client: &mut crate::support::client::Client, count: usize| {
         for number in 0..count {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{others_are_served, others_wait_as_before, strain, with_crowd};
 use crate::support::client::Client;
 use crate::support::request::{self, REPLACE, Search};
-use crate::support::server::{ADMIN, ADMIN_PASSWORD, SUFFIX, Server, Setup, Subject};
+use crate::support::server::{ADMIN, ADMIN_PASSWORD, SUFFIX, Server, Setup};
 use crate::support::strain::{Use, Waits};
 use crate::support::wait::{Deadline, Stopwatch, wait_until};
 use crate::support::{code, oid};
@@ -15,9 +15,7 @@ use crate::{ANN, BOB};
 /// ends a connection with more than so many requests pending (`conn_max_pending_auth`).
 #[test]
 fn a_flood_of_small_requests_is_read_as_fast_as_its_answers() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Cost);
     let server = Server::start(Setup::default());
     let mut other = server.person("bob");
     let before = Use::of(&server);
@@ -53,9 +51,7 @@ fn a_flood_of_small_requests_is_read_as_fast_as_its_answers() {
 /// connection, as above.)
 #[test]
 fn abandoned_searches_are_work_no_more() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Cost);
     // More entries than are looked through before the next request is read.
     let server = Server::start(with_crowd(3_000, 500).with_setting("limits.lookthrough=0"));
     let mut other = server.person("bob");
@@ -109,9 +105,7 @@ fn rests(server: &Server) {
 /// answers only the last of several binds that are sent together.)
 #[test]
 fn a_flood_of_binds_starves_nobody() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Cost);
     let server = Server::start(Setup::default());
     // Ann's password is stored as what new ones are, which is dear to verify.
     server.admin().modify(ANN, &[(REPLACE, "userPassword", &["ann-secret"])]).expect(code::SUCCESS);
@@ -138,9 +132,7 @@ fn a_flood_of_binds_starves_nobody() {
 /// slapd for good, which is why it is not asked.
 #[test]
 fn dumps_left_unread_stop_nobody() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Cost);
     let server = Server::start(with_crowd(2_000, 2_000).with_setting("limits.connections_per_address=1000"));
     let mut other = server.admin();
     let calm = Waits::of(&mut other, ANN, 500);
@@ -177,9 +169,7 @@ fn dumps_left_unread_stop_nobody() {
 #[test]
 fn sizes_that_clients_name_bound_no_memory() {
     use crate::support::request::Control;
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Cost);
     let server = Server::start(with_crowd(4_000, 2_000));
     let everything = Search::subtree(SUFFIX, "(objectClass=*)");
     // What is read of the data file is mapped from now on.

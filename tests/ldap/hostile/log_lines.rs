@@ -2,7 +2,7 @@
 //! disk with one request.
 
 use crate::support::request::{self, Control, Search};
-use crate::support::server::{Server, Setup, Subject};
+use crate::support::server::{Server, Setup};
 use crate::support::wait::wait_until;
 use crate::support::{code, oid};
 use crate::{ANN, PEOPLE};
@@ -12,9 +12,7 @@ const LINE_BYTES_MAX: usize = 16 * 1024;
 
 #[test]
 fn nothing_that_is_sent_forges_a_log_line() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Log);
     let server = Server::start(Setup::default().with_setting("log.operations=true").with_setting("log.level=debug"));
     let forged = "2026-01-01T00:00:00Z  INFO forged: all is well";
     let mut client = server.admin();

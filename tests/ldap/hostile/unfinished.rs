@@ -9,7 +9,8 @@ use super::{others_are_served, others_wait_as_before, strain};
 use crate::ANN;
 use crate::support::client::Client;
 use crate::support::request::{self, Search};
-use crate::support::server::{Server, Setup, Subject};
+use crate::support::server::{Server, Setup};
+use crate::support::slapd::SYNCPROV;
 use crate::support::strain::{Use, Waits};
 use crate::support::{code, oid};
 
@@ -33,9 +34,7 @@ fn pour(socket: &mut TcpStream, bytes: &[u8]) {
 /// T-03: whatever length a header claims and however much of it comes, a connection that is nobody's holds less than 64 KiB.
 #[test]
 fn half_requests_before_bind_hold_less_than_64_kib_each() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Cost);
     let server = Server::start(open_to_many(Setup::default()));
     let mut other = server.person("bob");
     let count = 200 * strain();
@@ -66,9 +65,7 @@ fn half_requests_before_bind_hold_less_than_64_kib_each() {
 /// The same over TLS, where half a record, or half a message of TLS itself, may wait beside half a request.
 #[test]
 fn half_requests_before_bind_hold_less_than_64_kib_each_over_tls() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Cost);
     // Each by a server of its own: what one has left free the next would not be seen to hold.
     let start = || Server::start(open_to_many(Setup::default().with_tls()));
     let count = 90 * strain();
@@ -134,9 +131,7 @@ fn holds_little(what: &str, server: &Server, other: &mut Client, before: Use, co
 /// T-42: clients that send a byte now and then. They cost what idle ones cost, and end by the rule for idle ones.
 #[test]
 fn trickling_clients_hold_up_nobody() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Cost);
     let server = Server::start(open_to_many(Setup::default()).with_setting("limits.idle_before_bind_s=5"));
     let mut other = server.person("bob");
     // Long enough that no machine is done with it while others ask, and no longer than somebody unknown may send.
@@ -192,9 +187,7 @@ fn requests_in_odd_pieces_are_answered_the_same() {
 /// T-38: whoever opens a TLS connection and says nothing, or half a hello, is given up in time; others get in meanwhile.
 #[test]
 fn handshakes_that_do_not_come_are_given_up() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Cost);
     let setup = open_to_many(Setup::default().with_tls()).with_setting("limits.handshake_s=2");
     let server = Server::start(setup);
     let address = secure_address(&server);
@@ -223,15 +216,13 @@ fn handshakes_that_do_not_come_are_given_up() {
 fn start_tls_while_something_is_at_work_is_refused() {
     use crate::support::ber::{boolean, enumerated, integer, sequence};
     use crate::support::request::Control;
-    if Subject::current().is_slapd() {
-        return;
-    }
-    let server = Server::start(Setup::default().with_tls());
+    let server = Server::start(Setup::default().with_tls().with_slapd_lines(SYNCPROV));
     let mut client = server.admin();
     let persists = Control::critical(oid::SYNC_REQUEST, Some(sequence(&[enumerated(3)])));
     let search = client.with(persists).send(&Search::base(ANN).encode());
     client.perform(&request::extended(oid::START_TLS, None)).expect(code::OPERATIONS_ERROR);
     client.send(&request::abandon(search));
+    only_entente_from_here!(Foreign);
     let listens =
         Control::critical(oid::PERSISTENT_SEARCH, Some(sequence(&[integer(15), boolean(true), boolean(true)])));
     client.with(listens).send(&Search::base(ANN).encode());

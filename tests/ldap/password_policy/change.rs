@@ -83,12 +83,12 @@ fn owners_may_be_kept_from_changing_their_password() {
 /// A prefix that says clear text is none of the password (as in an import), and hides nothing from the policy.
 #[test]
 fn a_password_that_is_said_to_be_clear_text_is_stored_without_saying_so() {
-    if Subject::current().is_slapd() {
-        return;
-    }
     let server = Server::start(policy(&[("pwdCheckQuality", "2"), ("pwdMinLength", "8")]));
     let mut ann = server.person("ann");
-    ann.modify(ANN, &[(REPLACE, "userPassword", &["{CLEARTEXT}short"])]).expect(code::CONSTRAINT_VIOLATION);
+    // slapd counts the prefix.
+    let expected = Subject::current().pick(code::CONSTRAINT_VIOLATION, code::SUCCESS);
+    ann.modify(ANN, &[(REPLACE, "userPassword", &["{CLEARTEXT}short"])]).expect(expected);
+    only_entente_from_here!(Lax);
     ann.modify(ANN, &[(REPLACE, "userPassword", &["{CLEARTEXT}"])]).expect(code::CONSTRAINT_VIOLATION);
     ann.modify(ANN, &[(REPLACE, "userPassword", &["{cleartext}long enough"])]).expect(code::SUCCESS);
     server.bound(ANN, "long enough");

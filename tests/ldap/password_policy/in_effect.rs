@@ -3,7 +3,7 @@
 use super::{POLICY, fail, operational, policy};
 use crate::support::code;
 use crate::support::request::REPLACE;
-use crate::support::server::{Server, Setup, Subject};
+use crate::support::server::{Server, Setup};
 use crate::{ANN, BOB, PEOPLE};
 
 /// Draft 5.3.1: an entry may have a policy of its own.
@@ -22,9 +22,7 @@ fn an_entry_names_its_own_policy() {
 /// draft-behera-10 5.3.8: the attribute names the policy in effect, whether it is written or the policy's area has the entry.
 #[test]
 fn an_entry_shows_the_policy_that_is_in_effect() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unserved);
     let lax = "dn: cn=lax,dc=example,dc=com\nobjectClass: device\nobjectClass: pwdPolicy\ncn: lax\npwdAttribute: userPassword\n";
     let server = Server::start(Setup::default().with_entries(lax));
     let mut admin = server.admin();
@@ -60,10 +58,8 @@ fn an_entry_shows_the_policy_that_is_in_effect() {
 /// A policy that comes, changes and goes while the server runs is in force at once.
 #[test]
 fn a_policy_is_in_force_as_soon_as_it_is_there() {
-    if Subject::current().is_slapd() {
-        return;
-    }
-    let server = Server::start(Setup::default());
+    let lines = "overlay ppolicy\nppolicy_default cn=people,dc=example,dc=com\n";
+    let server = Server::start(Setup::default().with_slapd_lines(lines));
     let mut admin = server.admin();
     let mut ann = server.person("ann");
     let entry: [(&str, &[&str]); 6] = [
@@ -86,9 +82,7 @@ fn a_policy_is_in_force_as_soon_as_it_is_there() {
 /// RFC 3672: a policy is in force for the entries that its subtree specification speaks of, those about to be added too.
 #[test]
 fn the_subtree_specification_says_for_whom_a_policy_is() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Unserved);
     let specification = concat!(
         r#"{ base "ou=people", minimum 1, maximum 1, specificExclusions { chopBefore:"uid=bob" }, "#,
         r#"specificationFilter not:item:device }"#
@@ -134,9 +128,7 @@ fn the_subtree_specification_says_for_whom_a_policy_is() {
 /// draft-behera-ldap-password-policy-10 5.2.3, 5.2.7: the numbers of a policy fit together, whichever comes last.
 #[test]
 fn a_policy_that_contradicts_itself_is_refused_with_both_names() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Lax);
     let (mut client, branch) = Server::shared().branch("policy-contradictions");
     for (at, (less, more, bad, good)) in [
         ("pwdMinAge", "pwdMaxAge", "61", "60"),
@@ -174,9 +166,7 @@ fn a_policy_that_contradicts_itself_is_refused_with_both_names() {
 /// draft-behera-ldap-password-policy-10 5.2: pwdAttribute names the password, numbers are not negative.
 #[test]
 fn a_policy_that_would_mean_nothing_is_refused_with_what_may_be_written() {
-    if Subject::current().is_slapd() {
-        return;
-    }
+    only_entente!(Lax);
     let (mut client, branch) = Server::shared().branch("policy-values");
     let policy = format!("cn=policy,{branch}");
     let wanted = |attribute: &str, more: &str, value: &str| -> Vec<(String, Vec<String>)> {

@@ -1,7 +1,7 @@
 //! Content synchronisation (RFC 4533) where what a copy shows hangs on other entries: groups, the owner's own, superiors, and
 //! subentries that share values.
 
-use super::{Copy, Event, event, everything, is_slapd, next_round, persisting};
+use super::{Copy, Event, event, everything, next_round, persisting};
 use crate::support::client::Client;
 use crate::support::code;
 use crate::support::request::{ADD, DELETE, REPLACE};
@@ -23,9 +23,7 @@ fn expect_end(client: &mut Client, id: i64, what: &str) {
 /// anew then.
 #[test]
 fn a_copy_begins_anew_when_values_that_entries_share_change() {
-    if is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let server = Server::start(Setup::default());
     let (mut admin, branch) = server.branch("sync-shared");
     crate::add_person(&mut admin, &branch, "a");
@@ -59,9 +57,7 @@ fn a_copy_begins_anew_when_values_that_entries_share_change() {
 /// slapd's, is sent of a rename the renamed entry alone.
 #[test]
 fn a_copy_begins_anew_when_entries_that_a_subtree_names_are_renamed() {
-    if is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let server = Server::start(Setup::default());
     let (mut admin, branch) = server.branch("sync-areas");
     let [one, two] = ["one", "two"].map(|name| format!("ou={name},{branch}"));
@@ -97,9 +93,7 @@ fn a_copy_begins_anew_when_entries_that_a_subtree_names_are_renamed() {
 /// and no change of its own says so.
 #[test]
 fn a_copy_begins_anew_when_values_of_a_superior_decide_otherwise() {
-    if is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let server = Server::start(Setup::default());
     let (mut admin, branch) = server.branch("sync-superiors");
     admin.modify(crate::ANN, &[(ADD, "description", &["reader"])]).expect(code::SUCCESS);
@@ -140,9 +134,7 @@ fn a_copy_begins_anew_when_values_of_a_superior_decide_otherwise() {
 /// copy begins anew, whether the search persists or comes back with a cookie.
 #[test]
 fn a_copy_begins_anew_when_that_changes_by_which_rules_know_its_owner() {
-    if is_slapd() {
-        return;
-    }
+    only_entente!(Own);
     let server = Server::start(Setup::default());
     let (mut admin, branch) = server.branch("sync-groups");
     let [inner, outer, found] = ["inner", "outer", "found"].map(|name| format!("cn={name},{branch}"));
