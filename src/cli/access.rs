@@ -165,19 +165,23 @@ fn explain(args: &ExplainArgs, output: &Output) -> Result<ExitCode, CliError> {
         };
         let explained = explain_access(&opened.dit, &asked).map_err(refused)?;
         is_allowed &= explained.explanations.iter().all(|explanation| is_given(&explained, explanation));
-        tell(&requester, &args.on, attribute, &explained, output)?;
+        tell(&requester, (&args.on, args.to.as_deref()), attribute, &explained, output)?;
     }
     Ok(if is_allowed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn tell(
     requester: &Requester,
-    on: &str,
+    (on, to): (&str, Option<&str>),
     attribute: Option<&str>,
     explained: &Explained,
     output: &Output,
 ) -> Result<(), CliError> {
-    let what = attribute.map_or_else(|| on.to_owned(), |attribute| format!("{attribute} of {on}"));
+    let what = match (attribute, to) {
+        (Some(attribute), _) => format!("{attribute} of {on}"),
+        (None, Some(to)) => format!("a move of {on} to {to}"),
+        (None, None) => on.to_owned(),
+    };
     let there = if explained.is_there { "" } else { " (which is not there, as if it were about to be added)" };
     let who = requester.dn().unwrap_or("anonymous");
     let instead = explained
@@ -188,6 +192,7 @@ fn tell(
     let value = json!({
         "as": requester.dn().unwrap_or_default(),
         "on": on,
+        "to": to,
         "attribute": attribute,
         "is_there": explained.is_there,
         "is_seen": explained.is_seen,
@@ -225,10 +230,17 @@ fn tell(
                 told
             };
             text.push_str(&told);
+            if to.is_some() && explanation.outcome == Outcome::NothingAllows {
+                text.push_str(MOVE_WANTS);
+            }
         }
         text.trim_end().to_owned()
     })
 }
+
+/// What gives a move.
+const MOVE_WANTS: &str = "  a move wants a rule with moddn and target_from or target_to that fits; or moddn, or delete, where the \
+    entry is, and moddn, or add, where it will be\n";
 
 /// Names and rules come from the directory: none of them begins a line of its own or acts on the terminal.
 fn printable(text: &str) -> String {

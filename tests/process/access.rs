@@ -86,6 +86,10 @@ fn an_explanation_names_the_rule_and_the_part_that_does_not_fit() {
     assert!(other.contains("userdn = \"ldap:///self\", but the requester is uid=bob"), "{other}");
     let some = run(&mut explain(&server, ANN, STAFF, &["--attribute", "employeeType", "--right", "write"])).stdout;
     assert!(some.contains("some values of the attribute only (targattrfilters)"), "{some}");
+    let carol = "uid=carol,ou=people,dc=example,dc=com";
+    let named = run(&mut explain(&server, carol, BOB, &["--attribute", "description", "--right", "write"])).stdout;
+    let macro_text = r#"groupdn = "ldap:///cn=staff,ou=groups,[$dn],dc=com" where ($dn) is dc=example, but uid=carol"#;
+    assert!(named.contains(macro_text), "{named}");
     let nobody = run(&mut explain(&server, "", ANN, &["--attribute", "cn", "--right", "read"])).expect_status(1).stdout;
     assert!(nobody.contains("has not authenticated"), "{nobody}");
     let admin = run(&mut explain(&server, "cn=admin,dc=example,dc=com", ANN, &[])).expect_success();
@@ -95,6 +99,8 @@ fn an_explanation_names_the_rule_and_the_part_that_does_not_fit() {
     let nowhere = run(&mut explain(&server, ANN, "uid=x,ou=y,dc=example,dc=com", &[])).expect_failure();
     assert!(nowhere.contains("there is no entry"), "{nowhere}");
     run(&mut explain(&server, ANN, ANN, &["--attribute", "nonsense"])).expect_failure();
+    let root = run(&mut explain(&server, ANN, "", &[])).expect_failure();
+    assert!(root.contains("the root DSE is judged by no rule"), "{root}");
     server.admin().search(&Search::base(ANN)).expect(code::SUCCESS);
 }
 
@@ -265,11 +271,13 @@ fn a_move_is_explained_as_it_is_judged() {
     let carol = "uid=carol,ou=people,dc=example,dc=com";
     let to = |subject: &str, on: &str, superior: &str| run(&mut explain(&server, subject, on, &["--to", superior]));
     let allowed = to(ANN, carol, groups).expect_success();
-    assert!(allowed.contains("moddn: allowed by \"there\""), "{allowed}");
+    assert!(allowed.contains("moddn: allowed by \"there\"") && !allowed.contains("a move wants"), "{allowed}");
+    assert!(allowed.contains(&format!("{ANN} and a move of {carol} to {groups}:")), "{allowed}");
     for (subject, on, superior) in [(BOB, carol, groups), (ANN, STAFF, people), (ANN, carol, "dc=example,dc=com")] {
         let denied = to(subject, on, superior).expect_status(1).stdout;
         assert!(denied.contains("moddn: denied, nothing allows it"), "{subject} {on} {superior}: {denied}");
         assert!(denied.contains("\"there\""), "the rule that does not fit is named: {denied}");
+        assert!(denied.contains("a move wants a rule with moddn"), "{denied}");
     }
     assert!(to(ANN, carol, "ou=nowhere,dc=example,dc=com").expect_failure().contains("there is no entry ou=nowhere"));
     let mut command = explain(&server, ANN, carol, &["--to", groups, "--json"]);

@@ -72,6 +72,10 @@ pub fn requester_named(dit: &Dit, dn: &Dn, connection: &Requester) -> Outcome<Re
 }
 
 fn absent(dn: &Dn) -> OperationError {
+    if dn.is_root() {
+        let text = "the root DSE is judged by no rule: everybody reads it; name an entry";
+        return OperationError::new(ResultCode::NO_SUCH_OBJECT, text);
+    }
     OperationError::new(ResultCode::NO_SUCH_OBJECT, format!("there is no entry {dn}"))
 }
 

@@ -4,6 +4,7 @@ use super::bind_rule::{Case, Expression, Subject, Verdict};
 use super::compile::{CompiledPermission, CompiledRules, Judged, Rule};
 use super::moves::MoveRule;
 use super::{AccessCompiler, AccessContext, EntryFacts, Move, MovePlace, MoveVerdict, RequesterFacts};
+use crate::model::Dn;
 use crate::policy::aci::{Aci, BindRule, BindTest, Effect, UserAttrKind};
 use crate::policy::requester::Authentication;
 use crate::policy::rights::Right;
@@ -363,10 +364,16 @@ impl Blame<'_> {
             }
             BindRule::Or(parts) => parts.iter().map(|part| self.bind_rule(part)).collect::<Vec<_>>().join("; nor "),
             BindRule::Not(_) => rule.to_string(),
-            BindRule::Test(test) => match self.fact(test) {
-                Some(fact) => format!("{test}, but {fact}"),
-                None => test.to_string(),
-            },
+            BindRule::Test(test) => {
+                let mut text = test.to_string();
+                if text.contains("$dn") && !self.case.dn.is_empty() {
+                    text = format!("{text} where ($dn) is {}", Dn::from_rdns(self.case.dn.to_vec()));
+                }
+                match self.fact(test) {
+                    Some(fact) => format!("{text}, but {fact}"),
+                    None => text,
+                }
+            }
         }
     }
 
