@@ -1,5 +1,6 @@
 //! Persistent search: draft-ietf-ldapext-psearch-03. Not in slapd.
 
+use crate::rfc5805_transactions::{end, start, within};
 use crate::support::ber::{Element, boolean, integer, sequence};
 use crate::support::client::{Client, Entry};
 use crate::support::request::{self, Control, REPLACE, Search};
@@ -167,6 +168,14 @@ fn next_told(client: &mut Client, id: i64) -> (Told, Entry) {
     ((parts[0].number(), entry.dn.clone(), previous), entry)
 }
 
+/// Makes the changes in one commit (RFC 5805); their result codes.
+fn together(writer: &mut Client, changes: &[Vec<u8>]) -> Vec<u32> {
+    let identifier = start(writer);
+    let outcomes = changes.iter().map(|change| writer.with(within(&identifier)).perform(change).code).collect();
+    end(writer, true, &identifier).expect(code::SUCCESS);
+    outcomes
+}
+
 /// Each change is told by itself, in order, under the name that the entry had with it: those of one commit (a transaction) as
 /// those that are sent without waiting for answers. What is gone by then is told as what it was last.
 #[test]
@@ -217,13 +226,7 @@ fn changes_that_come_together_are_told_each_by_itself() {
     ];
     for in_one_commit in [true, false] {
         let outcomes: Vec<u32> = if in_one_commit {
-            let begun = writer.perform(&request::extended(oid::START_TRANSACTION, None)).expect(code::SUCCESS);
-            let identifier = begun.value.expect("an identifier");
-            let within = Control::critical(oid::TRANSACTION, Some(identifier.clone()));
-            let outcomes = changes.iter().map(|change| writer.with(within.clone()).perform(change).code).collect();
-            let end = sequence(&[crate::support::ber::octets(&identifier)]);
-            writer.perform(&request::extended(oid::END_TRANSACTION, Some(&end))).expect(code::SUCCESS);
-            outcomes
+            together(&mut writer, &changes)
         } else {
             let ids: Vec<i64> = changes.iter().map(|change| writer.send(change)).collect();
             ids.into_iter().map(|id| writer.outcome_of(id).code).collect()
@@ -268,14 +271,8 @@ fn a_change_in_the_scope_is_told_of_an_entry_that_has_left_it_since() {
         if is_deleted {
             changes.push(request::delete(&away));
         }
-        let begun = writer.perform(&request::extended(oid::START_TRANSACTION, None)).expect(code::SUCCESS);
-        let identifier = begun.value.expect("an identifier");
-        let within = Control::critical(oid::TRANSACTION, Some(identifier.clone()));
-        for change in &changes {
-            writer.with(within.clone()).perform(change).expect(code::SUCCESS);
-        }
-        let end = sequence(&[crate::support::ber::octets(&identifier)]);
-        writer.perform(&request::extended(oid::END_TRANSACTION, Some(&end))).expect(code::SUCCESS);
+        let outcomes = together(&mut writer, &changes);
+        assert!(outcomes.iter().all(|code| *code == code::SUCCESS), "{outcomes:?}");
         assert_eq!(next_told(&mut client, id).0, (ADD, here.clone(), None), "deleted: {is_deleted}");
         assert_eq!(next_told(&mut client, id).0, (MODIFY, here.clone(), None), "deleted: {is_deleted}");
         // Nothing of what was done elsewhere.
@@ -301,16 +298,11 @@ fn names_from_before_are_told_by_the_rights_on_their_superiors() {
     let search = Search::subtree("dc=example,dc=com", "(uid=*)").attributes(&["uid"]);
     let id = client.with(following(ANY, true, true)).send(&search.encode());
     client.who_am_i();
-    let begun = writer.perform(&request::extended(oid::START_TRANSACTION, None)).expect(code::SUCCESS);
-    let identifier = begun.value.expect("an identifier");
-    let within = || Control::critical(oid::TRANSACTION, Some(identifier.clone()));
     let there = format!("uid=x,{hidden}");
     let person: [(&str, &[&str]); 4] =
         [("objectClass", &["inetOrgPerson"]), ("uid", &["x"]), ("cn", &["X"]), ("sn", &["X"])];
-    writer.with(within()).add(&there, &person).expect(code::SUCCESS);
-    writer.with(within()).modify_dn(&there, "uid=y", true, Some(PEOPLE)).expect(code::SUCCESS);
-    let end = sequence(&[crate::support::ber::octets(&identifier)]);
-    writer.perform(&request::extended(oid::END_TRANSACTION, Some(&end))).expect(code::SUCCESS);
+    let changes = [request::add(&there, &person), request::modify_dn(&there, "uid=y", true, Some(PEOPLE))];
+    assert_eq!(together(&mut writer, &changes), [code::SUCCESS; 2]);
     let now = format!("uid=y,{PEOPLE}");
     assert_eq!(next_told(&mut client, id).0, (ADD, now.clone(), None));
     assert_eq!(next_told(&mut client, id).0, (MODIFY_DN, now, None));

@@ -7,16 +7,16 @@ use crate::support::server::{Server, Setup, Subject, check};
 use crate::support::{code, oid};
 use crate::{ANN, add_person};
 
-fn start(client: &mut Client) -> Vec<u8> {
+pub(crate) fn start(client: &mut Client) -> Vec<u8> {
     let outcome = client.perform(&request::extended(oid::START_TRANSACTION, None)).expect(code::SUCCESS);
     outcome.value.expect("an identifier")
 }
 
-fn within(identifier: &[u8]) -> Control {
+pub(crate) fn within(identifier: &[u8]) -> Control {
     Control::critical(oid::TRANSACTION, Some(identifier.to_vec()))
 }
 
-fn end(client: &mut Client, commit: bool, identifier: &[u8]) -> Outcome {
+pub(crate) fn end(client: &mut Client, commit: bool, identifier: &[u8]) -> Outcome {
     let mut parts = Vec::new();
     if !commit {
         parts.push(boolean(false));
