@@ -412,10 +412,7 @@ impl Replicator {
             self.incarnation.rejoining.is_some() || self.incarnation.reissuing || !self.incarnation.reissues.is_empty();
         let mut target = self.incarnation.catch_up.clone().unwrap_or_default();
         target.extend(self.incarnation.unawaited.then_some((UNAWAITED, 0)));
-        target.extend(self.incarnation.early.iter().map(|(origin, after)| {
-            let untold = if self.incarnation.untold.contains(origin) { UNTOLD } else { 0 };
-            (OriginId(origin.0 | EARLY | untold), *after)
-        }));
+        target.extend(self.incarnation.early_notes());
         if target != self.incarnation.catch_up_noted {
             self.incarnation.catch_up_noted.clone_from(&target);
             self.write(WriteRequest::NoteCatchUp(target), Purpose::Noted, out);

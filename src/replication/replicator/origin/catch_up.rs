@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::interface::{Alarm, Output, WriteRequest};
+use super::super::interface::{Alarm, EARLY, Output, UNTOLD, WriteRequest};
 use super::super::{Purpose, Replicator};
 use super::{Incarnation, sequences};
 use crate::replication::member::Member;
@@ -33,6 +33,14 @@ impl Incarnation {
         let next = self.before().find(|origin| self.early.contains_key(origin));
         let next = next.or_else(|| self.early.keys().next().copied())?;
         self.early.remove_entry(&next)
+    }
+
+    /// What was written too early, as it is written down.
+    pub(super) fn early_notes(&self) -> impl Iterator<Item = (OriginId, u64)> {
+        self.early.iter().map(|(origin, after)| {
+            let untold = if self.untold.contains(origin) { UNTOLD } else { 0 };
+            (OriginId(origin.0 | EARLY | untold), *after)
+        })
     }
 
     /// All that is to be had is here.
@@ -107,14 +115,16 @@ impl Replicator {
     }
 
     /// This node goes on under an identity that nobody waits for yet, as a copy of which nobody can tell how old it is:
-    /// members may have forgotten what it still holds. It catches up with those it meets before it takes changes.
+    /// members may have forgotten what it still holds. It catches up with those it meets before it takes changes, and what it
+    /// was to write again it still is.
     pub(in crate::replication::replicator) fn catch_up_as_copy(&mut self, out: &mut Vec<Output>) {
         let mut target = self.incarnation.catch_up.clone().unwrap_or_default();
         for peer in self.open_peers() {
             raise(&mut target, sequences(&peer.vector));
         }
-        self.incarnation.catch_up_noted.clone_from(&target);
         self.incarnation.catch_up = Some(target.clone());
+        target.extend(self.incarnation.early_notes());
+        self.incarnation.catch_up_noted.clone_from(&target);
         self.write(WriteRequest::NoteCatchUp(target), Purpose::Noted, out);
     }
 

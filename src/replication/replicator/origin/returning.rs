@@ -39,17 +39,23 @@ impl Replicator {
         awaited.all(|(origin, held)| self.has_caught_up(*origin, (*held).min(said(origin))))
     }
 
-    /// The content of what was a copy is complete: what it wrote beside its original, and nobody else is known to hold, is
-    /// written again. What somebody holds may be the original's.
+    /// The content of what was a copy is complete: what it wrote beside its original, and nobody who sends changes on is known to
+    /// hold, is written again. What one of those holds may be the original's, and what came since this run began is.
     pub(super) fn write_unawaited_again(&mut self) {
         if !self.incarnation.unawaited {
             return;
         }
-        // In the order in which they were written: what is older must not come upon what is newer.
-        let own = self.incarnation.before().filter(|origin| !self.is_of_this_node(*origin));
-        let own = own.map(|origin| (origin, self.held_by_others(origin)));
-        let lacked: Vec<_> = own.filter(|(origin, held)| self.holding.vector.sequence(*origin) > *held).collect();
-        self.incarnation.reissues.extend(lacked);
+        // What is noted as an old copy's is written again whoever holds it.
+        let incarnation = &self.incarnation;
+        let is_noted = |origin: &OriginId| incarnation.early.contains_key(origin);
+        let own = incarnation.before().filter(|origin| !self.is_of_this_node(*origin) && !is_noted(origin));
+        let own = own.map(|origin| (origin, self.held_by_givers(origin)));
+        let lacked: Vec<_> = own.filter(|(origin, held)| incarnation.begun(*origin) > *held).collect();
+        if !lacked.is_empty() {
+            self.incarnation.catch_up.get_or_insert_default();
+            self.incarnation.untold.extend(lacked.iter().map(|(origin, _)| *origin));
+            self.incarnation.early.extend(lacked);
+        }
     }
 
     /// This node was away. Who withdrew a member meanwhile without having heard of an origin of it agreed on no end of that,

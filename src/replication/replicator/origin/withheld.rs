@@ -28,6 +28,15 @@ impl Replicator {
         self.open_peers().map(|peer| peer.vector.sequence(origin)).fold(told, u64::max)
     }
 
+    /// How far those are known to hold an origin from whom others may have it.
+    pub(super) fn held_by_givers(&self, origin: OriginId) -> u64 {
+        let givers = self.members.values().filter(|member| member.node != self.node && member.role.may_forward());
+        let told = givers.flat_map(|member| self.stability.rows.of(member.node));
+        let told = told.filter_map(|voice| voice.latest.get(&origin)).copied();
+        let open = self.open_peers().filter(|peer| peer.may_forward()).map(|peer| peer.vector.sequence(origin));
+        told.chain(open).max().unwrap_or(0)
+    }
+
     fn withheld(&self) -> impl Iterator<Item = OriginId> {
         let own = self.members.get(&self.node);
         self.incarnation.before().filter(move |origin| self.incarnation.withholds(*origin, own))

@@ -219,6 +219,42 @@ fn what_an_old_copy_tells_nobody_it_tells_nobody_in_its_next_run_either() {
     assert!(fed.reissues().contains(&(EARLIER, 0)), "of that nobody has heard: {:?}", fed.reissues());
 }
 
+/// The original runs beside it. What it wrote stands on what members have forgotten, under its new identity no less; the peer has
+/// come to hold that meanwhile.
+#[test]
+fn old_copy_that_takes_another_identity_still_writes_again_what_it_was_to() {
+    let mut fed = Fed::told_in_its_second_run();
+    let (finals, held_before) = (Vec::new(), Vec::new());
+    fed.hear(Message::Standing(Standing { state: MemberState::Active, finals, held_before, twin: Some(0) }));
+    let taken = fed.out.iter().position(|output| matches!(output, Output::TakeNewIdentity));
+    let mut noted = fed.out[..taken.expect("it does")].iter().rev().find_map(|output| match output {
+        Output::Write { write: WriteRequest::NoteCatchUp(noted), .. } => Some(noted.clone()),
+        _ => None,
+    });
+    noted.get_or_insert_default().insert(UNAWAITED, 0);
+    let other = fed.replicator.members.values().find(|member| member.node == node(2)).cloned();
+    let own = Member { node: node(1), origins: vec![NEXT], ..Member::default() };
+    let original = Member { node: node(4), origins: vec![OURS, EARLIER, RUNNING], ..Member::default() };
+    let local = Local {
+        origins_before: vec![OURS, EARLIER, RUNNING],
+        members: vec![own, other.expect("a member")],
+        catch_up: noted.expect("a note"),
+        holding: Holding { origin: NEXT, vector: vector(&SINCE), ..Holding::default() },
+        ..local(&[], &[])
+    };
+    let mut fed = Fed::alone(Local { members: [local.members, vec![original]].concat(), ..local });
+    let peer = [(THEIRS, 5), (LOST, 2), (OURS, 4), (EARLIER, 3), (RUNNING, 1)];
+    fed.greet(THEIRS, &peer);
+    fed.at_ms += 1_000;
+    fed.feed(Input::Tick);
+    let caught_up =
+        Holding { origin: NEXT, vector: vector(&[&SINCE[..], &[(LOST, 2)]].concat()), ..Holding::default() };
+    fed.take_all(caught_up, &peer);
+    let held = [&SINCE[..], &[(LOST, 2)]].concat();
+    assert_eq!(fed.written_again(NEXT, &held), [(EARLIER, 0), (RUNNING, 0)]);
+    assert!(fed.reissues().is_empty(), "others hold that");
+}
+
 /// It would take what is to be written again, superiors that others have forgotten among it.
 #[test]
 fn nobody_joins_by_the_content_of_a_node_that_withholds_some_of_it() {

@@ -213,3 +213,53 @@ fn who_was_away_writes_again_what_it_has_of_withdrawn_members_of_whom_no_end_was
     assert_eq!(repeats.collect::<Vec<_>>(), [(unheard, 0)]);
     assert!(fed.reissues().is_empty());
 }
+
+/// A node that was a copy of another's, and runs under an identity of its own; `COPIED` is what it wrote as the other. The third
+/// member only reads.
+const COPIED: OriginId = OriginId(9);
+const COPYS: [(OriginId, u64); 3] = [(OURS, 1), (THEIRS, 5), (COPIED, 3)];
+
+impl Fed {
+    fn was_a_copy(theirs: &[(OriginId, u64)]) -> Self {
+        let note = BTreeMap::from([(UNAWAITED, 0)]);
+        let members = [(1, OURS), (2, THEIRS), (3, OriginId(3))];
+        let mut local = Local { origins_before: vec![COPIED], catch_up: note, ..local(&COPYS, &members) };
+        (local.members[2].role, local.members[2].origins) = (Role::Consumer, Vec::new());
+        let mut fed = Self::greeted(local, theirs);
+        fed.at_ms += 1_000;
+        fed.feed(Input::Tick);
+        fed
+    }
+
+    fn repeated(&self) -> Vec<(OriginId, u64)> {
+        let repeats = self.out.iter().filter_map(|output| match output {
+            Output::Write { write: WriteRequest::RepeatTail { origin, after, .. }, .. } => Some((*origin, *after)),
+            _ => None,
+        });
+        repeats.collect()
+    }
+}
+
+/// It told the consumer before it knew. The suppliers have forgotten meanwhile what that stands on.
+#[test]
+fn what_a_copy_told_a_consumer_alone_is_written_again_beside_the_first() {
+    let theirs = [(OURS, 0), (THEIRS, 5)];
+    let mut fed = Fed::was_a_copy(&theirs);
+    fed.greet_as(SessionId(8), 3, OriginId(3), &COPYS[1..]);
+    fed.take_all(Holding { origin: OURS, vector: vector(&COPYS), ..Holding::default() }, &theirs);
+    assert_eq!(fed.repeated(), [(COPIED, 0)]);
+    assert!(fed.reissues().is_empty(), "the consumer would be ahead of all");
+}
+
+/// The original goes on under the origin that both have from before; the word that the peer holds that comes later.
+#[test]
+fn what_an_original_wrote_since_its_copy_went_its_own_way_the_copy_does_not_write_again() {
+    let theirs = [(OURS, 0), (THEIRS, 5), (COPIED, 3)];
+    let mut fed = Fed::was_a_copy(&theirs);
+    let held = [(OURS, 1), (THEIRS, 5), (COPIED, 4)];
+    fed.feed(Input::Committed(Box::new(Holding { origin: OURS, vector: vector(&held), ..Holding::default() })));
+    fed.take_all(Holding { origin: OURS, vector: vector(&held), ..Holding::default() }, &theirs);
+    fed.beacon(&theirs);
+    assert_eq!(fed.replicator.local_writes(), LocalWrites::Open);
+    assert!(fed.reissues().is_empty() && fed.repeated().is_empty(), "{:?} {:?}", fed.reissues(), fed.repeated());
+}
