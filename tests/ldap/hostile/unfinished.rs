@@ -1,7 +1,7 @@
 //! Requests that never end: claimed lengths, halves, single bytes, handshakes that do not come.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,6 +12,7 @@ use crate::support::request::{self, Search};
 use crate::support::server::{Server, Setup};
 use crate::support::slapd::SYNCPROV;
 use crate::support::strain::{Use, Waits};
+use crate::support::wait::{Deadline, PATIENCE};
 use crate::support::{code, oid};
 
 /// The header of the longest request before a bind: 24 KiB in all.
@@ -128,6 +129,37 @@ fn holds_little(what: &str, server: &Server, other: &mut Client, before: Use, co
     assert!(each < 64.0, "{what}: {each:.1} KiB a connection");
 }
 
+/// What `other` waits beside four clients that ask without a pause, as people do all day, while single bytes are sent to nobody:
+/// a server that works shares the machine with whatever else runs there, this test with its bytes too, and one that does
+/// nothing hardly feels it.
+fn beside_others(server: &Server, other: &mut Client) -> Waits {
+    let is_asked = AtomicBool::new(false);
+    let patience = Deadline::after(PATIENCE);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let mut here = Client::socket(listener.local_addr().expect("an address"));
+    let (mut there, _) = listener.accept().expect("a connection");
+    let goes_on = || !is_asked.load(Ordering::Relaxed) && !patience.is_over();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            while goes_on() {
+                (0..1_000).for_each(|_| pour(&mut here, b"x"));
+                there.read_exact(&mut [0; 1_000]).expect("they come");
+            }
+        });
+        for _ in 0..4 {
+            let mut client = server.person("ann");
+            scope.spawn(move || {
+                while goes_on() {
+                    client.search(&Search::base(ANN)).single();
+                }
+            });
+        }
+        let waits = Waits::of(other, ANN, 500);
+        is_asked.store(true, Ordering::Relaxed);
+        waits
+    })
+}
+
 /// T-42: clients that send a byte now and then. They cost what idle ones cost, and end by the rule for idle ones.
 #[test]
 fn trickling_clients_hold_up_nobody() {
@@ -136,7 +168,7 @@ fn trickling_clients_hold_up_nobody() {
     let mut other = server.person("bob");
     // Long enough that no machine is done with it while others ask, and no longer than somebody unknown may send.
     let bytes = request::message(1, &Search::base(ANN).attributes(&["cn"; 4_000]).encode(), &[]);
-    let calm = Waits::of(&mut other, ANN, 500);
+    let calm = beside_others(&server, &mut other);
     let before = Use::of(&server);
     let mut trickling: Vec<TcpStream> = (0..5_000 * strain()).map(|_| Client::socket(server.address())).collect();
     let is_asked = Arc::new(AtomicBool::new(false));
