@@ -93,14 +93,16 @@ impl Member {
     }
 
     /// Members as content that is not complete yet tells them, together with what was known before it came (`before`): members
-    /// that it does not name yet, and agreed ends and origins, which never go once they are there. By the older word alone
-    /// this node would take the whole content from one that holds what is beyond an end, and that no other will ever hold.
+    /// that it does not name yet, roles, and agreed ends and origins, which never go once they are there. By the older word alone
+    /// this node would take the whole content from one that holds what is beyond an end, and that no other will ever hold; and
+    /// who only reads would make changes of its own where its entry came before its role did.
     pub fn with_known_before(mut members: Vec<Self>, before: &[Self]) -> Vec<Self> {
         for known in before {
             let Some(member) = members.iter_mut().find(|member| member.node == known.node) else {
                 members.push(known.clone());
                 continue;
             };
+            member.role = known.role;
             for (origin, end) in &known.finals {
                 member.finals.entry(*origin).or_insert(*end);
             }
@@ -130,5 +132,12 @@ mod tests {
         let told = vec![member(1, &[1, 3], &[]), member(3, &[], &[])];
         let expected = [member(1, &[1, 3, 2], &[(1, 6)]), member(3, &[], &[]), member(2, &[], &[])];
         assert_eq!(Member::with_known_before(told, &before), expected);
+    }
+
+    #[test]
+    fn role_stays_known_while_the_first_content_that_comes_is_older() {
+        let told = vec![Member { role: Role::Supplier, ..Member::default() }];
+        let before = [Member { role: Role::Consumer, ..Member::default() }];
+        assert_eq!(Member::with_known_before(told, &before), before);
     }
 }

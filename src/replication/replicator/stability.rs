@@ -348,8 +348,9 @@ impl Replicator {
     pub(super) fn takes_back(&self) -> bool {
         let takes_part = |member: &Member| member.holds_cut();
         self.members.get(&self.node).is_some_and(|own| {
-            let may = own.role.may_originate() && own.state != MemberState::Retired;
-            takes_part(own) || (may && !self.members.values().any(takes_part))
+            // While content is on its way here, it may tell of a suspension that is over.
+            let may = own.role.may_originate() && own.state != MemberState::Retired && !self.is_filling();
+            may && (takes_part(own) || !self.members.values().any(takes_part))
         })
     }
 

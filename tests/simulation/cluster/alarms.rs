@@ -7,7 +7,7 @@ use entente::replication::Alarm;
 use entente::state::{EntryState, NodeId, Stamp, UpdateVector};
 
 use super::Cluster;
-use crate::node::states;
+use crate::node::{Node, states};
 
 impl Cluster {
     pub(super) fn alarm(&mut self, place: usize, alarm: Alarm) {
@@ -37,14 +37,18 @@ impl Cluster {
         }
     }
 
-    /// Whether two nodes differ only by entries that hold changes which are on no disk any more: changes whose holders were
-    /// set back to old copies, or left, after whole entries had brought something of them.
+    /// Whether two nodes differ only by entries that hold changes which nobody holds any more as those: changes whose holders
+    /// were set back to old copies, left, or are about to write them again as others, after whole entries had brought something
+    /// of them.
     fn is_ahead_of_vectors(&mut self, place: usize, peer: NodeId) -> bool {
         let Some(other) = self.nodes.iter().position(|node| node.node == peer && node.is_up()) else { return false };
         let mut digests: Vec<BTreeMap<_, _>> = Vec::new();
         let mut ahead = BTreeSet::new();
-        let vectors: Vec<UpdateVector> =
-            self.nodes.iter().filter(|node| !node.gone).map(|node| node.disk.vector.clone()).collect();
+        let told = |node: &Node| match &node.running {
+            Some(running) => running.replicator.told_vector(),
+            None => node.disk.vector.clone(),
+        };
+        let vectors: Vec<UpdateVector> = self.nodes.iter().filter(|node| !node.gone).map(told).collect();
         let is_lost = |stamp: Stamp| stamp != Stamp::NONE && !vectors.iter().any(|held| held.covers(stamp.dot()));
         for place in [place, other] {
             let node = &self.nodes[place];

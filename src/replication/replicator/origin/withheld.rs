@@ -54,7 +54,7 @@ impl Replicator {
     }
 
     /// What this node says that it holds.
-    pub(in crate::replication::replicator) fn told_vector(&self) -> UpdateVector {
+    pub fn told_vector(&self) -> UpdateVector {
         let held = &self.holding.vector;
         let mut told: Vec<(OriginId, OriginPosition)> = Vec::new();
         if !self.withholds_any() {

@@ -147,3 +147,16 @@ fn what_anybody_still_holds_alone_may_be_awaited() {
     fed.beacon(&held);
     assert_eq!(fed.known(), [StableCut::new(), all(&held)]);
 }
+
+/// Its content may be of a time when the member was suspended.
+#[test]
+fn nobody_is_taken_back_by_a_node_whose_content_is_on_its_way() {
+    let held = [(OURS, 4), (THEIRS, 5)];
+    let takes_back = |joined: bool| {
+        let mut local = Local { joined, ..local(&held, &[(1, OURS), (2, THEIRS)]) };
+        local.members[1].state = MemberState::Suspended;
+        let fed = Fed::greeted(local, &held);
+        fed.out.iter().any(|output| matches!(output, Output::SetMember { state: MemberState::Active, .. }))
+    };
+    assert_eq!((takes_back(true), takes_back(false)), (true, false));
+}
