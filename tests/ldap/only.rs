@@ -24,8 +24,6 @@ pub(crate) enum Reason {
     Own,
     /// A setting to which nothing in slapd corresponds.
     Setting,
-    /// slapd has it and is not asked yet.
-    Unasked,
     /// slapd 2.5, as Debian builds it, does not serve it.
     Unserved,
 }

@@ -7,7 +7,7 @@ use crate::ANN;
 use crate::support::client::Client;
 use crate::support::code;
 use crate::support::request::{self, Search};
-use crate::support::server::{Server, Setup};
+use crate::support::server::{Server, Setup, Subject};
 use crate::support::wait::wait_for;
 
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
@@ -18,7 +18,10 @@ const STRANGER: &str = "192.0.2.8:40000";
 /// This machine is the balancer; one address may read names.
 fn setup() -> Setup {
     let rule = r#"(targetattr = "cn || objectClass")(version 3.0; acl "a"; allow (read, search) ip = "192.0.2.7";)"#;
-    Setup::default().with_access(&[rule], "").with_setting("server.proxy_protocol_from=127.0.0.1/32")
+    let slapd = "access to attrs=userPassword by anonymous auth\n\
+                 access to attrs=entry,cn,objectClass by peername.ip=192.0.2.7 read\n";
+    let setup = Setup { slapd_proxied: true, ..Setup::default() };
+    setup.with_access(&[rule], slapd).with_setting("server.proxy_protocol_from=127.0.0.1/32")
 }
 
 /// A header of version 2 for a client of IPv4, with something behind the addresses that is passed over.
@@ -66,11 +69,12 @@ fn is_in_the_log(server: &Server, text: &str) {
 
 #[test]
 fn rules_and_log_go_by_the_address_of_the_client() {
-    only_entente!(Unasked);
     let server = Server::start(setup().with_setting("log.level=debug"));
     let find_any = |header: &[u8]| through(&server, header).search(&Search::base(ANN)).entries.len();
     assert_eq!(find_any(&header(FRIEND)), 1);
     assert_eq!(find_any(&header(STRANGER)), 0);
+    // slapd knows version 2.
+    only_entente_from_here!(Unserved);
     assert_eq!(find_any(b"PROXY TCP4 192.0.2.7 127.0.0.1 40000 389\r\n"), 1);
     assert_eq!(find_any(b"PROXY TCP4 192.0.2.8 127.0.0.1 40000 389\r\n"), 0);
     is_in_the_log(&server, &format!("peer={FRIEND} via=Some(127.0.0.1)"));
@@ -82,10 +86,9 @@ fn rules_and_log_go_by_the_address_of_the_client() {
 /// A balancer that looks whether the node is well speaks for itself.
 #[test]
 fn a_balancer_may_speak_for_itself() {
-    only_entente!(Unasked);
     let server = Server::start(setup());
     let local = [&SIGNATURE[..], &[0x20, 0x00, 0x00, 0x00]].concat();
-    for own in [&local[..], b"PROXY UNKNOWN\r\n"] {
+    for own in [&local[..], b"PROXY UNKNOWN\r\n"].into_iter().take(Subject::current().pick(2, 1)) {
         let mut client = through(&server, own);
         client.bind(ANN, "ann-secret").expect(code::SUCCESS);
         assert_eq!(client.who_am_i(), format!("dn:{ANN}"));
@@ -94,7 +97,7 @@ fn a_balancer_may_speak_for_itself() {
 
 #[test]
 fn connections_are_counted_for_the_client_and_not_for_the_balancer() {
-    only_entente!(Unasked);
+    only_entente!(Setting);
     let server = Server::start(setup().with_setting("limits.connections_per_address=1"));
     let mut first = through(&server, &header(FRIEND));
     let mut other = through(&server, &header(STRANGER));
@@ -111,7 +114,6 @@ fn connections_are_counted_for_the_client_and_not_for_the_balancer() {
 /// The header comes before TLS.
 #[test]
 fn a_header_stands_before_tls() {
-    only_entente!(Unasked);
     let server = Server::start(setup().with_tls());
     let certificate = server.certificate.as_ref().expect("with TLS");
     let socket = introduced(secure_address(&server), &header(FRIEND));
@@ -123,10 +125,10 @@ fn a_header_stands_before_tls() {
 /// Otherwise a client of the balancer could write a header of its own.
 #[test]
 fn a_balancer_that_sends_no_header_is_refused_and_the_log_says_why() {
-    only_entente!(Unasked);
     let server = Server::start(setup().with_setting("limits.handshake_s=1"));
     let bind = request::message(1, &request::bind_simple(3, ANN, b"ann-secret"), &[]);
     is_ended(introduced(server.address(), &bind));
+    only_entente_from_here!(Log);
     is_in_the_log(&server, "127.0.0.1 is in server.proxy_protocol_from");
     is_in_the_log(&server, "send-proxy-v2");
     // Nor does it hold a place by saying nothing, or half.
@@ -136,7 +138,6 @@ fn a_balancer_that_sends_no_header_is_refused_and_the_log_says_why() {
 
 #[test]
 fn a_header_of_others_is_refused_and_the_log_says_what_to_set() {
-    only_entente!(Unasked);
     for scheme in ["ldap", "ldaps"] {
         let server = Server::start(Setup::default().with_tls());
         let address = if scheme == "ldap" { server.address() } else { secure_address(&server) };
@@ -145,6 +146,9 @@ fn a_header_of_others_is_refused_and_the_log_says_what_to_set() {
         let mut rest = Vec::new();
         let _ = socket.read_to_end(&mut rest);
         assert!(!rest.windows(2).any(|part| part == [0x61, 0x07]), "no bind is answered: {rest:02x?}");
+        if Subject::current().is_slapd() {
+            continue;
+        }
         is_in_the_log(&server, r#"add "127.0.0.1" to server.proxy_protocol_from"#);
     }
 }

@@ -39,14 +39,17 @@ fn identity_and_times_of_an_import_are_kept() {
     client.modify(&dn, &[(REPLACE, "sn", &["new"])]).expect(code::SUCCESS);
     assert_ne!(client.read_attributes(&dn, &["modifyTimestamp"]).value("modifyTimestamp"), "20020203040506Z");
     assert_eq!(client.read_attributes(&dn, &["createTimestamp"]).value("createTimestamp"), "20010203040506Z");
-    only_entente_from_here!(Unasked);
     let twin: [(&str, &[&str]); 3] = [("objectClass", &["person"]), ("sn", &["x"]), ("entryUUID", &[UUID])];
-    client.with(relax()).add(&format!("cn=twin,{branch}"), &twin).expect(code::CONSTRAINT_VIOLATION);
+    // slapd has two entries with one identity then.
+    let twins = Subject::current().pick(code::CONSTRAINT_VIOLATION, code::SUCCESS);
+    client.with(relax()).add(&format!("cn=twin,{branch}"), &twin).expect(twins);
     let broken: [(&str, &[&str]); 3] = [("objectClass", &["person"]), ("sn", &["x"]), ("entryUUID", &["x"])];
     client.with(relax()).add(&format!("cn=broken,{branch}"), &broken).expect(code::INVALID_ATTRIBUTE_SYNTAX);
     drop(client);
     server.stop();
-    check(&server.data());
+    if !Subject::current().is_slapd() {
+        check(&server.data());
+    }
 }
 
 #[test]

@@ -188,9 +188,10 @@ fn cookie_of_another_order_is_refused() {
     let at = cookie(&found).0;
     let reverse = Control::sort(&[&format!("-{BY_SURNAME}")]);
     let other = client.with(reverse).with(Control::paged(2, &at)).search(&search);
-    // slapd goes on in the first order.
-    let expected = Subject::current().pick((code::UNWILLING_TO_PERFORM, 0), (code::SUCCESS, 2));
-    assert_eq!((other.outcome.code, other.entries.len()), expected);
+    // slapd goes on in the first order, or is busy with it.
+    let expected =
+        Subject::current().pick(&[(code::UNWILLING_TO_PERFORM, 0)][..], &[(code::SUCCESS, 2), (code::BUSY, 0)]);
+    assert!(expected.contains(&(other.outcome.code, other.entries.len())), "{:?}", other.outcome);
 }
 
 /// The first by the order are sent, not the first found.

@@ -38,10 +38,10 @@ fn a_description_with_an_unknown_option_is_nothing_in_a_search() {
     assert_eq!(client.names(PEOPLE, "(&(uid=ann)(!(cn;lang-fr=*)))"), ["ann"]);
     assert_eq!(client.read_attributes(ANN, &["uid", "cn;foo"]).names(), ["uid"]);
     client.compare(ANN, "cn;foo", "x").expect(code::UNDEFINED_ATTRIBUTE_TYPE);
-    only_entente_from_here!(Unasked);
     // RFC 2891 2.
     let sorted = client.with(Control::sort(&["cn;foo"])).search(&Search::subtree(PEOPLE, "(uid=*)"));
-    sorted.expect(code::UNAVAILABLE_CRITICAL_EXTENSION);
+    // slapd says of which kind the fault is.
+    sorted.expect(Subject::current().pick(code::UNAVAILABLE_CRITICAL_EXTENSION, code::NO_SUCH_ATTRIBUTE));
 }
 
 /// As OpenLDAP's `attributeoptions`. What was written under an option can be taken away when it is recognized no more.

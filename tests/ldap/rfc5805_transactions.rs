@@ -93,7 +93,7 @@ fn one_refused_update_takes_all_back() {
     let outcome = end(&mut client, true, &identifier);
     assert_ne!(outcome.code, code::SUCCESS);
     assert!(client.names(&branch, "(objectClass=person)").is_empty());
-    only_entente_from_here!(Unasked);
+    only_entente_from_here!(Breaks);
     assert_eq!(outcome.code, code::NO_SUCH_OBJECT);
     let value = Element::whole(&outcome.value.expect("txnEndRes")).expect("BER");
     assert_eq!(value.children().expect("BER")[0].number(), bad);
@@ -109,7 +109,7 @@ const PERSON_ONLY: [(&str, &[&str]); 2] = [("objectClass", &["person"]), ("sn", 
 /// RFC 5805 2.3: controls of the updates come with the end.
 #[test]
 fn response_controls_come_with_the_end() {
-    only_entente!(Unasked);
+    only_entente!(Unserved);
     let (mut client, branch) = Server::shared().branch("txn-controls");
     let dn = add_person(&mut client, &branch, "p");
     let identifier = start(&mut client);
@@ -127,18 +127,21 @@ fn response_controls_come_with_the_end() {
 /// RFC 5805 2.2, 3: what is refused when it is gathered, and what cannot be gathered.
 #[test]
 fn what_cannot_be_gathered_is_refused() {
-    only_entente!(Unasked);
-    let server = Server::shared();
+    let server = Server::start(Setup::default());
     let (mut client, branch) = server.branch("txn-refused");
     let dn = add_person(&mut client, &branch, "p");
     let change: [(i64, &str, &[&str]); 1] = [(ADD, "title", &["x"])];
-    client.with(within(b"nonsense")).modify(&dn, &change).expect(code::OPERATIONS_ERROR);
+    // slapd has a code of its own for it.
+    let expected = Subject::current().pick(code::OPERATIONS_ERROR, 0x4121);
+    client.with(within(b"nonsense")).modify(&dn, &change).expect(expected);
     let identifier = start(&mut client);
     client.with(within(&identifier).optional()).modify(&dn, &change).expect(code::PROTOCOL_ERROR);
     client.with(within(&identifier)).search(&Search::base(&dn)).expect(code::UNAVAILABLE_CRITICAL_EXTENSION);
     // A transaction is of one connection.
-    server.admin().with(within(&identifier)).modify(&dn, &change).expect(code::OPERATIONS_ERROR);
-    assert_eq!(end(&mut server.admin(), true, &identifier).code, code::OPERATIONS_ERROR);
+    server.admin().with(within(&identifier)).modify(&dn, &change).expect(expected);
+    assert_eq!(end(&mut server.admin(), true, &identifier).code, expected);
+    // slapd gathers what it refuses in the end.
+    only_entente_from_here!(Unserved);
     // An update that the schema refuses spoils it: the others are not made without it.
     let other = start(&mut client);
     client.with(within(&other)).modify(&dn, &change).expect(code::SUCCESS);
@@ -158,8 +161,8 @@ fn what_cannot_be_gathered_is_refused() {
 /// A change that somebody else makes before the end counts: nothing was locked, nothing is lost.
 #[test]
 fn an_assertion_guards_against_changes_in_between() {
-    only_entente!(Unasked);
-    let (mut client, branch) = Server::shared().branch("txn-assert");
+    let server = Server::start(Setup::default());
+    let (mut client, branch) = server.branch("txn-assert");
     let (from, to) = (add_person(&mut client, &branch, "from"), add_person(&mut client, &branch, "to"));
     for dn in [&from, &to] {
         client.modify(dn, &[(REPLACE, "employeeNumber", &["10"])]).expect(code::SUCCESS);
@@ -185,7 +188,7 @@ fn an_assertion_guards_against_changes_in_between() {
 /// RFC 5805 2.4: whoever becomes somebody else has its transactions aborted, and is told which.
 #[test]
 fn a_bind_aborts_with_a_notice() {
-    only_entente!(Unasked);
+    only_entente!(Unserved);
     let (mut client, branch) = Server::shared().branch("txn-bind");
     let identifier = start(&mut client);
     client.with(within(&identifier)).add(&format!("cn=x,{branch}"), &PERSON).expect(code::SUCCESS);
@@ -203,7 +206,7 @@ fn a_bind_aborts_with_a_notice() {
 
 #[test]
 fn limits_of_a_transaction_are_kept() {
-    only_entente!(Unasked);
+    only_entente!(Setting);
     let setup = Setup::default()
         .with_setting("limits.transaction_updates=3")
         .with_setting("limits.transaction_bytes=8192")
@@ -238,21 +241,22 @@ fn limits_of_a_transaction_are_kept() {
 /// Clear passwords are hashed when the transaction ends, before the writer sees them.
 #[test]
 fn passwords_of_a_transaction_are_hashed() {
-    only_entente!(Unasked);
-    let (mut client, branch) = Server::shared().branch("txn-password");
+    let server = Server::start(Setup::default());
+    let (mut client, branch) = server.branch("txn-password");
     let dn = add_person(&mut client, &branch, "p");
     let identifier = start(&mut client);
     client.with(within(&identifier)).modify(&dn, &[(ADD, "userPassword", &["p-secret"])]).expect(code::SUCCESS);
     end(&mut client, true, &identifier).expect(code::SUCCESS);
-    assert!(client.read_attributes(&dn, &["userPassword"]).value("userPassword").starts_with("{ARGON2}"));
-    Server::shared().anonymous().bind(&dn, "p-secret").expect(code::SUCCESS);
+    // slapd hashes by another operation alone.
+    let stored = client.read_attributes(&dn, &["userPassword"]).value("userPassword");
+    assert!(stored.starts_with(Subject::current().pick("{ARGON2}", "p-secret")), "{stored}");
+    server.anonymous().bind(&dn, "p-secret").expect(code::SUCCESS);
 }
 
 /// Whoever reads meanwhile sees none of it or all of it.
 #[test]
 fn readers_see_none_or_all() {
-    only_entente!(Unasked);
-    let server = Server::shared();
+    let server = Server::start(Setup::default());
     let (mut client, branch) = server.branch("txn-readers");
     let mut reader = server.admin();
     for round in 0..3 {
@@ -277,7 +281,7 @@ fn readers_see_none_or_all() {
 /// RFC 5805 2.2: password modify (RFC 3062) is one of the updates. Not in slapd.
 #[test]
 fn passwords_are_set_with_the_other_updates_or_not_at_all() {
-    only_entente!(Unasked);
+    only_entente!(Unserved);
     let server = Server::shared();
     let (mut client, branch) = server.branch("txn-3062");
     let person = add_person(&mut client, &branch, "p");

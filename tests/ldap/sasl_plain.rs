@@ -2,7 +2,7 @@
 
 use crate::support::client::{Client, Outcome};
 use crate::support::code;
-use crate::support::request::{self, REPLACE};
+use crate::support::request::{self, ADD, REPLACE};
 use crate::support::server::{ADMIN, ADMIN_PASSWORD, Server, Setup, Subject};
 use crate::support::slapd::SASL;
 use crate::{ANN, BOB};
@@ -13,7 +13,11 @@ fn plain(client: &mut Client, authorization: &str, name: &str, password: &str) -
 }
 
 fn server() -> Server {
-    let server = Server::start(Setup::default().with_tls().with_slapd_global(SASL));
+    started(Setup::default())
+}
+
+fn started(setup: Setup) -> Server {
+    let server = Server::start(setup.with_tls().with_slapd_global(SASL));
     if Subject::current().is_slapd() {
         // Cyrus SASL takes passwords in clear alone.
         for (dn, password) in [(ANN, "ann-secret"), (BOB, "bob-secret")] {
@@ -74,27 +78,38 @@ fn plain_is_for_confidential_connections() {
 /// T-17, T-19: to act as somebody else needs a right, and nothing makes an administrator.
 #[test]
 fn acting_as_somebody_else_needs_the_right_proxy() {
-    only_entente!(Unasked);
     let rule = format!(
         r#"(target = "ldap:///{BOB}")(version 3.0; acl "ann acts as bob"; allow (proxy) userdn = "ldap:///{ANN}";)"#
     );
     let read = r#"(targetattr = "*")(version 3.0; acl "read"; allow (read, search) userdn = "ldap:///all";)"#;
-    let server = Server::start(Setup::default().with_tls().with_access(&[read, &rule], ""));
+    let slapd = "access to attrs=userPassword by * auth\naccess to * by * read\n";
+    let server = started(Setup::default().with_access(&[read, &rule], slapd).with_slapd_global("authz-policy to\n"));
+    if Subject::current().is_slapd() {
+        // The right is a value of the entry that acts there.
+        server.admin().modify(ANN, &[(ADD, "authzTo", &[&format!("dn.exact:{BOB}")])]).expect(code::SUCCESS);
+    }
+    let denied = Subject::current().pick(code::AUTHORIZATION_DENIED, code::INSUFFICIENT_ACCESS_RIGHTS);
     let mut client = server.secure();
     for wanted in [&format!("dn:{BOB}"), "u:bob"] {
         plain(&mut client, wanted, "ann", "ann-secret").expect(code::SUCCESS);
         assert_eq!(client.who_am_i(), format!("dn:{BOB}"));
     }
     plain(&mut client, &format!("dn:{ANN}"), "ann", "ann-secret").expect(code::SUCCESS);
-    plain(&mut client, "dn:", "ann", "ann-secret").expect(code::SUCCESS);
-    assert_eq!(client.who_am_i(), "");
+    if !Subject::current().is_slapd() {
+        plain(&mut client, "dn:", "ann", "ann-secret").expect(code::SUCCESS);
+        assert_eq!(client.who_am_i(), "");
+    }
     let admin = format!("dn:{ADMIN}");
     let carol = "dn:uid=carol,ou=people,dc=example,dc=com";
     for wanted in [admin.as_str(), carol, "dn:uid=nobody,dc=example,dc=com", "u:nobody", "bob", "dn:x", "x:bob"] {
-        plain(&mut client, wanted, "ann", "ann-secret").expect(code::AUTHORIZATION_DENIED);
+        // What is no name at all Cyrus SASL calls a failure.
+        plain(&mut client, wanted, "ann", "ann-secret")
+            .expect_one_of(&[denied, Subject::current().pick(denied, code::OTHER)]);
         assert_eq!(client.who_am_i(), "", "{wanted}");
     }
-    plain(&mut client, &format!("dn:{ANN}"), "bob", "bob-secret").expect(code::AUTHORIZATION_DENIED);
+    plain(&mut client, &format!("dn:{ANN}"), "bob", "bob-secret").expect(denied);
+    // slapd's administrator is nobody to Cyrus SASL.
+    only_entente_from_here!(Unserved);
     plain(&mut client, &format!("dn:{ANN}"), ADMIN, ADMIN_PASSWORD).expect(code::SUCCESS);
     assert_eq!(client.who_am_i(), format!("dn:{ANN}"), "the administrator may be anybody");
 }

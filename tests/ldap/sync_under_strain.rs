@@ -123,7 +123,7 @@ fn a_damaged_cookie_harms_nobody() {
     }
     for cookie in cookies {
         let found = client.with(sync_control(1, Some(&cookie))).search(&search);
-        let allowed = [code::SUCCESS, code::BUSY, 4096];
+        let allowed = [code::SUCCESS, code::BUSY, 4096, Subject::current().pick(4096, code::UNWILLING_TO_PERFORM)];
         assert!(
             allowed.contains(&found.outcome.code),
             "{} for {}",

@@ -81,6 +81,10 @@ pub(crate) struct Setup {
     pub(crate) environment: Vec<(String, String)>,
     /// Further lines of the database in slapd's configuration.
     pub(crate) slapd_lines: String,
+    /// Whether slapd is asked through a balancer that speaks the PROXY protocol.
+    pub(crate) slapd_proxied: bool,
+    /// The attributes of slapd's overlay refint.
+    pub(crate) slapd_refint: &'static str,
     /// Whether slapd has its overlay memberof.
     pub(crate) slapd_memberof: bool,
     /// Lines of slapd's configuration before the database.
@@ -98,6 +102,8 @@ impl Default for Setup {
             settings: Vec::new(),
             environment: Vec::new(),
             slapd_lines: String::new(),
+            slapd_proxied: false,
+            slapd_refint: "manager seeAlso",
             slapd_memberof: true,
             slapd_global: String::new(),
         }
@@ -109,6 +115,11 @@ impl Setup {
     pub(crate) fn with_dynlist() -> Self {
         let lines = "overlay dynlist\ndynlist-attrset groupOfURLs memberURL member+memberOf@groupOfNames*\n";
         Self { slapd_memberof: false, ..Self::default() }.with_slapd_lines(lines)
+    }
+
+    /// Names of members follow renames and go with whom they name: by slapd's overlay refint in place of its memberof.
+    pub(crate) fn with_refint() -> Self {
+        Self { slapd_memberof: false, slapd_refint: "member uniqueMember manager seeAlso", ..Self::default() }
     }
 
     pub(crate) fn with_size_limit(mut self, entries: u32) -> Self {
@@ -144,7 +155,8 @@ impl Setup {
         self
     }
 
-    /// Adds lines to slapd's configuration of the database: overlays, for what Entente has in its data.
+    /// Adds lines to slapd's configuration of the database: overlays, for what Entente has in its data, and further databases.
+    /// `{folder}` is its folder, where `db2` is for a second database.
     pub(crate) fn with_slapd_lines(mut self, lines: &str) -> Self {
         self.slapd_lines.push_str(lines);
         self
@@ -198,7 +210,7 @@ impl Server {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let certificate = setup.tls.then(|| Certificate::make(folder.path()));
         let (program, address, urls) = match subject {
-            Subject::Slapd => Slapd::make(folder.path(), &setup, certificate.as_ref()).listen(certificate.is_some()),
+            Subject::Slapd => Slapd::make(folder.path(), &setup, certificate.as_ref()).listen(&setup),
             Subject::Entente => {
                 let data = folder.path().join("data");
                 init(&data, folder.path());
@@ -364,7 +376,7 @@ impl Server {
         assert!(self.program.is_none(), "server runs already");
         let (program, address, urls) = match self.subject {
             Subject::Entente => serve(&self.data(), &self.setup, self.certificate.as_ref()),
-            Subject::Slapd => Slapd::of(self.folder()).listen(self.certificate.is_some()),
+            Subject::Slapd => Slapd::of(self.folder()).listen(&self.setup),
         };
         self.program = Some(program);
         self.address = address;

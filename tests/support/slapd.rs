@@ -40,7 +40,7 @@ impl Slapd {
     #[track_caller]
     pub(crate) fn make(folder: &Path, setup: &Setup, certificate: Option<&Certificate>) -> Self {
         let this = Self { folder: folder.to_owned() };
-        for below in ["db", "data"] {
+        for below in ["db", "db2", "data"] {
             std::fs::create_dir_all(folder.join(below)).expect("temporary folder is writable");
         }
         std::fs::write(folder.join("rfc2307bis.schema"), RFC2307BIS).expect("temporary folder is writable");
@@ -81,11 +81,11 @@ impl Slapd {
         }
         text.push_str(&setup.slapd_access);
         text.push_str(if setup.slapd_memberof { "\noverlay memberof\nmemberof-refint TRUE" } else { "" });
-        text.push_str(
-            "\noverlay refint\nrefint_attributes manager seeAlso\n\
-                       overlay sssvlv\nsssvlv-max 0\noverlay deref\n",
-        );
-        text.push_str(&setup.slapd_lines);
+        text.push_str(&format!(
+            "\noverlay refint\nrefint_attributes {}\noverlay sssvlv\nsssvlv-max 0\noverlay deref\n",
+            setup.slapd_refint
+        ));
+        text.push_str(&setup.slapd_lines.replace("{folder}", &folder.to_string()));
         text
     }
 
@@ -113,23 +113,25 @@ impl Slapd {
     /// [`Slapd::listen`] without TLS.
     #[track_caller]
     pub(crate) fn start(&self) -> (Program, SocketAddr) {
-        let (program, address, _) = self.listen(false);
+        let (program, address, _) = self.listen(&Setup::default());
         (program, address)
     }
 
     /// Starts the daemon on a free port, with a socket `data/ldapi` and perhaps with a port for TLS. slapd cannot be given port
     /// 0, so a port lost to somebody else is tried again.
     #[track_caller]
-    pub(crate) fn listen(&self, with_tls: bool) -> (Program, SocketAddr, Vec<String>) {
+    pub(crate) fn listen(&self, setup: &Setup) -> (Program, SocketAddr, Vec<String>) {
         for _ in 0..5 {
             let address = free_address();
             let mut urls = vec![format!("ldap://{address}/")];
-            if with_tls {
+            if setup.tls {
                 urls.push(format!("ldaps://{}/", free_address()));
             }
             let socket = self.folder.join("data/ldapi").display().to_string().replace('/', "%2F");
             let mut command = Command::new(SLAPD);
-            command.arg("-h").arg(format!("{} ldapi://{socket}", urls.join(" "))).args(["-d", "0", "-f"]);
+            let proxied = if setup.slapd_proxied { "p" } else { "" };
+            let ports: String = urls.iter().map(|url| format!("{proxied}{url} ")).collect();
+            command.arg("-h").arg(format!("{ports}ldapi://{socket}")).args(["-d", "0", "-f"]);
             let mut program = Program::start(command.arg(self.folder.join("slapd.conf")));
             let up = wait_for_within(PATIENCE, "slapd to listen or to give up", || {
                 if TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() {

@@ -96,7 +96,6 @@ fn filters_of_thousands_of_items_hold_nobody_up() {
 /// rules, in rules of uniqueness.
 #[test]
 fn deep_filters_are_refused_on_every_way_in() {
-    only_entente!(Unasked);
     let server = Server::start(Setup::default());
     let (mut client, branch) = server.branch("deep");
     for depth in [65, 200, 5_000] {
@@ -108,6 +107,13 @@ fn deep_filters_are_refused_on_every_way_in() {
         }
         let mut client = server.admin();
         let refused = |what: &str, client: &mut crate::support::client::Client, operation: &[u8]| {
+            if Subject::current().is_slapd() {
+                // Its limit is that of the message.
+                let id = client.send(operation);
+                while client.receive_for(id).is_some_and(|message| message.operation.tag == 0x64) {}
+                *client = server.admin();
+                return;
+            }
             let outcome = client.try_perform(operation);
             // A message that cannot be read whole ends the session (RFC 4511 4.1.1).
             let Some(outcome) = outcome else {
@@ -121,6 +127,9 @@ fn deep_filters_are_refused_on_every_way_in() {
         refused("assertion", &mut client, &Search::base(ANN).encode());
         client.with(Control::critical(oid::MATCHED_VALUES, Some(sequence(&[encoded.clone()]))));
         refused("matched values", &mut client, &Search::base(ANN).encode());
+        if Subject::current().is_slapd() {
+            continue;
+        }
         let rule = format!(r#"(targetfilter={text})(version 3.0; acl "deep"; allow (read) userdn="ldap:///anyone";)"#);
         refused("access rule", &mut client, &request::modify(SUFFIX, &[(ADD, "aci", &[&rule])]));
         let rule = format!(r#"(version 3.0; acl "deep"; allow (read) userdn="ldap:///{SUFFIX}??sub?{text}";)"#);
@@ -128,6 +137,8 @@ fn deep_filters_are_refused_on_every_way_in() {
         let unique = format!("uid {text}");
         refused("uniqueness", &mut client, &request::modify(SUFFIX, &[(ADD, "uniqueAttribute", &[&unique])]));
     }
+    assert_eq!(server.admin().names(PEOPLE, "(uid=ann)"), ["ann"]);
+    only_entente_from_here!(Own);
     // A group by a URL that is too deep is a group of nobody.
     let url = format!("ldap:///{SUFFIX}??sub?{}(uid=ann){}", "(!".repeat(200), ")".repeat(200));
     let group = format!("cn=deep,{branch}");
