@@ -45,16 +45,25 @@ impl Replicator {
         if !self.incarnation.unawaited {
             return;
         }
-        // What is noted as an old copy's is written again whoever holds it.
         let incarnation = &self.incarnation;
-        let is_noted = |origin: &OriginId| incarnation.early.contains_key(origin);
-        let own = incarnation.before().filter(|origin| !self.is_of_this_node(*origin) && !is_noted(origin));
-        let own = own.map(|origin| (origin, self.held_by_givers(origin)));
-        let lacked: Vec<_> = own.filter(|(origin, held)| incarnation.begun(*origin) > *held).collect();
-        if !lacked.is_empty() {
-            self.incarnation.catch_up.get_or_insert_default();
-            self.incarnation.untold.extend(lacked.iter().map(|(origin, _)| *origin));
-            self.incarnation.early.extend(lacked);
+        // What is noted as an old copy's is written again whoever holds it.
+        let after = |origin: OriginId| {
+            let held = self.held_by_givers(origin);
+            (origin, incarnation.early.get(&origin).map_or(held, |noted| held.min(*noted)))
+        };
+        // In the order in which they were written: what is older must not come upon what is newer.
+        let own = incarnation.before().filter(|origin| !self.is_of_this_node(*origin)).map(after);
+        let lacked: Vec<_> = own.filter(|(origin, after)| incarnation.begun(*origin) > *after).collect();
+        for (origin, after) in lacked {
+            if self.held_by_others(origin) > after {
+                self.incarnation.catch_up.get_or_insert_default();
+                self.incarnation.untold.insert(origin);
+                self.incarnation.early.insert(origin, after);
+            } else {
+                self.incarnation.untold.remove(&origin);
+                self.incarnation.early.remove(&origin);
+                self.incarnation.reissues.push_back((origin, after));
+            }
         }
     }
 
