@@ -78,6 +78,8 @@ fn a_token_of_the_issuer_is_its_user() {
     let mut client = secure(&server);
     let offered = client.read_attributes("", &["supportedSASLMechanisms"]).values("supportedSASLMechanisms");
     assert_eq!(offered, ["OAUTHBEARER", "PLAIN"]);
+    // RFC 4422 3: who does not begin is asked to.
+    client.perform(&request::bind_sasl("", "OAUTHBEARER", None)).expect(code::SASL_BIND_IN_PROGRESS);
     bear(&mut client, "", &issuer.token("ann", 60)).expect(code::SUCCESS);
     assert_eq!(client.who_am_i(), format!("dn:{ANN}"));
     refused(&mut client, &issuer.token("ann", -120));

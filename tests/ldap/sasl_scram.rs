@@ -150,6 +150,19 @@ fn another_request_ends_the_exchange() {
     assert_eq!(client.perform(&request::extended(oid::WHO_AM_I, None)).code, code::SUCCESS);
 }
 
+/// RFC 4422 3: in SCRAM the client speaks first; one that does not is asked to, by an empty challenge.
+#[test]
+fn a_client_that_does_not_begin_is_asked_to() {
+    let server = server();
+    for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+        let mut client = server.anonymous();
+        let silent = client.perform(&request::bind_sasl("", mechanism, None)).expect(code::SASL_BIND_IN_PROGRESS);
+        assert_eq!(silent.value.as_deref(), Some(&b""[..]), "{mechanism}");
+        Scram::new(mechanism, "ann", "ann-scram-1").bind(&mut client).expect(code::SUCCESS);
+        assert_eq!(client.who_am_i(), format!("dn:{ANN}"));
+    }
+}
+
 /// T-31: a lock holds here too.
 #[test]
 fn a_locked_account_proves_nothing() {

@@ -223,6 +223,12 @@ impl Server {
         Self { subject, program: Some(program), address, urls, certificate, setup, myself: Weak::new(), folder }
     }
 
+    /// A server that its connections keep running.
+    #[track_caller]
+    pub(crate) fn kept(setup: Setup) -> Arc<Self> {
+        Arc::new_cyclic(|myself| Self { myself: Weak::clone(myself), ..Self::start(setup) })
+    }
+
     /// The usual data, for all tests that leave it as it is or write below a branch of their own ([`Server::branch`]).
     ///
     /// Tests that run at the same time share one; it ends with the last of them.
@@ -233,8 +239,7 @@ impl Server {
         if let Some(server) = shared.upgrade() {
             return server;
         }
-        let setup = Setup::default().with_slapd_lines(SYNCPROV);
-        let server = Arc::new_cyclic(|myself| Self { myself: Weak::clone(myself), ..Self::start(setup) });
+        let server = Self::kept(Setup::default().with_slapd_lines(SYNCPROV));
         *shared = Arc::downgrade(&server);
         server
     }

@@ -82,7 +82,7 @@ impl Slapd {
         text.push_str(&setup.slapd_access);
         text.push_str(if setup.slapd_memberof { "\noverlay memberof\nmemberof-refint TRUE" } else { "" });
         text.push_str(&format!(
-            "\noverlay refint\nrefint_attributes {}\noverlay sssvlv\nsssvlv-max 0\noverlay deref\n",
+            "\noverlay refint\nrefint_attributes {}\noverlay sssvlv\nsssvlv-max 1000\noverlay deref\n",
             setup.slapd_refint
         ));
         text.push_str(&setup.slapd_lines.replace("{folder}", &folder.to_string()));
@@ -123,18 +123,23 @@ impl Slapd {
     pub(crate) fn listen(&self, setup: &Setup) -> (Program, SocketAddr, Vec<String>) {
         for _ in 0..5 {
             let address = free_address();
-            let mut urls = vec![format!("ldap://{address}/")];
+            let (mut addresses, mut urls) = (vec![address], vec![format!("ldap://{address}/")]);
             if setup.tls {
-                urls.push(format!("ldaps://{}/", free_address()));
+                addresses.push(free_address());
+                urls.push(format!("ldaps://{}/", addresses[1]));
             }
             let socket = self.folder.join("data/ldapi").display().to_string().replace('/', "%2F");
+            // Written when the ports are its own: somebody else might answer at one.
+            let has_ports = self.folder.join("slapd.pid");
+            let _ = std::fs::remove_file(&has_ports);
             let mut command = Command::new(SLAPD);
             let proxied = if setup.slapd_proxied { "p" } else { "" };
             let ports: String = urls.iter().map(|url| format!("{proxied}{url} ")).collect();
             command.arg("-h").arg(format!("{ports}ldapi://{socket}")).args(["-d", "0", "-f"]);
             let mut program = Program::start(command.arg(self.folder.join("slapd.conf")));
             let up = wait_for_within(PATIENCE, "slapd to listen or to give up", || {
-                if TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok() {
+                let answers = |address| TcpStream::connect_timeout(address, Duration::from_secs(1)).is_ok();
+                if has_ports.exists() && addresses.iter().all(answers) {
                     Some(true)
                 } else {
                     program.has_ended().then_some(false)

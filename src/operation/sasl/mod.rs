@@ -32,11 +32,12 @@ pub use principal::{KerberosOptions, Principal, PrincipalRule};
 pub(super) use token::KeyCache;
 pub use token::{Fetch, KeySource, TokenOptions};
 
-use super::bind::{Ask, BindStep};
+use super::bind::{Ask, BindOutcome, BindStep};
 use super::{Directory, OperationError, Outcome, Session};
 use crate::model::ResultCode;
 use crate::policy::requester::Authentication;
 use crate::policy::scram::ScramHash;
+use crate::wire::LdapResult;
 use std::sync::Arc;
 
 /// The mechanisms' names.
@@ -58,6 +59,8 @@ pub struct SaslExchange {
 
 #[derive(Debug)]
 enum ExchangeState {
+    /// An empty challenge was sent; the client's first message comes.
+    Asked,
     #[cfg(feature = "gssapi")]
     Gssapi(Box<gssapi::Negotiation>),
     Scram(Box<scram::Challenged>),
@@ -144,6 +147,16 @@ impl Directory {
         };
         let exchange = exchange.filter(|exchange| exchange.mechanism == mechanism).map(|exchange| exchange.state);
         ask.authentication = Authentication::Sasl(mechanism.to_owned());
+        let exchange = exchange.filter(|state| !matches!(state, ExchangeState::Asked));
+        // RFC 4422 3: in all of them the client speaks first; one that said nothing yet is asked to, by an empty challenge.
+        // Who says nothing with EXTERNAL has nothing to say.
+        if credentials.is_none() && exchange.is_none() && mechanism != EXTERNAL {
+            let result = LdapResult::plain(ResultCode::SASL_BIND_IN_PROGRESS);
+            let mut outcome = BindOutcome::of(ask.id, ask.nobody.clone(), &result, Some(b""), &[]);
+            let state = ExchangeState::Asked;
+            outcome.exchange = Some(Box::new(SaslExchange { mechanism: mechanism.to_owned(), state }));
+            return Ok(BindStep::Done(outcome));
+        }
         match mechanism {
             EXTERNAL => self.external(session, ask, credentials),
             #[cfg(feature = "gssapi")]
