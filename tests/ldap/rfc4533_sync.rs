@@ -548,6 +548,24 @@ fn a_cookie_is_good_after_a_restart() {
     copy.expect_equal(&mut client, &search);
 }
 
+/// RFC 4533 2.2 has references among the content. Here referrals are content as entries, with ManageDsaIT (RFC 3296), as replicas
+/// ask; without it slapd sends their references with a state, and we leave them out.
+#[test]
+fn referrals_are_content_with_manage_dsa_it() {
+    let server = provider();
+    let (mut client, branch) = server.branch("sync-referrals");
+    let urls: &[&str] = &["ldap://other.example.net/ou=away,dc=example,dc=net"];
+    let dn = format!("ou=away,{branch}");
+    client.add(&dn, &[("objectClass", &["referral", "extensibleObject"]), ("ref", urls)]).expect(code::SUCCESS);
+    let search = everything(&branch);
+    let mut copy = Copy::default();
+    client.with(Control::manage_dsa_it());
+    assert_eq!(copy.poll(&mut client, &search), code::SUCCESS);
+    assert_eq!(copy.names(), ["ou=away", "ou=sync-referrals"]);
+    let found = client.with(sync_control(ONLY, None, false)).search(&search).expect(code::SUCCESS);
+    assert_eq!((found.entries.len(), found.references.len()), Subject::current().pick((1, 0), (1, 1)));
+}
+
 /// As monitoring of OpenLDAP reads it.
 #[test]
 fn the_suffix_shows_a_context_csn_that_rises() {
