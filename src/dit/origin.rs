@@ -110,7 +110,8 @@ impl Writing<'_> {
     /// [`Writing::follow_clock`] with the clocks of others.
     ///
     /// An entry that the tail made is made again as it is now, with what anybody changed in it since, before all else: a
-    /// superior before what is below it. Of an incarnation that ended, and whose entry lives again, nothing but the end is written. Deleted entries
+    /// superior before what is below it. One that others deleted since is made again and deleted again.
+    /// Of an incarnation that ended, and whose entry lives again, nothing but the end is written. Deleted entries
     /// above what is made or moved again are made again with it, and deleted again: who has forgotten them is to show
     /// the same phantoms as who has not, so that everything keeps the name that a client was told. A number that was
     /// incremented is written as the value that it has here now. Nothing is written of entries that were
@@ -220,18 +221,53 @@ impl Writing<'_> {
             // Its entry was deleted, and all held that: nothing of it comes back.
             return Ok(());
         }
-        let copied = if update.is_birth() { self.copied(&update)? } else { None };
+        let ended = if again.keeps_tail { None } else { self.ended_by_others(&update, again.after)? };
+        let is_ended = ended.is_some();
+        let copied = match ended {
+            Some(deltas) => Some(deltas),
+            None if update.is_birth() => self.copied(&update)?,
+            None => None,
+        };
         let mut deleted = Vec::new();
         for delta in copied.as_ref().unwrap_or(&update.deltas) {
             if let Delta::Birth { parent, .. } | Delta::Parent(parent) = delta {
                 deleted = self.deleted_above(*parent, again)?;
             }
         }
-        if deleted.is_empty() {
+        if deleted.is_empty() && !is_ended {
             return self.reissue_alone(update, copied, again);
         }
-        let requester = update.requester.clone();
-        self.with_superiors(deleted, &requester, again, |writing, again| writing.reissue_alone(update, copied, again))
+        let (uuid, birth, requester) = (update.uuid, update.birth.dot(), update.requester.clone());
+        self.with_superiors(deleted, &requester, again, |writing, again| {
+            writing.reissue_alone(update, copied, again)?;
+            match again.births.get(&birth) {
+                Some(reborn) if is_ended => writing.end(uuid, reborn.birth, &requester),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// Deletes an entry that was written again.
+    fn end(&mut self, uuid: EntryUuid, birth: Stamp, requester: &str) -> Result<(), DitError> {
+        let end = Update::new(birth, uuid, birth, requester.to_owned(), vec![Delta::Dead]);
+        let stamp = self.above(&end)?;
+        self.write_again(Update { stamp, ..end })
+    }
+
+    /// What makes again the entry that `update` of a tail made, where others deleted it since: the tail does not tell that, and
+    /// what they wrote speaks of an incarnation that nobody hears of. None of one that lives, or lives again.
+    fn ended_by_others(&self, update: &Update, after: u64) -> Result<Option<Vec<Delta>>, DitError> {
+        if !update.is_birth() || self.lives(update.uuid)? {
+            return Ok(None);
+        }
+        let Some(id) = self.id_of(update.uuid, update.birth)? else { return Ok(None) };
+        let Some(state) = self.state(id)? else { return Ok(None) };
+        let origin = update.stamp.csn.origin();
+        let is_of_tail = |dead: Stamp| dead.csn.origin() == origin && dead.sequence > after;
+        if state.dead.is_none_or(is_of_tail) {
+            return Ok(None);
+        }
+        self.copy_deltas(id, &state, state.rdn.1.clone(), state.parent.1).map(Some)
     }
 
     /// Writes deleted superiors again, then does `work`, and deletes them again.
@@ -254,12 +290,7 @@ impl Writing<'_> {
             }
             work(writing, again)?;
             // They end after something is below them, or they could be forgotten before it comes.
-            for (uuid, birth) in births {
-                let end = Update::new(birth, uuid, birth, requester.to_owned(), vec![Delta::Dead]);
-                let stamp = writing.above(&end)?;
-                writing.write_again(Update { stamp, ..end })?;
-            }
-            Ok(())
+            births.into_iter().try_for_each(|(uuid, birth)| writing.end(uuid, birth, requester))
         })
     }
 

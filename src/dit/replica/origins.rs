@@ -244,6 +244,29 @@ fn entry_of_a_forked_tail_is_written_again_with_what_changed_it_since() {
     assert_eq!(digest(&one), digest(&two));
 }
 
+/// The deletion speaks of the first incarnation, and is written under another origin than the tail.
+#[test]
+fn entry_of_a_tail_that_others_deleted_does_not_come_back_when_it_is_written_again() {
+    let schema = Arc::new(Schema::builtin());
+    let [one, two, three] = [1, 2, 3].map(|origin| Replica::new(origin, &schema));
+    one.suffix();
+    two.take_all(&one);
+    three.take_all(&one);
+    let same = one.sequence(OriginId(1));
+    one.person(4, "Bob");
+    one.set(4, "mail", "bob@x", true);
+    two.take_all(&one);
+    two.change(4, |_| vec![Delta::Dead]);
+    one.take_all(&two);
+    one.write(|writing| writing.rotate_origin().unwrap());
+    one.write(|writing| writing.reissue_tail(OriginId(1), same).unwrap());
+    three.take_all(&one);
+    for node in [&one, &three] {
+        assert!(node.values(4, "cn").is_empty());
+    }
+    assert_eq!(digest(&one), digest(&three));
+}
+
 #[test]
 fn entry_that_was_deleted_and_forgotten_is_not_written_again() {
     let schema = Arc::new(Schema::builtin());

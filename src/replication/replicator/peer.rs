@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::interface::{Now, RequestId};
-use crate::replication::member::{Role, SessionId};
+use crate::replication::member::{MemberState, Role, SessionId};
 use crate::replication::message::{Echo, Interest};
 use crate::state::hybrid_clock::STEP_MS_MAX;
 use crate::state::{BucketSum, NodeId, OriginId, UpdateVector};
@@ -49,6 +49,8 @@ pub(super) struct Peer {
     pub(super) answered_ms: Option<u64>,
     /// It holds less than it once said, until it holds this again.
     pub(super) held_before: Option<BTreeMap<OriginId, u64>>,
+    /// What it was last told of its own state and agreed ends.
+    pub(super) standing_told: (MemberState, BTreeMap<OriginId, u64>),
     /// Since when it sends what its membership does not allow, as known here.
     pub(super) not_allowed_ms: Option<u64>,
     pub(super) samples: VecDeque<Sample>,
@@ -129,6 +131,7 @@ impl Peer {
             challenged_ms: None,
             answered_ms: None,
             held_before: None,
+            standing_told: Default::default(),
             not_allowed_ms: None,
             samples: VecDeque::new(),
             applied: VecDeque::new(),

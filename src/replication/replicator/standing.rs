@@ -174,17 +174,18 @@ impl Replicator {
 
     /// Tells a peer what it should know about itself, if there is anything.
     pub(super) fn send_standing(&mut self, session: SessionId, twin: Option<u64>, out: &mut Vec<Output>) {
-        let Some(peer) = self.peers.get(&session) else { return };
+        let Some(peer) = self.peers.get_mut(&session) else { return };
         let member = self.members.get(&peer.node);
         let state = member.map_or(MemberState::Active, |member| member.state);
+        let finals = member.map(|member| member.finals.clone()).unwrap_or_default();
         let pairs =
             |numbers: &BTreeMap<OriginId, u64>| numbers.iter().map(|(origin, number)| (*origin, *number)).collect();
-        let finals: Vec<(OriginId, u64)> = member.map(|member| pairs(&member.finals)).unwrap_or_default();
         let held_before: Vec<(OriginId, u64)> = peer.held_before.as_ref().map(pairs).unwrap_or_default();
         if state != MemberState::Active || !finals.is_empty() || !held_before.is_empty() || twin.is_some() {
-            let standing = Standing { state, finals, held_before, twin };
+            let standing = Standing { state, finals: pairs(&finals), held_before, twin };
             out.push(Output::Send { session, message: Message::Standing(standing) });
         }
+        peer.standing_told = (state, finals);
     }
 
     /// What a peer tells about this node.
@@ -224,7 +225,9 @@ impl Replicator {
         self.row_candidates();
     }
 
-    /// Ends sessions with those who have left, and knows the others by the roles that they have now.
+    /// Ends sessions with those who have left, knows the others by the roles that they have now, and tells each whose state or
+    /// ends are others now. It cannot wait for their entries to come: they may stand behind an end that it agreed on, when two
+    /// withdrew each other.
     pub(super) fn members_changed(&mut self, out: &mut Vec<Output>) {
         for peer in self.peers.values_mut() {
             if let (Some(greeting), Some(member)) = (&mut peer.greeting, self.members.get(&peer.node)) {
@@ -240,6 +243,15 @@ impl Replicator {
         for session in gone {
             self.send_standing(session, None, out);
             self.refuse(session, PeerError::Retired, "", out);
+        }
+        let is_news = |peer: &&Peer| {
+            let told = (&peer.standing_told.0, &peer.standing_told.1);
+            peer.greeting.is_some()
+                && self.members.get(&peer.node).is_some_and(|member| (&member.state, &member.finals) != told)
+        };
+        let changed: Vec<SessionId> = self.peers.values().filter(is_news).map(|peer| peer.session).collect();
+        for session in changed {
+            self.send_standing(session, None, out);
         }
     }
 

@@ -160,3 +160,33 @@ fn nobody_is_taken_back_by_a_node_whose_content_is_on_its_way() {
     };
     assert_eq!((takes_back(true), takes_back(false)), (true, false));
 }
+
+/// Its entry may come late, or never: where both withdrew each other, each takes nothing of the other beyond its end.
+#[test]
+fn peer_that_is_withdrawn_while_its_session_stands_is_told_by_that_session() {
+    let held = [(OURS, 4), (THEIRS, 5)];
+    let mut fed = Fed::new(&held, &held);
+    let own = Member { node: node(1), origins: vec![OURS], ..Member::default() };
+    let withdrawn = |state, end| Member {
+        node: node(2),
+        origins: vec![THEIRS],
+        state,
+        finals: BTreeMap::from([(THEIRS, end)]),
+        ..Member::default()
+    };
+    for (state, end) in [(MemberState::Suspended, 5), (MemberState::Suspended, 5), (MemberState::Active, 5)] {
+        fed.feed(Input::Members(vec![own.clone(), withdrawn(state, end)]));
+    }
+    let told = fed.out.iter().filter_map(|output| match output {
+        Output::Send { session: SESSION, message: Message::Standing(standing) } => {
+            Some((standing.state, standing.finals.clone()))
+        }
+        _ => None,
+    });
+    let ends = vec![(THEIRS, 5)];
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [(MemberState::Suspended, ends.clone()), (MemberState::Active, ends)],
+        "each once"
+    );
+}
