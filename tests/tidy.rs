@@ -375,8 +375,15 @@ fn asked_of_entente_alone(text: &str) -> Vec<String> {
     found
 }
 
-/// The cases of tests/ldap are asked of slapd too. One that is not says so by its first statement, with a reason of
-/// `tests/ldap/only.rs`, and `tests/ldap/README.md` counts them: who adds one writes the table anew.
+/// Reasons for which a file's cases ask Entente alone from some line on.
+fn left_to_entente(text: &str) -> Vec<String> {
+    let after = text.split("only_entente_from_here!(").skip(1);
+    after.filter_map(|rest| Some(rest.split(')').next()?.to_owned())).collect()
+}
+
+/// The cases of tests/ldap are asked of slapd too. One that is not says so by its first statement, one that is in part by
+/// the line from which on it is not, with a reason of `tests/ldap/only.rs`; `tests/ldap/README.md` counts both: who adds one
+/// writes the table anew.
 #[test]
 fn cases_that_ask_entente_alone_are_counted_by_their_reasons() {
     let folder = root().join("tests/ldap");
@@ -385,7 +392,10 @@ fn cases_that_ask_entente_alone_are_counted_by_their_reasons() {
     for path in files_below(&folder).iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs")) {
         let text = read(path);
         for reason in asked_of_entente_alone(&text) {
-            *reasons.entry(reason).or_insert(0) += 1;
+            reasons.entry(reason).or_insert((0, 0)).0 += 1;
+        }
+        for reason in left_to_entente(&text) {
+            reasons.entry(reason).or_insert((0, 0)).1 += 1;
         }
         let name = path.strip_prefix(root()).expect("found below the root").display();
         let statements = text.matches("only_entente!(").count();
@@ -403,15 +413,16 @@ fn cases_that_ask_entente_alone_are_counted_by_their_reasons() {
     }
     assert!(wrong.is_empty(), "tests/ldap:\n{}", wrong.join("\n"));
     let readme = read(&folder.join("README.md"));
-    let told: BTreeMap<String, i32> = readme
+    let told: BTreeMap<String, (i32, i32)> = readme
         .lines()
         .filter_map(|line| {
             let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
-            let [reason, _, count] = cells.as_slice() else { return None };
-            Some((reason.trim_matches('`').to_owned(), count.parse().ok()?))
+            let [reason, _, whole, part] = cells.as_slice() else { return None };
+            Some((reason.trim_matches('`').to_owned(), (whole.parse().ok()?, part.parse().ok()?)))
         })
         .collect();
-    reasons.insert("all".to_owned(), reasons.values().sum());
+    let all = reasons.values().fold((0, 0), |(whole, part), more| (whole + more.0, part + more.1));
+    reasons.insert("all".to_owned(), all);
     assert_eq!(told, reasons, "the table of tests/ldap/README.md (left) and the cases (right)");
 }
 
@@ -423,6 +434,7 @@ fn the_readers_of_this_test_read_right() {
     assert!(is_there("deploy/*.toml") && !is_there("deploy/*.nothing") && !is_there("src/nothing.rs"));
     let cases = "#[test]\nfn a() {\n    only_entente!(Own);\n}\n#[test]\nfn b() {\n    c();\n}\n";
     assert_eq!(asked_of_entente_alone(cases), ["Own"]);
+    assert_eq!(left_to_entente("a();\n    only_entente_from_here!(Log);\n"), ["Log"]);
     let floors = floors();
     assert_eq!(floors.get("schema").map(|(floor, _)| floor), floors.get("wire").map(|(floor, _)| floor));
     assert_ne!(floors.get("schema"), floors.get("wire"));
