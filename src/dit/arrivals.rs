@@ -16,7 +16,7 @@ use super::derive::{rdn_of, rdn_text};
 use super::log::{Held, open_record};
 use super::view::{DEPTH_MAX, View};
 use super::writing::{Writing, state_error};
-use crate::model::EntryUuid;
+use crate::model::{EntryUuid, Rdn};
 use crate::state::encoding::update::decode_update;
 use crate::state::{AttributeId, Csn, Delta, Dot, EntryState, OriginId, RdnState, Stamp, Update};
 use crate::storage::{ENTRY_LOSER, EntryId, PutMode, Table, log_key};
@@ -190,22 +190,25 @@ impl View<'_> {
         Ok(Some(dn))
     }
 
-    /// RDN and superior when only changes that are `earlier` had been made.
+    /// RDN (text; of a suffix the DN) and superior when only changes that are `earlier` had been made.
     fn place_when(
         &self,
         state: &EntryState,
         is_earlier: &dyn Fn(Stamp) -> bool,
     ) -> Result<(String, EntryUuid), DitError> {
-        let rdn = self.earlier(state.rdn.0, is_earlier, |delta| match delta {
-            Delta::Rdn(rdn) | Delta::Birth { rdn, .. } => Some(rdn.clone()),
+        let rdn_set = |delta: &Delta| match delta {
+            Delta::Rdn(rdn) | Delta::Birth { rdn, .. } => Some(text_of(rdn)),
             _ => None,
-        })?;
-        let parent = self.earlier(state.parent.0, is_earlier, |delta| match delta {
+        };
+        // A peer wrote it.
+        let rdn_before = |update: &Update| update.former.rdn.clone().filter(|rdn| Rdn::parse(rdn).is_ok());
+        let rdn = self.earlier(state.rdn.0, is_earlier, rdn_set, rdn_before)?;
+        let parent_set = |delta: &Delta| match delta {
             Delta::Parent(parent) | Delta::Birth { parent, .. } => Some(*parent),
             _ => None,
-        })?;
-        let rdn = rdn.map_or_else(|| rdn_text(self.catalog(), state), |rdn| text_of(&rdn));
-        Ok((rdn, parent.unwrap_or(state.parent.1)))
+        };
+        let parent = self.earlier(state.parent.0, is_earlier, parent_set, |update| update.former.parent)?;
+        Ok((rdn.unwrap_or_else(|| rdn_text(self.catalog(), state)), parent.unwrap_or(state.parent.1)))
     }
 
     fn state_by_uuid(&self, uuid: EntryUuid) -> Result<Option<EntryState>, DitError> {
@@ -216,12 +219,14 @@ impl View<'_> {
     }
 
     /// What a register held when only changes that are `earlier` had been made; `None` when it holds it still. `stamp`:
-    /// the change that set it last.
+    /// the change that set it last; `content`: what a delta sets it to; `former`: what a change says that it replaced, which
+    /// holds also where the log does not reach back to what had set that.
     fn earlier<T>(
         &self,
         stamp: Stamp,
         is_earlier: &dyn Fn(Stamp) -> bool,
         content: impl Fn(&Delta) -> Option<T>,
+        former: impl Fn(&Update) -> Option<T>,
     ) -> Result<Option<T>, DitError> {
         let mut found = None;
         let mut at = stamp;
@@ -231,11 +236,17 @@ impl View<'_> {
             }
             let Some(update) = self.logged(at.dot())? else { break };
             let set = update.deltas.iter().position(|delta| content(delta).is_some());
+            let said = former(&update).filter(|_| set.is_some());
+            let is_said = said.is_some();
+            found = said.or(found);
             let Some(before) = set.and_then(|set| update.replaced.get(set)).filter(|stamp| **stamp != Stamp::NONE)
             else {
                 break;
             };
             at = *before;
+            if is_said {
+                continue;
+            }
             let Some(older) = self.logged(at.dot())? else { break };
             match older.deltas.iter().find_map(&content) {
                 Some(content) => found = Some(content),
@@ -289,7 +300,7 @@ impl Writing<'_> {
 mod tests {
     use super::*;
     use crate::clock::Clock;
-    use crate::dit::{Dit, LogRange, Options};
+    use crate::dit::{Dit, LogRange, Options, Target};
     use crate::schema::Schema;
     use std::sync::Arc;
 
@@ -389,5 +400,46 @@ mod tests {
         let (_, update) = snapshot.view().arrival_after(1).unwrap().unwrap();
         let name = snapshot.view().dn_at(update.uuid, update.birth, update.stamp.csn, true).unwrap();
         assert_eq!(name.as_deref(), Some("cn=a,cn=cluster"));
+    }
+
+    /// The log begins with the changes that replaced name and superior.
+    #[test]
+    fn the_name_before_is_known_where_the_log_has_only_what_replaced_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let dit = open(folder.path());
+        dit.set_administrator("cn=admin", b"x").unwrap();
+        change(&dit, "a");
+        change(&dit, "below");
+        let changed = |number: u64| {
+            let snapshot = dit.read().unwrap();
+            let (found, update) = snapshot.view().arrival_after(number - 1).unwrap().unwrap();
+            assert_eq!(found, number);
+            update
+        };
+        let (entry, below) = (changed(2).uuid, changed(3).uuid);
+        let id = dit.read().unwrap().view().by_uuid(entry).unwrap().unwrap();
+        for rdn in ["cn=b", "cn=c"] {
+            dit.change_offline(|writing| {
+                let rdn = crate::dit::rdn_state(writing, &Rdn::parse(rdn).unwrap()).unwrap();
+                writing.change(Target::Existing(id), "cn=test", vec![Delta::Rdn(rdn)]).map(|_| ())
+            })
+            .unwrap();
+        }
+        dit.change_offline(|writing| {
+            writing.change(Target::Existing(id), "cn=test", vec![Delta::Parent(below)]).map(|_| ())
+        })
+        .unwrap();
+        let own = origin(&dit);
+        dit.change_offline(|writing| writing.drop_log_below(own, 5, 10)).unwrap();
+        assert_eq!(row(&dit).len(), 2);
+        let names = |number: u64| {
+            let update = changed(number);
+            let snapshot = dit.read().unwrap();
+            [false, true].map(|inclusive| {
+                snapshot.view().dn_at(update.uuid, update.birth, update.stamp.csn, inclusive).unwrap().unwrap()
+            })
+        };
+        assert_eq!(names(5), ["cn=b,cn=cluster", "cn=c,cn=cluster"]);
+        assert_eq!(names(6), ["cn=c,cn=cluster", "cn=c,cn=below,cn=cluster"]);
     }
 }

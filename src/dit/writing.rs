@@ -9,6 +9,7 @@
 use super::DitError;
 use super::arrivals::Run;
 use super::catalog::{Catalog, IndexOptions};
+use super::derive::rdn_of;
 use super::digest_table::{DigestChanges, stored_digest};
 use super::encryption::Encryption;
 use super::index_keys::KeySet;
@@ -25,8 +26,8 @@ use crate::model::{AttributeDescription, EntryUuid};
 use crate::schema::Schema;
 use crate::state::encoding::update::encode_update;
 use crate::state::{
-    AttributeId, Cell, Csn, Delta, Dot, EntryDigest, EntryState, HybridClock, OriginId, Stamp, StateError, Update,
-    ValueKey,
+    AttributeId, Cell, Csn, Delta, Dot, EntryDigest, EntryState, Former, HybridClock, OriginId, Stamp, StateError,
+    Update, ValueKey,
 };
 use crate::storage::{EntryId, Environment, FORMAT_VERSION, MetaName, Reader, Table, WriteTransaction};
 use std::collections::{BTreeMap, BTreeSet};
@@ -306,7 +307,8 @@ impl<'d> Writing<'d> {
         let replaced = state.as_ref().map(|state| self.replaced(state, &deltas)).unwrap_or_default();
         let known = if replaced.is_empty() { Vec::new() } else { self.known()? };
         let update = Update::new(stamp, uuid, birth, requester.to_owned(), deltas).replacing(replaced).knowing(known);
-        let update = update.joining(self.joins());
+        let former = state.as_ref().map(|state| former(state, &update.deltas)).unwrap_or_default();
+        let update = update.instead_of(former).joining(self.joins());
         self.record(&update)?;
         let id = match target {
             Target::Existing(id) => id,
@@ -494,6 +496,14 @@ pub(super) fn initialise(
     catalog.initialise(&mut txn)?;
     catalog.intern_origin(&mut txn, origin)?;
     Ok(txn.commit()?)
+}
+
+/// What a rename or a move with these deltas takes from an entry in this state.
+fn former(state: &EntryState, deltas: &[Delta]) -> Former {
+    let has = |is_meant: fn(&Delta) -> bool| deltas.iter().any(is_meant);
+    let rdn = if has(|delta| matches!(delta, Delta::Rdn(_))) { rdn_of(&state.rdn.1) } else { None };
+    let parent = has(|delta| matches!(delta, Delta::Parent(_))).then_some(state.parent.1);
+    Former { rdn: rdn.map(|rdn| rdn.to_string()), parent }
 }
 
 pub(super) fn read_state(reader: Reader<'_>, catalog: &Catalog, id: EntryId) -> Result<Option<EntryState>, DitError> {

@@ -10,7 +10,9 @@
 //!
 //! `targetDN`, `newRDN` and `newSuperior` are names at the time of the change, and `targetEntryUUID` is the identity. Values that
 //! name entries are kept as identities; they are told by the names that these had after the change. Earlier names are
-//! found in the log as far back as it is kept (`replication.log_records`): further back stands the oldest one known. Names that a
+//! found in the log, whose renames and moves say what they replaced: so they are known as far back as changes are told, whenever
+//! the entry came. Where a rename between is no more kept (other origins' logs may reach back further) stands the oldest one
+//! known. Names that a
 //! conflict gave (`+entryUUID=`) stand in no log: a value is told by such a name while the entry has it, whatever the change's
 //! time. Values of secret attributes are left out. Changes below cn=cluster are not told.
 

@@ -49,7 +49,7 @@ pub use error::StateError;
 pub use hybrid_clock::{DisciplinedClock, HybridClock};
 pub use log_record::{LogRecord, NodeId, StableCut};
 pub use portable::PortableEntry;
-pub use update::{AttributeId, Delta, UnknownField, Update};
+pub use update::{AttributeId, Delta, Former, UnknownField, Update};
 pub use update_vector::{OriginPosition, UpdateVector, Verdict};
 pub use value_key::ValueKey;
 pub use view::ViewValue;

@@ -39,6 +39,8 @@ pub struct Update {
     /// How far the origin held other origins' changes when it wrote, by rising origin; empty when it did not say. Like
     /// `replaced`, joins never look at it.
     pub known: Vec<(OriginId, u64)>,
+    /// The name and the superior that a rename or a move replaced at its origin. Like `replaced`, joins never look at it.
+    pub former: Former,
     /// Optional fields that only newer versions understand; kept and sent on.
     pub unknown: Vec<UnknownField>,
 }
@@ -55,6 +57,7 @@ impl Update {
             deltas,
             replaced: Vec::new(),
             known: Vec::new(),
+            former: Former::default(),
             unknown: Vec::new(),
         }
     }
@@ -71,6 +74,13 @@ impl Update {
     #[must_use]
     pub fn knowing(mut self, known: Vec<(OriginId, u64)>) -> Self {
         self.known = known;
+        self
+    }
+
+    /// The same with the name and the superior that it replaced.
+    #[must_use]
+    pub fn instead_of(mut self, former: Former) -> Self {
+        self.former = former;
         self
     }
 
@@ -108,6 +118,16 @@ impl Update {
     pub fn is_birth(&self) -> bool {
         self.deltas.iter().any(|delta| matches!(delta, Delta::Birth { .. }))
     }
+}
+
+/// Where an entry stood before a rename or a move, as far as that changed it: the log has the change that put it there only
+/// if the entry is younger than the log.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Former {
+    /// Its RDN before it got another, as written (RFC 4514); whoever reads it checks that it is one.
+    pub rdn: Option<String>,
+    /// The entry that it was below before it was moved.
+    pub parent: Option<EntryUuid>,
 }
 
 /// A field of a record that this version does not know and may ignore.

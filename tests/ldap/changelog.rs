@@ -82,6 +82,37 @@ fn every_change_is_an_entry_by_its_number() {
     assert!(last(&mut client) >= number + 5);
 }
 
+/// draft-good-ldap-changelog 3: targetDN is the name before, of entries too whose adding stands in no log; below such a superior
+/// just so.
+#[test]
+fn a_rename_of_an_entry_that_was_imported_tells_the_name_before() {
+    only_entente!(Foreign);
+    let server = Server::start(Setup::default());
+    let mut client = server.admin();
+    let start = last(&mut client);
+    let person = |name: &str| format!("uid={name},ou=people,dc=example,dc=com");
+    client.modify(&person("ann"), &[(REPLACE, "title", &["Cook"])]).expect(code::SUCCESS);
+    client.modify_dn(&person("ann"), "uid=anna", true, None).expect(code::SUCCESS);
+    client.modify_dn(&person("bob"), "uid=bob", true, Some("ou=groups,dc=example,dc=com")).expect(code::SUCCESS);
+    client.modify_dn(&person("carol"), "uid=caro", false, Some("ou=aliases,dc=example,dc=com")).expect(code::SUCCESS);
+    client.modify(&person("dave"), &[(REPLACE, "title", &["Cook"])]).expect(code::SUCCESS);
+    client.modify_dn("ou=people,dc=example,dc=com", "ou=staff", true, None).expect(code::SUCCESS);
+    let found = changes(&mut client, "dc=com", start);
+    let told: Vec<[String; 3]> = found
+        .iter()
+        .map(|entry| ["targetDN", "newRDN", "newSuperior"].map(|name| entry.values(name).concat()))
+        .collect();
+    let expected = [
+        [&*person("ann"), "", ""],
+        [&*person("ann"), "uid=anna", ""],
+        [&*person("bob"), "uid=bob", "ou=groups,dc=example,dc=com"],
+        [&*person("carol"), "uid=caro", "ou=aliases,dc=example,dc=com"],
+        [&*person("dave"), "", ""],
+        ["ou=people,dc=example,dc=com", "ou=staff", ""],
+    ];
+    assert_eq!(told, expected);
+}
+
 /// What a change says is read as of its time, whatever its targets are called since.
 #[test]
 fn values_of_a_change_name_entries_as_they_were_called_with_it() {

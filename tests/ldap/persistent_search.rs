@@ -154,6 +154,22 @@ fn a_renamed_entry_comes_with_its_previous_name() {
     told(&format!("uid=older,{other}"), &older);
 }
 
+/// The same of entries whose adding stands in no log.
+#[test]
+fn an_imported_entry_that_is_renamed_comes_with_its_previous_name() {
+    only_entente!(Foreign);
+    let server = Server::start(Setup::default());
+    let (mut writer, mut client) = (server.admin(), server.admin());
+    let search = Search::subtree("dc=example,dc=com", "(uid=*)").attributes(&["uid"]);
+    let id = client.with(following(MODIFY_DN, true, true)).send(&search.encode());
+    client.who_am_i();
+    let (groups, ann, bob) = ("ou=groups,dc=example,dc=com", format!("uid=ann,{PEOPLE}"), format!("uid=bob,{PEOPLE}"));
+    writer.modify_dn(&ann, "uid=anna", true, None).expect(code::SUCCESS);
+    assert_eq!(next_told(&mut client, id).0, (MODIFY_DN, format!("uid=anna,{PEOPLE}"), Some(ann)));
+    writer.modify_dn(&bob, "uid=bob", true, Some(groups)).expect(code::SUCCESS);
+    assert_eq!(next_told(&mut client, id).0, (MODIFY_DN, format!("uid=bob,{groups}"), Some(bob)));
+}
+
 /// A change as it is told: kind, name, previous name.
 type Told = (i64, String, Option<String>);
 

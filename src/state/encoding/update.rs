@@ -10,6 +10,8 @@
 //!         nothing, or the place of its stamp among them, from 1
 //!   5      joined to the record before it; empty, and always the first field (may be ignored)
 //!   4      how far other origins were held (may be ignored): each origin 6, sequence; by rising origin
+//!   6      the RDN that a new one replaced, as text (may be ignored)
+//!   7      the superior that a new one replaced: 16 (may be ignored)
 //!  16 must birth: parent 16, RDN          17 must RDN          18 must parent 16
 //!  19 must clear: attribute               22 must dead
 //!  20 must cell: attribute, position, head (3 bits key form, 8 present), key and value
@@ -42,6 +44,8 @@ const ATTRIBUTE: u64 = 2 << 1 | MUST;
 const REPLACED: u64 = 3 << 1;
 const KNOWN: u64 = 4 << 1;
 const JOINED: u64 = 5 << 1;
+const FORMER_RDN: u64 = 6 << 1;
+const FORMER_PARENT: u64 = 7 << 1;
 const BIRTH: u64 = 16 << 1 | MUST;
 const RDN: u64 = 17 << 1 | MUST;
 const PARENT: u64 = 18 << 1 | MUST;
@@ -98,6 +102,12 @@ pub fn encode_update<N: AsRef<str>>(
         }
         put_field(out, KNOWN, &content);
     }
+    if let Some(rdn) = &update.former.rdn {
+        put_field(out, FORMER_RDN, rdn.as_bytes());
+    }
+    if let Some(parent) = update.former.parent {
+        put_field(out, FORMER_PARENT, &parent.0);
+    }
     for field in &update.unknown {
         put_field(out, field.tag, &field.bytes);
     }
@@ -146,6 +156,14 @@ pub fn decode_update(bytes: &[u8], mut intern: impl FnMut(&str) -> Option<Attrib
             }
             KNOWN => update.known = read_known(&mut field)?,
             JOINED => update.joined = true,
+            FORMER_RDN => {
+                let text = std::str::from_utf8(content).map_err(|_| StateError::Malformed { what: "former RDN" })?;
+                update.former.rdn = Some(text.to_owned());
+            }
+            FORMER_PARENT => {
+                update.former.parent = Some(EntryUuid(field.array()?));
+                field.finish()?;
+            }
             tag if tag & MUST != 0 => return Err(StateError::UnknownField { tag: tag >> 1 }),
             tag => update.unknown.push(UnknownField { tag, bytes: content.to_vec() }),
         }

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::state::Former;
 use crate::state::testing::{birth, history, name_of, rdn, stamp, update};
 
 fn intern(text: &str) -> Option<AttributeId> {
@@ -58,6 +59,19 @@ proptest! {
             let replaced = times.iter().take(update.deltas.len()).map(stamp_at).collect();
             let update = update.replacing(replaced).knowing(known.iter().map(|(origin, held)| (OriginId(*origin), *held)).collect());
             prop_assert_eq!(decode_update(&encoded(&update), intern), Ok(update));
+        }
+    }
+
+    #[test]
+    fn what_a_rename_or_a_move_replaced_comes_back(
+        updates in history(),
+        rdn in prop::option::of("[a-z]{1,3}=.{1,9}"),
+        parent in prop::option::of(any::<[u8; 16]>()),
+    ) {
+        for update in updates {
+            let update = update.instead_of(Former { rdn: rdn.clone(), parent: parent.map(EntryUuid) });
+            let record = encoded(&update);
+            prop_assert_eq!(decode_update(&record, intern), Ok(update));
         }
     }
 
