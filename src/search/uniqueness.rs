@@ -14,7 +14,7 @@ use super::evaluate::{AllSearchable, bases, evaluate};
 use crate::dit::{Entry, View, keys_of_value};
 use crate::model::{EntryUuid, Filter};
 use crate::schema::{AttributeTypeIndex, Schema};
-use crate::state::{CellValue, EntryState, Stamp};
+use crate::state::{AttributeId, CellValue, EntryState, Stamp};
 use crate::storage::{ENTRY_PHANTOM, EntryId, IndexCursor, IndexKind, Postings, index_key};
 use std::collections::BTreeSet;
 
@@ -75,7 +75,8 @@ impl UniqueRule {
         self.types.iter().any(|index| schema.attribute_type_at(*index).subtypes.contains(&attribute))
     }
 
-    /// The first other entry of the subtree that has `value` (of the type `own`) in an attribute of the rule.
+    /// The first other entry of the subtree that has `value` (of the type `own`) in an attribute of the rule, and the type
+    /// of that attribute.
     ///
     /// # Errors
     /// [`SearchError::Dit`].
@@ -85,10 +86,11 @@ impl UniqueRule {
         own: AttributeTypeIndex,
         value: &[u8],
         except: Option<EntryId>,
-    ) -> Result<Option<EntryId>, SearchError> {
-        for key in self.keys(view, own, value) {
+    ) -> Result<Option<(EntryId, AttributeTypeIndex)>, SearchError> {
+        for (base, key) in self.places(view, own, value) {
             if let Some(id) = self.holders(view, &key, except, 1)?.first() {
-                return Ok(Some(*id));
+                let held = view.catalog().attribute(base).and_then(|info| info.attribute_type);
+                return Ok(Some((*id, held.unwrap_or(own))));
             }
         }
         Ok(None)
@@ -109,20 +111,25 @@ impl UniqueRule {
 
     /// Where the index has the value, one key for each attribute of the rule that is in use.
     pub fn keys(&self, view: View<'_>, own: AttributeTypeIndex, value: &[u8]) -> Vec<Vec<u8>> {
+        self.places(view, own, value).into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// As [`Self::keys`], each with its attribute.
+    fn places(&self, view: View<'_>, own: AttributeTypeIndex, value: &[u8]) -> Vec<(AttributeId, Vec<u8>)> {
         let schema = view.catalog().schema();
         let mut normal = Vec::with_capacity(value.len());
         if keys_of_value(schema, schema.attribute_type_at(own), value, &mut normal).is_none() {
             return Vec::new();
         }
-        let mut keys = Vec::with_capacity(self.types.len());
+        let mut places = Vec::with_capacity(self.types.len());
         for index in &self.types {
             for base in bases(view, *index) {
                 let mut key = Vec::with_capacity(normal.len() + 8);
                 view.catalog().equality_key(base, &normal, &mut key);
-                keys.push(key);
+                places.push((base, key));
             }
         }
-        keys
+        places
     }
 
     /// Entries of the subtree under a key, at most `holders_max`.

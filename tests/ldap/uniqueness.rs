@@ -5,7 +5,7 @@ use crate::support::client::Client;
 use crate::support::code;
 use crate::support::request::{ADD, DELETE, REPLACE, Search};
 use crate::support::server::{Server, Setup, Subject};
-use crate::{BOB, PEOPLE, add_person};
+use crate::{ANN, BOB, PEOPLE, add_person};
 
 /// A server whose slapd has this rule from the beginning.
 fn unique(uri: &str) -> Setup {
@@ -80,6 +80,66 @@ fn who_holds_the_value_is_told_to_who_may_see_it_alone() {
         let taken = format!("{other}@example.com");
         let refused = client.modify(&own, &[(ADD, "mail", &[&taken])]).expect(code::CONSTRAINT_VIOLATION);
         assert!(refused.diagnostic.contains(&format!("uid={other}")), "{uid}: {}", refused.diagnostic);
+    }
+}
+
+/// T-21: whoever may neither read nor search the attribute of an entry does not learn from the refusal that the entry has
+/// the value; that some entry has it cannot be hidden. Tried by modify, by add, and by a move to below the rule.
+#[test]
+fn who_holds_the_value_is_told_to_who_may_read_or_search_it_alone() {
+    only_entente!(Diagnostic);
+    let rule = |target: &str, name: &str, rights: &str| {
+        format!(
+            r#"{target}(version 3.0; acl "{name}"; {rights} userdn = "ldap:///uid=ann,ou=people,dc=example,dc=com";)"#
+        )
+    };
+    let entry = |uid: &str, attribute: &str| {
+        format!(r#"(target = "ldap:///uid={uid},ou=people,dc=example,dc=com")(targetattr = "{attribute}")"#)
+    };
+    let rules = [
+        rule(r#"(targetattr = "*")"#, "all", "allow (all)"),
+        // bob: nothing of it; carol: it can be found; dave: it can be seen; erin: not as the rule's other attribute.
+        rule(&entry("bob", "mail"), "bob", "deny (read, search, compare)"),
+        rule(&entry("carol", "mail"), "carol", "deny (read, compare)"),
+        rule(&entry("dave", "mail"), "dave", "deny (search, compare)"),
+        rule(&entry("erin", "mozillaSecondEmail"), "erin", "deny (read, search, compare)"),
+    ];
+    let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
+    let server = Server::start(Setup::default().with_access(&rules, ""));
+    let mut admin = server.admin();
+    add_person(&mut admin, PEOPLE, "erin");
+    for uid in ["bob", "carol", "dave", "erin"] {
+        let dn = format!("uid={uid},{PEOPLE}");
+        if uid == "erin" {
+            let second: [(i64, &str, &[&str]); 2] = [
+                (ADD, "objectClass", &["mozillaAbPersonAlpha"]),
+                (ADD, "mozillaSecondEmail", &["erin-taken@example.com"]),
+            ];
+            admin.modify(&dn, &second).expect(code::SUCCESS);
+        } else {
+            admin.modify(&dn, &[(REPLACE, "mail", &[&format!("{uid}-taken@example.com")])]).expect(code::SUCCESS);
+        }
+    }
+    let (_, outside) = server.branch("unique-moved");
+    let own = add_person(&mut admin, &outside, "moved");
+    let below = add_person(&mut admin, &own, "below");
+    admin.modify(PEOPLE, &[(ADD, "uniqueAttribute", &["mail+mozillaSecondEmail"])]).expect(code::SUCCESS);
+    let mut ann = server.person("ann");
+    for (uid, is_told) in [("bob", false), ("carol", true), ("dave", true), ("erin", false)] {
+        let value = format!("{uid}-taken@example.com");
+        let new = format!("cn=new,{PEOPLE}");
+        let person: [(&str, &[&str]); 3] = [("objectClass", &["inetOrgPerson"]), ("sn", &["x"]), ("mail", &[&value])];
+        admin.modify(&below, &[(REPLACE, "mail", &[&value])]).expect(code::SUCCESS);
+        for (what, refused) in [
+            ("modify", ann.modify(ANN, &[(ADD, "mail", &[&value])])),
+            ("add", ann.add(&new, &person)),
+            ("move", ann.modify_dn(&own, "uid=moved", false, Some(PEOPLE))),
+        ] {
+            let refused = refused.expect(code::CONSTRAINT_VIOLATION);
+            let named = refused.diagnostic.contains(&format!("uid={uid},"));
+            assert_eq!(named, is_told, "{what}, {uid}: {}", refused.diagnostic);
+            assert_eq!(refused.diagnostic.contains("another entry has it"), !is_told, "{what}: {}", refused.diagnostic);
+        }
     }
 }
 

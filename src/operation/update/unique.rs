@@ -19,6 +19,9 @@ use hashbrown::HashMap;
 /// Entries of a subtree that are judged when it moves: the writer does nothing else meanwhile, some 100 ms for so many.
 const MOVED_MAX: usize = 10_000;
 
+/// Who has a value, in an attribute of which type.
+type Holder = (EntryId, AttributeTypeIndex);
+
 /// Of no entry alone.
 const OBJECT_CLASS: &str = "2.5.4.0";
 
@@ -33,7 +36,7 @@ struct Candidate<'c> {
 /// Refuses a new entry with a value that another one holds.
 ///
 /// # Errors
-/// constraintViolation, naming the holder to those who may see it.
+/// constraintViolation, naming the holder to those who may read or search there what it holds.
 pub(super) fn check_new(context: &Context, view: View<'_>, superior: EntryId, attributes: &[Attribute]) -> Outcome<()> {
     let rules = rules_above(view, superior, None)?;
     check_rules_set(view, attributes)?;
@@ -143,7 +146,7 @@ fn check_coming(
     view: View<'_>,
     rules: &[UniqueRule],
     entry: &Entry<'_>,
-    coming: &mut HashMap<(usize, Vec<u8>), EntryId>,
+    coming: &mut HashMap<(usize, Vec<u8>), Holder>,
 ) -> Outcome<()> {
     let schema = view.catalog().schema();
     for (number, rule) in rules.iter().enumerate() {
@@ -156,23 +159,18 @@ fn check_coming(
             for value in view.values(entry, &slice)? {
                 let mut holder = rule.holder(view, own, &value, None)?;
                 for key in rule.keys(view, own, &value) {
-                    let first = *coming.entry((number, key)).or_insert(entry.id);
-                    holder = holder.or_else(|| (first != entry.id).then_some(first));
+                    let first = *coming.entry((number, key)).or_insert((entry.id, own));
+                    holder = holder.or_else(|| (first.0 != entry.id).then_some(first));
                 }
                 let Some(holder) = holder else { continue };
                 let access = context.directory.access(&context.requester, view)?;
-                let named = |id| -> Outcome<String> {
-                    let shown = view.entry(id)?.filter(|entry| access.is_visible(entry)).is_some();
-                    let dn = if shown { view.dn_text(id)? } else { None };
-                    Ok(dn.unwrap_or_else(|| "another entry".to_owned()))
-                };
                 return Err(OperationError::new(
                     ResultCode::CONSTRAINT_VIOLATION,
                     format!(
                         "{} of {}: {} has it, and one entry alone may there; change it before the move",
                         info.name,
-                        named(entry.id)?,
-                        named(holder)?
+                        named(&access, view, (entry.id, own))?,
+                        named(&access, view, holder)?
                     ),
                 ));
             }
@@ -269,15 +267,22 @@ fn taken(
     view: View<'_>,
     description: &AttributeDescription,
     at: usize,
-    holder: EntryId,
+    holder: Holder,
 ) -> Outcome<OperationError> {
-    let shown = match view.entry(holder)? {
-        Some(entry) if access.is_visible(&entry) => view.dn_text(holder)?,
-        _ => None,
-    };
-    let holder = shown.unwrap_or_else(|| "another entry".to_owned());
+    let holder = named(access, view, holder)?;
     Ok(OperationError::new(
         ResultCode::CONSTRAINT_VIOLATION,
         format!("{description}, value {}: {holder} has it, and one entry alone may; choose another value", at + 1),
     ))
+}
+
+/// The name of who has a value. Only to whoever may read or search the attribute: to others the refusal would tell of the
+/// entry what they may not find. That the value is taken cannot be hidden.
+fn named(access: &Access<'_>, view: View<'_>, (holder, attribute): Holder) -> Outcome<String> {
+    let may_know = |entry: &Entry<'_>| access.may_read(entry, attribute) || access.may_search(entry, attribute);
+    let shown = match view.entry(holder)? {
+        Some(entry) if may_know(&entry) => view.dn_text(holder)?,
+        _ => None,
+    };
+    Ok(shown.unwrap_or_else(|| "another entry".to_owned()))
 }
