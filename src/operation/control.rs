@@ -265,10 +265,10 @@ impl RequestControls {
             control::MATCHED_VALUES => self.matched_values = Some(values_filter(control.required_value()?)?),
             control::DEREFERENCE => self.dereference = Some(dereferences(control.required_value()?)?),
             control::EFFECTIVE_RIGHTS => self.effective_rights = Some(EffectiveRights::decode(control.value)?),
-            PASSWORD_POLICY => self.password_policy = true,
-            control::MANAGE_DSA_IT => self.manage_dsa_it = true,
-            control::MANAGE_CONFLICTS => self.manage_conflicts = true,
-            control::SHOW_DELETED => self.show_deleted = true,
+            PASSWORD_POLICY => self.password_policy = no_value(control)?,
+            control::MANAGE_DSA_IT => self.manage_dsa_it = no_value(control)?,
+            control::MANAGE_CONFLICTS => self.manage_conflicts = no_value(control)?,
+            control::SHOW_DELETED => self.show_deleted = no_value(control)?,
             control::PAGED_RESULTS => {
                 let PagedResults { size, cookie } = PagedResults::decode(control.required_value()?)?;
                 self.paged = Some(Paging { size: size.unsigned_abs(), cookie: cookie.to_vec() });

@@ -29,6 +29,7 @@ mod client_filters;
 mod client_habits;
 mod conflicts_and_deleted;
 mod control_pairs;
+mod controls_without_value;
 mod dereference;
 mod effective_rights;
 mod failed_binds;
