@@ -191,6 +191,7 @@ pub struct ClientFirst {
 
 impl ClientFirst {
     /// Reads the message. `is_plus`: of a `-PLUS` mechanism; `plus_offered`: such a one was offered on this connection.
+    /// A client of Cyrus SASL binds the channel and names the mechanism without `-PLUS`: what it binds is verified alike.
     ///
     /// # Errors
     /// [`ScramError::Malformed`], [`ScramError::ChannelBinding`].
@@ -206,13 +207,11 @@ impl ClientFirst {
         match (flag, is_plus) {
             ("n", false) => {}
             ("y", false) if !plus_offered => {}
-            (_, true) => {
-                let kind = flag.strip_prefix("p=").ok_or(ScramError::ChannelBinding)?;
-                binding.extend(channel.binding(kind).ok_or(ScramError::ChannelBinding)?);
-            }
-            ("y", false) => return Err(ScramError::ChannelBinding),
-            (flag, false) if flag.starts_with("p=") => return Err(ScramError::ChannelBinding),
-            _ => return Err(ScramError::Malformed),
+            _ => match flag.strip_prefix("p=") {
+                Some(kind) => binding.extend(channel.binding(kind).ok_or(ScramError::ChannelBinding)?),
+                None if is_plus || flag == "y" => return Err(ScramError::ChannelBinding),
+                None => return Err(ScramError::Malformed),
+            },
         }
         let authorization_id = match authorization.strip_prefix("a=") {
             Some(name) => sasl_name(name)?,
@@ -382,11 +381,13 @@ mod tests {
         let denied = Err(ScramError::ChannelBinding);
         assert!(read("y,,n=u,r=x", false, false).is_ok());
         assert_eq!(read("y,,n=u,r=x", false, true), denied);
-        assert_eq!(read("p=tls-exporter,,n=u,r=x", false, true), denied);
         assert_eq!(read("n,,n=u,r=x", true, true), denied);
-        assert_eq!(read("p=tls-unique,,n=u,r=x", true, true), denied);
+        for is_plus in [true, false] {
+            assert_eq!(read("p=tls-unique,,n=u,r=x", is_plus, true), denied);
+        }
         let first = read("p=tls-exporter,a=dn:x,n=u,r=x", true, true).unwrap();
         assert_eq!(first.authorization_id, "dn:x");
+        assert_eq!(read("p=tls-exporter,a=dn:x,n=u,r=x", false, true), Ok(first.clone()), "as Cyrus SASL does");
         let (_, exchange) = first.challenge(b"s", 4096, "y");
         let last = |bound: &[u8]| format!("c={},r=xy,p=AAAA", STANDARD.encode(bound));
         assert!(exchange.read_final(last(b"p=tls-exporter,a=dn:x,channel").as_bytes()).is_ok());

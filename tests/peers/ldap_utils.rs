@@ -178,7 +178,8 @@ fn ldapwhoami_proves_a_password_by_scram() {
     if Subject::current().is_slapd() {
         return;
     }
-    let server = Server::start(Setup::default().with_setting(r#"password.scram=["SCRAM-SHA-256", "SCRAM-SHA-512"]"#));
+    let scram = r#"password.scram=["SCRAM-SHA-256", "SCRAM-SHA-512"]"#;
+    let server = Server::start(Setup::default().with_tls().with_setting(scram));
     run(as_admin(&server, "ldappasswd").args(["-s", "ann-scram-1", ANN])).expect_success();
     let who = |mechanism: &str, password: &str| {
         let mut command = Command::new("ldapwhoami");
@@ -188,6 +189,18 @@ fn ldapwhoami_proves_a_password_by_scram() {
     for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
         assert_eq!(who(mechanism, "ann-scram-1").expect_success().trim(), format!("dn:{ANN}"), "{mechanism}");
         who(mechanism, "wrong").expect_status(49);
+    }
+    // RFC 5929 4: bound to the channel, as the library names it.
+    let certificate = server.certificate.as_ref().expect("started with TLS").certificate_file.clone();
+    for (mechanism, password, status) in [
+        ("SCRAM-SHA-256-PLUS", "ann-scram-1", 0),
+        ("SCRAM-SHA-512-PLUS", "ann-scram-1", 0),
+        ("SCRAM-SHA-256-PLUS", "x", 49),
+    ] {
+        let mut command = Command::new("ldapwhoami");
+        command.env("LDAPCONF", "/dev/null").env("LDAPTLS_CACERT", &certificate).env("LC_ALL", "C.UTF-8");
+        command.args(["-Q", "-H", &server.url_of("ldaps"), "-o", "SASL_CBINDING=tls-endpoint"]);
+        run(command.args(["-Y", mechanism, "-U", "ann", "-w", password])).expect_status(status);
     }
 }
 

@@ -65,6 +65,9 @@ impl Channel for TlsFacts {
         match kind {
             "tls-exporter" => self.exporter.map(|bytes| bytes.to_vec()),
             "tls-server-end-point" => self.end_point.clone(),
+            // libldap (cyrus.c) names all its bindings so, and says before the data which one it is; of its two kinds
+            // `tls-unique` is not to be had with TLS 1.3.
+            "ldap" => self.end_point.as_ref().map(|hash| [b"tls-server-end-point:", hash.as_slice()].concat()),
             _ => None,
         }
     }
