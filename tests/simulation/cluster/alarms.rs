@@ -39,32 +39,39 @@ impl Cluster {
 
     /// Whether two nodes differ only by entries that hold changes which nobody holds any more as those: changes whose holders
     /// were set back to old copies, left, or are about to write them again as others, after whole entries had brought something
-    /// of them.
+    /// of them. What one of the two has changed since they compared, and the other does not hold yet, is no difference.
     fn is_ahead_of_vectors(&mut self, place: usize, peer: NodeId) -> bool {
         let Some(other) = self.nodes.iter().position(|node| node.node == peer && node.is_up()) else { return false };
         let mut digests: Vec<BTreeMap<_, _>> = Vec::new();
-        let mut ahead = BTreeSet::new();
+        let (mut ahead, mut since) = (BTreeSet::new(), BTreeSet::new());
         let told = |node: &Node| match &node.running {
             Some(running) => running.replicator.told_vector(),
             None => node.disk.vector.clone(),
         };
         let vectors: Vec<UpdateVector> = self.nodes.iter().filter(|node| !node.gone).map(told).collect();
         let is_lost = |stamp: Stamp| stamp != Stamp::NONE && !vectors.iter().any(|held| held.covers(stamp.dot()));
-        for place in [place, other] {
-            let node = &self.nodes[place];
+        for (one, beside) in [(place, other), (other, place)] {
+            let node = &self.nodes[one];
+            let theirs = &self.nodes[beside].disk.vector;
             let Some(running) = node.running.as_ref() else { return false };
             let oracle = &mut self.oracle;
             for state in states(&running.dit, |key| oracle.attribute(key)).expect("states are read") {
                 if state.stamps().any(is_lost) {
                     ahead.insert(state.uuid);
+                } else if state.stamps().any(|stamp| stamp != Stamp::NONE && !theirs.covers(stamp.dot())) {
+                    since.insert(state.uuid);
                 }
             }
             let snapshot = running.dit.read().expect("a snapshot");
+            let moves = snapshot.view().moves().expect("moves are read").into_iter();
+            since.extend(moves.filter(|(of, _)| !theirs.covers(of.stamp.dot())).map(|(of, _)| of.uuid));
             let heads = snapshot.view().bucket_heads(&(0..=u16::MAX).collect()).expect("heads are read");
             digests.push(heads.into_iter().filter_map(|head| Some(((head.uuid, head.birth), head.digest?))).collect());
         }
-        let mut keys = digests.iter().flat_map(|digests| digests.keys());
-        keys.all(|key| digests[0].get(key) == digests[1].get(key) || ahead.contains(&key.0))
+        let keys = digests.iter().flat_map(|digests| digests.keys());
+        let mut differing = keys.filter(|key| digests[0].get(key) != digests[1].get(key));
+        let is_explained = differing.clone().any(|key| ahead.contains(&key.0));
+        is_explained && differing.all(|key| ahead.contains(&key.0) || since.contains(&key.0))
     }
 
     /// The states that differ between two nodes.
