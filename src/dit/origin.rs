@@ -223,11 +223,7 @@ impl Writing<'_> {
         }
         let ended = if again.keeps_tail { None } else { self.ended_by_others(&update, again.after)? };
         let is_ended = ended.is_some();
-        let copied = match ended {
-            Some(deltas) => Some(deltas),
-            None if update.is_birth() => self.copied(&update)?,
-            None => None,
-        };
+        let copied = if is_ended || !update.is_birth() { ended } else { self.copied(&update)? };
         let mut deleted = Vec::new();
         for delta in copied.as_ref().unwrap_or(&update.deltas) {
             if let Delta::Birth { parent, .. } | Delta::Parent(parent) = delta {

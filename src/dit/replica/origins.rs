@@ -25,6 +25,17 @@ impl Replica {
     }
 }
 
+/// Three that hold a suffix, and how far the origin of the first is then.
+fn three_with_a_suffix() -> ([Replica; 3], u64) {
+    let schema = Arc::new(Schema::builtin());
+    let [one, two, three] = [1, 2, 3].map(|origin| Replica::new(origin, &schema));
+    one.suffix();
+    two.take_all(&one);
+    three.take_all(&one);
+    let same = one.sequence(OriginId(1));
+    ([one, two, three], same)
+}
+
 fn digest(replica: &Replica) -> crate::state::BucketSum {
     replica.assert_sound();
     replica.dit.read().unwrap().view().digest().unwrap()
@@ -247,12 +258,7 @@ fn entry_of_a_forked_tail_is_written_again_with_what_changed_it_since() {
 /// The deletion speaks of the first incarnation, and is written under another origin than the tail.
 #[test]
 fn entry_of_a_tail_that_others_deleted_does_not_come_back_when_it_is_written_again() {
-    let schema = Arc::new(Schema::builtin());
-    let [one, two, three] = [1, 2, 3].map(|origin| Replica::new(origin, &schema));
-    one.suffix();
-    two.take_all(&one);
-    three.take_all(&one);
-    let same = one.sequence(OriginId(1));
+    let ([one, two, three], same) = three_with_a_suffix();
     one.person(4, "Bob");
     one.set(4, "mail", "bob@x", true);
     two.take_all(&one);
@@ -289,12 +295,7 @@ fn entry_that_was_deleted_and_forgotten_is_not_written_again() {
 /// Who never heard of the first incarnation holds of it the deletion alone, and passes on with it where the entry stands.
 #[test]
 fn entry_written_again_stands_below_its_superior_where_the_end_of_its_first_incarnation_comes_before_it() {
-    let schema = Arc::new(Schema::builtin());
-    let [one, two, three] = [1, 2, 3].map(|origin| Replica::new(origin, &schema));
-    one.suffix();
-    two.take_all(&one);
-    three.take_all(&one);
-    let same = one.sequence(OriginId(1));
+    let ([one, two, three], same) = three_with_a_suffix();
     one.person(4, "Bob");
     one.write(|writing| writing.rotate_origin().unwrap());
     one.write(|writing| writing.reissue_tail(OriginId(1), same).unwrap());
