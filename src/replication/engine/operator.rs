@@ -190,6 +190,14 @@ impl Engine {
         let door = Door::open(&options.host, options.port, last, self.hall.clone()).await?;
         let port = door.port();
         tracing::info!(port, "other members may come in");
+        if let Some(last) = last.filter(|last| *last != port && options.port.is_none()) {
+            tracing::warn!(
+                last,
+                port,
+                "the port at which other members know this node is taken: until this node has reached one of them, none of them \
+                 finds it. End what listens there, or fix another port with replication.listen"
+            );
+        }
         if last != Some(port) && options.port.is_none() {
             self.spawn_change(move |writing| {
                 Ok(writing.put_meta(MetaName::MemberPort, &u64::from(port).to_be_bytes())?)

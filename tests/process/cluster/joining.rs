@@ -8,7 +8,7 @@ use std::time::Duration;
 use entente::storage::{Environment, MetaName, Options};
 use lmdb::Transaction;
 
-use super::node::{Node, free_port, person};
+use super::node::{Node, person};
 use crate::support::program::{Program, entente, run};
 use crate::support::request::{Control, REPLACE, Search};
 use crate::support::server::{ADMIN, DATA, SUFFIX, check, export};
@@ -85,7 +85,7 @@ fn a_join_that_ends_with_another_digest_fails_and_says_what_to_do() {
 #[test]
 fn an_invitation_made_while_nobody_serves_holds_once_somebody_does() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut a = Node::found(folder.path(), "a").with_port(free_port());
+    let mut a = Node::found(folder.path(), "a");
     let token = a.invite(&[]);
     a.serve();
     let b = Node::at(folder.path(), "b");
@@ -223,7 +223,7 @@ fn a_join_that_was_killed_at_the_very_beginning_can_be_run_again() {
 #[test]
 fn tokens_that_expired_or_were_cut_or_are_of_another_cluster_let_nobody_in() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut a = Node::found(folder.path(), "a").with_port(free_port());
+    let mut a = Node::found(folder.path(), "a");
     a.serve();
     let short = a.invite(&["--expires", "1s"]);
     let two_seconds = Deadline::after(Duration::from_secs(2));
@@ -234,9 +234,8 @@ fn tokens_that_expired_or_were_cut_or_are_of_another_cluster_let_nobody_in() {
     let text = Node::at(folder.path(), "b").join(&token[..token.len() - 3]).expect_failure();
     assert!(text.contains("whole line"), "{text}");
     // Another cluster where the first one was: its authority is not the token's.
-    let port = a.members_port();
     a.stop();
-    let mut other = Node::found(folder.path(), "other").with_port(port);
+    let mut other = Node::found(folder.path(), "other").at_the_address_of(&a);
     other.serve();
     other.invite(&[]);
     let text = Node::at(folder.path(), "b").join(&token).expect_failure();
@@ -250,10 +249,9 @@ fn what_is_no_member_costs_the_others_nothing() {
     let mut a = Node::found(folder.path(), "a");
     a.serve();
     let b = a.joined("b", "supplier");
-    let port = a.members_port();
     for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\x30\x0c\x02\x01\x01\x60\x07\x02\x01\x03\x04\x00\x80\x00", &[0; 64]]
     {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+        let mut stream = TcpStream::connect(a.members_address()).expect("it listens");
         stream.write_all(bytes).expect("it reads");
     }
     a.wait_for_saying("was refused");
@@ -310,4 +308,24 @@ fn a_consumer_takes_everything_and_sends_writers_to_a_supplier() {
     assert_eq!((compared.code, compared.referrals), (code::REFERRAL, vec![a.url()]));
     a.client().with(no_copy()).search(&Search::base(person("ann"))).single();
     a.wait_until_equal();
+}
+
+/// Where no port is fixed it is the one used last; whoever took it does not keep the member from being found.
+#[test]
+fn a_member_whose_port_is_taken_says_so_and_is_found_where_it_is_then() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let a = Node::found(folder.path(), "a");
+    let any_port = format!("replication.listen={}", a.members_address().ip());
+    let mut a = a.with_setting(&any_port);
+    a.serve();
+    let b = a.joined("b", "supplier");
+    wait_until("b to be found", || a.sees("b")["addresses"][0].is_string());
+    a.stop();
+    let before = b.sees("a")["addresses"][0].as_str().expect("it was told").to_owned();
+    let _taken = std::net::TcpListener::bind(&before).expect("nobody is there");
+    a.serve();
+    a.wait_for_saying("the port at which other members know this node is taken");
+    wait_until("a to be found where it is", || b.sees("a")["addresses"][0] != before.as_str());
+    b.describe("ann", "all the same");
+    a.wait_for_description("ann", "all the same");
 }

@@ -1,5 +1,6 @@
 //! Members of a cluster under test: each a real process with a data directory in one temporary folder.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,8 +21,8 @@ pub(crate) struct Node {
     folder: PathBuf,
     program: Option<Program>,
     address: Option<SocketAddr>,
-    /// Where members come in: nodes of a test do not leave the machine.
-    listen: String,
+    /// Where members come in.
+    members_address: SocketAddr,
     /// Further settings, `section.key=value`.
     settings: Vec<String>,
 }
@@ -49,14 +50,14 @@ impl Node {
             folder: folder.to_owned(),
             program: None,
             address: None,
-            listen: "replication.listen=127.0.0.1".to_owned(),
+            members_address: address_of(&folder.join(name)),
             settings: Vec::new(),
         }
     }
 
-    /// The same with the port fixed on which members come in.
-    pub(crate) fn with_port(mut self, port: u16) -> Self {
-        self.listen = format!("replication.listen=127.0.0.1:{port}");
+    /// The same where members come in to another one.
+    pub(crate) fn at_the_address_of(mut self, other: &Self) -> Self {
+        self.members_address = other.members_address;
         self
     }
 
@@ -97,7 +98,8 @@ impl Node {
     /// The same with the settings that make it part of this test's cluster.
     pub(crate) fn set_command(&self, words: &[&str]) -> Command {
         let mut command = self.command(words);
-        for setting in [&self.listen].into_iter().chain(&self.settings) {
+        let listen = format!("replication.listen={}", self.members_address);
+        for setting in [&listen].into_iter().chain(&self.settings) {
             command.args(["--set", setting]);
         }
         command
@@ -125,10 +127,9 @@ impl Node {
         format!("ldap://{}", self.address.expect("it was served"))
     }
 
-    /// The port on which members came in when this was asked last.
-    #[track_caller]
-    pub(crate) fn members_port(&self) -> u16 {
-        self.status()["port"].as_u64().and_then(|port| u16::try_from(port).ok()).expect("members may come in")
+    /// Where members come in.
+    pub(crate) fn members_address(&self) -> SocketAddr {
+        self.members_address
     }
 
     /// Whether the password is taken.
@@ -280,9 +281,11 @@ pub(crate) fn person(uid: &str) -> String {
     format!("uid={uid},ou=people,{SUFFIX}")
 }
 
-/// A port that nobody uses now.
-#[track_caller]
-pub(crate) fn free_port() -> u16 {
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
-    socket.local_addr().expect("it is bound").port()
+/// An address of this machine that is this folder's alone, so that nobody takes the place of a node that is away: a port that
+/// was free is another's by then.
+fn address_of(data: &Path) -> SocketAddr {
+    let mut hasher = DefaultHasher::new();
+    data.hash(&mut hasher);
+    let [x, y, z, ..] = hasher.finish().to_be_bytes().map(|byte| byte.clamp(1, 254));
+    SocketAddr::from(([127, x, y, z], 7636))
 }

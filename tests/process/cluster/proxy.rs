@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use super::node::{Node, free_port};
+use super::node::Node;
 use crate::support::wait::Deadline;
 
 /// Bytes read at once.
@@ -20,8 +20,8 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// In front of a port; each way takes `delay`.
-    pub(crate) fn to(port: u16, delay: Duration) -> Self {
+    /// In front of this address; each way takes `delay`.
+    pub(crate) fn to(behind: SocketAddr, delay: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let address = listener.local_addr().expect("it is bound");
         let bytes = Arc::<AtomicU64>::default();
@@ -29,7 +29,7 @@ impl Proxy {
         std::thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
                 // Nobody is there yet: the dialler tries again.
-                let Ok(far) = TcpStream::connect(("127.0.0.1", port)) else { continue };
+                let Ok(far) = TcpStream::connect(behind) else { continue };
                 let both = || Some((near.try_clone().ok()?, far.try_clone().ok()?));
                 if let (Some((a, b)), Some((c, d))) = (both(), both()) {
                     carry(a, b, delay, Arc::clone(&counted));
@@ -73,8 +73,7 @@ fn carry(mut from: TcpStream, mut to: TcpStream, delay: Duration, bytes: Arc<Ato
 
 /// A member that others reach by way of a proxy.
 pub(crate) fn behind_a_proxy(node: Node, delay: Duration) -> (Node, Proxy) {
-    let port = free_port();
-    let proxy = Proxy::to(port, delay);
+    let proxy = Proxy::to(node.members_address(), delay);
     let advertised = format!("replication.advertise=[\"{}\"]", proxy.address);
-    (node.with_port(port).with_setting(&advertised), proxy)
+    (node.with_setting(&advertised), proxy)
 }

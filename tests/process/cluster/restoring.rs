@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::node::{Node, free_port};
+use super::node::Node;
 use crate::support::program::run;
 use crate::support::server::{check, export};
 use crate::support::wait::wait_until;
@@ -122,14 +122,13 @@ fn a_backup_of_the_one_member_put_on_the_machine_of_the_other_finds_the_one_it_i
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut a = Node::found(folder.path(), "a");
     a.serve();
-    let port = free_port();
-    let mut b = Node::at(folder.path(), "b").with_port(port).joining(&a);
+    let mut b = a.joined("b", "supplier");
     b.wait_until_equal();
     wait_until("b to be found", || a.sees("b")["addresses"][0].is_string());
     let file = backup(&a, folder.path());
     a.describe("ann", "by the original, after the backup");
     b.kill();
-    let mut copy = Node::at(folder.path(), "copy").with_port(port);
+    let mut copy = Node::at(folder.path(), "copy").at_the_address_of(&b);
     restore(&copy, &file, &[]);
     copy.serve();
     wait_until("the copy to be a member of its own", || copy.status()["node"] != a.status()["node"]);

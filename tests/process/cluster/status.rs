@@ -61,7 +61,7 @@ fn the_status_tells_who_lacks_what_for_how_long_and_who_holds_back_whom() {
     wait_until("why c is not reached", || a.sees("c")["unreachable"].is_string());
     let text = a.replica(&["status"]).expect_success();
     for part in [
-        "members dial it at: 127.0.0.1:",
+        "members dial it at: 127.",
         "certificate until",
         "the stable cut waits for: c",
         "connected for",
@@ -72,7 +72,7 @@ fn the_status_tells_who_lacks_what_for_how_long_and_who_holds_back_whom() {
         "not connected, heard",
         "it lacks: ",
         "the oldest for",
-        "known at: 127.0.0.1:",
+        "known at: 127.",
         "holds back the stable cut",
     ] {
         assert!(text.contains(part), "{part}\n{text}");

@@ -1,7 +1,7 @@
 //! What speaks to a member over a real socket and should not: broken frames, other protocols, certificates of others,
 //! members that say more than they may. Each ends its own session with a named error, and costs nothing else.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,14 +75,14 @@ impl Papers {
     }
 
     /// Dials `to` on this machine with these papers; what TLS said if it did not come to anything.
-    fn dial(&self, to: &str, port: u16) -> Result<Stranger, String> {
+    fn dial(&self, to: &str, address: SocketAddr) -> Result<Stranger, String> {
         let trust = Trust::new(self.node, self.identity.clone());
         trust.set_members(&self.members);
         let member = self.members.iter().find(|member| member.name == to).expect("it knows whom it dials");
         let runtime = Runtime::new().expect("a runtime");
-        let address = format!("127.0.0.1:{port}");
-        let wire =
-            runtime.block_on(dial::member(&trust, member.node, &[address])).map_err(|error| error.to_string())?;
+        let wire = runtime
+            .block_on(dial::member(&trust, member.node, &[address.to_string()]))
+            .map_err(|error| error.to_string())?;
         Ok(Stranger { runtime, wire, read: BytesMut::new() })
     }
 }
@@ -166,7 +166,6 @@ fn goes_on(a: &Node, b: &mut Node) {
 fn a_broken_or_foreign_frame_ends_its_session_with_a_named_error_and_costs_nothing_else() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (a, mut b, papers) = robbed(folder.path(), "supplier");
-    let port = a.members_port();
     let hello = frame(&Message::Hello(Box::new(papers.hello(Role::Supplier))));
     let mut flipped = hello.clone();
     *flipped.last_mut().expect("a frame") ^= 1;
@@ -181,7 +180,7 @@ fn a_broken_or_foreign_frame_ends_its_session_with_a_named_error_and_costs_nothi
         ("less than a header", vec![0, 0, 0, 1, 1, 0, 0, 0], "over the limit"),
     ];
     for (name, bytes, said) in cases {
-        let mut stranger = papers.dial("a", port).expect("its certificate is good");
+        let mut stranger = papers.dial("a", a.members_address()).expect("its certificate is good");
         stranger.send(&bytes);
         assert_eq!(stranger.listen(), Some(PeerError::CorruptFrame), "{name}");
         a.wait_for_saying(said);
@@ -190,7 +189,7 @@ fn a_broken_or_foreign_frame_ends_its_session_with_a_named_error_and_costs_nothi
     let before = a.anonymous_kib();
     let halves: Vec<Stranger> = (0..8)
         .map(|_| {
-            let mut stranger = papers.dial("a", port).expect("its certificate is good");
+            let mut stranger = papers.dial("a", a.members_address()).expect("its certificate is good");
             stranger.send(&[0x03, 0xff, 0xff, 0xff, 1, 0]);
             stranger
         })
@@ -204,7 +203,6 @@ fn a_broken_or_foreign_frame_ends_its_session_with_a_named_error_and_costs_nothi
 fn a_hello_that_does_not_fit_is_refused_by_name() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (a, mut b, papers) = robbed(folder.path(), "supplier");
-    let port = a.members_port();
     let hello = || papers.hello(Role::Supplier);
     let cases = [
         (Hello { cluster: [7; 16], ..hello() }, PeerError::ClusterMismatch),
@@ -216,7 +214,7 @@ fn a_hello_that_does_not_fit_is_refused_by_name() {
         ),
     ];
     for (hello, expected) in cases {
-        let mut stranger = papers.dial("a", port).expect("its certificate is good");
+        let mut stranger = papers.dial("a", a.members_address()).expect("its certificate is good");
         stranger.say(&Message::Hello(Box::new(hello)));
         assert_eq!(stranger.listen(), Some(expected));
     }
@@ -228,14 +226,13 @@ fn a_hello_that_does_not_fit_is_refused_by_name() {
 fn a_consumer_that_sends_changes_of_its_own_is_refused_and_none_is_taken() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (a, mut b, papers) = robbed(folder.path(), "consumer");
-    let port = a.members_port();
     let before = a.status()["vector"].clone();
     for origin in [
         papers.origin,
         OriginId(0x77),
         OriginId(u64::from_str_radix(a.status()["origin"].as_str().unwrap(), 16).unwrap()),
     ] {
-        let mut stranger = papers.dial("a", port).expect("its certificate is good");
+        let mut stranger = papers.dial("a", a.members_address()).expect("its certificate is good");
         // It lies about its role, too.
         stranger.say(&Message::Hello(Box::new(papers.hello(Role::Supplier))));
         let push = Push { origin, first: 1, chain: [1; 16], records: vec![vec![1, 2, 3]] };
@@ -253,7 +250,6 @@ fn a_consumer_that_sends_changes_of_its_own_is_refused_and_none_is_taken() {
 fn certificates_of_strangers_and_its_own_are_refused() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (a, mut b, papers) = robbed(folder.path(), "supplier");
-    let port = a.members_port();
     let now_s = i64::try_from(Clock::system().wall_ms() / 1000).expect("not so late");
     let certified = |authority: &Authority, node: NodeId| {
         let identity = Identity::create().expect("a key");
@@ -263,7 +259,7 @@ fn certificates_of_strangers_and_its_own_are_refused() {
     // Of another cluster; the answer is not even looked at.
     let foreign = Authority::create([3; 16], now_s).expect("an authority");
     let stranger = Papers { identity: certified(&foreign, papers.node), ..Papers::of(&b.data()) };
-    assert!(stranger.dial("a", port).is_err());
+    assert!(stranger.dial("a", a.members_address()).is_err());
     // Of this cluster's authority, for a key that no entry names, as whoever has stolen the authority's key could make it.
     let authority = {
         let dit = Dit::open(Options::new(b.data()), Arc::new(Schema::builtin()), Clock::system()).expect("its data");
@@ -272,7 +268,7 @@ fn certificates_of_strangers_and_its_own_are_refused() {
     };
     for node in [papers.node, NodeId([9; 16])] {
         let forged = Papers { identity: certified(&authority, node), node, ..Papers::of(&b.data()) };
-        let refused = forged.dial("a", port).map(|mut stranger| stranger.listen());
+        let refused = forged.dial("a", a.members_address()).map(|mut stranger| stranger.listen());
         assert!(matches!(refused, Err(_) | Ok(None)), "{refused:?}");
         a.wait_for_saying("no entry of a member names its key");
     }
@@ -284,7 +280,7 @@ fn certificates_of_strangers_and_its_own_are_refused() {
 fn a_member_whose_address_leads_to_itself_does_not_talk_to_itself() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (a, mut b, _) = robbed(folder.path(), "supplier");
-    let own = format!("127.0.0.1:{}", a.members_port());
+    let own = a.members_address().to_string();
     a.replica(&["address", "b", &own]).expect_success();
     wait_until("the reason in the status", || {
         a.sees("b")["unreachable"].as_str().is_some_and(|why| why.contains(&own) && why.contains("certificate"))
