@@ -352,17 +352,22 @@ impl Replicator {
     }
 
     /// Whether a peer that is an old copy holds again what it once held. What is held nowhere any more from where it could
-    /// come, it need not reach: this node's, or where it only reads, what others said last.
+    /// come, it need not reach: this node's, or of what this node sends to nobody, what others say.
     fn has_regained(&self, peer: &Peer) -> bool {
-        let others = self.members.values().filter(|member| member.role.may_forward() && member.node != peer.node);
-        let told: Vec<_> = others.filter_map(|member| self.stability.rows.latest(member.node)).collect();
-        let can_come = |origin: &OriginId| match self.role().may_forward() {
-            true => self.holding.vector.sequence(*origin),
-            false => told.iter().filter_map(|row| row.get(origin)).copied().max().unwrap_or(0),
+        let Some(before) = &peer.held_before else { return false };
+        let own = self.members.get(&self.node);
+        let sends = |origin| self.role().may_forward() && !self.incarnation.withholds(origin, own);
+        // A word before this session is of before an old copy was found: two of them would wait for what neither has.
+        let said = |member: &Member, origin| match self.open_peers().find(|other| other.node == member.node) {
+            Some(other) => other.vector.sequence(origin),
+            None => self.stability.rows.latest(member.node).and_then(|row| row.get(&origin)).copied().unwrap_or(0),
         };
-        peer.held_before.as_ref().is_some_and(|before| {
-            before.iter().all(|(origin, held)| peer.vector.sequence(*origin) >= (*held).min(can_come(origin)))
-        })
+        let others = |member: &&Member| member.role.may_forward() && ![peer.node, self.node].contains(&member.node);
+        let can_come = |origin| match sends(origin) {
+            true => self.holding.vector.sequence(origin),
+            false => self.members.values().filter(others).map(|member| said(member, origin)).max().unwrap_or(0),
+        };
+        before.iter().all(|(origin, held)| peer.vector.sequence(*origin) >= (*held).min(can_come(*origin)))
     }
 
     fn tick(&mut self, out: &mut Vec<Output>) {

@@ -291,3 +291,18 @@ fn nobody_joins_by_the_content_of_a_node_that_withholds_some_of_it() {
     fed.greet(THEIRS, &[(OURS, 4), (THEIRS, 5)]);
     assert_eq!(standing(&mut fed), MemberState::Active);
 }
+
+/// What it lost, this node holds alone and sends to nobody until its content is complete, which it would take from that peer
+/// (seed 1035588 of the simulation).
+#[test]
+fn old_copy_need_not_regain_what_this_node_alone_holds_and_withholds() {
+    let mut fed = Fed::told_in_its_second_run();
+    fed.beacon(&[(OURS, 4), (THEIRS, 5), (EARLIER, 3)]);
+    fed.feed(Input::Disconnected { session: SESSION });
+    let less = [(OURS, 4), (THEIRS, 5)];
+    fed.greet(OriginId(8), &less);
+    let is_waited_for = |fed: &Fed| fed.replicator.peers[&SESSION].held_before.is_some();
+    assert!(is_waited_for(&fed), "it held more once");
+    fed.beacon(&less);
+    assert!(!is_waited_for(&fed));
+}
