@@ -234,7 +234,10 @@ impl Writing<'_> {
             self.follow_edges(moved, None, false)?;
         }
         if effect.born || effect.dead {
-            self.follow_incarnations(id, state.uuid)?;
+            let has_others = self.follow_incarnations(id, state.uuid)?;
+            if effect.born && has_others && state.birth.csn.origin() != self.origin() {
+                self.born_again.push((state.uuid, state.birth));
+            }
         }
         if self.adoption.has_losers(id) {
             // Whether they are duplicates depends on this one.

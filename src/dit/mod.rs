@@ -8,6 +8,7 @@
 mod apply;
 mod arrivals;
 mod bulk;
+mod carrying;
 mod catalog;
 mod changes;
 mod check;

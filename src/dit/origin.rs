@@ -130,6 +130,7 @@ impl Writing<'_> {
         let tail = self.tail(origin, after)?;
         let mut again = Again { after, ..Again::default() };
         for update in self.births_first(&tail)? {
+            let update = self.continued(update)?;
             self.reissue(update, &mut again)?;
         }
         for record in &tail {
@@ -156,19 +157,26 @@ impl Writing<'_> {
         let tail = self.tail(origin, after.max(self.held(origin)?.settled))?;
         let mut again = Again { keeps_tail: true, ..Again::default() };
         for update in self.births_first(&tail)? {
-            let Some(id) = self.id_of(update.uuid, update.birth)? else { continue };
-            // What was written again already has ended itself.
-            let is_again = again.births.contains_key(&update.birth.dot());
-            let lives = self.state(id)?.is_some_and(|state| state.dead.is_none());
-            let is_move = update.deltas.iter().any(|delta| matches!(delta, Delta::Parent(_)));
-            if is_again || lives || is_move {
-                self.reissue(update, &mut again)?;
-            } else if update.is_birth() && self.view().own_subordinate_count(id)? > 0 {
-                let deleted = self.deleted_above(update.uuid, &again)?;
-                self.with_superiors(deleted, &update.requester, &mut again, |_, _| Ok(()))?;
-            }
+            let update = self.continued(update)?;
+            self.repeat(update, &mut again)?;
         }
         Ok(tail.len() as u64)
+    }
+
+    fn repeat(&mut self, update: Update, again: &mut Again) -> Result<(), DitError> {
+        let Some(id) = self.id_of(update.uuid, update.birth)? else { return Ok(()) };
+        // What was written again already has ended itself.
+        let is_again = again.births.contains_key(&update.birth.dot());
+        let lives = self.state(id)?.is_some_and(|state| state.dead.is_none());
+        let is_move = update.deltas.iter().any(|delta| matches!(delta, Delta::Parent(_)));
+        if is_again || lives || is_move {
+            self.reissue(update, again)
+        } else if update.is_birth() && self.view().own_subordinate_count(id)? > 0 {
+            let deleted = self.deleted_above(update.uuid, again)?;
+            self.with_superiors(deleted, &update.requester, again, |_, _| Ok(()))
+        } else {
+            Ok(())
+        }
     }
 
     fn tail(&self, origin: OriginId, after: u64) -> Result<Vec<LogRecord>, DitError> {
@@ -213,6 +221,11 @@ impl Writing<'_> {
             depth += 1;
         }
         Ok(Some(depth))
+    }
+
+    /// Writes one change again, beside the first.
+    pub(super) fn write_beside(&mut self, update: Update) -> Result<(), DitError> {
+        self.reissue(update, &mut Again { keeps_tail: true, ..Again::default() })
     }
 
     /// Writes one change again, and deleted superiors that it needs together with it.

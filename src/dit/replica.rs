@@ -9,6 +9,7 @@ use crate::state::{AttributeId, Delta, LogRecord, OriginId};
 use crate::storage::{EntryId, MetaName};
 use std::sync::Arc;
 
+mod carrying;
 mod conflicts;
 mod digests;
 mod exchanges;

@@ -69,6 +69,8 @@ pub struct Writing<'d> {
     pub(super) last_id: u64,
     pub(super) naming_stamp: u64,
     pub(super) adoption: Arc<Adoption>,
+    /// Incarnations born in this transaction of entries that had others before.
+    pub(super) born_again: Vec<(EntryUuid, Stamp)>,
     /// What of the tree has still to follow from the change at hand.
     pub(super) follow: Follow,
     pub(super) rules_changed: bool,
@@ -138,6 +140,7 @@ impl<'d> Writing<'d> {
             last_id,
             naming_stamp,
             adoption,
+            born_again: Vec::new(),
             follow: Follow::default(),
             rules_changed: false,
             schema_touched: false,
@@ -239,6 +242,11 @@ impl<'d> Writing<'d> {
         requester: &str,
         deltas: Vec<Delta>,
     ) -> Result<(EntryId, Stamp), DitError> {
+        if let Target::Existing(id) = target
+            && deltas.contains(&Delta::Dead)
+        {
+            self.end_hidden(id, requester)?;
+        }
         let (texts, names) = match (target, Taking::of(&deltas)) {
             (Target::Existing(id), Some(taking)) => {
                 (self.texts_left_by(id, taking)?.0, self.names_left_by(id, taking)?)

@@ -155,7 +155,13 @@ fn entries(view: &View<'_>, wanted: &[(EntryUuid, Dot)], bytes_max: usize) -> Re
 /// [`Answer::Failed`].
 pub fn write(writing: &mut Writing<'_>, request: &WriteRequest) -> Result<Answer, DitError> {
     match request {
-        WriteRequest::Apply(records) => return apply(writing, records).map(Answer::Applied),
+        WriteRequest::Apply { records, carries } => {
+            let applied = apply(writing, records)?;
+            if *carries {
+                writing.carry_over()?;
+            }
+            return Ok(Answer::Applied(applied));
+        }
         WriteRequest::DropDeleted { entries, theirs, proven } => {
             for (uuid, birth) in entries {
                 if *proven && !writing.tells_of_deletion(*uuid, birth.dot())? {
@@ -164,7 +170,7 @@ pub fn write(writing: &mut Writing<'_>, request: &WriteRequest) -> Result<Answer
                 writing.drop_if_deleted_at(*uuid, *birth, theirs)?;
             }
         }
-        WriteRequest::Merge { entries, theirs, clock, uncovered, fill, revive } => {
+        WriteRequest::Merge { entries, theirs, clock, uncovered, fill, revive, carries } => {
             writing.follow_clock(*clock);
             note(writing, MetaName::Uncovered, uncovered)?;
             if *fill {
@@ -179,6 +185,9 @@ pub fn write(writing: &mut Writing<'_>, request: &WriteRequest) -> Result<Answer
                 if let Merged::Undecodable(error) = merged {
                     return Ok(Answer::Failed(format!("state of entry {}: {error}", entry.uuid)));
                 }
+            }
+            if *carries {
+                writing.carry_over()?;
             }
         }
         WriteRequest::NoteCatchUp(target) => note(writing, MetaName::CatchUp, target)?,

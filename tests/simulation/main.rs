@@ -8,6 +8,7 @@
 //! SIM_FIRST=1 SIM_SEEDS=100000 SIM_FAILURES=1000 cargo test --release --test simulation masters -- --nocapture
 //!                                                      a campaign, on all cores (`taskset -c 1 nice` for one): tells each
 //!                                                      seed that fails, goes on, and says at the end what happened how often
+//! SIM_HEIRS=1 ...                                      also: changes of an entry that another member made again meanwhile show
 //! SIM_TWINS=1 ...                                      a member is copied while clients write, and both copies go on
 //! ```
 //!

@@ -109,10 +109,11 @@ impl Writing<'_> {
         }
     }
 
-    /// After a birth, a death or a move: other incarnations of the entry, what is below them, what waited for it.
-    pub(in crate::dit) fn follow_incarnations(&mut self, id: EntryId, uuid: EntryUuid) -> Result<(), DitError> {
+    /// After a birth, a death or a move: other incarnations of the entry, what is below them, what waited for it. Whether
+    /// there are other incarnations.
+    pub(in crate::dit) fn follow_incarnations(&mut self, id: EntryId, uuid: EntryUuid) -> Result<bool, DitError> {
         if self.is_bulk {
-            return Ok(());
+            return Ok(false);
         }
         let view = self.view();
         let others: Vec<EntryId> = view.incarnations(uuid)?.into_iter().filter(|other| *other != id).collect();
@@ -126,7 +127,7 @@ impl Writing<'_> {
         }
         let waiting = waiting::waiting_for(self.txn.reader(), uuid)?;
         self.follow.shapes.extend(others.iter().copied().chain(below).chain(others.iter().copied()).chain(waiting));
-        Ok(())
+        Ok(!others.is_empty())
     }
 
     /// Where the entry is to be shown, if it is. Superiors that are needed for that, and can be, are shown first.

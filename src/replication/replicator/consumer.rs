@@ -18,7 +18,7 @@ use crate::state::{LogRecord, OriginId, OriginPosition, UpdateVector};
 /// What waits to be applied, and what is asked for.
 #[derive(Debug, Default)]
 pub(super) struct Consumer {
-    queue: VecDeque<(SessionId, LogRecord)>,
+    pub(super) queue: VecDeque<(SessionId, LogRecord)>,
     /// The last number queued or under way to the store, by origin; absent if nothing is.
     taken: BTreeMap<OriginId, u64>,
     /// The records under way to the store: how many from whom.
@@ -55,12 +55,6 @@ impl Consumer {
         }
     }
 
-    /// Forgets what is queued of an origin.
-    pub(super) fn drop_queued(&mut self, origin: OriginId) {
-        self.queue.retain(|(_, record)| record.origin != origin);
-        self.taken.remove(&origin);
-    }
-
     /// An exchange of states has ended; what is lacking still is asked for anew.
     pub(super) fn exchanged(&mut self) {
         self.trimmed.clear();
@@ -73,6 +67,19 @@ impl Replicator {
     fn taken(&self, origin: OriginId) -> u64 {
         let held = self.holding.vector.sequence(origin);
         self.consumer.taken.get(&origin).map_or(held, |taken| (*taken).max(held))
+    }
+
+    /// Forgets what is queued of an origin.
+    pub(super) fn drop_queued(&mut self, origin: OriginId) {
+        let Self { consumer, peers, .. } = self;
+        consumer.queue.retain(|(session, record)| {
+            let is_dropped = record.origin == origin;
+            if let Some(peer) = peers.get_mut(session).filter(|_| is_dropped) {
+                peer.queued_bytes = peer.queued_bytes.saturating_sub(record.bytes.len());
+            }
+            !is_dropped
+        });
+        consumer.taken.remove(&origin);
     }
 
     /// Says to each peer which changes are wanted from it, where that changed.
@@ -235,7 +242,8 @@ impl Replicator {
             records.push(record);
         }
         self.consumer.applying = Some(from);
-        self.write(WriteRequest::Apply(records), Purpose::Apply, out);
+        let carries = self.takes_writes();
+        self.write(WriteRequest::Apply { records, carries }, Purpose::Apply, out);
     }
 
     /// The store took a batch, or some of it.
@@ -259,16 +267,16 @@ impl Replicator {
             self.alarm_once(Alarm::ClockAhead { origin, ahead_ms }, out);
         }
         for (origin, _) in applied.gaps {
-            self.consumer.drop_queued(origin);
+            self.drop_queued(origin);
         }
         for (origin, sequence, detail) in applied.undecodable {
-            self.consumer.drop_queued(origin);
+            self.drop_queued(origin);
             if self.consumer.undecodable.insert(origin) {
                 out.push(Output::Alarm(Alarm::Undecodable { origin, sequence, detail }));
             }
         }
         for origin in applied.forks {
-            self.consumer.drop_queued(origin);
+            self.drop_queued(origin);
             let session = from.keys().next().copied();
             self.fork_found(origin, session, out);
         }

@@ -314,7 +314,8 @@ impl Replicator {
         let fill = exchange.cause == Cause::Join && is_filling;
         // Nor does a number say what became of an entry where two histories use it.
         let revive = matches!(exchange.cause, Cause::Repair | Cause::Fork);
-        self.write(WriteRequest::Merge { entries, theirs, clock: held.clock, uncovered, fill, revive }, purpose, out);
+        let (clock, carries) = (held.clock, self.takes_writes());
+        self.write(WriteRequest::Merge { entries, theirs, clock, uncovered, fill, revive, carries }, purpose, out);
     }
 
     /// Goes on when nothing is under way.
@@ -362,7 +363,11 @@ impl Replicator {
         exchange.writing += 1;
         exchange.is_closing = true;
         let purpose = Purpose::Exchange(exchange.id);
-        let (theirs, clock) = exchange.start.clone().unwrap_or((UpdateVector::new(), Csn::NONE));
+        let (mut theirs, clock) = exchange.start.clone().unwrap_or((UpdateVector::new(), Csn::NONE));
+        if exchange.cause == Cause::Repair {
+            // It looked into what differs alone: what else the peer took since still comes by the log.
+            theirs = UpdateVector::new();
+        }
         self.write(WriteRequest::TakeVector { theirs, clock }, purpose, out);
     }
 

@@ -180,6 +180,11 @@ impl Replicator {
         }
     }
 
+    /// Whether a change of a client would be taken now.
+    pub(super) fn takes_writes(&self) -> bool {
+        self.local_writes() == LocalWrites::Open
+    }
+
     /// The origins of this directory.
     pub(super) fn own_origins(&self) -> impl Iterator<Item = OriginId> {
         self.incarnation.own.iter().copied().chain([self.holding.origin])
@@ -387,7 +392,7 @@ impl Replicator {
             if self.holding.vector.sequence(old) > after {
                 self.incarnation.reissuing = true;
                 let clock = self.incarnation.clock_heard;
-                self.consumer.drop_queued(old);
+                self.drop_queued(old);
                 self.incarnation.set_back.insert(old);
                 self.write(WriteRequest::ReissueTail { origin: old, after, clock }, Purpose::Reissue, out);
             } else {

@@ -322,7 +322,8 @@ impl Replicator {
 }
 
 fn peer_status(peer: &Peer, now: Now) -> PeerStatus {
-    let applied: u64 = peer.applied.iter().map(|(_, count)| count).sum();
+    let is_recent = |second: u64| second + 10 > now.monotonic_ms / 1000;
+    let applied: u64 = peer.applied.iter().filter(|(second, _)| is_recent(*second)).map(|(_, count)| count).sum();
     PeerStatus {
         session: peer.session,
         role: peer.greeting.map_or(Role::Supplier, |greeting| greeting.role),

@@ -222,7 +222,7 @@ fn told_in_full() -> bool {
 
 fn told_write(write: &WriteRequest) -> String {
     match write {
-        WriteRequest::Apply(records) => {
+        WriteRequest::Apply { records, .. } => {
             let places = records.iter().map(|record| format!(" {}:{}", record.origin, record.sequence));
             format!("Apply{}", places.collect::<String>())
         }

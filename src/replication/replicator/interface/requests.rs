@@ -56,7 +56,12 @@ pub enum ReadRequest {
 #[derive(Clone, PartialEq, Debug)]
 pub enum WriteRequest {
     /// Take changes of other origins.
-    Apply(Vec<LogRecord>),
+    Apply {
+        /// By rising number of each origin.
+        records: Vec<LogRecord>,
+        /// Whether changes of clients are taken here: those of incarnations that these replace are carried over.
+        carries: bool,
+    },
     /// Forget entries that the other side knows to be deleted.
     DropDeleted {
         /// By entryUUID and birth.
@@ -81,6 +86,8 @@ pub enum WriteRequest {
         fill: bool,
         /// Whether what is not here though it is held was lost by a fault, unless the log tells of its deletion.
         revive: bool,
+        /// Whether changes of clients are taken here: those of incarnations that these replace are carried over.
+        carries: bool,
     },
     /// Remember what must be held before changes of clients are taken, also in later runs; empty: nothing.
     NoteCatchUp(BTreeMap<OriginId, u64>),

@@ -84,7 +84,7 @@ impl Replicator {
         self.incarnation.reissuing = true;
         self.incarnation.early_under_way = Some((origin, after));
         let write = if is_left && self.held_by_others(origin) <= after {
-            self.consumer.drop_queued(origin);
+            self.drop_queued(origin);
             self.incarnation.set_back.insert(origin);
             WriteRequest::ReissueTail { origin, after, clock }
         } else {

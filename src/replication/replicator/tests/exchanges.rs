@@ -321,7 +321,9 @@ fn what_differs_at_equal_vectors_is_taken_without_removing_anything_that_the_log
     let drops = |write: &&WriteRequest| matches!(write, WriteRequest::DropDeleted { proven: true, entries, .. } if entries.len() == 1);
     let merges = |write: &&WriteRequest| matches!(write, WriteRequest::Merge { theirs: None, revive: true, fill: false, entries, .. } if entries.len() == 2);
     assert_eq!((writes.iter().filter(drops).count(), writes.iter().filter(merges).count()), (1, 1), "{writes:?}");
-    assert!(matches!(writes.last(), Some(WriteRequest::TakeVector { .. })), "{writes:?}");
+    // It may have taken changes of a third meanwhile, and deleted entries by them, which no sum covers.
+    let takes_none = |theirs: &UpdateVector| theirs.iter().next().is_none();
+    assert!(matches!(writes.last(), Some(WriteRequest::TakeVector { theirs, .. }) if takes_none(theirs)), "{writes:?}");
 }
 
 #[test]

@@ -190,3 +190,31 @@ fn peer_that_is_withdrawn_while_its_session_stands_is_told_by_that_session() {
         "each once"
     );
 }
+
+#[test]
+fn rate_of_changes_is_of_the_last_ten_seconds() {
+    let mut fed = Fed::new(&[(OURS, 4)], &[(OURS, 4)]);
+    let rate = |fed: &Fed| {
+        let now = Now { wall_ms: fed.at_ms, stamp_ms: fed.at_ms, monotonic_ms: fed.at_ms };
+        let status = fed.replicator.status(now);
+        status.members.iter().find_map(|member| member.peer.as_ref()).map(|peer| peer.apply_rate)
+    };
+    let at_ms = fed.at_ms;
+    fed.replicator.peers.get_mut(&SESSION).expect("a session").count_applied(300, at_ms);
+    assert_eq!(rate(&fed), Some(30.0));
+    fed.at_ms += 11_000;
+    assert_eq!(rate(&fed), Some(0.0), "nothing came since");
+}
+
+/// Who sends what has to be dropped again and again is not taken for one who floods.
+#[test]
+fn what_is_dropped_unread_is_not_on_the_account_of_who_sent_it() {
+    let mut fed = Fed::new(&[(OURS, 4)], &[(OURS, 4)]);
+    for (origin, sequence) in [(THEIRS, 1), (OriginId(3), 1)] {
+        let record = crate::state::LogRecord { origin, sequence, chain: [0; 16], bytes: vec![0; 100] };
+        fed.replicator.consumer.queue.push_back((SESSION, record));
+    }
+    fed.replicator.peers.get_mut(&SESSION).expect("a session").queued_bytes = 200;
+    fed.replicator.drop_queued(THEIRS);
+    assert_eq!(fed.replicator.peers[&SESSION].queued_bytes, 100);
+}
