@@ -221,7 +221,7 @@ fn the_writer_answers_after_the_commit_and_groups_what_waits() {
             }))
             .unwrap();
     }
-    assert!((0..100).all(|_| answered.recv_timeout(std::time::Duration::from_secs(20)).unwrap()));
+    assert!((0..100).all(|_| answered.recv_timeout(std::time::Duration::from_secs(120)).unwrap()));
     writer.stop();
     thread.join().unwrap();
     assert_eq!(tree.values(ann, "mail").len(), 100);

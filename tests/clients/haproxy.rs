@@ -33,7 +33,7 @@ impl Balancer {
         let plain = server.address();
         let part = |name: &str, port: u16, node: &str, how: &str| {
             format!(
-                "listen {name}\n  bind 127.0.0.1:{port}\n  server one {node} source 127.0.0.1 {how} check inter 100ms\n"
+                "listen {name}\n  bind 127.0.0.1:{port}\n  server one {node} source 127.0.0.1 {how} check inter 100ms fall 1000\n"
             )
         };
         let text = format!(

@@ -38,7 +38,7 @@ fn local(server: &Server) -> Client {
 #[test]
 fn a_name_that_fails_again_and_again_has_to_wait() {
     only_entente!(Setting);
-    let server = server(&["limits.failed_binds_per_account=3", "limits.failed_binds_window_s=120"]);
+    let server = server(&["limits.failed_binds_per_account=3", "limits.failed_binds_window_s=360"]);
     for (name, password) in [(ANN, "ann-secret"), (NOBODY, "nobody-secret"), (ADMIN, ADMIN_PASSWORD)] {
         let mut client = server.anonymous();
         for _ in 0..3 {

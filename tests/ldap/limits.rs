@@ -22,7 +22,7 @@ fn assert_ends(client: &mut Client) {
 
 #[test]
 fn idle_connection_is_closed_before_bind_and_kept_after_it() {
-    let setup = Setup::default().with_setting("limits.idle_before_bind_s=1").with_slapd_global("idletimeout 1\n");
+    let setup = Setup::default().with_setting("limits.idle_before_bind_s=3").with_slapd_global("idletimeout 3\n");
     let server = Server::start(setup);
     let mut bound = server.person("ann");
     let mut silent = server.anonymous();

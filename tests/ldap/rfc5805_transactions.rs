@@ -210,7 +210,7 @@ fn limits_of_a_transaction_are_kept() {
     let setup = Setup::default()
         .with_setting("limits.transaction_updates=3")
         .with_setting("limits.transaction_bytes=8192")
-        .with_setting("limits.transaction_s=1");
+        .with_setting("limits.transaction_s=5");
     let server = Server::start(setup);
     let (mut client, branch) = server.branch("txn");
     let identifier = start(&mut client);

@@ -14,7 +14,7 @@ use crate::support::program::Program;
 use crate::support::request::{Control, REPLACE, Search};
 use crate::support::server::{ADMIN, ADMIN_PASSWORD, SUFFIX, Server, Setup, Subject};
 use crate::support::slapd::free_address;
-use crate::support::wait::{wait_for_within, wait_until};
+use crate::support::wait::{PATIENCE, wait_for_within, wait_until};
 use crate::support::workload::Workload;
 use crate::support::{code, oid};
 
@@ -149,8 +149,6 @@ fn expect_equal(server: &Server, consumer: &Consumer, patience: Duration) {
     assert!(names.is_empty(), "only in the copy: {names:?}\n{}", consumer.said());
     assert!(caught_up.is_ok(), "equal, but its contextCSN is not: {:?}\n{}", sequences(&mut admin), consumer.said());
 }
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn slapd_keeps_a_copy_while_changes_come() {

@@ -57,10 +57,9 @@ fn write_until_killed(server: &mut Server, base: &str, round: usize) -> Vec<Log>
         .map(|writer| {
             let (address, base) = (server.address(), base.to_owned());
             let (answered, over) = (Arc::clone(&answered), Arc::clone(&over));
-            std::thread::spawn(move || {
-                let mut client = Client::connect(address);
-                write(&mut client, &base, &format!("r{round}w{writer}"), &answered, &over)
-            })
+            // Before the thread begins, which may be after the server ended.
+            let mut client = Client::connect(address);
+            std::thread::spawn(move || write(&mut client, &base, &format!("r{round}w{writer}"), &answered, &over))
         })
         .collect();
     wait_until("enough answered writes", || {

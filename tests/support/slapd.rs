@@ -1,8 +1,9 @@
 //! Debian's slapd as the peer: a configuration of its own in a temporary folder, started and ended by the test.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::program::{Program, run};
@@ -153,8 +154,16 @@ impl Slapd {
     }
 }
 
-/// An address on the loopback interface whose port was free a moment ago.
+/// An address on the loopback interface whose port was free a moment ago, and which the kernel gives to nobody who asks for any:
+/// a program that is away finds it again.
 pub(crate) fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback interface has free ports");
-    listener.local_addr().expect("a bound socket has an address")
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(97);
+    let free = (0..5_000).find_map(|_| {
+        let port = 10_000 + first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, u16::try_from(port).expect("below 30,000")));
+        let is_free = TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok();
+        is_free.then_some(address)
+    });
+    free.expect("a free port below those that pass")
 }

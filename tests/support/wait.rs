@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// How long a test waits for anything before it calls it lost. Long, because two cores may serve many tests.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A point in time after which waiting is over.
 #[derive(Clone, Copy, Debug)]

@@ -16,7 +16,7 @@ gi.require_version("EDataServer", "1.2")
 from gi.repository import EBook, EBookContacts, EDataServer, GLib  # noqa: E402
 
 NO_WAITING = 2**32 - 1  # for a state that an LDAP book does not tell
-PATIENCE = 20  # seconds
+PATIENCE = 120  # seconds
 
 
 def tell(step, **what):

@@ -68,7 +68,8 @@ fn half_requests_before_bind_hold_less_than_64_kib_each() {
 fn half_requests_before_bind_hold_less_than_64_kib_each_over_tls() {
     only_entente!(Cost);
     // Each by a server of its own: what one has left free the next would not be seen to hold.
-    let start = || Server::start(open_to_many(Setup::default().with_tls()));
+    let start =
+        || Server::start(open_to_many(Setup::default().with_tls()).with_setting("limits.idle_before_bind_s=600"));
     let count = 90 * strain();
     // All but a little of an encrypted record of the largest size.
     let half_record = [&[0x17, 0x03, 0x03, 0x41, 0x00][..], &[0; 16_000]].concat();
@@ -220,7 +221,7 @@ fn requests_in_odd_pieces_are_answered_the_same() {
 #[test]
 fn handshakes_that_do_not_come_are_given_up() {
     only_entente!(Cost);
-    let setup = open_to_many(Setup::default().with_tls()).with_setting("limits.handshake_s=2");
+    let setup = open_to_many(Setup::default().with_tls()).with_setting("limits.handshake_s=8");
     let server = Server::start(setup);
     let address = secure_address(&server);
     let mut other = server.person("bob");

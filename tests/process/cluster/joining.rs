@@ -41,6 +41,9 @@ fn three_commands_make_a_second_supplier_and_both_take_changes() {
     b.wait_until_equal();
     let line = a.replica(&["verify"]).expect_success();
     assert!(line.starts_with(&format!("EQUAL {SUFFIX} b (")), "{line}");
+    wait_until("a session that was measured", || {
+        b.sees("a")["connected"] == true && b.sees("a")["round_trip_ms"].is_number()
+    });
     let status = b.status();
     assert_eq!(status["members"][0]["name"], "a", "{status}");
     assert_eq!((&status["members"][0]["connected"], &status["writes"]), (&true.into(), &"open".into()), "{status}");

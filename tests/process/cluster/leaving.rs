@@ -137,13 +137,14 @@ fn a_member_that_runs_hands_over_all_it_has_before_it_leaves() {
             let mut last = String::new();
             for number in 0.. {
                 let text = format!("write {number}");
+                let had_left = over.load(std::sync::atomic::Ordering::Relaxed);
                 let written = client.modify(&person("ann"), &[(REPLACE, "description", &[&text])]);
                 match written.code {
                     code::SUCCESS => last = text,
                     code::REFERRAL => return last,
                     other => panic!("{other}: {written:?}"),
                 }
-                assert!(!over.load(std::sync::atomic::Ordering::Relaxed), "changes were taken after it had left");
+                assert!(!had_left, "changes were taken after it had left");
             }
             last
         });

@@ -153,6 +153,7 @@ fn an_entry_that_differs_though_all_hold_the_same_changes_is_named_and_repaired(
     a.wait_for_saying("digests differ from b");
     a.wait_for_saying("were made equal with b");
     a.wait_until_equal();
+    wait_until("b to hear of it", || b.sees("a")["verdict"] == "EQUAL");
     b.wait_until_equal();
     let text = a.replica(&["verify", "--digests"]).expect_success();
     assert!(text.starts_with(&format!("EQUAL {SUFFIX} b (")), "{text}");
