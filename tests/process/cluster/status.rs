@@ -59,7 +59,12 @@ fn the_status_tells_who_lacks_what_for_how_long_and_who_holds_back_whom() {
         "{gone}"
     );
     wait_until("why c is not reached", || a.sees("c")["unreachable"].is_string());
-    let text = a.replica(&["status"]).expect_success();
+    // What b has said comes a moment after what it holds.
+    let mut text = String::new();
+    wait_until("c alone to hold the cut back", || {
+        text = a.replica(&["status"]).expect_success();
+        text.contains("the stable cut waits for: c")
+    });
     for part in [
         "members dial it at: 127.",
         "certificate until",
