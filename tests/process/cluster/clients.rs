@@ -88,8 +88,8 @@ fn durability_site_waits_for_the_suppliers_that_stand_where_this_one_does_and_fo
     assert_eq!(one.status()["site"], "berlin");
     let text = one.replica(&["status"]).expect_success();
     assert!(text.contains("active supplier at berlin") && text.contains("active supplier at hamburg"), "{text}");
-    let monitor = one.client().search(&Search::subtree("cn=monitor", "(monitoredInfo=site: hamburg)"));
-    assert_eq!(monitor.expect(code::SUCCESS).entries.len(), 1);
+    let search = Search::subtree("cn=monitor", "(monitoredInfo=site: hamburg)");
+    wait_until("the same below cn=monitor", || one.client().search(&search).expect(code::SUCCESS).entries.len() == 1);
     let mut client = one.client();
     // Two alone was asked for; that three holds it as well is another matter.
     assert_eq!(written_with_site(&mut client, "all are here", 20_000), (1, 1, vec!["two".to_owned()]));

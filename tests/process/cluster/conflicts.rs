@@ -88,8 +88,10 @@ fn both_members_show_both_values_with_their_authors_and_a_restore_holds_on_both(
         names.push(conflict.value("cn"));
     }
     assert_eq!(names[0], names[1], "one conflict, one name");
-    let monitor = b.client().read("cn=conflicts,cn=monitor");
-    assert!(monitor.values("monitoredInfo").contains(&"open_lost_update: 1".to_owned()), "{monitor:?}");
+    wait_until("the conflict below cn=monitor", || {
+        let told = b.client().read("cn=conflicts,cn=monitor").values("monitoredInfo");
+        told.contains(&"open_lost_update: 1".to_owned())
+    });
     b.replica(&["conflicts", "restore", &names[0]]).expect_success();
     wait_until("the title of ann on a", || a.client().read(&person("bob")).value("title") == "by ann");
     for node in [a, b] {

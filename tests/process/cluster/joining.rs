@@ -49,8 +49,7 @@ fn three_commands_make_a_second_supplier_and_both_take_changes() {
     assert_eq!((&status["members"][0]["connected"], &status["writes"]), (&true.into(), &"open".into()), "{status}");
     let text = b.replica(&["status"]).expect_success();
     assert!(text.contains("connected for") && text.contains("round trip"), "{text}");
-    let shown = b.client().names("cn=monitor", "(cn=replication*)");
-    assert_eq!(shown.len(), 2, "{shown:?}");
+    wait_until("both below cn=monitor", || b.client().names("cn=monitor", "(cn=replication*)").len() == 2);
     a.stop();
     b.stop();
     check(&a.data());

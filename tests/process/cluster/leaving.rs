@@ -7,7 +7,7 @@ use super::node::{Node, person};
 use crate::support::code;
 use crate::support::request::{REPLACE, Search};
 use crate::support::server::{SUFFIX, check, export};
-use crate::support::wait::{Deadline, wait_until};
+use crate::support::wait::{Deadline, wait_for, wait_until};
 
 fn three(folder: &Path) -> [Node; 3] {
     let mut a = Node::found(folder, "a");
@@ -172,9 +172,12 @@ fn a_member_that_runs_hands_over_all_it_has_before_it_leaves() {
     let seen = a.sees("c");
     assert_eq!(seen["verdict"], "retired", "{seen}");
     assert_eq!((seen["backlog_total"].as_u64(), seen["missing_total"].as_u64()), (Some(0), Some(0)), "{seen}");
-    let told =
-        a.client().search(&Search::subtree("cn=monitor", "(monitoredInfo=state: retired)")).expect(code::SUCCESS);
-    let told = told.entries[0].values("monitoredInfo");
+    // What is told there is a moment older than the status.
+    let told = wait_for("the same below cn=monitor", || {
+        let search = Search::subtree("cn=monitor", "(monitoredInfo=state: retired)");
+        let found = a.client().search(&search).expect(code::SUCCESS).entries;
+        found.first().map(|entry| entry.values("monitoredInfo"))
+    });
     assert!(told.contains(&"verdict: retired".to_owned()) && told.contains(&"backlog_total: 0".to_owned()), "{told:?}");
 }
 
