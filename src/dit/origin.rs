@@ -163,6 +163,7 @@ impl Writing<'_> {
         Ok(tail.len() as u64)
     }
 
+    /// Writes one change of a tail that stays again, if others may stand on it.
     fn repeat(&mut self, update: Update, again: &mut Again) -> Result<(), DitError> {
         let Some(id) = self.id_of(update.uuid, update.birth)? else { return Ok(()) };
         // What was written again already has ended itself.
