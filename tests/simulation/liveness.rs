@@ -6,7 +6,8 @@ use entente::replication::{LocalWrites, Role};
 use entente::state::EntryState;
 
 use crate::cluster::Cluster;
-use crate::node::states;
+use crate::node::{placed_states, states};
+use crate::oracle::{Verdict, names};
 
 /// Ticks within which a cluster without faults comes to agree.
 const TICKS_MAX: u64 = 400;
@@ -134,16 +135,24 @@ fn inspect(cluster: &mut Cluster) {
             return cluster.fail(format!("index-equals-recomputed: n{place}: {difference}"));
         }
         let oracle = &mut cluster.oracle;
-        let states = states(&running.dit, |key| oracle.attribute(key)).expect("states are read");
+        let states = placed_states(&running.dit, |key| oracle.attribute(key)).expect("states are read");
         let snapshot = running.dit.read().expect("a snapshot");
         let view = snapshot.view();
         let (mut lines, mut lost) = (Vec::new(), 0);
+        let named = names(&states);
+        let mut misnamed = None;
         for state in states.iter().filter(|state| state.is_live()) {
             let uuid = state.uuid;
             let shown = view.by_uuid(uuid).expect("a look-up");
             let dn = shown.and_then(|id| view.dn_text(id).expect("a name"));
             let name = match (dn, missing_above(&states, state)) {
-                (Some(dn), _) => dn,
+                (Some(dn), _) => {
+                    if named.get(&uuid) != Some(&dn) {
+                        misnamed
+                            .get_or_insert_with(|| format!("{uuid} is shown as {dn}, not as {:?}", named.get(&uuid)));
+                    }
+                    dn
+                }
                 (None, Some(missing)) if cluster.oracle.is_lost(missing) && is_told_lost(view, uuid) => {
                     lost += 1;
                     format!("lost+found, below {missing}")
@@ -161,8 +170,19 @@ fn inspect(cluster: &mut Cluster) {
             *cluster.told.entry("lost and found").or_default() += lost;
         }
         lines.sort();
+        if let Some(misnamed) = misnamed {
+            return cluster.fail(format!("name-of-oldest-claim: n{place}: {misnamed}"));
+        }
         if let Err(broken) = cluster.oracle.judge(&states) {
             return cluster.fail(format!("promise: n{place}: {broken}"));
+        }
+        match cluster.oracle.judge_superiors(&states) {
+            Err(broken) => return cluster.fail(format!("newest-move: n{place}: {broken}")),
+            Ok(Verdict::Unjudged) => *cluster.told.entry("superiors not judged").or_default() += 1,
+            Ok(Verdict::Judged { moves, skipped }) => {
+                *cluster.told.entry("moves judged").or_default() += moves;
+                *cluster.told.entry("moves not made").or_default() += skipped;
+            }
         }
         exports.push((place, lines));
     }

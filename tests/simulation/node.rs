@@ -352,7 +352,22 @@ pub(crate) fn members(dit: &Dit) -> Result<Vec<Member>, DitError> {
     Ok(members)
 }
 
-/// All states in a tree, attributes numbered by `number`.
+/// All states in a tree, attributes numbered by `number`, each below what it stands below with all moves played.
+pub(crate) fn placed_states(dit: &Dit, number: impl FnMut(&str) -> AttributeId) -> Result<Vec<EntryState>, DitError> {
+    let mut states = states(dit, number)?;
+    let snapshot = dit.read()?;
+    let view = snapshot.view();
+    for state in &mut states {
+        for id in view.incarnations(state.uuid)? {
+            if let Some(stored) = view.state_of(id)?.filter(|stored| stored.birth == state.birth) {
+                state.parent = stored.parent;
+            }
+        }
+    }
+    Ok(states)
+}
+
+/// All states in a tree as they are told to others, attributes numbered by `number`.
 pub(crate) fn states(dit: &Dit, mut number: impl FnMut(&str) -> AttributeId) -> Result<Vec<EntryState>, DitError> {
     let snapshot = dit.read()?;
     let (parts, _) = snapshot.view().portable_entries(None, usize::MAX)?;

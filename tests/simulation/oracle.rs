@@ -7,14 +7,26 @@
 //! another replaced, newer than the birth of that one, must show there. It shows below cn=lost+found, and nowhere else, only where all births of
 //! what is missing above it were on disks that went back, so that no store has any.
 //!
-//! Deliberately not assumed: which of two concurrent changes wins beyond their CSNs, and anything about names.
+//! Of an entry's names the newest holds; below what it stands [`superiors`] says, and under what it is shown [`names`].
+//!
+//! Deliberately not assumed: which of two concurrent changes wins beyond their CSNs.
+
+mod names;
+mod superiors;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use entente::model::EntryUuid;
 use entente::state::encoding::update::decode_update;
-use entente::state::{AttributeId, Csn, Delta, Dot, EntryState, LogRecord, OriginId, Stamp, Update, ValueKey};
+use entente::state::{
+    AttributeId, Csn, Delta, Dot, EntryState, LogRecord, OriginId, RdnState, Stamp, Update, ValueKey,
+};
+
+pub(crate) use names::names;
+pub(crate) use superiors::Verdict;
 
 /// One change.
 #[derive(Clone, Debug)]
@@ -151,12 +163,18 @@ impl Oracle {
                     state.birth
                 ));
             }
+            judge_rdn(state, &changes)?;
             self.judge_cells(state, &changes)?;
             let own: Vec<&Issued> =
                 changes.iter().copied().filter(|issued| issued.update.birth.dot() == birth).collect();
             self.judge_counters(state, &own)?;
         }
         Ok(())
+    }
+
+    /// Compares the superiors of live entries with what births and moves say; the first that is another in words.
+    pub(crate) fn judge_superiors(&self, states: &[EntryState]) -> Result<Verdict, String> {
+        superiors::judge(&self.issued, states)
     }
 
     fn judge_cells(&self, state: &EntryState, changes: &[&Issued]) -> Result<(), String> {
@@ -237,6 +255,31 @@ impl Oracle {
             }
         }
         Ok(())
+    }
+}
+
+/// The RDN is that of the newest birth or rename.
+fn judge_rdn(state: &EntryState, changes: &[&Issued]) -> Result<(), String> {
+    let given = |issued: &&Issued| -> Option<(Stamp, RdnState, bool)> {
+        let rdn = issued.update.deltas.iter().find_map(|delta| match delta {
+            Delta::Birth { rdn, .. } | Delta::Rdn(rdn) => Some(rdn.clone()),
+            _ => None,
+        });
+        Some((issued.update.stamp, rdn?, issued.certain))
+    };
+    let given: Vec<(Stamp, RdnState, bool)> = changes.iter().filter_map(given).collect();
+    let (shown, rdn) = &state.rdn;
+    let Some((_, named, _)) = given.iter().find(|(stamp, ..)| stamp == shown) else {
+        return Err(format!("{}: its name is as of {}, when nobody named it", state.uuid, shown.csn));
+    };
+    if named != rdn {
+        return Err(format!("{}: its name is {rdn:?}, and was given as {named:?} at {}", state.uuid, shown.csn));
+    }
+    match given.iter().filter(|(_, _, certain)| *certain).map(|(stamp, ..)| *stamp).max() {
+        Some(last) if *shown < last => {
+            Err(format!("{}: named at {}, its name is that of {}", state.uuid, last.csn, shown.csn))
+        }
+        _ => Ok(()),
     }
 }
 
