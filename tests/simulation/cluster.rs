@@ -1,6 +1,7 @@
 //! The cluster as one value: nodes, network, clients, faults; one tick after the other.
 
 mod alarms;
+mod clocks;
 mod faults;
 mod outputs;
 mod twins;
@@ -24,6 +25,7 @@ use crate::node::{
 use crate::oracle::Oracle;
 use crate::random::Random;
 use crate::workload::{SUFFIX, add, operate};
+use clocks::Steps;
 use twins::Twins;
 pub(crate) use weather::Storm;
 use weather::{Net, Readers, Weather};
@@ -48,6 +50,7 @@ pub(crate) struct Cluster {
     /// No more faults.
     pub(crate) calm: bool,
     twins: Option<Twins>,
+    steps: Option<Steps>,
     /// Ticks left of each cut.
     cuts: Vec<((usize, usize), u64)>,
     folder: tempfile::TempDir,
@@ -133,6 +136,7 @@ impl Cluster {
             broken: None,
             calm: false,
             twins: None,
+            steps: if rules.storm.is_none() { Steps::of(seed) } else { None },
             cuts: Vec::new(),
             folder,
             session_last: 0,
@@ -204,7 +208,8 @@ impl Cluster {
 
     fn now(&self, place: usize) -> Now {
         let wall_ms = self.nodes[place].clock.wall_ms();
-        Now { wall_ms, stamp_ms: wall_ms, monotonic_ms: 10_000 + self.tick * TICK_MS }
+        let stamp_ms = self.nodes[place].running.as_ref().map_or(wall_ms, |running| running.dit.now_ms());
+        Now { wall_ms, stamp_ms, monotonic_ms: 10_000 + self.tick * TICK_MS }
     }
 
     /// The process ends; what was not committed is lost.
@@ -215,6 +220,7 @@ impl Cluster {
     }
 
     pub(crate) fn start(&mut self, place: usize) {
+        self.step_clock_at_start(place);
         self.tell(format!("n{place} starts"));
         let seed = self.seed ^ (place as u64) << 56;
         let options = self.options.clone();
@@ -242,6 +248,7 @@ impl Cluster {
         self.connect();
         if !self.calm {
             self.faults();
+            self.step_clocks();
             self.play_twins();
             for place in 0..self.nodes.len() {
                 if self.random.permille(self.weather.operations.min(1000)) {
@@ -252,6 +259,7 @@ impl Cluster {
                 }
             }
         }
+        self.watch_clocks();
         for place in 0..self.nodes.len() {
             self.feed(place, Input::Tick);
         }
