@@ -1,5 +1,6 @@
 //! Masters as an operator meets them: invited, joined, served, killed, copied, restored, retired.
 
+mod assurances;
 mod cascade;
 mod clients;
 mod conflicts;

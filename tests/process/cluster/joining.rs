@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::TcpStream;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use entente::storage::{Environment, MetaName, Options};
@@ -150,12 +151,10 @@ fn a_token_is_good_for_one_member() {
     assert!(text.contains("holds a directory already"), "{text}");
 }
 
-/// Killed at some moment while states flow: the second run takes what the first one left.
-#[test]
-fn a_join_that_was_killed_half_way_goes_on_where_it_was() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+/// The usual people and so many others, 6 KB each.
+fn crowd(people: usize) -> String {
     let text = "x".repeat(6_000);
-    let many: String = (0..6_000)
+    let many: String = (0..people)
         .map(|number| {
             format!(
                 "dn: uid=m{number},ou=people,{SUFFIX}\nobjectClass: inetOrgPerson\nuid: m{number}\ncn: m{number}\nsn: m\n\
@@ -163,7 +162,14 @@ fn a_join_that_was_killed_half_way_goes_on_where_it_was() {
             )
         })
         .collect();
-    let mut a = Node::found_with(folder.path(), "a", &format!("{DATA}\n{many}"));
+    format!("{DATA}\n{many}")
+}
+
+/// Killed at some moment while states flow: the second run takes what the first one left.
+#[test]
+fn a_join_that_was_killed_half_way_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut a = Node::found_with(folder.path(), "a", &crowd(6_000));
     a.serve();
     let token = a.invite(&[]);
     let mut b = Node::at(folder.path(), "b");
@@ -183,6 +189,66 @@ fn a_join_that_was_killed_half_way_goes_on_where_it_was() {
     let (received, entries) = (done["received"].as_u64().unwrap(), done["entries"].as_u64().unwrap());
     assert!(entries > 6_000 && received < entries, "{done} {said}");
     println!("{received} of {entries} entries came in the second run");
+    b.serve();
+    a.wait_until_equal();
+    b.wait_until_equal();
+    a.stop();
+    b.stop();
+    check(&b.data());
+    assert_eq!(export(&a.data()), export(&b.data()));
+}
+
+/// A client changes, adds, renames and deletes at a node, one after the other, until it is told to stop. How often it did.
+fn write_until(node: &Node, stop: &AtomicBool) -> usize {
+    let mut client = node.client();
+    let mut done = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let (one, other) = (person(&format!("m{}", done * 7 % 2_000)), person(&format!("w{done}")));
+        client.modify(&one, &[(REPLACE, "title", &[&format!("title {done}")])]).expect(code::SUCCESS);
+        let attributes: [(&str, &[&str]); 3] = [("objectClass", &["inetOrgPerson"]), ("cn", &["w"]), ("sn", &["w"])];
+        client.add(&other, &attributes).expect(code::SUCCESS);
+        match done % 3 {
+            0 => client.delete(&other),
+            1 => client.modify_dn(&other, &format!("uid=r{done}"), true, None),
+            _ => client.modify(&one, &[(REPLACE, "description", &["short"])]),
+        }
+        .expect(code::SUCCESS);
+        done += 1;
+    }
+    done
+}
+
+/// replication.md 3.11, 4.6: init interrupted at every chunk, while clients write to the member that gives it.
+#[test]
+fn a_join_that_is_killed_after_every_part_while_clients_write_comes_to_its_end_and_loses_nothing() {
+    const PEOPLE: usize = 6_000;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut a = Node::found_with(folder.path(), "a", &crowd(PEOPLE));
+    a.serve();
+    let token = a.invite(&[]);
+    let mut b = Node::at(folder.path(), "b");
+    let stop = AtomicBool::new(false);
+    let (kills, written) = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| write_until(&a, &stop));
+        let (mut kills, mut held) = (0, 0);
+        // What clients add meanwhile comes after these, change by change.
+        while held < PEOPLE {
+            let mut join = Program::start(&mut b.join_command(&token));
+            wait_until("another part on disk", || {
+                assert!(!join.has_ended(), "it ended before it was killed: {}", join.said());
+                committed_entries(&b.data()) > held
+            });
+            join.kill();
+            let now = committed_entries(&b.data());
+            assert!(now > held, "after {kills} kills {now} entries are held, and {held} were");
+            (kills, held) = (kills + 1, now);
+        }
+        b.join(&token).expect_success();
+        stop.store(true, Ordering::Relaxed);
+        (kills, writer.join().expect("every write was answered"))
+    });
+    println!("killed {kills} times, {written} rounds of writes");
+    assert!(kills >= 4 && written > kills, "killed {kills} times while {written} rounds were written");
     b.serve();
     a.wait_until_equal();
     b.wait_until_equal();
