@@ -19,6 +19,8 @@ use crate::storage::{EntryId, MetaName, StorageError};
 
 /// The suffix.
 pub const CLUSTER_DN: &str = "cn=cluster";
+/// What the entries of members stand below.
+pub const MEMBERS_DN: &str = "cn=members,cn=cluster";
 /// Who is written down as having changed its entries.
 const AUTHOR: &str = CLUSTER_DN;
 

@@ -27,6 +27,7 @@ mod log;
 mod mutant;
 mod origin;
 mod receive;
+mod rewritten;
 mod schema_entry;
 mod settle;
 mod shape;
@@ -50,7 +51,7 @@ pub use bulk::{BulkLoad, reindex};
 pub use catalog::{AttributeInfo, Catalog, IndexOptions, Indexed, WellKnown};
 pub use changes::{Departed, LoggedChange};
 pub use check::{CheckReport, check};
-pub use cluster::{CLUSTER_DN, ClusterEntry, NamedValues};
+pub use cluster::{CLUSTER_DN, ClusterEntry, MEMBERS_DN, NamedValues};
 pub use conflict::{
     CONFLICTS_MAX, Conflict, ConflictKind, ConflictPlace, ConflictState, DECIDED_KEPT_MS, KEPT_MS, MARK_KEPT_MS,
     NameSide, Side, SideContent, Standing,
@@ -65,6 +66,7 @@ pub use index_keys::{
 pub use log::LogRange;
 pub use mutant::Mutant;
 pub use receive::Receipt;
+pub use rewritten::{Rewritten, holds};
 pub use schema_entry::SCHEMA_DN;
 pub use settle::Settled;
 pub use shape::{Adoption, Edges, Move, MoveOutcome};

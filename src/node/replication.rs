@@ -13,7 +13,7 @@ use crate::replication::membership::members;
 use crate::replication::service::{Compression, Gate, Service, ServiceOptions};
 use crate::replication::status::monitor_lines;
 use crate::replication::{Durability, LocalWrites, NodeId, Options};
-use crate::state::Dot;
+use crate::state::{Dot, OriginId};
 use crate::transport::ListenUrl;
 use crate::wire::assurance::DurabilityLevel;
 
@@ -148,6 +148,10 @@ struct Members {
 }
 
 impl Acknowledgements for Members {
+    fn ended(&self, origin: OriginId) -> Option<u64> {
+        self.service.published()?.status.ended.get(&origin).copied()
+    }
+
     fn wait_for(&self, dot: Dot, request: DurabilityRequest, reply: Box<dyn FnOnce(Acknowledged) + Send>) {
         let durability = match request.level {
             DurabilityLevel::Local => return reply(Acknowledged { met: true, ..Acknowledged::default() }),

@@ -2,7 +2,8 @@
 //! when other members hold its change too (durability). The wire forms are in `wire::assurance`.
 //!
 //! A token is a part of the update vector. A request that carries one waits, without a thread, until this node holds
-//! all of it; when the time is over it hears busy and what is missing. Who holds a change is known to the floor that
+//! all of it, under these numbers or under those that a restored server gave its changes when it wrote them again; when the time is
+//! over it hears busy and what is missing. What was lost with a server's disk is not waited for: that is said at once. Who holds a change is known to the floor that
 //! speaks with members; it is handed in as [`Acknowledgements`]. Without that nobody else holds anything.
 //!
 //! Invariants
@@ -11,6 +12,7 @@
 
 use super::Directory;
 use super::outcome::{OperationError, Outcome};
+use crate::dit::{Rewritten, View, holds};
 use crate::model::ResultCode;
 use crate::state::{Dot, OriginId, UpdateVector};
 use crate::wire::assurance::{
@@ -67,15 +69,29 @@ impl SessionToken {
         text.split(',').filter(|part| !part.is_empty()).map(part).collect::<Option<_>>().map(Self)
     }
 
-    /// What of it is not held, in words; `None`: all is.
-    fn missing(&self, vector: &UpdateVector) -> Option<String> {
-        let missing = self.0.iter().filter(|(origin, sequence)| vector.sequence(**origin) < **sequence);
-        let shown: Vec<_> = missing
-            .take(MISSING_SHOWN_MAX)
-            .map(|(origin, sequence)| format!("{sequence} of origin {origin} (held: {})", vector.sequence(*origin)))
-            .collect();
-        (!shown.is_empty()).then(|| format!("changes are missing here: {}", shown.join(", ")))
+    /// What of it is not held.
+    fn missing(&self, vector: &UpdateVector, rewritten: &[Rewritten]) -> Vec<Dot> {
+        let dots = self.0.iter().map(|(origin, sequence)| Dot { origin: *origin, sequence: *sequence });
+        dots.filter(|dot| !holds(vector, rewritten, *dot)).collect()
     }
+
+    /// The same of what a snapshot holds, with its vector.
+    fn missing_in(&self, view: &View<'_>) -> Result<(Vec<Dot>, UpdateVector), crate::dit::DitError> {
+        let vector = view.update_vector()?;
+        let missing = self.missing(&vector, &[]);
+        match missing.is_empty() {
+            true => Ok((missing, vector)),
+            false => Ok((self.missing(&vector, &view.rewritten()?), vector)),
+        }
+    }
+}
+
+fn busy(missing: &[Dot], vector: &UpdateVector) -> OperationError {
+    let shown = missing.iter().take(MISSING_SHOWN_MAX);
+    let shown: Vec<_> = shown
+        .map(|dot| format!("{} of origin {} (held: {})", dot.sequence, dot.origin, vector.sequence(dot.origin)))
+        .collect();
+    OperationError::new(ResultCode::BUSY, format!("changes are missing here: {}", shown.join(", ")))
 }
 
 /// What is read of a request's session token control.
@@ -123,6 +139,9 @@ pub trait Acknowledgements: Send + Sync {
     /// Calls back when the members that `level` means hold the change, or when the time is over. Must not block: it is
     /// called on the writer's thread.
     fn wait_for(&self, dot: Dot, request: DurabilityRequest, reply: Box<dyn FnOnce(Acknowledged) + Send>);
+
+    /// The last change of an origin under which nobody writes any more, if no member holds more of it than this server.
+    fn ended(&self, origin: OriginId) -> Option<u64>;
 }
 
 /// Nobody else holds anything.
@@ -135,6 +154,10 @@ impl Acknowledgements for Alone {
             DurabilityLevel::Local | DurabilityLevel::Site | DurabilityLevel::All => 0,
         };
         reply(Acknowledged { nodes: Vec::new(), wanted, met: wanted == 0 });
+    }
+
+    fn ended(&self, _: OriginId) -> Option<u64> {
+        None
     }
 }
 
@@ -156,20 +179,20 @@ impl Directory {
     /// control that cannot be read is the operation's to refuse.
     pub fn has_to_wait(&self, controls: &Controls<'_>) -> Option<TokenRequest> {
         let request = token_request(&controls.find(SESSION_TOKEN)?).ok().filter(|request| !request.token.is_empty())?;
-        let held = self.dit.read().and_then(|snapshot| snapshot.view().update_vector()).ok()?;
-        request.token.missing(&held).map(|_| request)
+        let (missing, _) = self.dit.read().and_then(|snapshot| request.token.missing_in(&snapshot.view())).ok()?;
+        (!missing.is_empty()).then_some(request)
     }
 
     /// Waits until this node holds what the token names.
     ///
     /// # Errors
-    /// busy, with what is missing, when the time is over.
+    /// busy, with what is missing, when the time is over; unwillingToPerform at once where that is nowhere any more.
     pub async fn wait_until_held(self: Arc<Self>, request: TokenRequest) -> Outcome<()> {
         let mut commits = self.dit.feed().follow();
         let waiting = async {
             loop {
-                let held = self.dit.read().and_then(|snapshot| snapshot.view().update_vector())?;
-                if request.token.missing(&held).is_none() || commits.changed().await.is_err() {
+                let missing = self.missing(&request.token)?.0;
+                if missing.is_empty() || commits.changed().await.is_err() {
                     return Outcome::Ok(());
                 }
             }
@@ -177,11 +200,27 @@ impl Directory {
         if let Ok(outcome) = tokio::time::timeout(request.wait, waiting).await {
             return outcome;
         }
-        let held = self.dit.read()?.view().update_vector()?;
-        match request.token.missing(&held) {
-            None => Ok(()),
-            Some(missing) => Err(OperationError::new(ResultCode::BUSY, missing)),
+        match self.missing(&request.token)? {
+            (missing, _) if missing.is_empty() => Ok(()),
+            (missing, vector) => Err(busy(&missing, &vector)),
         }
+    }
+
+    /// What of a token is not held here, with what is.
+    fn missing(&self, token: &SessionToken) -> Outcome<(Vec<Dot>, UpdateVector)> {
+        let (missing, vector) = self.dit.read().and_then(|snapshot| token.missing_in(&snapshot.view()))?;
+        let known = self.acknowledgements();
+        let lost =
+            missing.iter().find_map(|dot| Some((dot, known.ended(dot.origin).filter(|last| dot.sequence > *last)?)));
+        if let Some((dot, last)) = lost {
+            let text = format!(
+                "change {} of origin {} is lost: its server was put back from an older copy, and no server has more than {last} of \
+                 that origin; begin anew without this session token",
+                dot.sequence, dot.origin
+            );
+            return Err(OperationError::new(ResultCode::UNWILLING_TO_PERFORM, text));
+        }
+        Ok((missing, vector))
     }
 
     /// The session token of a response: all that is held here now.
@@ -213,9 +252,10 @@ mod tests {
         let token = SessionToken::of(&vector(&[(1, 5), (0xabc, 7)]));
         assert_eq!(token.to_text(), "000000000001:5,000000000abc:7");
         assert_eq!(SessionToken::parse(&token.to_text()), Some(token.clone()));
-        assert_eq!(token.missing(&vector(&[(1, 9), (0xabc, 7), (3, 1)])), None);
-        let missing = token.missing(&vector(&[(1, 5), (0xabc, 6)])).unwrap();
-        assert!(missing.contains("7 of origin 000000000abc (held: 6)"), "{missing}");
+        assert_eq!(token.missing(&vector(&[(1, 9), (0xabc, 7), (3, 1)]), &[]), []);
+        let held = vector(&[(1, 5), (0xabc, 6)]);
+        let refused = busy(&token.missing(&held, &[]), &held);
+        assert!(refused.diagnostic.contains("7 of origin 000000000abc (held: 6)"), "{}", refused.diagnostic);
     }
 
     #[test]

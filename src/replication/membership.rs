@@ -22,12 +22,11 @@ use subtle::ConstantTimeEq;
 use super::identity::{Authority, IdentityError, from_hexadecimal, hexadecimal, node_of};
 use super::invite::Token;
 use super::{Member, MemberState, NodeId, Role};
-use crate::dit::{CLUSTER_DN, DitError, Entry, View, Writing};
+use crate::dit::{CLUSTER_DN, DitError, Entry, MEMBERS_DN, View, Writing};
 use crate::schema::time::{format_generalized_time, parse_generalized_time};
 use crate::state::OriginId;
 use crate::storage::MetaName;
 
-const MEMBERS_DN: &str = "cn=members,cn=cluster";
 const INVITES_DN: &str = "cn=invites,cn=cluster";
 /// Members read at most; far beyond what a cluster has.
 const MEMBERS_MAX: usize = 4096;

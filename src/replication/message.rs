@@ -17,7 +17,10 @@ use crate::state::{BucketSum, Csn, Dot, NodeId, OriginId, PortableEntry, UpdateV
 use super::member::{MemberState, Role};
 
 /// The versions of the protocol spoken here.
-pub const VERSIONS: VersionRange = VersionRange { oldest: 1, newest: 1 };
+pub const VERSIONS: VersionRange = VersionRange { oldest: 1, newest: 2 };
+
+/// From this version on a [`Push`] says which member answers for its origin.
+pub const ANSWERS: u32 = 2;
 
 /// Versions of the protocol that a node speaks, both ends included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -158,6 +161,9 @@ pub struct Hello {
 pub struct Push {
     /// Whose.
     pub origin: OriginId,
+    /// The member that answers for the origin: whose it is, as far as the sender knows, or the sender itself. Those of
+    /// versions before [`ANSWERS`] do not say.
+    pub answers: Option<NodeId>,
     /// Number of the first record.
     pub first: u64,
     /// The origin's hash chain after the first record; of the others it follows.
@@ -364,6 +370,9 @@ pub enum PeerError {
     /// The node in the hello is not the one in the certificate.
     #[error("node id does not match the certificate")]
     IdentityMismatch,
+    /// The peer speaks as an origin that is another member's.
+    #[error("writes under another member's origin")]
+    ForeignOrigin,
     /// The peer may not send this by its membership.
     #[error("not allowed by its membership")]
     NotAllowed,

@@ -11,8 +11,10 @@
 //! - No change of a client is taken before this node knows that its copy is not an old one (`origin`).
 
 mod ahead;
+mod allowed;
 mod consumer;
 mod durability;
+mod ended;
 mod exchange;
 mod interface;
 mod origin;
@@ -37,6 +39,7 @@ use super::message::{Hello, Message, PeerError, VERSIONS};
 use crate::state::hybrid_clock::STEP_MS_MAX;
 use crate::state::{NodeId, OriginId};
 use ahead::Ahead;
+use allowed::Owners;
 use consumer::Consumer;
 use durability::Waits;
 use exchange::Exchange;
@@ -58,6 +61,7 @@ pub struct Replicator {
     members: BTreeMap<NodeId, Member>,
     /// As what members have spoken in this run: their entries may not say so yet.
     spoken: BTreeSet<(NodeId, OriginId)>,
+    owners: Owners,
     /// Agreed ends of origins of members that were suspended or retired.
     finals: BTreeMap<OriginId, u64>,
     peers: BTreeMap<SessionId, Peer>,
@@ -107,6 +111,7 @@ impl Replicator {
             holding: local.holding,
             members: BTreeMap::new(),
             spoken: BTreeSet::new(),
+            owners: Owners::default(),
             finals: BTreeMap::new(),
             peers: BTreeMap::new(),
             requests: BTreeMap::new(),
@@ -335,6 +340,10 @@ impl Replicator {
         let regained = self.peers.get(&session).is_some_and(|peer| self.has_regained(peer));
         let Some(peer) = self.peers.get_mut(&session) else { return };
         peer.supply.acknowledged(&peer.vector);
+        let held_sum = peer.vector.iter().fold(0u64, |sum, (_, position)| sum.wrapping_add(position.sequence));
+        if held_sum != std::mem::replace(&mut peer.held_sum, held_sum) {
+            peer.risen_ms = self.now.monotonic_ms;
+        }
         if regained {
             peer.held_before = None;
         }

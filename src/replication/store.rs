@@ -194,7 +194,8 @@ pub fn write(writing: &mut Writing<'_>, request: &WriteRequest) -> Result<Answer
         WriteRequest::NoteUncovered(uncovered) => note(writing, MetaName::Uncovered, uncovered)?,
         WriteRequest::ReissueTail { origin, after, clock } => {
             writing.follow_clock(*clock);
-            writing.reissue_tail(*origin, *after)?;
+            let node = super::membership::node_id(writing.view())?;
+            writing.reissue_tail_of(*origin, *after, &super::membership::member_dn(node))?;
         }
         WriteRequest::RepeatTail { origin, after, clock } => {
             writing.follow_clock(*clock);

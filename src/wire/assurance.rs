@@ -2,7 +2,7 @@
 //!
 //! *Session token* (request and response): the response names the changes that it may have shown or made, as text
 //! `origin:number,origin:number`; a later request that carries the text, to whichever node, sees all of them or hears
-//! busy. Request value: `SEQUENCE { token OCTET STRING, waitMs INTEGER OPTIONAL }`, or none to get a token alone.
+//! busy, or unwillingToPerform where one of them is lost with the disk of the server that made it. Request value: `SEQUENCE { token OCTET STRING, waitMs INTEGER OPTIONAL }`, or none to get a token alone.
 //! Response value: the text.
 //!
 //! *Durability* (changes): who besides this server must hold the change before it is answered. Request value:

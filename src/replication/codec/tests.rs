@@ -9,6 +9,7 @@ use crate::state::OriginId;
 fn push(bytes: usize) -> Message {
     Message::Push(Push {
         origin: OriginId(5),
+        answers: None,
         first: 1,
         chain: [3; 16],
         records: vec![vec![b'x'; bytes], b"y".to_vec()],

@@ -311,6 +311,11 @@ pub(super) fn alarm_text(alarm: &Alarm, members: &[Member]) -> String {
         Alarm::Different { peer } => {
             format!("digests differ from {} though both hold the same changes; being repaired", name(peer))
         }
+        Alarm::ForeignOrigin { peer, origin, owner } => format!(
+            "{} says that it writes under origin {origin}, which is that of {}: its sessions are ended",
+            name(peer),
+            name(owner)
+        ),
         Alarm::Fork { origin, peer } => format!(
             "origin {origin} has another history at {}: a copy of a data directory was served beside it. New origins \
              are taken; no change is lost",
@@ -332,6 +337,10 @@ pub(super) fn alarm_text(alarm: &Alarm, members: &[Member]) -> String {
              new origin, pulls its own changes back and goes on"
         ),
         Alarm::StoreFailed { detail } => format!("the store failed: {detail}"),
+        Alarm::Unanswered { peer, origin } => format!(
+            "{} sent changes of origin {origin}, which no member's entry names and no member answers for: none was taken",
+            name(peer)
+        ),
         Alarm::Undecodable { origin, sequence, detail } => format!(
             "change {sequence} of origin {origin} needs a newer version of this program, and what follows waits: {detail}"
         ),

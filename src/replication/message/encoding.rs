@@ -7,7 +7,7 @@ mod fields;
 
 use super::{Ack, Buckets, Entries, Heads, Interest, Message, Push, Snapshot, Standing};
 use crate::state::encoding::bytes::{Reader, put_bytes, put_varint};
-use crate::state::{Csn, StateError};
+use crate::state::{Csn, NodeId, StateError};
 use fields::{
     Content, Fields, error_number, error_of, malformed, origin, put_numbers, put_option, put_stamp, put_sum,
     read_beacon, read_head, read_hello, read_sum, role_number, state_number, state_of,
@@ -65,6 +65,9 @@ impl Message {
             Self::Push(push) => {
                 fields.kind(PUSH);
                 fields.number(1, push.origin.0);
+                if let Some(member) = push.answers {
+                    fields.bytes(2, &member.0);
+                }
                 fields.number(3, push.first);
                 fields.bytes(5, &push.chain);
                 fields.with(7, |out| {
@@ -244,9 +247,10 @@ impl Message {
         let message = match kind {
             HELLO => Self::Hello(Box::new(read_hello(&known(&[1, 2, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21])?)?)),
             PUSH => {
-                let content = known(&[1, 3, 5, 7])?;
+                let content = known(&[1, 2, 3, 5, 7])?;
                 let push = Push {
                     origin: content.origin(1)?,
+                    answers: content.optional(2).map(|_| content.array(2).map(NodeId)).transpose()?,
                     first: content.number(3)?,
                     chain: content.array(5)?,
                     records: content.list(7, 1, |field| field.bytes().map(<[u8]>::to_vec))?,

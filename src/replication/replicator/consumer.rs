@@ -145,7 +145,7 @@ impl Replicator {
     pub(super) fn pushed(&mut self, session: SessionId, push: Push, out: &mut Vec<Output>) {
         let Some(peer) = self.peers.get_mut(&session) else { return };
         let Some(greeting) = peer.greeting else { return };
-        let (node, origin) = (peer.node, push.origin);
+        let origin = push.origin;
         if push.records.is_empty() {
             return;
         }
@@ -158,15 +158,8 @@ impl Replicator {
             // may stand under numbers that were given before: it writes that again once it has caught up.
             return;
         }
-        if !self.may_send(node, origin) {
-            // A role that changed is known sooner there than here, or later: what was under way then is asked for again.
-            let now_ms = self.now.monotonic_ms;
-            let since_ms = self.peers.get_mut(&session).map(|peer| *peer.not_allowed_ms.get_or_insert(now_ms));
-            if since_ms.is_some_and(|since_ms| now_ms < since_ms + self.options.exchange_retry_ms) {
-                return;
-            }
-            out.push(Output::Alarm(Alarm::NotAllowed { peer: node, origin }));
-            return self.refuse(session, PeerError::NotAllowed, "", out);
+        if !self.is_allowed(session, &push, out) {
+            return;
         }
         if origin == self.holding.origin {
             if push.last() > self.holding.vector.sequence(origin) {

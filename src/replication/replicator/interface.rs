@@ -360,6 +360,15 @@ pub enum Alarm {
         /// From whom.
         peer: NodeId,
     },
+    /// A peer speaks as an origin that is another member's.
+    ForeignOrigin {
+        /// Who.
+        peer: NodeId,
+        /// As which.
+        origin: OriginId,
+        /// Whose that is.
+        owner: NodeId,
+    },
     /// Two histories of one origin were found.
     Fork {
         /// Whose.
@@ -407,6 +416,13 @@ pub enum Alarm {
     StoreFailed {
         /// The words.
         detail: String,
+    },
+    /// A peer sent changes of an origin that no member answers for.
+    Unanswered {
+        /// Who.
+        peer: NodeId,
+        /// Whose changes.
+        origin: OriginId,
     },
     /// A record of an origin needs a newer version of this program; its changes wait.
     Undecodable {

@@ -53,6 +53,11 @@ pub(super) struct Peer {
     pub(super) standing_told: (MemberState, BTreeMap<OriginId, u64>),
     /// Since when it sends what its membership does not allow, as known here.
     pub(super) not_allowed_ms: Option<u64>,
+    /// Origins of which that was.
+    pub(super) unexplained: BTreeSet<OriginId>,
+    /// When what it says to hold was another than before, and the sum of that.
+    pub(super) risen_ms: u64,
+    pub(super) held_sum: u64,
     pub(super) samples: VecDeque<Sample>,
     /// Changes that were new, by second.
     pub(super) applied: VecDeque<(u64, u64)>,
@@ -64,6 +69,8 @@ pub(super) struct Greeting {
     pub(super) origin: OriginId,
     pub(super) boot: u64,
     pub(super) role: Role,
+    /// The version of the protocol that both speak.
+    pub(super) level: u32,
 }
 
 /// One comparison of clocks.
@@ -133,6 +140,9 @@ impl Peer {
             held_before: None,
             standing_told: Default::default(),
             not_allowed_ms: None,
+            unexplained: BTreeSet::new(),
+            risen_ms: now_ms,
+            held_sum: 0,
             samples: VecDeque::new(),
             applied: VecDeque::new(),
         }

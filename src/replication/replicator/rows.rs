@@ -122,6 +122,12 @@ impl Rows {
         self.last(node).map(|voice| &voice.latest)
     }
 
+    /// The incarnation of a member that was heard last, if that was at most `age_ms_max` ago.
+    pub(super) fn heard_as(&self, node: NodeId, now_ms: u64, age_ms_max: u64) -> Option<OriginId> {
+        let (origin, voice) = self.0.get(&node)?.iter().max_by_key(|(_, voice)| (voice.heard_ms, !voice.is_relayed))?;
+        (now_ms.saturating_sub(voice.heard_ms) <= age_ms_max).then_some(*origin)
+    }
+
     pub(super) fn heard_ms(&self, node: NodeId) -> Option<u64> {
         self.last(node).map(|voice| voice.heard_ms)
     }

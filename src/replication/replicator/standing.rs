@@ -21,7 +21,8 @@ impl Replicator {
             // A repeated hello says nothing new.
             return;
         }
-        let fault = if VERSIONS.agree(hello.versions).is_none() {
+        let level = VERSIONS.agree(hello.versions);
+        let fault = if level.is_none() {
             Some(PeerError::VersionMismatch)
         } else if hello.cluster != self.cluster {
             Some(PeerError::ClusterMismatch)
@@ -45,6 +46,9 @@ impl Replicator {
             self.twin_found(hello.boot, out);
             return self.refuse(session, PeerError::SelfConnection, "another node runs under this identity", out);
         }
+        if let Some(owner) = self.foreign_owner(node, hello.origin) {
+            return self.refuse_foreign(session, (node, hello.origin), owner, out);
+        }
         if !self.replaces_others(session, node, dialled, hello.boot, out) {
             return;
         }
@@ -59,7 +63,8 @@ impl Replicator {
         });
         let Some(peer) = self.peers.get_mut(&session) else { return };
         self.incarnation.clock_heard = self.incarnation.clock_heard.max(hello.clock);
-        peer.greeting = Some(Greeting { origin: hello.origin, boot: hello.boot, role: hello.role });
+        let level = level.unwrap_or(VERSIONS.oldest);
+        peer.greeting = Some(Greeting { origin: hello.origin, boot: hello.boot, role: hello.role, level });
         peer.vector = hello.vector;
         peer.is_whole = true;
         peer.floors = hello.floors.into_iter().collect();
@@ -211,6 +216,9 @@ impl Replicator {
     pub(super) fn take_members(&mut self, members: Vec<Member>) {
         self.members = members.into_iter().map(|member| (member.node, member)).collect();
         self.spoken.insert((self.node, self.holding.origin));
+        self.owners.named(&self.members);
+        let Self { owners, spoken, .. } = self;
+        spoken.retain(|(node, origin)| owners.another_than(*node, *origin).is_none());
         for (node, origin) in &self.spoken {
             if let Some(member) = self.members.get_mut(node)
                 && !member.origins.contains(origin)
@@ -229,7 +237,9 @@ impl Replicator {
     /// ends are others now. It cannot wait for their entries to come: they may stand behind an end that it agreed on, when two
     /// withdrew each other.
     pub(super) fn members_changed(&mut self, out: &mut Vec<Output>) {
+        self.end_foreign(out);
         for peer in self.peers.values_mut() {
+            peer.not_allowed_ms = None;
             if let (Some(greeting), Some(member)) = (&mut peer.greeting, self.members.get(&peer.node)) {
                 greeting.role = member.role;
             }
@@ -255,17 +265,6 @@ impl Replicator {
         }
     }
 
-    /// Whether a peer may send changes of an origin.
-    pub(super) fn may_send(&self, node: NodeId, origin: OriginId) -> bool {
-        let role = |node: &NodeId| self.members.get(node).map(|member| member.role);
-        if role(&node) == Some(Role::Consumer) {
-            return false;
-        }
-        let owner = self.members.values().find(|member| member.origins.contains(&origin));
-        // Who wrote once and does no more has an agreed end; up to that its changes go on their way.
-        owner.is_none_or(|owner| owner.role.may_originate() || owner.finals.contains_key(&origin))
-    }
-
     /// What an operator is shown.
     pub fn status(&self, now: Now) -> Status {
         let members = self.members.values().filter(|member| member.node != self.node);
@@ -278,6 +277,7 @@ impl Replicator {
             stable_cut: self.stable_cut(),
             members: members.map(|member| self.member_status(member, now)).collect(),
             cut_held_by: self.cut_held_by(),
+            ended: self.ended(),
             exchange: self.exchange_status(),
             quarantined: self.repairs.quarantined.iter().copied().collect(),
             applied_total: self.consumer.applied_total,

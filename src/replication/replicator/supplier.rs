@@ -104,6 +104,7 @@ impl Replicator {
         answer: Answer,
         out: &mut Vec<Output>,
     ) {
+        let answers = self.answers_for(origin);
         let Some(peer) = self.peers.get_mut(&session) else { return };
         let supply = &mut peer.supply;
         supply.reading = None;
@@ -130,8 +131,8 @@ impl Replicator {
                     // It was set to another place while the read was under way.
                     return;
                 }
-                let push =
-                    Push { origin, first, chain, records: records.into_iter().map(|record| record.bytes).collect() };
+                let records = records.into_iter().map(|record| record.bytes).collect();
+                let push = Push { origin, answers: Some(answers), first, chain, records };
                 supply.sent(origin, last, push.records.len(), push.bytes());
                 out.push(Output::Send { session, message: Message::Push(push) });
             }

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use super::telling::apart;
 use super::*;
 use crate::replication::member::MemberState;
-use crate::replication::message::{Ack, Beacon, Interest, Moment, Row, Snapshot, Standing, vector_check};
+use crate::replication::message::{Ack, Beacon, Interest, Moment, Row, Snapshot, Standing, VersionRange, vector_check};
 use crate::state::{BucketSum, Csn, OriginPosition, StableCut, UpdateVector};
 
 mod ahead;
+mod allowed;
 mod copies;
 mod exchanges;
 mod forks;
@@ -55,6 +56,8 @@ struct Fed {
     at_ms: u64,
     /// The hybrid clock that the peer tells.
     clock: Csn,
+    /// The versions that peers speak.
+    versions: VersionRange,
     out: Vec<Output>,
 }
 
@@ -72,7 +75,7 @@ impl Fed {
     /// Nobody has greeted it yet.
     fn alone(local: Local) -> Self {
         let replicator = Replicator::new(local, Options::default());
-        Self { replicator, at_ms: 1_000, clock: Csn::NONE, out: Vec::new() }
+        Self { replicator, at_ms: 1_000, clock: Csn::NONE, versions: VERSIONS, out: Vec::new() }
     }
 
     /// The peer connects, as `origin`.
@@ -84,7 +87,7 @@ impl Fed {
     fn greet_as(&mut self, session: SessionId, number: u8, origin: OriginId, held: &[(OriginId, u64)]) {
         self.feed(Input::Connected { session, peer: node(number), dialled: true });
         let hello = Hello {
-            versions: VERSIONS,
+            versions: self.versions,
             features: 0,
             cluster: [9; 16],
             node: node(number),

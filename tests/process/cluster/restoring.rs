@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::node::Node;
+use super::node::{Node, person};
+use crate::support::ber;
 use crate::support::program::run;
+use crate::support::request::{Control, REPLACE, Search};
 use crate::support::server::{check, export};
 use crate::support::wait::wait_until;
+use crate::support::{code, oid};
 
 #[track_caller]
 fn backup(node: &Node, folder: &Path) -> PathBuf {
@@ -140,4 +143,98 @@ fn a_backup_of_the_one_member_put_on_the_machine_of_the_other_finds_the_one_it_i
     a.wait_until_equal();
     copy.wait_until_equal();
     assert_eq!(export(&a.data()), export(&copy.data()));
+}
+
+/// Gives ann a title; the session token of that.
+#[track_caller]
+fn title(node: &Node, title: &str) -> String {
+    let wanted = Control::not_critical(oid::SESSION_TOKEN, None);
+    let mut client = node.client();
+    let written = client.with(wanted).modify(&person("ann"), &[(REPLACE, "title", &[title])]).expect(code::SUCCESS);
+    String::from_utf8(written.control(oid::SESSION_TOKEN)).expect("a token is text")
+}
+
+/// What a node answers to a search for ann with a token, for which it need not wait: code, text and title.
+fn search(node: &Node, token: &str) -> (u32, String, String) {
+    let value = ber::sequence(&[ber::octets(token), ber::integer(0)]);
+    let mut client = node.client();
+    let found = client.with(Control::critical(oid::SESSION_TOKEN, Some(value))).search(&Search::base(&person("ann")));
+    let titles = found.entries.first().map(|entry| entry.values("title").concat());
+    (found.outcome.code, found.outcome.diagnostic.clone(), titles.unwrap_or_default())
+}
+
+/// Two members that are equal; an old copy of the second one's data is put back when `later` is over.
+#[track_caller]
+fn put_back(folder: &Path, later: impl FnOnce(&mut Node, &mut Node)) -> [Node; 2] {
+    let mut a = Node::found(folder, "a");
+    a.serve();
+    let mut b = a.joined("b", "supplier");
+    a.wait_until_equal();
+    b.stop();
+    let old = folder.join("old");
+    b.copy_data_to(&old);
+    b.serve();
+    b.wait_until_open();
+    a.wait_until_equal();
+    later(&mut a, &mut b);
+    std::fs::remove_dir_all(b.data()).expect("its disk is lost");
+    std::fs::rename(old, b.data()).expect("our folder");
+    [a, b]
+}
+
+#[test]
+fn a_token_of_changes_that_are_lost_with_a_disk_is_refused_at_once_and_says_so() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut token = String::new();
+    let [mut a, mut b] = put_back(folder.path(), |a, b| {
+        a.stop();
+        token = title(b, "nobody else has it");
+        b.kill();
+    });
+    a.serve();
+    assert_eq!(search(&a, &token).0, code::BUSY, "b may still bring it");
+    b.serve();
+    b.wait_until_open();
+    a.wait_until_equal();
+    for node in [&a, &b] {
+        wait_until("the loss to be known", || search(node, &token).0 == code::UNWILLING_TO_PERFORM);
+        let text = search(node, &token).1;
+        assert!(text.contains("is lost") && text.contains("begin anew without this session token"), "{text}");
+    }
+    let token = title(&b, "later");
+    wait_until("a token of later", || search(&a, &token) == (code::SUCCESS, String::new(), "later".to_owned()));
+}
+
+#[test]
+fn a_token_of_changes_that_an_old_copy_wrote_again_under_another_origin_is_met() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [mut a, mut b] = put_back(folder.path(), |a, b| {
+        b.describe("bob", "since the copy");
+        a.wait_for_description("bob", "since the copy");
+        a.wait_until_equal();
+        a.stop();
+        b.kill();
+    });
+    b.serve();
+    // Nobody says that this is an old copy.
+    b.wait_until_open();
+    let token = title(&b, "written by the old copy");
+    assert_eq!(search(&b, &token).0, code::SUCCESS);
+    // Its next run knows no better, but has another origin; what the one before wrote goes over to that.
+    b.kill();
+    b.serve();
+    a.serve();
+    b.wait_until_open();
+    a.wait_until_equal();
+    for node in [&a, &b] {
+        let vector = node.status()["vector"].clone();
+        let held = |origin: &str| vector[origin].as_u64().unwrap_or(0);
+        let is_held =
+            |part: &str| part.split_once(':').is_some_and(|(origin, last)| held(origin) >= last.parse().unwrap());
+        assert!(!token.split(',').all(is_held), "its numbers are gone: {token} {vector}");
+        let found = (code::SUCCESS, String::new(), "written by the old copy".to_owned());
+        assert_eq!(search(node, &token), found, "{token} {vector}");
+    }
+    a.describe("bob", "and on");
+    b.wait_for_description("bob", "and on");
 }

@@ -235,12 +235,33 @@ fn a_consumer_that_sends_changes_of_its_own_is_refused_and_none_is_taken() {
         let mut stranger = papers.dial("a", a.members_address()).expect("its certificate is good");
         // It lies about its role, too.
         stranger.say(&Message::Hello(Box::new(papers.hello(Role::Supplier))));
-        let push = Push { origin, first: 1, chain: [1; 16], records: vec![vec![1, 2, 3]] };
+        let push = Push { origin, answers: None, first: 1, chain: [1; 16], records: vec![vec![1, 2, 3]] };
         // Roles change, so for a moment it is only not listened to.
         let refused = stranger.listen_while(&frame(&Message::Push(push)));
         assert_eq!(refused, Some(PeerError::NotAllowed), "{origin:?}");
     }
     a.wait_for_saying("which its membership does not allow");
+    assert_eq!(a.status()["vector"], before);
+    goes_on(&a, &mut b);
+}
+
+/// T-49: a supplier, too, sends what somebody answers for, and speaks as itself.
+#[test]
+fn a_supplier_that_sends_an_origin_of_nobody_or_speaks_as_anothers_is_refused_by_name() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (a, mut b, papers) = robbed(folder.path(), "supplier");
+    let before = a.status()["vector"].clone();
+    let hello = papers.hello(Role::Supplier);
+    let push = Push { origin: OriginId(0x77), answers: None, first: 1, chain: [1; 16], records: vec![vec![1, 2, 3]] };
+    let mut stranger = papers.dial("a", a.members_address()).expect("its certificate is good");
+    stranger.say(&Message::Hello(Box::new(hello.clone())));
+    assert_eq!(stranger.listen_while(&frame(&Message::Push(push))), Some(PeerError::NotAllowed));
+    a.wait_for_saying("which no member's entry names and no member answers for");
+    let of_a = OriginId(u64::from_str_radix(a.status()["origin"].as_str().unwrap(), 16).unwrap());
+    let mut stranger = papers.dial("a", a.members_address()).expect("its certificate is good");
+    stranger.say(&Message::Hello(Box::new(Hello { origin: of_a, ..hello })));
+    assert_eq!(stranger.listen(), Some(PeerError::ForeignOrigin));
+    a.wait_for_saying("says that it writes under origin");
     assert_eq!(a.status()["vector"], before);
     goes_on(&a, &mut b);
 }

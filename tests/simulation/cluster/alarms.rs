@@ -23,7 +23,11 @@ impl Cluster {
                 let differences = other.map(|other| self.differences(place, other)).unwrap_or_default();
                 self.fail(format!("same-updates-same-content: n{place} and n{other:?}: {alarm:?}\n{differences}"));
             }
-            Alarm::StoreFailed { .. } | Alarm::NotAllowed { .. } | Alarm::Undecodable { .. } => {
+            Alarm::StoreFailed { .. }
+            | Alarm::ForeignOrigin { .. }
+            | Alarm::NotAllowed { .. }
+            | Alarm::Unanswered { .. }
+            | Alarm::Undecodable { .. } => {
                 self.fail(format!("node {place}: {alarm:?}"));
             }
             Alarm::Ahead { .. } => self.count("reader ahead"),

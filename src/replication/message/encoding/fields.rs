@@ -350,7 +350,7 @@ pub(super) fn state_of(number: u64) -> Result<MemberState, StateError> {
 }
 
 /// The errors in the order of their numbers on the wire, from 1.
-pub(super) const ERRORS: [PeerError; 14] = [
+pub(super) const ERRORS: [PeerError; 15] = [
     PeerError::CorruptFrame,
     PeerError::ClusterMismatch,
     PeerError::FormatMismatch,
@@ -365,6 +365,7 @@ pub(super) const ERRORS: [PeerError; 14] = [
     PeerError::Silent,
     PeerError::Undecodable,
     PeerError::VersionMismatch,
+    PeerError::ForeignOrigin,
 ];
 
 pub(super) fn error_number(error: PeerError) -> u64 {

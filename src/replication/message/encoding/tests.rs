@@ -123,8 +123,17 @@ fn beacon() -> impl Strategy<Value = Message> {
 
 fn small() -> impl Strategy<Value = Message> {
     prop_oneof![
-        (origin_id(), 1..u64::MAX / 2, any::<[u8; 16]>(), vec(vec(any::<u8>(), 0..50), 0..6))
-            .prop_map(|(origin, first, chain, records)| Message::Push(Push { origin, first, chain, records })),
+        (
+            origin_id(),
+            proptest::option::of(any::<[u8; 16]>()),
+            1..u64::MAX / 2,
+            any::<[u8; 16]>(),
+            vec(vec(any::<u8>(), 0..50), 0..6)
+        )
+            .prop_map(|(origin, answers, first, chain, records)| {
+                let answers = answers.map(NodeId);
+                Message::Push(Push { origin, answers, first, chain, records })
+            }),
         (vector(), proptest::option::of(sum()), any::<u64>(), any::<[u8; 16]>()).prop_map(
             |(risen, digest, check, clock)| Message::Ack(Ack {
                 risen,
@@ -246,7 +255,13 @@ fn an_unknown_kind_is_skipped_unless_it_must_be_understood() {
 
 #[test]
 fn a_push_whose_numbers_wrap_is_refused() {
-    let push = Push { origin: OriginId(1), first: u64::MAX, chain: [0; 16], records: vec![Vec::new(), Vec::new()] };
+    let push = Push {
+        origin: OriginId(1),
+        answers: None,
+        first: u64::MAX,
+        chain: [0; 16],
+        records: vec![Vec::new(), Vec::new()],
+    };
     let mut bytes = Vec::new();
     Message::Push(push).encode(&mut bytes);
     assert!(Message::decode(&bytes).is_err());

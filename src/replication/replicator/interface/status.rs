@@ -44,6 +44,8 @@ pub struct Status {
     pub members: Vec<MemberStatus>,
     /// Suppliers whose row is the lowest for some origin, so that nothing newer may be forgotten.
     pub cut_held_by: Vec<NodeId>,
+    /// Origins under which nobody writes any more, with the last number of each: what is beyond is nowhere.
+    pub ended: BTreeMap<OriginId, u64>,
     /// The state exchange under way.
     pub exchange: Option<ExchangeStatus>,
     /// Entries that stay different after a repair.

@@ -36,7 +36,7 @@ pub(super) fn peer_seeds() -> Vec<Vec<u8>> {
             vector: vector.clone(),
             floors: vec![(origin, 2)],
         })),
-        PeerMessage::Push(Push { origin, first: 1, chain: [0; 16], records: vec![b"record".to_vec(), Vec::new()] }),
+        PeerMessage::Push(Push { origin, answers: None, first: 1, chain: [0; 16], records: vec![b"record".to_vec(), Vec::new()] }),
         PeerMessage::Ack(Ack { risen: vector.clone(), check: 1, digest, clock: held.clock }),
         PeerMessage::Beacon(Box::new(Beacon {
             vector,
