@@ -178,6 +178,11 @@ impl Dit {
             let encryption = super::encryption::decide(&options.encryption, None, &schema, purpose, true)?;
             super::writing::initialise(&environment, Arc::clone(&schema), Arc::clone(&index), encryption.as_ref())?;
         }
+        if cfg!(feature = "next") {
+            let mut txn = environment.write()?;
+            txn.put_meta(MetaName::Format, &crate::storage::FORMAT_VERSION.to_be_bytes())?;
+            txn.commit()?;
+        }
         let read = environment.read()?;
         let mut catalog = Catalog::load(read.reader(), schema, Arc::clone(&index))?;
         let adoption = Adoption::load(read.reader())?;

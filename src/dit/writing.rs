@@ -27,7 +27,7 @@ use crate::schema::Schema;
 use crate::state::encoding::update::encode_update;
 use crate::state::{
     AttributeId, Cell, Csn, Delta, Dot, EntryDigest, EntryState, Former, HybridClock, OriginId, Stamp, StateError,
-    Update, ValueKey,
+    UnknownField, Update, ValueKey,
 };
 use crate::storage::{EntryId, Environment, FORMAT_VERSION, MetaName, Reader, Table, WriteTransaction};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +36,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Origins whose positions are written down with a change; with more, only what it replaced tells what it knew.
 const KNOWN_MAX: usize = 64;
+
+/// A field of each change that a release after this one would make; see the feature `next`.
+const NEXT_FIELD: u64 = 90 << 1;
 
 /// Which entry a local change is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -389,6 +392,12 @@ impl<'d> Writing<'d> {
         }
         let catalog = &self.catalog;
         let mut value = log_value(&[]);
+        let mut of_next = None;
+        if cfg!(feature = "next") {
+            let field = UnknownField { tag: NEXT_FIELD, bytes: b"next".to_vec() };
+            of_next = Some(Update { unknown: vec![field], ..update.clone() });
+        }
+        let update = of_next.as_ref().unwrap_or(update);
         encode_update(update, |attribute| catalog.attribute(attribute).map(|info| info.key.as_str()), &mut value)
             .map_err(|error| state_error(EntryId::NONE, &error))?;
         self.append(origin, self.own, value)

@@ -44,7 +44,7 @@ use super::{
     Replicator, RequestId, SessionId, Ticket, WriteRequest, store,
 };
 use crate::dit::{Dit, View};
-use crate::storage::{FORMAT_VERSION, MetaName, Table};
+use crate::storage::{MetaName, Table};
 
 /// Events of sessions that wait.
 const EVENTS_MAX: usize = 256;
@@ -503,7 +503,6 @@ fn local(dit: &Dit, members: &[Member], joined: bool) -> Result<Local, ServiceEr
         catch_up: store::catch_up(dit)?,
         uncovered: store::uncovered(dit)?,
         boot,
-        format_level: FORMAT_VERSION,
         joined,
         filled_ms: Some(filled_ms).filter(|at_ms| *at_ms > 0),
         holding,

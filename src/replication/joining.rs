@@ -31,11 +31,11 @@ use super::dial::{self, DialError};
 use super::identity::{Identity, PublicKey, from_hexadecimal, hexadecimal, node_of};
 use super::invite::{ADDRESSES_MAX, Token};
 use super::membership::{self, Appearance, InviteError};
+use super::message::{FORMAT_TOLD, VERSIONS, VersionRange};
 use super::trust::join_client_config;
 use super::{Member, MemberState, NodeId, Role};
 use crate::dit::{Dit, DitError, Writer, Writing};
 use crate::state::OriginId;
-use crate::storage::FORMAT_VERSION;
 
 /// Longest question or answer, in bytes: a few hundred members.
 const FRAME_BYTES_MAX: usize = 1 << 20;
@@ -76,7 +76,18 @@ impl JoinError {
 #[serde(rename_all = "kebab-case")]
 enum Question {
     /// By a token's secret.
-    Join { secret: String, node: String, origin: u64, key: String, name: String, format: u32 },
+    Join {
+        secret: String,
+        node: String,
+        origin: u64,
+        key: String,
+        name: String,
+        /// What members of version 1 want to be the same: [`FORMAT_TOLD`].
+        format: u32,
+        /// The oldest and the newest version that the new one speaks; one of version 1 does not say.
+        #[serde(default)]
+        versions: Option<(u32, u32)>,
+    },
     /// By the certificate of a member that needs a second identity.
     Enrol { node: String, key: String, name: String },
     /// By the certificate of a member that writes nothing itself: how it is called and reached.
@@ -196,7 +207,8 @@ pub async fn join(
         origin,
         key: hexadecimal(identity.public_key().as_bytes()),
         name: name.to_owned(),
-        format: FORMAT_VERSION,
+        format: FORMAT_TOLD,
+        versions: Some((VERSIONS.oldest, VERSIONS.newest)),
     };
     let accepted = ask(stream, &question).await?;
     if membership::authority_fingerprint(&accepted.authority) != token.authority {
@@ -350,12 +362,11 @@ async fn make_member(
     writer: &Writer,
 ) -> Result<(NodeId, PublicKey), JoinError> {
     let (secret, node, origin, key, name) = match question {
-        Question::Join { secret, node, origin, key, name, format } => {
-            if format != FORMAT_VERSION {
-                return Err(JoinError::Refused(format!(
-                    "this node keeps data in format {FORMAT_VERSION}, and the new one in format {format}: use the same \
-                     version of the program on both"
-                )));
+        Question::Join { secret, node, origin, key, name, versions, .. } => {
+            let (oldest, newest) = versions.unwrap_or((1, 1));
+            let theirs = VersionRange { oldest, newest };
+            if VERSIONS.agree(theirs).is_none() {
+                return Err(JoinError::Refused(VERSIONS.advice("the new one", theirs)));
             }
             let secret = STANDARD.decode(secret).map_err(|_| JoinError::Strange("no secret"))?;
             (Some(Zeroizing::new(secret)), node, Some(origin), key, name)

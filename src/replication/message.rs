@@ -16,8 +16,18 @@ use crate::state::{BucketSum, Csn, Dot, NodeId, OriginId, PortableEntry, UpdateV
 
 use super::member::{MemberState, Role};
 
-/// The versions of the protocol spoken here.
-pub const VERSIONS: VersionRange = VersionRange { oldest: 1, newest: 2 };
+/// The versions of the protocol spoken here: what members say to each other, and the records of changes and states of entries in
+/// it. A member's data file may have any format. Two members speak the newest version in common, so members of neighbouring
+/// releases talk, and a cluster is upgraded one by one.
+///
+/// Raise `newest` with each message, field or record that an older member need not understand but is not to be sent, or answers
+/// otherwise. What must be understood in a record is written by the release after the first one that reads it, which raises `oldest` to
+/// that one's version: records are sent on as they are, to whomever.
+pub const VERSIONS: VersionRange =
+    if cfg!(feature = "next") { VersionRange { oldest: 2, newest: 3 } } else { VersionRange { oldest: 1, newest: 2 } };
+
+/// What members of version 1 are told as the format of the data file, which they want to be their own.
+pub const FORMAT_TOLD: u32 = 8;
 
 /// From this version on a [`Push`] says which member answers for its origin.
 pub const ANSWERS: u32 = 2;
@@ -36,6 +46,20 @@ impl VersionRange {
     pub fn agree(self, other: Self) -> Option<u32> {
         let newest = self.newest.min(other.newest);
         (newest >= self.oldest.max(other.oldest)).then_some(newest)
+    }
+
+    /// Why nothing is agreed with `other`, the member `name`, and what to do.
+    pub fn advice(self, name: &str, other: Self) -> String {
+        let of = |range: Self| match range.oldest == range.newest {
+            true => format!("version {} of what members say to each other", range.newest),
+            false => format!("versions {} to {} of what members say to each other", range.oldest, range.newest),
+        };
+        let (older, other) = (if other.newest < self.oldest { name } else { "this node" }, of(other));
+        format!(
+            "{name} speaks {other}, and this node {}: upgrade {older} to a release between the two first; members of neighbouring releases \
+             talk, so a cluster is upgraded one release and one member after the other",
+            of(self)
+        )
     }
 }
 
@@ -142,8 +166,6 @@ pub struct Hello {
     pub origin: OriginId,
     /// Minted at each start: tells a restart from a copy running beside.
     pub boot: u64,
-    /// Version of the data's format.
-    pub format_level: u32,
     /// What it is there for.
     pub role: Role,
     /// Its time in unix milliseconds.

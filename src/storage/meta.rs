@@ -6,7 +6,7 @@ use super::{PutMode, Reader, Table, WriteTransaction};
 
 /// The format that this program writes. Raise it with every change of a key or a record, and say in CHANGELOG.md
 /// how an older one is upgraded.
-pub const FORMAT_VERSION: u32 = 8;
+pub const FORMAT_VERSION: u32 = if cfg!(feature = "next") { 9 } else { 8 };
 
 /// What `meta` holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -167,6 +167,7 @@ pub fn check_format(reader: Reader<'_>) -> Result<bool, StorageError> {
     let version = bytes.try_into().map(u32::from_be_bytes).unwrap_or_default();
     match version {
         FORMAT_VERSION => Ok(true),
+        older if cfg!(feature = "next") && older == FORMAT_VERSION - 1 => Ok(true),
         newer if newer > FORMAT_VERSION => Err(StorageError::Format(format!(
             "the data has format {newer} and this program knows formats up to {FORMAT_VERSION}: use the newer program that wrote it"
         ))),

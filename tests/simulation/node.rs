@@ -186,7 +186,6 @@ impl Node {
             catch_up: store::catch_up(dit).expect("the tree is read"),
             uncovered: store::uncovered(dit).expect("the tree is read"),
             boot,
-            format_level: 1,
             joined: self.joined,
             filled_ms: filled_ms(dit),
             holding: self.disk.clone(),

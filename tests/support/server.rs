@@ -392,10 +392,15 @@ impl Server {
 /// `entente init` with the usual suffix and administrator.
 #[track_caller]
 pub(crate) fn init(data: &Path, folder: &Path) {
+    init_by(entente(), data, folder);
+}
+
+/// The same by a build of the program.
+#[track_caller]
+pub(crate) fn init_by(mut command: Command, data: &Path, folder: &Path) {
     let password_file = folder.join("admin-password");
     std::fs::write(&password_file, format!("{ADMIN_PASSWORD}\n")).expect("folder is writable");
     restrict(&password_file);
-    let mut command = entente();
     command.arg("init").arg("--data").arg(data).args(["--suffix", SUFFIX]);
     run(command.arg("--admin-password-file").arg(&password_file)).expect_success();
 }

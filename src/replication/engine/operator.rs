@@ -8,6 +8,7 @@ use crate::replication::door::own_addresses;
 use crate::replication::invite::Token;
 use crate::replication::joining;
 use crate::replication::membership::{self, Asked};
+use crate::replication::message::VERSIONS;
 use crate::replication::{Alarm, CloseReason, MemberStatus, Role};
 use crate::storage::MetaName;
 
@@ -341,6 +342,7 @@ pub(super) fn alarm_text(alarm: &Alarm, members: &[Member]) -> String {
             "{} sent changes of origin {origin}, which no member's entry names and no member answers for: none was taken",
             name(peer)
         ),
+        Alarm::Versions { peer, theirs } => VERSIONS.advice(&name(peer), *theirs),
         Alarm::Undecodable { origin, sequence, detail } => format!(
             "change {sequence} of origin {origin} needs a newer version of this program, and what follows waits: {detail}"
         ),

@@ -46,7 +46,6 @@ impl Engine {
             node: PEER,
             origin: OriginId(2),
             boot: 2,
-            format_level: FORMAT_VERSION,
             role: Role::Supplier,
             wall_ms: self.now().wall_ms,
             clock: Csn::NONE,

@@ -55,7 +55,7 @@ impl Message {
                 fields.bytes(5, &hello.node.0);
                 fields.number(7, hello.origin.0);
                 fields.number(9, hello.boot);
-                fields.number(11, u64::from(hello.format_level));
+                fields.number(11, u64::from(super::FORMAT_TOLD));
                 fields.number(13, role_number(hello.role));
                 fields.number(15, hello.wall_ms);
                 fields.with(17, |out| hello.vector.encode(out));

@@ -175,7 +175,7 @@ impl Replicator {
             return Judgement::Allowed;
         }
         // Of who cannot say, it is the sender that answers.
-        let Some(answers) = push.answers.or((greeting.level < ANSWERS).then_some(node)) else {
+        let Some(answers) = push.answers.or_else(|| (greeting.level < ANSWERS).then_some(node)) else {
             return Judgement::Unanswered;
         };
         match role(answers).filter(|_| answers != node) {

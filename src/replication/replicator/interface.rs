@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::model::EntryUuid;
 use crate::replication::member::{Member, MemberState, SessionId};
-use crate::replication::message::{Message, PeerError};
+use crate::replication::message::{Message, PeerError, VersionRange};
 use crate::state::{BucketSum, Csn, Dot, NodeId, OriginId, UpdateVector};
 
 pub use requests::{Answer, Applied, ReadRequest, WriteRequest};
@@ -94,8 +94,6 @@ pub struct Local {
     pub uncovered: BTreeMap<OriginId, u64>,
     /// Minted at this start.
     pub boot: u64,
-    /// Version of the data's format.
-    pub format_level: u32,
     /// Whether its content was complete once: false while a first state exchange is not done. True for the founder.
     pub joined: bool,
     /// When this content was begun because the one before was ahead of all others, unix milliseconds.
@@ -423,6 +421,13 @@ pub enum Alarm {
         peer: NodeId,
         /// Whose changes.
         origin: OriginId,
+    },
+    /// No version of the protocol in common with a member.
+    Versions {
+        /// Who.
+        peer: NodeId,
+        /// What it speaks.
+        theirs: VersionRange,
     },
     /// A record of an origin needs a newer version of this program; its changes wait.
     Undecodable {

@@ -30,8 +30,6 @@ impl Replicator {
             Some(PeerError::IdentityMismatch)
         } else if node == self.node && hello.boot == self.boot {
             Some(PeerError::SelfConnection)
-        } else if hello.format_level != self.format_level {
-            Some(PeerError::FormatMismatch)
         } else {
             match self.members.get(&node).map(|member| member.state) {
                 Some(MemberState::Retired) => Some(PeerError::Retired),
@@ -39,6 +37,9 @@ impl Replicator {
                 _ => None,
             }
         };
+        if fault == Some(PeerError::VersionMismatch) {
+            self.alarm_once(Alarm::Versions { peer: node, theirs: hello.versions }, out);
+        }
         if let Some(fault) = fault {
             return self.refuse(session, fault, "", out);
         }

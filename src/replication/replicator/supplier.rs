@@ -14,7 +14,7 @@ use super::peer::Giving;
 use super::{Purpose, Replicator};
 use crate::model::EntryUuid;
 use crate::replication::member::{Member, MemberState, SessionId};
-use crate::replication::message::{Buckets, Entries, Heads, Interest, Message, Moment, Push, Snapshot};
+use crate::replication::message::{ANSWERS, Buckets, Entries, Heads, Interest, Message, Moment, Push, Snapshot};
 use crate::replication::replicator::Holding;
 use crate::state::{Dot, NodeId, OriginId, PortableEntry};
 
@@ -106,6 +106,7 @@ impl Replicator {
     ) {
         let answers = self.answers_for(origin);
         let Some(peer) = self.peers.get_mut(&session) else { return };
+        let answers = peer.greeting.filter(|greeting| greeting.level >= ANSWERS).map(|_| answers);
         let supply = &mut peer.supply;
         supply.reading = None;
         match answer {
@@ -132,7 +133,7 @@ impl Replicator {
                     return;
                 }
                 let records = records.into_iter().map(|record| record.bytes).collect();
-                let push = Push { origin, answers: Some(answers), first, chain, records };
+                let push = Push { origin, answers, first, chain, records };
                 supply.sent(origin, last, push.records.len(), push.bytes());
                 out.push(Output::Send { session, message: Message::Push(push) });
             }

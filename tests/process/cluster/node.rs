@@ -12,7 +12,7 @@ use crate::support::client::Client;
 use crate::support::code;
 use crate::support::program::{Finished, Program, entente, run};
 use crate::support::request::{REPLACE, Search};
-use crate::support::server::{ADMIN, ADMIN_PASSWORD, DATA, SUFFIX, import, init, ready_urls};
+use crate::support::server::{ADMIN, ADMIN_PASSWORD, DATA, SUFFIX, import, init, init_by, ready_urls};
 use crate::support::wait::{Deadline, PATIENCE, wait_until};
 
 /// A member. Dropping it kills it.
@@ -25,6 +25,8 @@ pub(crate) struct Node {
     members_address: SocketAddr,
     /// Further settings, `section.key=value`.
     settings: Vec<String>,
+    /// The program, where it is not the one under test.
+    build: Option<PathBuf>,
 }
 
 impl Node {
@@ -32,6 +34,17 @@ impl Node {
     #[track_caller]
     pub(crate) fn found(folder: &Path, name: &str) -> Self {
         Self::found_with(folder, name, DATA)
+    }
+
+    /// The same made and served by another program.
+    #[track_caller]
+    pub(crate) fn found_by(folder: &Path, name: &str, build: &Path) -> Self {
+        let node = Self::at(folder, name).of(build);
+        init_by(node.build.as_deref().map_or_else(entente, Command::new), &node.data(), folder);
+        let file = folder.join("import.ldif");
+        std::fs::write(&file, DATA).expect("our folder");
+        run(node.command(&["import"]).arg(&file)).expect_success();
+        node
     }
 
     /// A directory with this content.
@@ -52,6 +65,7 @@ impl Node {
             address: None,
             members_address: address_of(&folder.join(name)),
             settings: Vec::new(),
+            build: None,
         }
     }
 
@@ -59,6 +73,20 @@ impl Node {
     pub(crate) fn at_the_address_of(mut self, other: &Self) -> Self {
         self.members_address = other.members_address;
         self
+    }
+
+    /// The same by another program from its next start on.
+    pub(crate) fn of(mut self, build: &Path) -> Self {
+        self.build = Some(build.to_owned());
+        self
+    }
+
+    /// Stops it and serves it by another program.
+    #[track_caller]
+    pub(crate) fn upgrade(&mut self, build: &Path) {
+        self.stop();
+        self.build = Some(build.to_owned());
+        self.serve();
     }
 
     /// The same with a setting more.
@@ -90,7 +118,7 @@ impl Node {
     }
 
     pub(crate) fn command(&self, words: &[&str]) -> Command {
-        let mut command = entente();
+        let mut command = self.build.as_ref().map_or_else(entente, Command::new);
         command.args(words).arg("--data").arg(self.data());
         command
     }
@@ -125,6 +153,10 @@ impl Node {
     /// `ldap://127.0.0.1:PORT`.
     pub(crate) fn url(&self) -> String {
         format!("ldap://{}", self.address.expect("it was served"))
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address.expect("it was served")
     }
 
     /// Where members come in.

@@ -158,7 +158,7 @@ fn title(node: &Node, title: &str) -> String {
 fn search(node: &Node, token: &str) -> (u32, String, String) {
     let value = ber::sequence(&[ber::octets(token), ber::integer(0)]);
     let mut client = node.client();
-    let found = client.with(Control::critical(oid::SESSION_TOKEN, Some(value))).search(&Search::base(&person("ann")));
+    let found = client.with(Control::critical(oid::SESSION_TOKEN, Some(value))).search(&Search::base(person("ann")));
     let titles = found.entries.first().map(|entry| entry.values("title").concat());
     (found.outcome.code, found.outcome.diagnostic.clone(), titles.unwrap_or_default())
 }

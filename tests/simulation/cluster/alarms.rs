@@ -27,6 +27,7 @@ impl Cluster {
             | Alarm::ForeignOrigin { .. }
             | Alarm::NotAllowed { .. }
             | Alarm::Unanswered { .. }
+            | Alarm::Versions { .. }
             | Alarm::Undecodable { .. } => {
                 self.fail(format!("node {place}: {alarm:?}"));
             }

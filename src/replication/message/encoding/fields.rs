@@ -141,7 +141,6 @@ pub(super) fn read_hello(content: &Content<'_>) -> Result<Hello, StateError> {
         node: NodeId(content.array(5)?),
         origin: content.origin(7)?,
         boot: content.number(9)?,
-        format_level: u32::try_from(content.number(11)?).map_err(|_| malformed("format level"))?,
         role: match content.number(13)? {
             0 => Role::Consumer,
             1 => Role::Hub,

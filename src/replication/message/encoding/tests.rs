@@ -61,13 +61,10 @@ fn states() -> impl Strategy<Value = Vec<PortableEntry>> {
 fn hello() -> impl Strategy<Value = Message> {
     (
         (any::<u32>(), any::<u32>(), any::<u64>(), any::<[u8; 16]>(), any::<[u8; 16]>(), origin_id()),
-        (any::<u64>(), any::<u32>(), 0..3u8, any::<u64>(), vector(), numbers(), any::<[u8; 16]>()),
+        (any::<u64>(), 0..3u8, any::<u64>(), vector(), numbers(), any::<[u8; 16]>()),
     )
         .prop_map(
-            |(
-                (oldest, newest, features, cluster, node, origin),
-                (boot, format_level, role, wall_ms, vector, floors, clock),
-            )| {
+            |((oldest, newest, features, cluster, node, origin), (boot, role, wall_ms, vector, floors, clock))| {
                 Message::Hello(Box::new(Hello {
                     versions: VersionRange { oldest, newest },
                     features,
@@ -75,7 +72,6 @@ fn hello() -> impl Strategy<Value = Message> {
                     node: NodeId(node),
                     origin,
                     boot,
-                    format_level,
                     role: [Role::Consumer, Role::Hub, Role::Supplier][usize::from(role)],
                     wall_ms,
                     clock: Csn::from_be_bytes(clock),
@@ -272,4 +268,16 @@ fn versions_agree_on_the_newest_in_common() {
     let range = |oldest, newest| VersionRange { oldest, newest };
     assert_eq!(range(1, 3).agree(range(2, 5)), Some(3));
     assert_eq!(range(1, 1).agree(range(2, 5)), None);
+}
+
+#[test]
+fn who_has_no_version_in_common_is_told_whom_to_upgrade() {
+    let range = |oldest, newest| VersionRange { oldest, newest };
+    let told = range(3, 4).advice("b", range(1, 2));
+    assert!(told.contains("b speaks versions 1 to 2") && told.contains("upgrade b to a release between"), "{told}");
+    let told = range(1, 2).advice("b", range(3, 3));
+    assert!(
+        told.contains("b speaks version 3 of") && told.contains("upgrade this node to a release between"),
+        "{told}"
+    );
 }

@@ -29,7 +29,6 @@ pub(super) fn peer_seeds() -> Vec<Vec<u8>> {
             node,
             origin,
             boot: 4,
-            format_level: 1,
             role: Role::Supplier,
             wall_ms: 5,
             clock: held.clock,
