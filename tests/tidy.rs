@@ -234,6 +234,20 @@ fn documents_name_files_that_exist() {
     assert!(wrong.is_empty(), "documents name what is not there:\n{}", wrong.join("\n"));
 }
 
+/// `tests/all` names every target that it asks for: one whose feature it does not enable would fail it.
+#[test]
+fn every_feature_that_a_test_needs_is_enabled_by_the_test_command() {
+    let all = read(&root().join("tests/all"));
+    let enabled = all.lines().find_map(|line| line.strip_prefix("features=")).expect("a line with the features");
+    let enabled: Vec<&str> = enabled.split(',').collect();
+    for line in read(&root().join("Cargo.toml")).lines() {
+        let Some(needed) = line.strip_prefix("required-features = [") else { continue };
+        for feature in needed.trim_end_matches(']').split(", ").map(|name| name.trim_matches('"')) {
+            assert!(enabled.contains(&feature), "tests/all does not enable {feature}");
+        }
+    }
+}
+
 /// Code of a source file that is no test: up to the module of tests at its end.
 fn without_tests(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod tests").next().unwrap_or("")
