@@ -4,6 +4,7 @@ mod alarms;
 mod clocks;
 mod faults;
 mod outputs;
+mod roles;
 mod twins;
 mod weather;
 
@@ -26,6 +27,7 @@ use crate::oracle::Oracle;
 use crate::random::Random;
 use crate::workload::{SUFFIX, add, operate};
 use clocks::Steps;
+use roles::Roles;
 use twins::Twins;
 pub(crate) use weather::Storm;
 use weather::{Net, Readers, Weather};
@@ -51,6 +53,7 @@ pub(crate) struct Cluster {
     pub(crate) calm: bool,
     twins: Option<Twins>,
     steps: Option<Steps>,
+    roles: Option<Roles>,
     /// Ticks left of each cut.
     cuts: Vec<((usize, usize), u64)>,
     folder: tempfile::TempDir,
@@ -136,6 +139,7 @@ impl Cluster {
             broken: None,
             calm: false,
             twins: None,
+            roles: if rules.storm.is_none() { Roles::of(seed) } else { None },
             steps: if rules.storm.is_none() { Steps::of(seed) } else { None },
             cuts: Vec::new(),
             folder,
@@ -249,6 +253,7 @@ impl Cluster {
         if !self.calm {
             self.faults();
             self.step_clocks();
+            self.play_roles();
             self.play_twins();
             for place in 0..self.nodes.len() {
                 if self.random.permille(self.weather.operations.min(1000)) {
@@ -260,7 +265,9 @@ impl Cluster {
             }
         }
         self.watch_clocks();
+        self.finish_leaving();
         for place in 0..self.nodes.len() {
+            self.refresh_members(place);
             self.feed(place, Input::Tick);
         }
     }
@@ -300,13 +307,15 @@ impl Cluster {
     /// Whether there is a way between two nodes in the net that this run has. Who sends nothing on hangs on one of those
     /// who do, in whatever net these have; among all in a mesh.
     fn are_neighbours(&self, one: usize, other: usize) -> bool {
-        let here: Vec<usize> = (0..self.nodes.len())
-            .filter(|place| !self.nodes[*place].gone && self.nodes[*place].role.may_forward())
-            .collect();
-        let leaf = |place: usize| !self.nodes[place].role.may_forward();
+        let leaf = |place: usize| !self.nodes[place].role.may_forward() || self.stands_aside(place);
+        let here: Vec<usize> =
+            (0..self.nodes.len()).filter(|place| !self.nodes[*place].gone && !leaf(*place)).collect();
+        if here.is_empty() {
+            return true;
+        }
         if leaf(one) || leaf(other) {
             let (leaf, other) = if leaf(one) { (one, other) } else { (other, one) };
-            let way = here.get(leaf % here.len().max(1)).copied();
+            let way = here.get(leaf % here.len()).copied();
             return here.contains(&other) && (self.weather.net == Net::Mesh || way == Some(other));
         }
         let at = |place: usize| here.iter().position(|here| *here == place).unwrap_or(0);

@@ -12,6 +12,9 @@ use crate::oracle::{Verdict, names};
 /// Ticks within which a cluster without faults comes to agree.
 const TICKS_MAX: u64 = 400;
 
+/// Of those, what an operator waits before doing again what no disk says any more.
+const PATIENCE_TICKS: u64 = 100;
+
 /// Heals the cluster and proves that it agrees, that it serves, and that it agrees again.
 pub(crate) fn prove(cluster: &mut Cluster) {
     cluster.calm = true;
@@ -39,9 +42,13 @@ pub(crate) fn prove(cluster: &mut Cluster) {
 }
 
 fn converge(cluster: &mut Cluster) {
-    for _ in 0..TICKS_MAX {
+    for tick in 0..TICKS_MAX {
         cluster.step();
         cluster.invite_anew();
+        if tick >= PATIENCE_TICKS && tick.is_multiple_of(10) {
+            cluster.promote_again();
+            cluster.retire_again();
+        }
         if cluster.broken.is_some() || agree(cluster).is_ok() {
             return;
         }

@@ -13,7 +13,7 @@ use entente::replication::{
 };
 use entente::schema::Schema;
 use entente::state::portable::decode_portable;
-use entente::state::{AttributeId, EntryState, OriginId};
+use entente::state::{AttributeId, Delta, EntryState, OriginId};
 use entente::storage::MetaName;
 
 use crate::cluster::Storm;
@@ -103,6 +103,8 @@ pub(crate) struct Node {
     pub(crate) backup: Option<Backup>,
     /// Will not come back.
     pub(crate) gone: bool,
+    /// Has written its own end, and stops once another holds it.
+    pub(crate) leaving: bool,
     pub(crate) boots: u64,
     /// Its next run takes itself for the one that follows the last, as the disk is copied with all that tells of that.
     pub(crate) follows: bool,
@@ -139,6 +141,7 @@ impl Node {
             bootstrap: Vec::new(),
             backup: None,
             gone: false,
+            leaving: false,
             boots: 0,
             follows: false,
             rules: Rules::default(),
@@ -163,7 +166,11 @@ impl Node {
             dit.change_offline(|writing| writing.rotate_origin()).expect("a new origin");
         }
         self.disk = store::holding(&dit).expect("the tree is read");
-        let members = self.members(&dit);
+        let mut members = self.members(&dit);
+        if let Some(own) = members.iter().find(|member| member.node == self.node) {
+            self.role = own.role;
+        }
+        send_on_first(&mut members, self.node, self.disk.origin);
         let origins_before =
             dit.read().and_then(|snapshot| snapshot.view().origins_before()).expect("the tree is read");
         let replicator = self.replicator(&dit, seed, members.clone(), origins_before, replication);
@@ -281,7 +288,7 @@ fn role_text(role: Role) -> Option<&'static str> {
 pub(crate) fn set_member(writing: &mut Writing<'_>, member: &Member) -> Result<(), DitError> {
     let dn = entente::model::Dn::parse(&member_dn(member.node)).expect("a DN");
     let Some(id) = writing.view().resolve(&dn)?.entry else { return Ok(()) };
-    let mut deltas = vec![entente::state::Delta::Clear(attribute(writing, "description")?)];
+    let mut deltas = vec![Delta::Clear(attribute(writing, "description")?)];
     deltas.push(cell(writing, "description", &format!("state:{}", member.state as u8), true)?);
     if let Some(role) = role_text(member.role) {
         deltas.push(cell(writing, "description", role, true)?);
@@ -294,6 +301,55 @@ pub(crate) fn set_member(writing: &mut Writing<'_>, member: &Member) -> Result<(
     }
     writing.change(entente::dit::Target::Existing(id), "cn=members", deltas)?;
     Ok(())
+}
+
+/// Changes a member's role by values of its entry alone.
+fn role_deltas(writing: &mut Writing<'_>, role: Role) -> Result<Vec<Delta>, DitError> {
+    let roles = [Role::Supplier, Role::Hub, Role::Consumer];
+    let texts = roles.into_iter().filter_map(|other| Some((role_text(other)?, other == role)));
+    texts.map(|(text, present)| cell(writing, "description", text, present)).collect()
+}
+
+/// An operator gives a member another role.
+pub(crate) fn put_role(writing: &mut Writing<'_>, node: NodeId, role: Role) -> Result<(), DitError> {
+    let dn = entente::model::Dn::parse(&member_dn(node)).expect("a DN");
+    let Some(id) = writing.view().resolve(&dn)?.entry else { return Ok(()) };
+    let deltas = role_deltas(writing, role)?;
+    writing.change(entente::dit::Target::Existing(id), "cn=members", deltas)?;
+    Ok(())
+}
+
+/// A member says of itself what it is from now on, and where its origins end.
+pub(crate) fn put_own(
+    writing: &mut Writing<'_>,
+    node: NodeId,
+    state: Option<MemberState>,
+    role: Option<Role>,
+    finals: &BTreeMap<OriginId, u64>,
+) -> Result<(), DitError> {
+    let dn = entente::model::Dn::parse(&member_dn(node)).expect("a DN");
+    let Some(id) = writing.view().resolve(&dn)?.entry else { return Ok(()) };
+    let mut deltas = Vec::new();
+    if let Some(state) = state {
+        deltas.push(cell(writing, "description", &format!("state:{}", MemberState::Active as u8), false)?);
+        deltas.push(cell(writing, "description", &format!("state:{}", state as u8), true)?);
+    }
+    if let Some(role) = role {
+        deltas.extend(role_deltas(writing, role)?);
+    }
+    for (origin, end) in finals {
+        deltas.push(cell(writing, "description", &format!("final:{}:{end}", origin.0), true)?);
+    }
+    writing.change(entente::dit::Target::Existing(id), "cn=members", deltas)?;
+    Ok(())
+}
+
+/// Makes a node that was a supplier under `origin`, and is a consumer now, a hub in the list.
+pub(crate) fn send_on_first(members: &mut [Member], node: NodeId, origin: OriginId) {
+    let own = members.iter_mut().find(|member| member.node == node && member.role == Role::Consumer);
+    if let Some(own) = own.filter(|own| own.finals.contains_key(&origin)) {
+        own.role = Role::Hub;
+    }
 }
 
 /// Notes an origin in a member's entry.

@@ -65,7 +65,10 @@ impl Replicator {
         let Some(peer) = self.peers.get_mut(&session) else { return };
         self.incarnation.clock_heard = self.incarnation.clock_heard.max(hello.clock);
         let level = level.unwrap_or(VERSIONS.oldest);
-        peer.greeting = Some(Greeting { origin: hello.origin, boot: hello.boot, role: hello.role, level });
+        // What its entry says goes before its own word: it may have said so before it heard of another role, or know of one that
+        // is not known here, and nothing could be taken from it then.
+        let role = self.members.get(&node).map_or(hello.role, |member| member.role);
+        peer.greeting = Some(Greeting { origin: hello.origin, boot: hello.boot, role, level });
         peer.vector = hello.vector;
         peer.is_whole = true;
         peer.floors = hello.floors.into_iter().collect();

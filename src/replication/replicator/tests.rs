@@ -84,6 +84,18 @@ impl Fed {
 
     /// A node connects and says who it is.
     fn greet_as(&mut self, session: SessionId, number: u8, origin: OriginId, held: &[(OriginId, u64)]) {
+        let role = self.replicator.members.get(&node(number)).map_or(Role::Supplier, |member| member.role);
+        self.greet_with((session, number), role, origin, held);
+    }
+
+    /// A node connects and says who it is, and what it believes to be there for.
+    fn greet_with(
+        &mut self,
+        (session, number): (SessionId, u8),
+        role: Role,
+        origin: OriginId,
+        held: &[(OriginId, u64)],
+    ) {
         self.feed(Input::Connected { session, peer: node(number), dialled: true });
         let hello = Hello {
             versions: self.versions,
@@ -92,7 +104,7 @@ impl Fed {
             node: node(number),
             origin,
             boot: u64::from(number),
-            role: self.replicator.members.get(&node(number)).map_or(Role::Supplier, |member| member.role),
+            role,
             wall_ms: 1_000,
             clock: self.clock,
             vector: vector(held),

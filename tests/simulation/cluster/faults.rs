@@ -131,7 +131,8 @@ impl Cluster {
     pub(super) fn clone_node(&mut self) {
         let place = self.random.below(self.nodes.len() as u64) as usize;
         // A copy of a reader has a supplier write its new entry, which is not played here.
-        if self.nodes[place].gone || !self.nodes[place].joined || self.nodes[place].role != Role::Supplier {
+        let of = &self.nodes[place];
+        if of.gone || of.leaving || !of.joined || of.role != Role::Supplier {
             return;
         }
         let copy = self.copy_beside(place);
@@ -205,6 +206,7 @@ impl Cluster {
             || active < 3
             || twins > 1
             || self.nodes[place].gone
+            || self.nodes[place].leaving
             || self.nodes[by].local_writes() != Some(LocalWrites::Open)
             || self.nodes[by].node == node
         {

@@ -130,7 +130,8 @@ impl Cluster {
                 let lowers = matches!(write, WriteRequest::ReissueTail { .. });
                 self.committed(place, &before, lowers, inputs);
                 inputs.push_back(Input::Answered { request, answer });
-                if matches!(write, WriteRequest::RotateOrigin) && self.nodes[place].role == Role::Supplier {
+                let writes = self.nodes[place].role == Role::Supplier && !self.nodes[place].leaving;
+                if matches!(write, WriteRequest::RotateOrigin) && writes {
                     let (node, origin) = (self.nodes[place].node, self.nodes[place].disk.origin);
                     self.tell(format!("n{place} goes on as {origin}"));
                     return self.write_locally(place, inputs, |writing| add_origin(writing, node, origin));
@@ -178,7 +179,11 @@ impl Cluster {
         self.watch(place);
         inputs.push_back(Input::Committed(Box::new(holding)));
         if changed {
-            let members = self.nodes[place].members(&self.nodes[place].running.as_ref().expect("it runs").dit);
+            let members = self.believed_members(place);
+            let known = self.nodes[place].members(&self.nodes[place].running.as_ref().expect("it runs").dit);
+            if let Some(own) = known.iter().find(|member| member.node == self.nodes[place].node) {
+                self.nodes[place].role = own.role;
+            }
             let running = self.nodes[place].running.as_mut().expect("it runs");
             if members != running.members {
                 running.members.clone_from(&members);

@@ -57,7 +57,7 @@ impl Cluster {
         let place = twins.random.below(self.nodes.len() as u64) as usize;
         let of = &self.nodes[place];
         // A copy of a reader has a supplier write its new entry, which is not played here.
-        if of.gone || !of.joined || !of.is_up() || of.role != Role::Supplier {
+        if of.gone || of.leaving || !of.joined || !of.is_up() || of.role != Role::Supplier {
             return;
         }
         if twins.same_origin {

@@ -107,6 +107,29 @@ fn change_of_a_reader_waits_for_its_new_role_and_costs_no_session_until_nothing_
     assert_eq!((fed.refused(SESSION), fed.takes(NEW)), (Some(PeerError::NotAllowed), false));
 }
 
+/// It greets before it has heard that it is a supplier now, which is known here already: no other change of its entry comes.
+#[test]
+fn changes_are_asked_of_whom_its_entry_makes_a_supplier_whatever_it_said_itself_and_not_of_whom_it_makes_a_consumer() {
+    let held = [(OURS, 4), (THEIRS, 5)];
+    let asks = |here, there| {
+        let mut local = local(&held, &[(1, OURS), (2, THEIRS)]);
+        local.members[1].role = here;
+        let mut fed = Fed::alone(local);
+        fed.greet_with((SESSION, 2), there, THEIRS, &held);
+        for _ in 0..60 {
+            fed.at_ms += 1_000;
+            fed.beacon(&[(OURS, 4), (THEIRS, 6)]);
+            fed.feed(Input::Tick);
+        }
+        let is_asked = |output: &Output| {
+            matches!(output, Output::Send { message: Message::Request { .. } | Message::Interest(_), .. })
+        };
+        fed.out.iter().any(is_asked)
+    };
+    assert!(asks(Role::Supplier, Role::Consumer));
+    assert!(!asks(Role::Consumer, Role::Supplier), "nothing may be taken from there, and a session would end for it");
+}
+
 #[test]
 fn for_an_origin_of_a_node_that_is_no_member_here_its_sender_answers() {
     let held = [(OURS, 4), (THEIRS, 5)];
