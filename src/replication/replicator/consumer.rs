@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::interface::{Alarm, Answer, Output, WriteRequest};
+use super::peer::Peer;
 use super::{Purpose, Replicator};
 use crate::replication::member::SessionId;
 use crate::replication::message::{Interest, Message, PeerError, Push};
@@ -332,10 +333,17 @@ impl Replicator {
             self.consumer.routes.insert(origin, other);
             return;
         }
+        let gives = |peer: &Peer| {
+            let holds = peer.may_forward() && peer.vector.sequence(origin) >= needed;
+            holds && (!self.is_joined() || self.knows_all_forgotten(peer, false))
+        };
+        let givers: Vec<SessionId> = self.open_peers().filter(|peer| gives(peer)).map(|peer| peer.session).collect();
+        let asked = givers.contains(&session).then_some(session);
+        let Some(giver) = asked.or_else(|| givers.first().copied()) else { return };
         self.consumer.trimmed.insert(origin);
         // A node that joins takes everything anyway.
         if self.is_joined() {
-            self.begin_exchange(session, super::exchange::Cause::Trimmed, out);
+            self.begin_exchange(giver, super::exchange::Cause::Trimmed, out);
         }
     }
 }

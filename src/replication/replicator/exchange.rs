@@ -16,6 +16,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::interface::{Answer, ExchangeStatus, Output, ReadRequest, WriteRequest};
+use super::peer::Peer;
 use super::{Purpose, Replicator};
 use crate::dit::EntryHead;
 use crate::model::EntryUuid;
@@ -106,6 +107,18 @@ enum Stage {
 }
 
 impl Replicator {
+    /// Whether what a peer gives whole brings nothing back that was forgotten here. A supplier holds all that anybody forgets; for a
+    /// hub nobody waits, so it must hold what was forgotten in this run, or, where `of_any_run`, all that is here.
+    pub(super) fn knows_all_forgotten(&self, peer: &Peer, of_any_run: bool) -> bool {
+        let is_supplier = peer.greeting.is_some_and(|greeting| greeting.role.may_originate());
+        is_supplier
+            || self.holding.vector.iter().all(|(origin, position)| {
+                let end = self.finals.get(&origin).copied().unwrap_or(u64::MAX);
+                let forgotten = if of_any_run { position.sequence.min(end) } else { self.stability.settled(origin) };
+                peer.vector.sequence(origin) >= forgotten
+            })
+    }
+
     /// Begins to take what a peer holds, if nothing of the kind is under way.
     pub(super) fn begin_exchange(&mut self, session: SessionId, cause: Cause, out: &mut Vec<Output>) {
         let peer = self.peers.get(&session).filter(|peer| peer.is_open() && peer.may_forward());

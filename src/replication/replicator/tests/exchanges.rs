@@ -419,3 +419,26 @@ fn a_consumer_that_asks_for_nothing_more_is_not_waited_for_and_has_to_begin_anew
     assert!(fed.gives(2, &[], Some(&[1])));
     assert!(fed.gives(2, &[1], None));
 }
+
+/// It was forgotten when all suppliers held it; nobody waits for a hub, whose content may be older than that. What it still shows
+/// would come back.
+#[test]
+fn hub_is_asked_for_its_content_when_it_holds_what_was_forgotten_here() {
+    let other = OriginId(9);
+    let mut local = local(&[(OURS, 4)], &[(1, OURS), (2, THEIRS)]);
+    local.members[1].role = Role::Hub;
+    let mut fed = Fed::greeted(local, &[(OURS, 3), (other, 7)]);
+    for _ in 0..20 {
+        fed.at_ms += 1_000;
+        fed.beacon(&[(OURS, 3), (other, 7)]);
+        fed.feed(Input::Tick);
+    }
+    fed.write_done(Holding { origin: OURS, vector: vector(&[(OURS, 4)]), ..Holding::default() });
+    assert_eq!(fed.replicator.stability.settled(OURS), 4);
+    let is_asked = |fed: &Fed| fed.replicator.exchange.is_some();
+    fed.hear(Message::Trimmed { origin: other, first_kept: 5 });
+    assert!(!is_asked(&fed));
+    fed.beacon(&[(OURS, 4), (other, 7)]);
+    fed.hear(Message::Trimmed { origin: other, first_kept: 5 });
+    assert!(is_asked(&fed));
+}

@@ -28,6 +28,25 @@ fn who_was_away_writes_again_when_it_holds_what_the_suppliers_hold_whoever_gave_
     assert_eq!(fed.reissues(), [(OURS, 4)]);
 }
 
+/// For a hub nobody waits with forgetting: what was forgotten here, in this run or before, it may still show.
+#[test]
+fn who_was_away_takes_content_of_a_hub_that_holds_all_that_is_here() {
+    let held = [(OURS, 6), (THEIRS, 5)];
+    let mut local = local(&held, &[(1, OURS), (2, THEIRS), (3, OriginId(3))]);
+    local.members[0].finals = BTreeMap::from([(OURS, 4)]);
+    local.members[2].role = Role::Hub;
+    let mut fed = Fed::alone(local);
+    fed.greet_as(SESSION, 3, OriginId(3), &[(OURS, 4), (THEIRS, 4)]);
+    let mut is_asked_at = |held: &[(OriginId, u64)]| {
+        fed.at_ms += 1_000;
+        fed.beacon(held);
+        fed.feed(Input::Tick);
+        fed.replicator.exchange.is_some()
+    };
+    assert!(!is_asked_at(&[(OURS, 4), (THEIRS, 4)]));
+    assert!(is_asked_at(&[(OURS, 4), (THEIRS, 5)]), "beyond its agreed end nobody holds anything");
+}
+
 /// The third told of a change of an origin that it then took back and wrote again under another. The fourth is never heard: nobody
 /// runs under its identity any more.
 #[test]
