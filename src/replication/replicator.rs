@@ -16,6 +16,7 @@ mod consumer;
 mod durability;
 mod ended;
 mod exchange;
+mod handing_over;
 mod interface;
 mod origin;
 mod peer;

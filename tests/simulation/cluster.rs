@@ -219,6 +219,7 @@ impl Cluster {
     /// The process ends; what was not committed is lost.
     pub(crate) fn stop(&mut self, place: usize) {
         self.nodes[place].running = None;
+        self.nodes[place].asked = None;
         self.nodes[place].sessions.clear();
         self.network.node_stopped(self.tick, place, &mut self.random);
     }
@@ -265,6 +266,7 @@ impl Cluster {
             }
         }
         self.watch_clocks();
+        self.step_back();
         self.finish_leaving();
         for place in 0..self.nodes.len() {
             self.refresh_members(place);
@@ -337,7 +339,7 @@ impl Cluster {
                 self.fail(format!("read-only: n{place}, {:?}, takes changes", self.nodes[place].role));
             }
         }
-        if local_writes != Some(LocalWrites::Open) {
+        if local_writes != Some(LocalWrites::Open) || self.nodes[place].asked.is_some() {
             return;
         }
         self.entry_last += 1;

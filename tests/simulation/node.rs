@@ -105,12 +105,22 @@ pub(crate) struct Node {
     pub(crate) gone: bool,
     /// Has written its own end, and stops once another holds it.
     pub(crate) leaving: bool,
+    /// Was asked to leave or to write no more, and refuses clients until others hold all that it holds.
+    pub(crate) asked: Option<Asked>,
     pub(crate) boots: u64,
     /// Its next run takes itself for the one that follows the last, as the disk is copied with all that tells of that.
     pub(crate) follows: bool,
     pub(crate) rules: Rules,
     /// Open sessions, and with whom.
     pub(crate) sessions: BTreeMap<SessionId, NodeId>,
+}
+
+/// What a supplier is asked to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Asked {
+    /// To write no more, as a hub or consumer.
+    Read(Role),
+    Leave,
 }
 
 /// An old copy of a data directory.
@@ -142,6 +152,7 @@ impl Node {
             backup: None,
             gone: false,
             leaving: false,
+            asked: None,
             boots: 0,
             follows: false,
             rules: Rules::default(),

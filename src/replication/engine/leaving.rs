@@ -1,8 +1,8 @@
 //! A supplier that is asked to leave, or to write no more, and what it notices of having left.
 //!
-//! It takes no further changes of clients, and then writes its own end into its entry: its last change. Since changes of
-//! one origin come without holes, whoever has heard of the end holds everything before it, so nothing is lost and
-//! nobody has to agree.
+//! Once another supplier takes changes, it takes no further ones of clients, waits until other suppliers hold all that it
+//! holds, and then writes its own end into its entry: its last change. Since changes of one origin come without holes, whoever
+//! has heard of the end holds everything before it, so nothing is lost and nobody has to agree.
 //!
 //! Invariant: a member that became a consumer sends its changes on until another supplier holds them all.
 
@@ -45,13 +45,25 @@ impl Engine {
             return;
         };
         let now_ms = self.now().monotonic_ms;
+        if !self.replicator.is_another_open() {
+            // The other may need this node's content before it takes any. Clients are not refused for that.
+            if self.leaving.due_ms.take().is_some() {
+                self.tell_gate();
+            }
+            let text =
+                "this node was asked to leave, or to write no more: it does as soon as another supplier takes changes";
+            if !self.alarms.iter().any(|(_, told)| told == text) {
+                self.alarm(text.to_owned());
+            }
+            return;
+        }
         match self.leaving.due_ms {
             None => {
                 tracing::info!("this node was asked to leave, or to write no more: it takes no further changes");
                 self.leaving.due_ms = Some(now_ms + PAUSE_MS);
                 self.tell_gate();
             }
-            Some(due_ms) if due_ms <= now_ms => {
+            Some(due_ms) if due_ms <= now_ms && self.replicator.is_all_handed_over() => {
                 self.leaving.due_ms = Some(now_ms + RETRY_MS);
                 let node = self.node;
                 self.spawn_change(move |writing| Ok(membership::leave(writing, node, asked)?));

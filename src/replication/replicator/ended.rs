@@ -40,7 +40,7 @@ impl Replicator {
     }
 
     /// As which origin a member speaks, as heard not long ago.
-    fn speaks_as(&self, node: NodeId) -> Option<OriginId> {
+    pub(super) fn speaks_as(&self, node: NodeId) -> Option<OriginId> {
         let own = self.open_peers().filter(|peer| peer.node == node).find_map(|peer| Some(peer.greeting?.origin));
         let told = || self.stability.rows.heard_as(node, self.now.monotonic_ms, self.options.hearsay_ms_max);
         own.or_else(told)

@@ -13,6 +13,7 @@ mod allowed;
 mod copies;
 mod exchanges;
 mod forks;
+mod handing_over;
 mod old_copies;
 mod returning;
 mod standing;

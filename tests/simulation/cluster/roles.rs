@@ -11,7 +11,7 @@ use entente::replication::{Input, LocalWrites, Member, MemberState, Role};
 use entente::state::OriginId;
 
 use super::Cluster;
-use crate::node::{put_own, put_role};
+use crate::node::{Asked, put_own, put_role};
 use crate::random::Random;
 
 /// How often members become something else.
@@ -45,7 +45,7 @@ impl Cluster {
             match self.nodes[place].role {
                 Role::Supplier => {
                     let role = if roles.random.permille(500) { Role::Hub } else { Role::Consumer };
-                    self.become_reader(place, role);
+                    self.ask(place, Asked::Read(role));
                 }
                 Role::Hub | Role::Consumer => {
                     let by = roles.random.below(self.nodes.len() as u64) as usize;
@@ -55,7 +55,7 @@ impl Cluster {
         }
         let place = roles.random.below(self.nodes.len() as u64) as usize;
         if roles.random.permille(roles.leaves) {
-            self.leave(place);
+            self.ask(place, Asked::Leave);
         }
         if roles.vacant > 0 && self.nodes.len() < 8 && roles.random.permille(100) {
             roles.vacant -= 1;
@@ -73,7 +73,35 @@ impl Cluster {
             other.node != node.node && !other.gone && !other.leaving && other.joined && other.role == Role::Supplier
         };
         let writes = node.role == Role::Supplier && node.local_writes() == Some(LocalWrites::Open);
-        writes && alone && !node.leaving && node.joined && self.nodes.iter().any(is_supplier)
+        let is_another_open = node.running.as_ref().is_some_and(|running| running.replicator.is_another_open());
+        writes && alone && is_another_open && !node.leaving && node.joined && self.nodes.iter().any(is_supplier)
+    }
+
+    fn ask(&mut self, place: usize, asked: Asked) {
+        let active = self.nodes.iter().filter(|node| !node.gone && !node.leaving).count();
+        let is_enough = asked != Asked::Leave || active > 2;
+        let is_one_at_once = self.nodes.iter().all(|node| node.asked.is_none());
+        if is_enough && is_one_at_once && self.may_step_back(place) {
+            self.nodes[place].asked = Some(asked);
+        }
+    }
+
+    /// Who was asked does it once others hold all that it holds.
+    pub(super) fn step_back(&mut self) {
+        for place in 0..self.nodes.len() {
+            let node = &self.nodes[place];
+            let (Some(asked), Some(running)) = (node.asked, node.running.as_ref()) else { continue };
+            let is_ready = running.replicator.is_all_handed_over();
+            if !self.may_step_back(place) {
+                self.nodes[place].asked = None;
+            } else if is_ready {
+                self.nodes[place].asked = None;
+                match asked {
+                    Asked::Read(role) => self.become_reader(place, role),
+                    Asked::Leave => self.leave(place),
+                }
+            }
+        }
     }
 
     /// What the node says of itself in its last change: where its origins end.
@@ -89,7 +117,7 @@ impl Cluster {
     }
 
     fn become_reader(&mut self, place: usize, role: Role) {
-        let Some(finals) = self.own_ends(place).filter(|_| self.may_step_back(place)) else { return };
+        let Some(finals) = self.own_ends(place) else { return };
         let node = self.nodes[place].node;
         let mut inputs = VecDeque::new();
         self.tell(format!("n{place} becomes {role:?}, its origins end: {finals:?}"));
@@ -167,8 +195,7 @@ impl Cluster {
     }
 
     fn leave(&mut self, place: usize) {
-        let active = self.nodes.iter().filter(|node| !node.gone && !node.leaving).count();
-        let Some(finals) = self.own_ends(place).filter(|_| active > 2 && self.may_step_back(place)) else { return };
+        let Some(finals) = self.own_ends(place) else { return };
         let node = self.nodes[place].node;
         let mut inputs = VecDeque::new();
         self.tell(format!("n{place} leaves, its origins end: {finals:?}"));
