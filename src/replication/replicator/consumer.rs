@@ -335,7 +335,7 @@ impl Replicator {
         }
         let gives = |peer: &Peer| {
             let holds = peer.may_forward() && peer.vector.sequence(origin) >= needed;
-            holds && (!self.is_joined() || self.knows_all_forgotten(peer, false))
+            holds && (!self.is_joined() || self.knows_all_forgotten(peer))
         };
         let givers: Vec<SessionId> = self.open_peers().filter(|peer| gives(peer)).map(|peer| peer.session).collect();
         let asked = givers.contains(&session).then_some(session);

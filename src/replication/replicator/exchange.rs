@@ -107,16 +107,12 @@ enum Stage {
 }
 
 impl Replicator {
-    /// Whether what a peer gives whole brings nothing back that was forgotten here. A supplier holds all that anybody forgets; for a
-    /// hub nobody waits, so it must hold what was forgotten in this run, or, where `of_any_run`, all that is here.
-    pub(super) fn knows_all_forgotten(&self, peer: &Peer, of_any_run: bool) -> bool {
+    /// Whether what a peer gives whole brings nothing back that was forgotten here in this run. A supplier holds all that anybody
+    /// forgets; for a hub nobody waits, but what was forgotten comes to it from suppliers, who hold it.
+    pub(super) fn knows_all_forgotten(&self, peer: &Peer) -> bool {
         let is_supplier = peer.greeting.is_some_and(|greeting| greeting.role.may_originate());
-        is_supplier
-            || self.holding.vector.iter().all(|(origin, position)| {
-                let end = self.finals.get(&origin).copied().unwrap_or(u64::MAX);
-                let forgotten = if of_any_run { position.sequence.min(end) } else { self.stability.settled(origin) };
-                peer.vector.sequence(origin) >= forgotten
-            })
+        let mut held = self.holding.vector.iter();
+        is_supplier || held.all(|(origin, _)| peer.vector.sequence(origin) >= self.stability.settled(origin))
     }
 
     /// Begins to take what a peer holds, if nothing of the kind is under way.

@@ -337,7 +337,7 @@ impl Replicator {
             let suppliers = self.open_peers().filter(|peer| {
                 // What is beyond an agreed end there is about to be written again, or to go.
                 let is_beyond = self.finals.iter().any(|(origin, end)| peer.vector.sequence(*origin) > *end);
-                let gives = if self.is_filling() { !is_beyond } else { self.knows_all_forgotten(peer, true) };
+                let gives = if self.is_filling() { !is_beyond } else { self.knows_all_forgotten(peer) };
                 peer.may_forward() && peer.held_before.is_none() && gives
             });
             let suppliers: Vec<SessionId> = suppliers.map(|peer| peer.session).collect();
