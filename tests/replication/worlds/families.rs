@@ -17,7 +17,7 @@ pub(super) fn families() -> Vec<Family> {
     let family = |name, base: Vec<Ask>, operations| {
         let base = [add("suffix", &[])].into_iter().chain(base).collect();
         // What is nearly always allowed makes the most worlds.
-        let less = usize::from(["moved below what goes", "several values", "members"].contains(&name));
+        let less = usize::from(["moved below what goes", "several values", "members", "counted"].contains(&name));
         Family { name, base, operations, less }
     };
     vec![
@@ -84,6 +84,16 @@ pub(super) fn families() -> Vec<Family> {
                 modify("cn=g", "add", "member", &["cn=q,dc=example,dc=com"]),
                 rename("cn=p", "cn=q", true),
                 delete("cn=p"),
+                delete("cn=g"),
+            ],
+        ),
+        family(
+            "counted",
+            vec![Ask::Import { uuid: 10, dn: "cn=g".to_owned(), attributes: named(&[("gidNumber", &["5"])]) }],
+            vec![
+                modify("cn=g", "increment", "gidNumber", &["1"]),
+                modify("cn=g", "increment", "gidNumber", &["-3"]),
+                modify("cn=g", "replace", "gidNumber", &["7"]),
                 delete("cn=g"),
             ],
         ),
