@@ -8,7 +8,7 @@
 //! Invariants
 //! - Only what is newer than the later birth is carried over. What is older stood before whoever made the entry again, or
 //!   was overtaken by it.
-//! - A deletion ends all incarnations that its node knows.
+//! - A deletion ends all incarnations that its node knows. The end of one that was made again is no deletion.
 //! - A node carries over its own changes, once, in the transaction in which the later incarnation is born here. Others do the
 //!   same with theirs.
 //!
@@ -28,7 +28,7 @@ const LOOKED_AT_MAX: usize = 100_000;
 impl Writing<'_> {
     /// A change, as one of the incarnation that is shown if that was born before it and after the change's own.
     pub(super) fn continued(&self, update: Update) -> Result<Update, DitError> {
-        if update.is_birth() {
+        if update.is_birth() || update.goes_on {
             return Ok(update);
         }
         let shown = self.living(update.uuid)?.into_iter().map(|(_, birth)| birth).max();

@@ -130,6 +130,21 @@ impl Catalog {
         Ok(catalog)
     }
 
+    /// How many attributes and origins have a number.
+    pub fn numbered(&self) -> u64 {
+        (self.attributes.len() + self.origins.len()) as u64
+    }
+
+    /// The same with the numbers that a snapshot has.
+    ///
+    /// # Errors
+    /// [`DitError::Storage`].
+    pub fn numbered_as(&self, reader: Reader<'_>) -> Result<Self, DitError> {
+        let mut catalog = Self::load(reader, Arc::clone(&self.schema), Arc::clone(&self.options))?;
+        catalog.encryption.clone_from(&self.encryption);
+        Ok(catalog)
+    }
+
     /// Numbers the attributes that every directory has.
     ///
     /// # Errors

@@ -27,6 +27,7 @@ mod log;
 mod mutant;
 mod origin;
 mod receive;
+mod restated;
 mod rewritten;
 mod schema_entry;
 mod settle;

@@ -6,18 +6,15 @@
 
 use super::DitError;
 use super::log::{Held, chain_at, log_place, open_record};
+use super::restated::Restated;
 use super::shape::Move;
 use super::spill::Touched;
 use super::undelete::there;
-use super::values::value_of;
 use super::view::View;
 use super::writing::{Writing, state_error};
 use crate::model::EntryUuid;
 use crate::state::encoding::update::decode_update;
-use crate::state::view::ViewContent;
-use crate::state::{
-    AttributeId, Csn, Delta, Dot, EntryState, HybridClock, LogRecord, OriginId, OriginPosition, Stamp, Update,
-};
+use crate::state::{Csn, Delta, Dot, EntryState, HybridClock, LogRecord, OriginId, OriginPosition, Stamp, Update};
 use crate::storage::{EntryId, MetaName, Table, log_key};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -40,10 +37,17 @@ struct Again {
     births: BTreeMap<Dot, Reborn>,
     /// Deleted entries above others.
     superiors: BTreeSet<EntryUuid>,
+    /// The oldest deletions of incarnations that are not of the tail.
+    ends: BTreeMap<(EntryUuid, Stamp), Stamp>,
     /// The last change of the origin that stays.
     after: u64,
     /// Whether the tail stays beside what is written again.
     keeps_tail: bool,
+}
+
+/// Keeps the oldest deletion of an incarnation.
+fn note_end(ends: &mut BTreeMap<(EntryUuid, Stamp), Stamp>, of: (EntryUuid, Stamp), end: Stamp) {
+    ends.entry(of).and_modify(|oldest| *oldest = end.min(*oldest)).or_insert(end);
 }
 
 /// Random 48 bits, never zero.
@@ -113,9 +117,8 @@ impl Writing<'_> {
     /// superior before what is below it. One that others deleted since is made again and deleted again.
     /// Of an incarnation that ended, and whose entry lives again, nothing but the end is written. Deleted entries
     /// above what is made or moved again are made again with it, and deleted again: who has forgotten them is to show
-    /// the same phantoms as who has not, so that everything keeps the name that a client was told. A number that was
-    /// incremented is written as the value that it has here now. Nothing is written of entries that were
-    /// deleted and forgotten. Changes whose records are not kept any more stay as they are, for an exchange of entries to
+    /// the same phantoms as who has not, so that everything keeps the name that a client was told. Of other changes that is
+    /// written which stands (`restated`). Nothing is written of entries that were deleted and forgotten. Changes whose records are not kept any more stay as they are, for an exchange of entries to
     /// spread.
     ///
     /// # Errors
@@ -128,8 +131,10 @@ impl Writing<'_> {
         // Not known if no record tells it any more.
         let chain = chain_at(self.txn.reader(), &self.catalog, origin, &held, after)?.unwrap_or_default();
         let tail = self.tail(origin, after)?;
-        let mut again = Again { after, ..Again::default() };
-        for update in self.births_first(&tail)? {
+        let updates = self.births_first(&tail)?;
+        let ends = self.ends_beside(&updates)?;
+        let mut again = Again { after, ends, ..Again::default() };
+        for update in updates {
             let update = self.continued(update)?;
             self.reissue(update, &mut again)?;
         }
@@ -191,6 +196,29 @@ impl Writing<'_> {
         Ok(tail)
     }
 
+    /// The oldest deletion of each incarnation among those that are not of this tail: it is left when the tail's is taken back. Cost:
+    /// nothing if the tail deletes nothing; else a look at each change that is newer than its oldest deletion.
+    fn ends_beside(&self, tail: &[Update]) -> Result<BTreeMap<(EntryUuid, Stamp), Stamp>, DitError> {
+        let is_end = |update: &&Update| update.deltas.contains(&Delta::Dead);
+        let mut ends = BTreeMap::new();
+        let Some(oldest) = tail.iter().filter(is_end).map(|end| end.stamp).min() else { return Ok(ends) };
+        for (origin, held) in self.all_held()? {
+            let is_of_tail =
+                |sequence: u64| tail.iter().any(|of| of.stamp.csn.origin() == origin && of.stamp.sequence == sequence);
+            for sequence in (1..=held.position.sequence).rev() {
+                let key = log_key(origin, sequence);
+                let Some(value) = self.txn.reader().get(Table::Log, &key)? else { break };
+                let record = open_record(&self.catalog, &key, value)?;
+                let update = decode_update(&record.bytes, |key| self.catalog.find_key(key));
+                let Some(update) = update.ok().filter(|update| update.stamp.csn > oldest.csn) else { break };
+                if is_end(&&update) && !is_of_tail(sequence) {
+                    note_end(&mut ends, (update.uuid, update.birth), update.stamp);
+                }
+            }
+        }
+        Ok(ends)
+    }
+
     /// The changes of a tail in the order in which they are written again. What makes an entry that lives comes first, superiors
     /// before what is below them: it is made as it is now, so that it may stand below what the tail made later, and who has
     /// forgotten an earlier incarnation of that must not place it otherwise than who has not.
@@ -238,18 +266,21 @@ impl Writing<'_> {
         let ended = if again.keeps_tail { None } else { self.ended_by_others(&update, again.after)? };
         let is_ended = ended.is_some();
         let copied = if is_ended || !update.is_birth() { ended } else { self.copied(&update)? };
+        let restated = self.restated(&update, again.keeps_tail)?;
         let mut deleted = Vec::new();
-        for delta in copied.as_ref().unwrap_or(&update.deltas) {
+        let written =
+            copied.iter().flatten().chain(restated.said.iter().chain(&restated.since).filter(|_| copied.is_none()));
+        for delta in written {
             if let Delta::Birth { parent, .. } | Delta::Parent(parent) = delta {
                 deleted = self.deleted_above(*parent, again)?;
             }
         }
         if deleted.is_empty() && !is_ended {
-            return self.reissue_alone(update, copied, again);
+            return self.reissue_alone(update, (copied, restated), again);
         }
         let (uuid, birth, requester) = (update.uuid, update.birth.dot(), update.requester.clone());
         self.with_superiors(deleted, &requester, again, |writing, again| {
-            writing.reissue_alone(update, copied, again)?;
+            writing.reissue_alone(update, (copied, restated), again)?;
             match again.births.get(&birth) {
                 Some(reborn) if is_ended => writing.end(uuid, reborn.birth, &requester),
                 _ => Ok(()),
@@ -323,17 +354,23 @@ impl Writing<'_> {
         Ok(deleted)
     }
 
-    /// Writes one change again. `copied`: what makes its entry again, if it made one that lives.
-    fn reissue_alone(&mut self, update: Update, copied: Option<Vec<Delta>>, again: &mut Again) -> Result<(), DitError> {
+    /// Writes one change again. `copied`: what makes its entry again, if it made one that lives; `restated`: what it says else.
+    fn reissue_alone(
+        &mut self,
+        update: Update,
+        (copied, restated): (Option<Vec<Delta>>, Restated),
+        again: &mut Again,
+    ) -> Result<(), DitError> {
         if update.is_birth() {
             // An incarnation is its birth: the old one ends, another begins.
             let end = self.above(&update)?;
             let dead = Update::new(end, update.uuid, update.birth, update.requester.clone(), vec![Delta::Dead]);
-            self.write_again(dead)?;
+            self.write_again(dead.going_on())?;
+            note_end(&mut again.ends, (update.uuid, update.birth), end);
             if copied.is_none() && self.lives(update.uuid)? {
                 // It came back since: that one is written again, and an older one must not be born after it.
                 again.births.insert(update.birth.dot(), Reborn { birth: end, is_copy: true });
-                return self.restamp_conflicts(update.uuid, update.stamp, end);
+                return self.restamp_conflicts(update.uuid, update.stamp, end, true);
             }
         }
         let stamp = self.above(&update)?;
@@ -341,31 +378,38 @@ impl Writing<'_> {
             again.births.insert(update.birth.dot(), Reborn { birth: stamp, is_copy: copied.is_some() });
         }
         if !again.keeps_tail {
-            self.take_back(&update, stamp)?;
+            if !restated.stands {
+                self.note_overtaken(&update)?;
+            }
+            self.take_back(&update, stamp, again)?;
             self.begin_anew(&update, copied.as_ref().unwrap_or(&update.deltas), stamp, again.after)?;
         }
         let reborn = again.births.get(&update.birth.dot()).copied();
         if let Some(deltas) = copied {
             let (old, uuid) = (update.stamp, update.uuid);
             self.write_again(Update::new(stamp, uuid, stamp, update.requester, deltas))?;
-            return self.restamp_conflicts(uuid, old, stamp);
+            return self.restamp_conflicts(uuid, old, stamp, true);
         }
         if let Some(reborn) = reborn.filter(|reborn| reborn.is_copy) {
-            return self.restamp_conflicts(update.uuid, update.stamp, reborn.birth);
+            return self.restamp_conflicts(update.uuid, update.stamp, reborn.birth, true);
         }
         let birth = reborn.map_or(update.birth, |reborn| reborn.birth);
-        let mut deltas = Vec::with_capacity(update.deltas.len());
-        for delta in &update.deltas {
-            match delta {
-                Delta::Count { attribute, .. } => deltas.extend(self.count_as_value(&update, *attribute)?),
-                delta => deltas.push(delta.clone()),
-            }
-        }
         // What its writer knew stays true; what it replaced may have another stamp by now.
-        let (old, uuid) = (update.stamp, update.uuid);
-        let known = known_to(&update);
-        self.write_again(Update { stamp, birth, deltas, replaced: Vec::new(), known, ..update })?;
-        self.restamp_conflicts(uuid, old, stamp)
+        let (old, uuid, mut joined) = (update.stamp, update.uuid, update.joined);
+        let (known, requester) = (known_to(&update), update.requester.clone());
+        if !restated.said.is_empty() {
+            let deltas = restated.said;
+            self.write_again(Update { stamp, birth, deltas, replaced: Vec::new(), known, ..update })?;
+            self.restamp_conflicts(uuid, old, stamp, restated.stands)?;
+            joined = true;
+        }
+        if !restated.since.is_empty() {
+            // Written now, by who knows all that is here.
+            let since = Update::new(stamp, uuid, birth, requester, restated.since).knowing(self.known()?);
+            let stamp = self.above(&since)?;
+            self.write_again(Update { stamp, ..since }.joining(joined))?;
+        }
+        Ok(())
     }
 
     /// Whether any incarnation of an entry lives.
@@ -442,7 +486,7 @@ impl Writing<'_> {
 
     /// What joining does not replace: the stamp of a deletion, of which the oldest stays, and a move that is kept. `new` is
     /// the stamp that the change gets.
-    fn take_back(&mut self, update: &Update, new: Stamp) -> Result<(), DitError> {
+    fn take_back(&mut self, update: &Update, new: Stamp, again: &Again) -> Result<(), DitError> {
         for delta in &update.deltas {
             match delta {
                 Delta::Dead => {
@@ -450,7 +494,8 @@ impl Writing<'_> {
                     let Some(mut state) = self.state(id)?.filter(|state| state.dead == Some(update.stamp)) else {
                         continue;
                     };
-                    state.dead = Some(new);
+                    let beside = again.ends.get(&(update.uuid, update.birth)).copied();
+                    state.dead = Some(beside.map_or(new, |beside| beside.min(new)));
                     self.list_deleted(id, Some(update.stamp), state.dead)?;
                     self.put_state(id, &state)?;
                     self.refresh(id, &state, &Touched::default())?;
@@ -487,23 +532,5 @@ impl Writing<'_> {
             self.note_lost(id, held, update)?;
         }
         self.join_loaded(id, state, touched, update)
-    }
-
-    /// The number that an attribute shows now, as a value.
-    fn count_as_value(&self, update: &Update, attribute: AttributeId) -> Result<Vec<Delta>, DitError> {
-        let Some(id) = self.id_of(update.uuid, update.birth)? else { return Ok(Vec::new()) };
-        let (Some(state), Some(info)) = (self.state(id)?, self.catalog.attribute(attribute)) else {
-            return Ok(Vec::new());
-        };
-        let shown = state.view_cells(attribute, info.single_value);
-        let Some(ViewContent::Text(text)) = shown.into_iter().next().map(|value| value.content) else {
-            return Ok(Vec::new());
-        };
-        Ok(match value_of(&self.view(), info, &text) {
-            Ok((key, value)) => {
-                vec![Delta::Clear(attribute), Delta::Cell { attribute, key, order: 0, present: true, value }]
-            }
-            Err(_) => Vec::new(),
-        })
     }
 }

@@ -402,3 +402,17 @@ fn options_of_one_type_are_only_so_many() {
         intern("cn;x-more").unwrap();
     });
 }
+
+/// A snapshot may be of a commit that is not published yet, or that another process made.
+#[test]
+fn snapshot_explains_numbers_that_the_catalog_in_memory_lacks() {
+    let tree = Tree::new();
+    let before = tree.dit.catalog();
+    let ann = tree.person(3, "Ann", &[("carLicense", &["AB 12"])]);
+    tree.write(|writing| writing.rotate_origin().unwrap());
+    tree.change(ann, |writing| vec![cell(writing, "employeeNumber", "7", true)]);
+    tree.dit.publish(Some(before), None, false);
+    assert_eq!(tree.values(ann, "employeeNumber"), ["7"]);
+    assert_eq!(tree.values(ann, "carLicense"), ["AB 12"]);
+    tree.assert_sound();
+}

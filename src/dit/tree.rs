@@ -252,13 +252,17 @@ impl Dit {
     pub fn read(&self) -> Result<Snapshot<'_>, DitError> {
         // The transaction first: a catalog that is newer than the snapshot only knows more.
         let transaction = self.environment.read()?;
-        let (naming_stamp, adopted) = transaction.reader().naming()?;
+        let naming = transaction.reader().naming()?;
+        // Where they differ a commit is being published just now, or another process made it.
+        let mut catalog = self.catalog.load();
+        if catalog.numbered() < naming.numbered {
+            catalog = arc_swap::Guard::from_inner(Arc::new(catalog.numbered_as(transaction.reader())?));
+        }
         let mut adoption = self.adoption.load();
-        if adoption.stamp() != adopted {
-            // A commit is being published just now.
+        if adoption.stamp() != naming.adopted {
             adoption = arc_swap::Guard::from_inner(Arc::new(Adoption::load(transaction.reader())?));
         }
-        Ok(Snapshot { transaction, catalog: self.catalog.load(), adoption, naming_stamp, token: self.token })
+        Ok(Snapshot { transaction, catalog, adoption, naming_stamp: naming.stamp, token: self.token })
     }
 
     /// The environment, for offline work, backup and the monitor.

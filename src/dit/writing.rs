@@ -29,7 +29,7 @@ use crate::state::{
     AttributeId, Cell, Csn, Delta, Dot, EntryDigest, EntryState, Former, HybridClock, OriginId, Stamp, StateError,
     UnknownField, Update, ValueKey,
 };
-use crate::storage::{EntryId, Environment, FORMAT_VERSION, MetaName, Reader, Table, WriteTransaction};
+use crate::storage::{EntryId, Environment, FORMAT_VERSION, MetaName, Naming, Reader, Table, WriteTransaction};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -122,9 +122,9 @@ impl<'d> Writing<'d> {
         let [last, bumped]: [[u8; 16]; 2] = clock.unwrap_or_default();
         let own = Held::read(reader, origin)?;
         let last_id = reader.meta_u64(MetaName::LastEntryId)?;
-        let (naming_stamp, adopted) = reader.naming()?;
+        let naming = reader.naming()?;
         let mut adoption = dit.adoption();
-        if adoption.stamp() != adopted {
+        if adoption.stamp() != naming.adopted {
             adoption = Arc::new(Adoption::load(reader)?);
         }
         Ok(Self {
@@ -141,7 +141,7 @@ impl<'d> Writing<'d> {
             watched: None,
             deletions: None,
             last_id,
-            naming_stamp,
+            naming_stamp: naming.stamp,
             adoption,
             born_again: Vec::new(),
             follow: Follow::default(),
@@ -348,7 +348,7 @@ impl<'d> Writing<'d> {
     }
 
     /// How far other origins are held; nothing when they are too many to be said with every change.
-    fn known(&mut self) -> Result<Vec<(OriginId, u64)>, DitError> {
+    pub(super) fn known(&mut self) -> Result<Vec<(OriginId, u64)>, DitError> {
         if let Some(known) = &self.known {
             return Ok(known.clone());
         }
@@ -467,9 +467,10 @@ impl<'d> Writing<'d> {
         if self.txn.reader().meta_u64(MetaName::LastEntryId)? != self.last_id {
             self.txn.put_meta(MetaName::LastEntryId, &self.last_id.to_be_bytes())?;
         }
-        let naming = (self.naming_stamp, self.adoption.stamp());
+        let naming =
+            Naming { stamp: self.naming_stamp, adopted: self.adoption.stamp(), numbered: self.catalog.numbered() };
         if self.txn.reader().naming()? != naming {
-            self.txn.put_naming(naming.0, naming.1)?;
+            self.txn.put_naming(naming)?;
         }
         self.txn.commit()?;
         self.dit.set_filling(self.filling);
@@ -477,7 +478,7 @@ impl<'d> Writing<'d> {
             self.dit.gather_keys(&self.catalog, self.filled);
         }
         let catalog = self.catalog_changed.then_some(self.catalog);
-        let adoption = (self.dit.adoption().stamp() != naming.1).then_some(self.adoption);
+        let adoption = (self.dit.adoption().stamp() != naming.adopted).then_some(self.adoption);
         self.dit.publish(catalog, adoption, self.rules_changed);
         Ok(())
     }

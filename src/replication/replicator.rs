@@ -64,6 +64,8 @@ pub struct Replicator {
     owners: Owners,
     /// Agreed ends of origins of members that were suspended or retired.
     finals: BTreeMap<OriginId, u64>,
+    /// Those of this node's own that a peer told it in this run: its entry may not say so yet.
+    finals_told: BTreeMap<OriginId, u64>,
     peers: BTreeMap<SessionId, Peer>,
     requests: BTreeMap<RequestId, Purpose>,
     request_last: u64,
@@ -112,6 +114,7 @@ impl Replicator {
             spoken: BTreeSet::new(),
             owners: Owners::default(),
             finals: BTreeMap::new(),
+            finals_told: BTreeMap::new(),
             peers: BTreeMap::new(),
             requests: BTreeMap::new(),
             request_last: 0,

@@ -29,6 +29,8 @@ pub struct Update {
     /// It was made together with the change before it of the same origin: both are shown, or neither is. Joins never look
     /// at it; whoever sends or takes records keeps such ones together.
     pub joined: bool,
+    /// Of an end: the entry goes on in another incarnation, since it was made again; nobody deleted it.
+    pub goes_on: bool,
     /// What it changed; at most one delta a register, attribute clear or value.
     pub deltas: Vec<Delta>,
     /// For each delta the newest content that it replaced at its origin ([`EntryState::replaced_by`]); empty when the
@@ -54,12 +56,20 @@ impl Update {
             birth,
             requester,
             joined: false,
+            goes_on: false,
             deltas,
             replaced: Vec::new(),
             known: Vec::new(),
             former: Former::default(),
             unknown: Vec::new(),
         }
+    }
+
+    /// The end of an incarnation of an entry that goes on in another.
+    #[must_use]
+    pub fn going_on(mut self) -> Self {
+        self.goes_on = true;
+        self
     }
 
     /// The same with what its deltas replaced, one stamp for each.

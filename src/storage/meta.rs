@@ -110,26 +110,37 @@ impl<'t> Reader<'t> {
     }
 }
 
+/// What changes with whatever a process keeps in memory of the tables.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Naming {
+    /// With each change of a name.
+    pub stamp: u64,
+    /// With the table `adopted`.
+    pub adopted: u64,
+    /// How many attributes and origins have a number.
+    pub numbered: u64,
+}
+
 impl Reader<'_> {
-    /// The naming stamp and the stamp of the table `adopted`; zeros when they were never set.
+    /// What tells whether what a process keeps in memory is of this snapshot; zeros where it was never set.
     ///
     /// # Errors
     /// LMDB's own.
-    pub fn naming(&self) -> Result<(u64, u64), StorageError> {
-        let Some(bytes) = self.meta(MetaName::NamingStamp)? else { return Ok((0, 0)) };
-        let number = |chunk: Option<&[u8; 8]>| chunk.map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        Ok((number(bytes.first_chunk::<8>()), number(bytes.get(8..).and_then(|rest| rest.first_chunk::<8>()))))
+    pub fn naming(&self) -> Result<Naming, StorageError> {
+        let bytes = self.meta(MetaName::NamingStamp)?.unwrap_or_default();
+        let mut numbers = bytes.as_chunks::<8>().0.iter().map(|number| u64::from_be_bytes(*number));
+        let mut next = || numbers.next().unwrap_or_default();
+        Ok(Naming { stamp: next(), adopted: next(), numbered: next() })
     }
 }
 
 impl WriteTransaction<'_> {
-    /// Sets the naming stamp and the stamp of the table `adopted`.
+    /// Sets what [`Reader::naming`] tells.
     ///
     /// # Errors
     /// As [`WriteTransaction::put`].
-    pub fn put_naming(&mut self, naming: u64, adopted: u64) -> Result<(), StorageError> {
-        let mut bytes = naming.to_be_bytes().to_vec();
-        bytes.extend_from_slice(&adopted.to_be_bytes());
+    pub fn put_naming(&mut self, naming: Naming) -> Result<(), StorageError> {
+        let bytes = [naming.stamp, naming.adopted, naming.numbered].map(u64::to_be_bytes).concat();
         self.put_meta(MetaName::NamingStamp, &bytes)
     }
 

@@ -40,7 +40,7 @@ pub use key::{
     uuid2id_key,
 };
 pub use lock::{DataLock, Holder, LockError, LockUse};
-pub use meta::{FORMAT_VERSION, MetaName, check_format};
+pub use meta::{FORMAT_VERSION, MetaName, Naming, check_format};
 pub use reader::Reader;
 pub use record::{
     Body, seal, sealed_encrypted, sealed_encrypted_id, sealed_id, unseal, unseal_any, unseal_any_id, unseal_id,

@@ -98,6 +98,25 @@ impl Writing<'_> {
         Ok(())
     }
 
+    /// Writes down what others overrode of a change that nobody but this node held: none of them knew it, though no record
+    /// tells that any more where only their entries came.
+    pub(in crate::dit) fn note_overtaken(&mut self, update: &Update) -> Result<(), DitError> {
+        let Some(id) = self.id_of(update.uuid, update.birth)? else { return Ok(()) };
+        let Some(mut state) = self.state(id)? else { return Ok(()) };
+        self.load_touched(id, &mut state, &update.deltas)?;
+        let mut before = EntryState::unborn(update.uuid, update.birth);
+        before.apply(update);
+        let own = [self.origin(), update.stamp.csn.origin()];
+        for stamp in state.stamps() {
+            let origin = stamp.csn.origin();
+            if stamp > update.stamp && !own.contains(&origin) {
+                let by = what_is_left_of(stamp, &state, self.view().modifier_at(stamp, &state)?);
+                self.note_lost(id, &before, &by.knowing(vec![(origin, stamp.sequence)]))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Forgets conflicts that turn out to be none: whoever lost replaced the change knowingly, or the same is written
     /// again, by somebody who did not know what it was lost to. Members that met this update first never saw them.
     pub(in crate::dit) fn heal_conflicts(&mut self, before: &EntryState, update: &Update) -> Result<(), DitError> {
@@ -247,18 +266,19 @@ impl Writing<'_> {
         self.note_found(id, &state, None, &Found { lost: vec![lost], questions: Vec::new() })
     }
 
-    /// A change was written again with another stamp: what it had overridden, it overrides under that one, and it is lost
-    /// no more itself.
+    /// A change was written again with another stamp: what it had overridden, it overrides under that one, and if all of it
+    /// `stands`, it is lost no more itself.
     pub(in crate::dit) fn restamp_conflicts(
         &mut self,
         uuid: EntryUuid,
         old: Stamp,
         new: Stamp,
+        stands: bool,
     ) -> Result<(), DitError> {
         for key in self.conflicts_of(uuid)? {
             let Some(value) = self.txn.reader().get(Table::Conflicts, &key)? else { continue };
             let mut conflict = record::open(&self.catalog, &key, value)?;
-            if conflict.loser.stamp == old {
+            if conflict.loser.stamp == old && stands {
                 self.drop_conflict(&key)?;
             } else if conflict.winner.stamp == old {
                 conflict.winner.stamp = new;

@@ -2,6 +2,7 @@
 
 use super::returning::{assert_all_equal, three_nodes};
 use super::*;
+use crate::state::{Csn, Stamp, Update};
 use std::time::Duration;
 
 impl Replica {
@@ -86,4 +87,20 @@ fn what_is_written_again_of_an_entry_that_was_made_again_goes_over_to_it() {
     });
     nodes[1].assert_sound();
     assert_carried_over(&nodes);
+}
+
+/// Two write the same tail again: the end of the first incarnation is no deletion of the entry, whichever is shown.
+#[test]
+fn the_end_of_an_incarnation_that_goes_on_is_not_carried_over() {
+    let nodes = made_again_and_changed_meanwhile();
+    let old = nodes[0].dit.read().unwrap().view().incarnations(EntryUuid([3; 16])).unwrap();
+    nodes[0].write(|writing| {
+        let births: Vec<Stamp> = old.iter().map(|id| writing.state(*id).unwrap().unwrap().birth).collect();
+        let (first, last) = (*births.iter().min().unwrap(), *births.iter().max().unwrap());
+        let csn = Csn::new(last.csn.ms() + 1, 0, OriginId(9));
+        let stamp = Stamp { csn, sequence: 1 };
+        let end = Update::new(stamp, EntryUuid([3; 16]), first, String::new(), vec![Delta::Dead]);
+        assert_eq!(writing.continued(end.clone()).unwrap().birth, last, "a client's deletion");
+        assert_eq!(writing.continued(end.going_on()).unwrap().birth, first);
+    });
 }

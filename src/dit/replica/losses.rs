@@ -112,7 +112,7 @@ fn what_an_older_title_of_another_loses_by_a_state_is_told_of() {
 }
 
 #[test]
-fn whoever_was_away_overrides_what_others_wrote_and_all_are_told() {
+fn the_newer_of_what_was_written_apart_stands_when_who_was_away_returns_and_the_loser_is_told() {
     for theirs_is_newer in [true, false] {
         let [one, two, away] = three_nodes();
         let end = away.sequence(OriginId(3));
@@ -127,11 +127,16 @@ fn whoever_was_away_overrides_what_others_wrote_and_all_are_told() {
         settle([&one, &two]);
         away.return_to(&one, end, 1 << 20);
         assert_all_equal([&one, &two, &away]);
-        for node in [&one, &two, &away] {
-            assert_eq!(node.values(3, "title"), ["of who was away"]);
-            assert_eq!(told(node), told(&one));
-            let lost: Vec<_> = told(node).into_iter().map(|(.., values)| values).collect();
-            assert_eq!(lost, [["of the others"]], "theirs is newer: {theirs_is_newer}");
+        let (stands, lost) = match theirs_is_newer {
+            true => ("of the others", "of who was away"),
+            false => ("of who was away", "of the others"),
+        };
+        assert_eq!(away.values(3, "title"), [stands]);
+        // The others never hear what was lost before it came to them.
+        let told_by = if theirs_is_newer { vec![&away] } else { vec![&one, &two, &away] };
+        for node in told_by {
+            let lost_here: Vec<_> = told(node).into_iter().map(|(.., values)| values).collect();
+            assert_eq!(lost_here, [[lost]], "theirs is newer: {theirs_is_newer}");
         }
     }
 }

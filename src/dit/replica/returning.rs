@@ -148,6 +148,77 @@ fn values_that_others_removed_and_forgot_do_not_come_back_and_unsent_ones_are_ke
     }
 }
 
+fn set_title(node: &Replica, title: &str) {
+    node.change(3, |writing| vec![Delta::Clear(attribute(writing, "title")), cell(writing, "title", title, true)]);
+}
+
+/// Later than all that the node's clock was set to.
+fn write_again(node: &Replica, origin: OriginId, end: u64) {
+    if node.origin() == origin {
+        node.write(|writing| writing.rotate_origin().unwrap());
+    }
+    node.set(1, "o", "tick", true);
+    node.write(|writing| assert!(writing.reissue_tail(origin, end).unwrap() > 0));
+    node.assert_sound();
+}
+
+/// Whoever holds a tail beyond an agreed end writes it again: its writer, and another who was on its side.
+#[test]
+fn the_newest_stands_when_two_write_the_same_tail_again_and_one_of_them_holds_something_in_its_stead() {
+    let [one, two, away] = three_nodes();
+    let end = away.sequence(OriginId(3));
+    set_title(&away, "of who was away");
+    two.catch_up(&away);
+    one.clock.advance(Duration::from_secs(1));
+    set_title(&one, "newer, at first");
+    two.catch_up(&one);
+    away.clock.advance(Duration::from_secs(2));
+    write_again(&away, OriginId(3), end);
+    two.clock.advance(Duration::from_secs(3));
+    write_again(&two, OriginId(3), end);
+    assert_all_equal([&one, &two, &away]);
+    assert_eq!(two.values(3, "title"), ["of who was away"]);
+}
+
+#[test]
+fn the_oldest_deletion_stays_when_two_write_the_same_one_again() {
+    let [one, two, away] = three_nodes();
+    let end = away.sequence(OriginId(3));
+    away.change(5, |_| vec![Delta::Dead]);
+    two.catch_up(&away);
+    write_again(&away, OriginId(3), end);
+    two.catch_up(&away);
+    two.clock.advance(Duration::from_secs(1));
+    write_again(&two, OriginId(3), end);
+    assert_all_equal([&one, &two, &away]);
+    let ends = [&one, &two, &away].map(|node| {
+        node.write(|writing| {
+            let id = writing.view().incarnations(EntryUuid([5; 16])).unwrap()[0];
+            writing.state(id).unwrap().unwrap().dead
+        })
+    });
+    assert_eq!(ends, [ends[0]; 3]);
+}
+
+/// Others settled the second move and forgot it, and one of them met the first with entries of who was away.
+#[test]
+fn a_superior_is_said_as_it_is_when_an_older_move_is_written_again() {
+    let [one, two, away] = three_nodes();
+    let end = away.sequence(OriginId(3));
+    away.change(3, |_| vec![Delta::Parent(EntryUuid([4; 16]))]);
+    one.clock.advance(Duration::from_secs(1));
+    one.change(3, |_| vec![Delta::Parent(EntryUuid([5; 16]))]);
+    settle([&one, &two]);
+    for part in away.pieces(1 << 20).into_iter().flatten() {
+        one.merge(&part);
+    }
+    away.return_to(&two, end, 1 << 20);
+    assert_all_equal([&one, &two, &away]);
+    let above =
+        [&one, &two, &away].map(|node| node.write(|writing| writing.state(node.id(3)).unwrap().unwrap().parent.1));
+    assert_eq!(above, [EntryUuid([5; 16]); 3]);
+}
+
 /// Taking the rule away shows that the test sees it.
 #[test]
 fn plain_join_would_bring_removed_values_back() {

@@ -92,7 +92,7 @@ impl Adoption {
     /// # Errors
     /// [`DitError::Storage`].
     pub(in crate::dit) fn load(reader: Reader<'_>) -> Result<Self, DitError> {
-        let mut adoption = Self { stamp: reader.naming()?.1, ..Self::default() };
+        let mut adoption = Self { stamp: reader.naming()?.adopted, ..Self::default() };
         let mut cursor = reader.cursor(Table::Adopted)?;
         let mut item = cursor.first()?;
         while let Some((key, record)) = item {

@@ -202,6 +202,7 @@ impl Replicator {
         if let Some(twin) = standing.twin.filter(|twin| *twin != self.boot) {
             return self.twin_found(twin, out);
         }
+        self.finals_told.extend(standing.finals.iter().copied());
         self.finals.extend(standing.finals.iter().copied());
         // What was written again under another origin in this run is not lacking under the old one; nor is what it was told
         // before and looked for in vain. A run finds no new loss: it would begin a new origin without end.
@@ -230,7 +231,9 @@ impl Replicator {
                 member.origins.push(*origin);
             }
         }
-        self.finals = self.members.values().flat_map(|member| member.finals.clone()).collect();
+        // Until this node's entry says so too, what it was told of its own ends counts.
+        self.finals.clone_from(&self.finals_told);
+        self.finals.extend(self.members.values().flat_map(|member| member.finals.clone()));
         self.finals.remove(&UNHEARD);
         self.stability.keep_only(&self.members);
         self.stability.note_suspended(&self.members, self.now.monotonic_ms);

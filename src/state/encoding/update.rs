@@ -12,6 +12,7 @@
 //!   4      how far other origins were held (may be ignored): each origin 6, sequence; by rising origin
 //!   6      the RDN that a new one replaced, as text (may be ignored)
 //!   7      the superior that a new one replaced: 16 (may be ignored)
+//!   8      the entry that ends goes on in another incarnation; empty (may be ignored)
 //!  16 must birth: parent 16, RDN          17 must RDN          18 must parent 16
 //!  19 must clear: attribute               22 must dead
 //!  20 must cell: attribute, position, head (3 bits key form, 8 present), key and value
@@ -46,6 +47,7 @@ const KNOWN: u64 = 4 << 1;
 const JOINED: u64 = 5 << 1;
 const FORMER_RDN: u64 = 6 << 1;
 const FORMER_PARENT: u64 = 7 << 1;
+const GOES_ON: u64 = 8 << 1;
 const BIRTH: u64 = 16 << 1 | MUST;
 const RDN: u64 = 17 << 1 | MUST;
 const PARENT: u64 = 18 << 1 | MUST;
@@ -108,6 +110,9 @@ pub fn encode_update<N: AsRef<str>>(
     if let Some(parent) = update.former.parent {
         put_field(out, FORMER_PARENT, &parent.0);
     }
+    if update.goes_on {
+        put_field(out, GOES_ON, &[]);
+    }
     for field in &update.unknown {
         put_field(out, field.tag, &field.bytes);
     }
@@ -164,6 +169,7 @@ pub fn decode_update(bytes: &[u8], mut intern: impl FnMut(&str) -> Option<Attrib
                 update.former.parent = Some(EntryUuid(field.array()?));
                 field.finish()?;
             }
+            GOES_ON => update.goes_on = true,
             tag if tag & MUST != 0 => return Err(StateError::UnknownField { tag: tag >> 1 }),
             tag => update.unknown.push(UnknownField { tag, bytes: content.to_vec() }),
         }

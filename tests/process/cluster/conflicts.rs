@@ -238,10 +238,17 @@ fn a_suspended_member_returns_with_a_thousand_changes_that_nobody_has() {
             node.client().read(&person("carol")).value("title") == "change 999"
         });
         node.wait_until_equal();
-        assert_eq!(node.client().read(&person("bob")).value("title"), "by who is away");
+        assert_eq!(node.client().read(&person("bob")).value("title"), "by the others", "the newer one");
+    }
+    // Nobody else ever had what it lost.
+    let lost = |node: &Node| -> Vec<_> {
         let found = listed(node, "open");
-        let lost: Vec<_> = found.iter().map(|entry| entry.value("losingValue")).collect();
-        assert_eq!(lost, ["by the others"], "{found:#?}");
+        found.iter().map(|entry| (entry.value("losingValue"), entry.value("winningValue"))).collect()
+    };
+    let told = [("by who is away".to_owned(), "by the others".to_owned())];
+    assert_eq!(lost(&away), told);
+    for node in [&a, &b] {
+        assert_eq!(lost(node), []);
     }
 }
 

@@ -158,6 +158,19 @@ fn who_was_suspended_unheard_writes_again_all_that_it_wrote() {
     comes_back(fed);
 }
 
+/// The entries that it takes on its return are of before the end was agreed. What it wrote before that end everybody has, and it is
+/// not to be written again.
+#[test]
+fn end_that_a_peer_told_stands_while_the_entry_does_not_say_it() {
+    let held = [(OURS, 6), (THEIRS, 5)];
+    let mut fed = Fed::greeted(local(&held, &[(1, OURS), (2, THEIRS)]), &[(OURS, 4), (THEIRS, 5)]);
+    let (finals, held_before) = (vec![(OURS, 4)], Vec::new());
+    fed.hear(Message::Standing(Standing { state: MemberState::Active, finals, held_before, twin: None }));
+    let entry = |number, origin| Member { node: node(number), origins: vec![origin], ..Member::default() };
+    fed.feed(Input::Members(vec![entry(1, OURS), entry(2, THEIRS)]));
+    assert_eq!(fed.replicator.finals, BTreeMap::from([(OURS, 4)]));
+}
+
 /// Suspended again, with no word of it in between.
 #[test]
 fn each_withdrawal_of_a_member_of_which_nothing_was_heard_counts() {

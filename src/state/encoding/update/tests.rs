@@ -33,6 +33,14 @@ proptest! {
     }
 
     #[test]
+    fn record_tells_whether_its_entry_goes_on(updates in history()) {
+        for update in updates {
+            let update = update.going_on();
+            prop_assert_eq!(decode_update(&encoded(&update), intern), Ok(update));
+        }
+    }
+
+    #[test]
     fn record_tells_whether_it_leaves_absence(updates in history()) {
         for update in updates {
             let set = |cleared: &AttributeId| {
