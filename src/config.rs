@@ -353,6 +353,8 @@ sections! {
         offline_days: u32 = 14, "1 to 3650 days", restart, in (1..=3_650);
         /// Changes kept in the log of each origin though every member has them.
         log_records: u64 = 100_000, "0 to 1000000000 changes", restart, in (0..=1_000_000_000);
+        /// Changes kept in the log at most, all origins together, whoever lacks them.
+        log_records_max: u64 = 10_000_000, "10 to 1000000000 changes", restart, in (10..=1_000_000_000);
         /// Who else must hold a change before its client is answered, where the request does not say.
         durability: Durability = Durability::Local, "\"local\", \"quorum\", \"site\" or \"all\"", reload;
         /// How many other suppliers and hubs a quorum is of.

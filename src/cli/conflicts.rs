@@ -102,12 +102,32 @@ fn list(connect: &ConnectArgs, all: bool, output: &Output) -> Result<ExitCode, C
             })
             .await?;
         client::expect_success(&result)?;
+        let mut untold = Vec::new();
+        let top = search(CONFLICTS_DN, LdapSearchScope::Base, LdapFilter::Present("objectClass".to_owned()));
+        let result = connection
+            .search(top, |answer| {
+                if let LdapOp::SearchResultEntry(entry) = answer {
+                    untold = untold_of(&entry);
+                }
+                Ok(())
+            })
+            .await?;
+        client::expect_success(&result)?;
         connection.close().await;
         if count == 0 && !output.is_json() {
             output.line(if all { "there are no conflicts" } else { "no conflict waits for a decision" })?;
         }
+        for line in untold {
+            output.line(&if output.is_json() { json!({ "untold": line }).to_string() } else { line })?;
+        }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// What cannot be said, by the entry above the conflicts.
+fn untold_of(entry: &LdapSearchResultEntry) -> Vec<String> {
+    let texts = values(entry, "description").iter().map(|value| String::from_utf8_lossy(value).into_owned());
+    texts.filter(|text| text.starts_with("Not judged here")).collect()
 }
 
 fn show(one: &OneArgs, output: &Output) -> Result<ExitCode, CliError> {

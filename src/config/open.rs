@@ -43,7 +43,8 @@ impl Config {
             CheckAtStart::Never => FileCheck::Never,
         };
         options.batch_max = self.limits.writer_batch;
-        options.log_records_max = self.replication.log_records;
+        options.log_records_max = self.replication.log_records_max;
+        options.log_records_min = self.replication.log_records;
         options.recycle_retention_ms = u64::from(self.replication.recycle_days) * 24 * 60 * 60 * 1000;
         options.index = dit::IndexOptions {
             equality: IndexSelection::texts(&self.index.equality),

@@ -20,6 +20,7 @@ mod history;
 mod noting;
 mod record;
 mod standing;
+mod untold;
 mod upkeep;
 
 pub(super) use record::TABLE;
@@ -31,7 +32,7 @@ use super::view::View;
 use super::writing::read_state;
 use crate::model::{AttributeDescription, EntryUuid};
 use crate::state::conflict::{History, Rule};
-use crate::state::{Cell, CellValue, EntryState, Stamp};
+use crate::state::{Cell, CellValue, EntryState, OriginId, Stamp};
 use crate::storage::{EntryId, Table, uuid2id_key};
 use history::LogHistory;
 
@@ -117,6 +118,21 @@ pub struct Conflict {
     pub loser: Side,
 }
 
+/// Changes of an origin of which it could not be said here what they met unseen, since their records are gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UntoldRange {
+    /// Whose.
+    pub origin: OriginId,
+    /// The first of them.
+    pub first: u64,
+    /// The last.
+    pub last: u64,
+    /// How many changes of others they overrode, which may be lost by that.
+    pub count: u64,
+    /// When the last of these was met, Unix milliseconds.
+    pub at_ms: u64,
+}
+
 /// What became of a conflict.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum ConflictState {
@@ -185,6 +201,21 @@ impl View<'_> {
             Some((key, bytes)) => Ok(Some((key.to_vec(), record::open(self.catalog(), key, bytes)?))),
             None => Ok(None),
         }
+    }
+
+    /// Where it could not be said whether something was lost, by origin of what holds; ninety days long.
+    ///
+    /// # Errors
+    /// As [`View::conflicts`].
+    pub fn untold_conflicts(&self) -> Result<Vec<UntoldRange>, DitError> {
+        let mut found = Vec::new();
+        let mut cursor = self.reader().cursor(Table::Conflicts)?;
+        let mut item = cursor.seek(&[record::UNTOLD])?;
+        while let Some((key, value)) = item.filter(|(key, _)| record::untold_origin(key).is_some()) {
+            found.push(record::open_untold(self.catalog(), key, value)?);
+            item = cursor.next()?;
+        }
+        Ok(found)
     }
 
     /// Who asked for a change; `None` when its record is gone from the log.

@@ -350,7 +350,7 @@ impl Writing<'_> {
         if let Some(state) = &state {
             let mut before = state.clone();
             Touched::load_state(self.txn.reader(), &self.catalog, id, &mut before, &other)?;
-            self.note_lost_to(id, &before, &other)?;
+            self.note_lost_to(id, &before, &other, theirs)?;
         }
         if let Err(error) = self.take_conflicts(&notes)? {
             return Ok(Merged::Undecodable(error));

@@ -87,9 +87,14 @@ impl Held {
         bytes
     }
 
-    /// How many records are kept.
-    fn kept(&self) -> u64 {
-        (self.position.sequence + 1).saturating_sub(self.floor)
+    /// How many records are kept, but for the newest.
+    fn kept_before_newest(&self) -> u64 {
+        self.position.sequence.saturating_sub(self.floor)
+    }
+
+    /// How many of these every supplier holds, as far as that was looked into.
+    fn kept_though_settled(&self) -> u64 {
+        (self.settled.min(self.position.sequence.saturating_sub(1)) + 1).saturating_sub(self.floor)
     }
 }
 
@@ -323,18 +328,27 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// Drops the oldest records of the longest log when all together are more than are to be kept.
+    /// Drops the oldest records of the longest logs when all together are more than are to be kept: first of what every
+    /// supplier is known to hold, then whoever lacks them. The newest of each origin stays: it says what its writer had not
+    /// met by then (`conflict`).
     pub(super) fn trim_to_limit(&mut self) -> Result<(), DitError> {
         let (kept, limit) = (self.txn.reader().count(Table::Log)?, self.dit.log_records_max());
-        let excess = kept.saturating_sub(limit).min(TRIM_MAX);
+        let mut excess = kept.saturating_sub(limit).min(TRIM_MAX);
         if excess < TRIM_STEP.min(limit / 64 + 1) {
             return Ok(());
         }
-        let longest = self.all_held()?.into_iter().max_by_key(|(_, held)| held.kept());
-        match longest {
-            Some((origin, held)) => self.drop_log_below(origin, held.floor + excess, excess).map(|_| ()),
-            None => Ok(()),
+        for droppable in [Held::kept_though_settled, Held::kept_before_newest] {
+            while excess > 0 {
+                let longest = self.all_held()?.into_iter().max_by_key(|(_, held)| droppable(held));
+                let Some((origin, held)) = longest else { break };
+                let dropped = self.drop_log_below(origin, held.floor + droppable(&held).min(excess), excess)?;
+                if dropped == 0 {
+                    break;
+                }
+                excess -= dropped.min(excess);
+            }
         }
+        Ok(())
     }
 
     /// Drops an origin's records below `floor`, at most `work_max`. Returns how many.

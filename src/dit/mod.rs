@@ -55,7 +55,7 @@ pub use check::{CheckReport, check};
 pub use cluster::{CLUSTER_DN, ClusterEntry, MEMBERS_DN, NamedValues};
 pub use conflict::{
     CONFLICTS_MAX, Conflict, ConflictKind, ConflictPlace, ConflictState, DECIDED_KEPT_MS, KEPT_MS, MARK_KEPT_MS,
-    NameSide, Side, SideContent, Standing,
+    NameSide, Side, SideContent, Standing, UntoldRange,
 };
 pub use digest_table::EntryHead;
 pub use encryption::{Anew, Encryption, EncryptionOptions, encrypt_anew, encrypted_with};

@@ -389,7 +389,8 @@ impl Writing<'_> {
     /// [`DitError::Storage`]: the transaction is then to be dropped.
     pub fn trim_log(&mut self, floors: &BTreeMap<OriginId, u64>, work_max: usize) -> Result<u64, DitError> {
         let mut dropped = 0;
-        let kept_min = self.dit.log_records_min();
+        // The newest says what its writer had not met by then.
+        let kept_min = self.dit.log_records_min().max(1);
         for (origin, held) in all_held(self.txn.reader())? {
             let newest = held.position.sequence.saturating_sub(kept_min) + 1;
             let floor = floors.get(&origin).copied().unwrap_or(0).min(newest).max(held.floor);

@@ -30,7 +30,8 @@ pub struct Options {
     pub index: IndexOptions,
     /// Which attributes to encrypt, and with which keys.
     pub encryption: EncryptionOptions,
-    /// Records kept in the log at most, all origins together; the oldest of the longest are dropped whoever lacks them.
+    /// Records kept in the log at most, all origins together; over that the oldest go, first those that all suppliers
+    /// hold, then whoever lacks them. It counts before `log_records_min`.
     pub log_records_max: u64,
     /// Records of each origin kept in the log although every member holds them: for followers that were away a moment.
     pub log_records_min: u64,
@@ -61,7 +62,7 @@ impl Options {
             readers_max: storage.readers_max,
             index: IndexOptions::default(),
             encryption: EncryptionOptions::default(),
-            log_records_max: 100_000,
+            log_records_max: 10_000_000,
             log_records_min: 10_000,
             recycle_retention_ms: 30 * 24 * 60 * 60 * 1000,
             batch_max: 1024,

@@ -10,7 +10,7 @@ use super::access::Access;
 use super::outcome::Outcome;
 use super::telling::Feed;
 use super::virtual_entry::{VirtualEntry, Visit, attribute, one_of};
-use crate::dit::{Conflict, ConflictKind, ConflictPlace, NameSide, Side, SideContent, Standing, View};
+use crate::dit::{Conflict, ConflictKind, ConflictPlace, NameSide, Side, SideContent, Standing, UntoldRange, View};
 use crate::model::{Attribute, EntryUuid, Rdn};
 use crate::schema::time::format_generalized_time;
 use crate::search::{unique_clashes, unique_violations};
@@ -30,15 +30,27 @@ const SHARERS_MAX: usize = 10_000;
 /// The entry above.
 pub(super) fn top(view: View<'_>) -> Outcome<VirtualEntry> {
     let count = view.conflict_count()?;
-    let description = format!("Lost changes, lost names and broken entries after merges; {count} changes in the log");
+    let mut descriptions =
+        vec![format!("Lost changes, lost names and broken entries after merges; {count} changes in the log")];
+    descriptions.extend(view.untold_conflicts()?.iter().map(untold_text));
     let attributes = [
         attribute("objectClass", ["top", "replicationConflict"]),
         attribute("cn", ["conflicts"]),
-        attribute("description", [description]),
+        attribute("description", descriptions),
         attribute("entryDN", [DN]),
         attribute("hasSubordinates", [if count > 0 { "TRUE" } else { "FALSE" }]),
     ];
     Ok(entry(DN.to_owned(), attributes))
+}
+
+/// That it cannot be said what changes of an origin overrode unseen.
+fn untold_text(range: &UntoldRange) -> String {
+    let at = format_generalized_time(i64::try_from(range.at_ms).unwrap_or(i64::MAX));
+    format!(
+        "Not judged here: changes {} to {} of origin {} override {} of others (the last at {at}), and the log has no records any \
+         more that say whether their writer knew these; other members may tell",
+        range.first, range.last, range.origin, range.count
+    )
 }
 
 /// The entry of this RDN.

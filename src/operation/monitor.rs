@@ -108,6 +108,10 @@ fn conflicts(directory: &Directory) -> Vec<(String, String)> {
         let open = view.open_conflicts()?;
         let mut lines = vec![
             ("lost_changes".to_owned(), view.conflict_count()?.to_string()),
+            (
+                "not_judged".to_owned(),
+                view.untold_conflicts()?.iter().map(|range| range.count).sum::<u64>().to_string(),
+            ),
             ("schema_suspects".to_owned(), view.suspect_count()?.to_string()),
             ("deleted_kept".to_owned(), view.deleted_count()?.to_string()),
             ("open".to_owned(), open.values().sum::<u64>().to_string()),

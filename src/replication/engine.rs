@@ -12,6 +12,7 @@
 //! - A member is dialled only while no session with it is open.
 
 mod clocks;
+mod contacts;
 mod dialling;
 mod filling;
 mod identity_change;
@@ -44,10 +45,13 @@ use super::{
     Replicator, RequestId, SessionId, Ticket, WriteRequest, store,
 };
 use crate::dit::{Dit, View};
+use crate::state::OriginId;
 use crate::storage::{MetaName, Table};
 
 /// Events of sessions that wait.
 const EVENTS_MAX: usize = 256;
+/// Monotonic time begins this late, so that what others say was heard before this run has a time too: 34 years.
+const BEFORE_MS: u64 = 1 << 40;
 /// How often time is told.
 const TICK: Duration = Duration::from_millis(100);
 /// Ticks between looks at certificates, status, compression.
@@ -102,6 +106,9 @@ pub(super) struct Engine {
     until_caught_up: Option<String>,
     repaired: VecDeque<Repaired>,
     clocks: clocks::Clocks,
+    contacts: contacts::Noted,
+    /// By origin how many changes were told of, of which it cannot be said what was lost by them.
+    untold_told: BTreeMap<OriginId, u64>,
     /// Since when changes are lacking here that a member holds, monotonic milliseconds.
     lacking: BTreeMap<NodeId, u64>,
     published: Arc<ArcSwapOption<Report>>,
@@ -179,6 +186,8 @@ impl Engine {
             until_caught_up: None,
             repaired: VecDeque::new(),
             clocks: clocks::Clocks::default(),
+            contacts: contacts::Noted::default(),
+            untold_told: BTreeMap::new(),
             lacking: BTreeMap::new(),
             published,
             out: Vec::new(),
@@ -188,6 +197,7 @@ impl Engine {
             engine.alarm_until_caught_up(text.to_owned());
         }
         engine.tell_of_replaced();
+        engine.note_untold_before();
         engine.judge_start();
         engine.tell_gate();
         engine.handle(Input::Members(members));
@@ -241,7 +251,7 @@ impl Engine {
         Now {
             wall_ms: clock.wall_ms(),
             stamp_ms: self.parts.dit.now_ms(),
-            monotonic_ms: u64::try_from(clock.monotonic().as_millis()).unwrap_or(u64::MAX),
+            monotonic_ms: u64::try_from(clock.monotonic().as_millis()).unwrap_or(u64::MAX).saturating_add(BEFORE_MS),
         }
     }
 
@@ -400,6 +410,8 @@ impl Engine {
             self.leave_if_asked();
             self.finish_filling().await;
             self.note_lacking();
+            self.note_contacts();
+            self.tell_untold();
             self.end_alarm_if_caught_up();
             if self.ticks.is_multiple_of(TICKS_SLOW * 60) {
                 self.look_for_original();
@@ -505,6 +517,7 @@ fn local(dit: &Dit, members: &[Member], joined: bool) -> Result<Local, ServiceEr
         boot,
         joined,
         filled_ms: Some(filled_ms).filter(|at_ms| *at_ms > 0),
+        contacts: contacts::kept(view, &holding.vector)?,
         holding,
         members: members.to_vec(),
     })

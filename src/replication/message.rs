@@ -253,6 +253,19 @@ pub struct Beacon {
     pub rows: Vec<Row>,
     /// Members the sender has not heard of, directly or not, for too long.
     pub silent: Vec<NodeId>,
+    /// What others said of the same; empty where nobody is silent.
+    pub silences: Vec<Silence>,
+}
+
+/// Whom a member has not heard of, as it said itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Silence {
+    /// The member that said so.
+    pub node: NodeId,
+    /// How long ago, milliseconds.
+    pub age_ms: u64,
+    /// Whom it missed.
+    pub silent: Vec<NodeId>,
 }
 
 /// A peer's `sent_ms` on its way back.

@@ -38,8 +38,8 @@ pub mod trust;
 pub use member::{Member, MemberState, Role, SessionId};
 pub use message::Message;
 pub use replicator::{
-    Alarm, Answer, CloseReason, Durability, Holding, Input, Local, LocalWrites, MemberStatus, MemberVerdict, Now,
-    Options, Output, PeerStatus, ReadRequest, Replicator, RequestId, Status, Ticket, WriteRequest,
+    Alarm, Answer, CloseReason, Contact, Durability, Holding, Input, Local, LocalWrites, MemberStatus, MemberVerdict,
+    Now, Options, Output, PeerStatus, ReadRequest, Replicator, RequestId, Status, Ticket, WriteRequest,
 };
 
 pub use crate::state::NodeId;

@@ -13,6 +13,7 @@
 mod ahead;
 mod allowed;
 mod consumer;
+mod contacts;
 mod durability;
 mod ended;
 mod exchange;
@@ -30,9 +31,9 @@ mod telling;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use interface::{
-    Alarm, Answer, Applied, CloseReason, Durability, EARLY, ExchangeStatus, Holding, Input, Local, LocalWrites,
-    MemberStatus, MemberVerdict, Now, Options, Output, PeerStatus, ReadRequest, RequestId, Status, Ticket, UNAWAITED,
-    UNTOLD, WriteRequest,
+    Alarm, Answer, Applied, CloseReason, Contact, Durability, EARLY, ExchangeStatus, Holding, Input, Local,
+    LocalWrites, MemberStatus, MemberVerdict, Now, Options, Output, PeerStatus, ReadRequest, RequestId, Status, Ticket,
+    UNAWAITED, UNTOLD, WriteRequest,
 };
 
 use super::member::{Member, Role, SessionId};
@@ -42,6 +43,7 @@ use crate::state::{NodeId, OriginId};
 use ahead::Ahead;
 use allowed::Owners;
 use consumer::Consumer;
+use contacts::Contacts;
 use durability::Waits;
 use exchange::Exchange;
 use origin::Incarnation;
@@ -70,6 +72,7 @@ pub struct Replicator {
     requests: BTreeMap<RequestId, Purpose>,
     request_last: u64,
     consumer: Consumer,
+    contacts: Contacts,
     stability: Stability,
     exchange: Option<Exchange>,
     exchange_last: u64,
@@ -109,6 +112,7 @@ impl Replicator {
             incarnation: Incarnation::new(&local),
             ahead: Ahead::new(&local),
             repairs: Repairs::new(&local),
+            contacts: Contacts::new(&local),
             holding: local.holding,
             members: BTreeMap::new(),
             spoken: BTreeSet::new(),

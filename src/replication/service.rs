@@ -17,7 +17,7 @@ use super::joining::JoinError;
 use super::membership::InviteError;
 use super::session::Traffic;
 use super::{Durability, LocalWrites, Member, MemberState, NodeId, Options, Role, Status};
-use crate::dit::{Dit, DitError, Writer};
+use crate::dit::{Dit, DitError, UntoldRange, Writer};
 use crate::model::EntryUuid;
 use crate::state::Dot;
 
@@ -146,6 +146,8 @@ pub struct Report {
     pub leaving: bool,
     /// Whether its content is taken anew, since it was ahead of all others.
     pub filling: bool,
+    /// Changes of which it cannot be said here what was lost by them.
+    pub untold: Vec<UntoldRange>,
 }
 
 /// Records of some tables.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::engine::name_of;
 use super::identity::hexadecimal;
 use super::membership::{role_text, state_text};
-use super::service::Report;
+use super::service::{Repaired, Report};
 use super::{LocalWrites, Member, MemberState, MemberStatus, MemberVerdict, NodeId};
 
 /// How a member stands to this node, in the fixed words.
@@ -87,6 +87,14 @@ pub fn report_json(report: &Report) -> Value {
         "certificate_ends_s": report.certificate_ends_s,
         "conflicts": report.counts.conflicts,
         "suspects": report.counts.suspects,
+        "untold_conflicts": report.untold.iter().map(|range| json!({
+            "origin": range.origin.to_string(),
+            "member": known.iter().find(|member| member.origins.contains(&range.origin)).map(|member| &member.name),
+            "first": range.first,
+            "last": range.last,
+            "overridden": range.count,
+            "at_ms": range.at_ms,
+        })).collect::<Vec<_>>(),
         "log_records": report.counts.log_records,
         "leaving": report.leaving,
         "filling_anew": report.filling,
@@ -130,6 +138,7 @@ fn member_json(status: &MemberStatus, report: &Report) -> Value {
         "dialled": status.peer.as_ref().map(|peer| peer.dialled),
         "unreachable": error.filter(|_| status.peer.is_none()),
         "heard_ms_ago": status.heard_ms_ago,
+        "silent_ms": status.silent_ms,
         "backlog": counts(backlog),
         "backlog_total": backlog.values().sum::<u64>(),
         "backlog_age_ms": status.backlog_age_ms.filter(|_| !has_left),
@@ -158,7 +167,7 @@ pub fn monitor_lines(report: &Report) -> Vec<MonitorLines> {
     let mut entries = vec![(
         "replication".to_owned(),
         "This node's part in its cluster".to_owned(),
-        flat(&own, &["members", "alarms", "vector", "stable_cut", "repaired"]),
+        flat(&own, &["members", "alarms", "vector", "stable_cut", "repaired", "untold_conflicts"]),
     )];
     for (name, part) in [("vector", "vector"), ("stable_cut", "stable_cut")] {
         if let (Some((_, _, lines)), Some(Value::Object(positions))) = (entries.first_mut(), own.get(part)) {
@@ -167,6 +176,7 @@ pub fn monitor_lines(report: &Report) -> Vec<MonitorLines> {
     }
     if let Some((_, _, lines)) = entries.first_mut() {
         lines.extend(report.alarms.iter().map(|(at_ms, text)| ("alarm".to_owned(), format!("{at_ms} {text}"))));
+        lines.extend(report.repaired.iter().map(|repair| ("repaired".to_owned(), repaired_line(repair, report))));
     }
     for member in &report.status.members {
         let lines = flat(&member_json(member, report), &[]);
@@ -174,6 +184,14 @@ pub fn monitor_lines(report: &Report) -> Vec<MonitorLines> {
         entries.push((format!("replication-{id}"), "Another member as seen from here".to_owned(), lines));
     }
     entries
+}
+
+/// When, with whom, which entries.
+fn repaired_line(repair: &Repaired, report: &Report) -> String {
+    let members = report.status.members.iter().map(|member| member.member.clone());
+    let members: Vec<Member> = members.chain(report.own.clone()).collect();
+    let entries: Vec<String> = repair.entries.iter().map(ToString::to_string).collect();
+    format!("{} with {}: {}", repair.at_ms, name_of(repair.peer, &members), entries.join(" "))
 }
 
 /// The members of an object as text; inner objects as `name_key`, lists with blanks, what is not there is left out.

@@ -3,8 +3,8 @@
 //! A join loses nothing of the state's meaning, and yet a person's work: of two titles written at the same time one is
 //! shown. Each change says how far its origin held the changes of others, and for every place of the entry which content
 //! it replaced; so at the merge it is known whether the newer of two knew the older, and whether what it replaced
-//! did, and so on down the chain of records. What cannot be told any more, because a record on the way is gone, is not
-//! claimed.
+//! did, and so on down the chain of records. Where the record of a change is gone, the next ones of its origin say at least
+//! what its writer had not met by then. What cannot be told any more is not claimed, and is said to be untold ([`Untold`]).
 //!
 //! Lost is a change whose effect another one, made in ignorance of it, overrides
 //! - an RDN by another RDN, a superior by another superior (moves that would close a circle are found by the tree);
@@ -25,11 +25,11 @@
 
 mod finder;
 
-pub use finder::{answer, lost_by_joining};
+pub use finder::{answer, lost_by_joining, what_is_left_of};
 
 use crate::model::entry_uuid::EntryUuid;
 use crate::state::cells::{Cell, CellValue};
-use crate::state::csn::Stamp;
+use crate::state::csn::{OriginId, Stamp};
 use crate::state::entry_state::RdnState;
 use crate::state::update::{AttributeId, Delta, Update};
 use crate::state::value_key::ValueKey;
@@ -182,6 +182,15 @@ pub struct Question {
     pub older: Stamp,
 }
 
+/// Whether one of two changes of a place was made in ignorance of the other cannot be said any more: a record is gone.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Untold {
+    /// The change that holds.
+    pub newer: Stamp,
+    /// The change that is not seen, and may be lost.
+    pub older: Stamp,
+}
+
 /// What a join came to.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Found {
@@ -189,12 +198,17 @@ pub struct Found {
     pub lost: Vec<Lost>,
     /// What is still to be answered; at most [`LOST_MAX`].
     pub questions: Vec<Question>,
+    /// What cannot be answered; at most [`LOST_MAX`].
+    pub untold: Vec<Untold>,
 }
 
 /// What earlier updates said.
 pub trait History {
     /// The update of this stamp, as it was written; `None` when its record is not kept any more, or not here yet.
     fn update(&mut self, stamp: Stamp) -> Option<Update>;
+    /// How far the writer of this change held other origins' changes when it made later ones whose records are kept, by
+    /// rising origin: what is beyond that it had not met. None when no record says so.
+    fn known_later(&mut self, stamp: Stamp) -> Option<Vec<(OriginId, u64)>>;
     /// Whether the record of this stamp is still to come here.
     fn is_coming(&mut self, stamp: Stamp) -> bool;
     /// Calls `visit` with every cell of the entry's attribute that is kept apart from its state, in the order of keys.
@@ -213,7 +227,9 @@ pub enum Relation {
     /// A record on the way is still to come.
     Open(Stamp),
     /// Records on the way are missing, or do not say.
-    Unknown,
+    Gone,
+    /// There are too many on the way.
+    Far,
 }
 
 /// Whether the writer of `newer` knew the change `older` of the same place.
@@ -236,10 +252,10 @@ pub fn relation(place: &Place, newer: Update, older: Stamp, history: &mut dyn Hi
             (Some(update), _) if delta_at(&update, place).is_some() => at = update,
             (None, Some(replaced)) if history.is_coming(replaced) => return Relation::Open(replaced),
             _ if knew == Some(true) => return Relation::Known,
-            _ => return Relation::Unknown,
+            _ => return Relation::Gone,
         }
     }
-    Relation::Unknown
+    Relation::Far
 }
 
 /// What the update says that it replaced at the place; `None` if it says nothing about it.

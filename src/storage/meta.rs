@@ -38,6 +38,8 @@ pub enum MetaName {
     Member,
     /// What an unfinished join goes on with; see `replication/invite.rs`.
     Join,
+    /// What was last heard of the other members; see `replication/engine/contacts.rs`.
+    Contacts,
     /// When this content was begun, since the one before was ahead of all other members, unix milliseconds, u64.
     Filled,
     /// Port at which other members last reached this node, u64.
@@ -76,6 +78,7 @@ impl MetaName {
             Self::NamingStamp => b"naming-stamp",
             Self::Member => b"member",
             Self::Join => b"join",
+            Self::Contacts => b"contacts",
             Self::Filled => b"filled",
             Self::MemberPort => b"member-port",
             Self::FileNumber => b"file-number",

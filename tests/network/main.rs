@@ -30,6 +30,7 @@ mod links;
 mod namespace;
 mod node;
 mod rounds;
+mod silence;
 mod suspensions;
 mod topologies;
 mod trees;

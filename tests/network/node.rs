@@ -27,12 +27,15 @@ pub(crate) struct Node {
     folder: PathBuf,
     /// Its clock reads a file with the offset.
     has_own_clock: bool,
+    /// All time that passes here is read from the file, not what the clock shows alone.
+    has_own_time: bool,
     program: Option<Program>,
 }
 
 impl Node {
     pub(crate) fn new(name: &str, namespace: Namespace, folder: &Path) -> Self {
-        Self { name: name.to_owned(), namespace, folder: folder.to_owned(), has_own_clock: false, program: None }
+        let (name, folder) = (name.to_owned(), folder.to_owned());
+        Self { name, namespace, folder, has_own_clock: false, has_own_time: false, program: None }
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -52,7 +55,8 @@ impl Node {
             let library = library.expect("tests/network needs libfaketime: apt-get install libfaketime");
             command.arg(format!("LD_PRELOAD={library}"));
             command.arg(format!("FAKETIME_TIMESTAMP_FILE={}", self.clock_file().display()));
-            command.args(["FAKETIME_CACHE_DURATION=1", "FAKETIME_DONT_FAKE_MONOTONIC=1"]);
+            command.arg("FAKETIME_CACHE_DURATION=1");
+            command.arg(format!("FAKETIME_DONT_FAKE_MONOTONIC={}", u8::from(!self.has_own_time)));
         }
         command.arg(entente().get_program()).args(words).arg("--data").arg(self.data());
         command
@@ -70,6 +74,21 @@ impl Node {
         let new = self.folder.join(format!("clock-{}.new", self.name));
         std::fs::write(&new, format!("{offset_s:+}\n")).expect("our folder");
         std::fs::rename(new, self.clock_file()).expect("our folder");
+    }
+
+    /// Lets time pass on the machine, so many seconds after the right time. A process that began without this must start anew.
+    #[track_caller]
+    pub(crate) fn pass_time(&mut self, offset_s: i64) {
+        self.has_own_time = true;
+        self.set_clock(offset_s);
+    }
+
+    /// What is shown here of a member.
+    #[track_caller]
+    pub(crate) fn sees(&self, name: &str) -> Value {
+        let status = self.status();
+        let members = status["members"].as_array().expect("a list");
+        members.iter().find(|member| member["name"] == name).cloned().unwrap_or(Value::Null)
     }
 
     #[track_caller]

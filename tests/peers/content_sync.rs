@@ -35,7 +35,7 @@ impl Script<'_> {
 
 #[test]
 fn entente_keeps_python_ldap_in_step_over_restarts_and_forgotten_changes() {
-    let setup = Setup::default().with_setting("replication.log_records=100");
+    let setup = Setup::default().with_setting("replication.log_records_max=100");
     let mut server = Server::start_subject(Subject::Entente, setup);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let script = Script { folder: folder.path(), subject: "entente", admin: ADMIN };

@@ -205,7 +205,7 @@ fn slapd_catches_up_after_restarts_of_both_sides() {
 /// What it missed is not in the log any more: everything is sent, onto a copy in which all kinds of things are otherwise.
 #[test]
 fn slapd_is_filled_anew_after_restarts_of_both_sides() {
-    restart_both_sides(campaign().unwrap_or(8_000), 7, &["replication.log_records=200"]);
+    restart_both_sides(campaign().unwrap_or(8_000), 7, &["replication.log_records_max=200"]);
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn slapd_is_filled_anew_when_the_log_is_too_short() {
 /// each name held by another entry still.
 #[test]
 fn slapd_is_filled_anew_where_names_changed_hands() {
-    let setup = Setup::default().with_setting("replication.log_records=20");
+    let setup = Setup::default().with_setting("replication.log_records_max=20");
     let server = Server::start_subject(Subject::Entente, setup);
     let (mut admin, branch) = server.branch("hands");
     let dn = |name: &str| format!("cn={name},{branch}");

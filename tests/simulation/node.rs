@@ -206,6 +206,7 @@ impl Node {
             boot,
             joined: self.joined,
             filled_ms: filled_ms(dit),
+            contacts: Vec::new(),
             holding: self.disk.clone(),
             members,
         };

@@ -2,14 +2,20 @@
 
 use crate::dit::DitError;
 use crate::dit::catalog::Catalog;
-use crate::dit::log::open_record;
+use crate::dit::log::{log_place, open_record};
 use crate::dit::spill;
 use crate::dit::view::View;
 use crate::dit::writing::Writing;
 use crate::state::conflict::History;
 use crate::state::encoding::update::decode_update;
-use crate::state::{AttributeId, Cell, Stamp, Update, ValueKey};
+use crate::state::{AttributeId, Cell, OriginId, Stamp, Update, ValueKey};
 use crate::storage::{EntryId, Reader, Table, log_key};
+use std::collections::BTreeMap;
+
+/// Later records of an origin that are looked at to learn what it had not met: adds do not say it.
+const LATER_MAX: usize = 256;
+/// Of those that say it so many: what was written again under another origin says what its first writer had met.
+const LATER_SAYING_MAX: usize = 16;
 
 /// Earlier updates; what could not be read is in `failure` afterwards.
 pub(super) struct LogHistory<'w> {
@@ -59,6 +65,38 @@ impl History for LogHistory<'_> {
             Ok(record) => decode_update(&record.bytes, |key| self.catalog.find_key(key))
                 .ok()
                 .filter(|update| update.stamp == stamp),
+            Err(error) => {
+                self.failure = Some(error);
+                None
+            }
+        }
+    }
+
+    fn known_later(&mut self, stamp: Stamp) -> Option<Vec<(OriginId, u64)>> {
+        let read = || -> Result<BTreeMap<OriginId, u64>, DitError> {
+            let (origin, mut known) = (stamp.csn.origin(), BTreeMap::new());
+            let mut said = 0;
+            let mut cursor = self.reader.cursor(Table::Log)?;
+            let mut item = cursor.seek(&log_key(origin, stamp.sequence + 1))?;
+            for _ in 0..LATER_MAX {
+                let Some((key, value)) = item.filter(|(key, _)| log_place(key).0 == origin) else { break };
+                let record = open_record(self.catalog, key, value)?;
+                let update = decode_update(&record.bytes, |key| self.catalog.find_key(key));
+                let later = update.map(|update| update.known).unwrap_or_default();
+                said += usize::from(!later.is_empty());
+                for (of, sequence) in later {
+                    let at = known.entry(of).or_default();
+                    *at = sequence.max(*at);
+                }
+                if said == LATER_SAYING_MAX {
+                    break;
+                }
+                item = cursor.next()?;
+            }
+            Ok(known)
+        };
+        match read() {
+            Ok(known) => (!known.is_empty()).then(|| known.into_iter().collect()),
             Err(error) => {
                 self.failure = Some(error);
                 None

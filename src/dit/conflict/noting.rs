@@ -9,10 +9,9 @@ use crate::dit::values::value_of;
 use crate::dit::view::View;
 use crate::dit::writing::Writing;
 use crate::model::EntryUuid;
-use crate::state::conflict::{Content, Found, History, Lost, Place, Rule, answer, lost_by_joining};
-use crate::state::{AttributeId, CellValue, Delta, EntryState, Stamp, StateError, Update, ValueKey};
+use crate::state::conflict::{Content, Found, History, Lost, Place, Rule, answer, lost_by_joining, what_is_left_of};
+use crate::state::{CellValue, Delta, EntryState, Stamp, StateError, Update, UpdateVector, ValueKey};
 use crate::storage::{EntryId, PutMode, Table};
-use std::collections::BTreeSet;
 
 /// Conflicts that travel with an entry at most, and their bytes.
 const CARRIED_MAX: usize = 256;
@@ -76,12 +75,14 @@ impl Writing<'_> {
     }
 
     /// Writes down what joining another node's state of the entry loses, as far as this node can tell: which of its own
-    /// changes and theirs were made apart. Changes that are held here have met already.
+    /// changes and theirs were made apart. Changes that are held here have met already, and those that the other held
+    /// (`theirs`) there.
     pub(in crate::dit) fn note_lost_to(
         &mut self,
         id: EntryId,
         before: &EntryState,
         other: &EntryState,
+        theirs: Option<&UpdateVector>,
     ) -> Result<(), DitError> {
         let mut stamps: Vec<Stamp> = Vec::new();
         for stamp in other.stamps() {
@@ -91,9 +92,19 @@ impl Writing<'_> {
         }
         for stamp in stamps {
             let update = what_is_left_of(stamp, other, self.view().modifier_at(stamp, other)?);
-            if !update.deltas.is_empty() {
-                self.note_lost(id, before, &update)?;
+            if update.deltas.is_empty() {
+                continue;
             }
+            let mut history = LogHistory::of_writing(self, id);
+            let mut found = lost_by_joining(before, &update, &mut history);
+            // What is told of by its own record, here or there, is judged where that comes.
+            found.untold.retain(|untold| {
+                theirs.is_some_and(|theirs| !theirs.covers(untold.older.dot()))
+                    && untold.older != update.stamp
+                    && history.update(untold.older).is_none()
+            });
+            let found = history.checked(found)?;
+            self.note_found(id, before, Some(&update), &found)?;
         }
         Ok(())
     }
@@ -248,7 +259,7 @@ impl Writing<'_> {
             loser: of.stamp,
             loser_content: Content::Parent(of.parent),
         };
-        self.note_found(id, &state, None, &Found { lost: vec![lost], questions: Vec::new() })
+        self.note_found(id, &state, None, &Found { lost: vec![lost], ..Found::default() })
     }
 
     /// The entry's content was made another member's though no change was missing.
@@ -263,7 +274,7 @@ impl Writing<'_> {
             loser: stamp,
             loser_content: Content::Values(Vec::new()),
         };
-        self.note_found(id, &state, None, &Found { lost: vec![lost], questions: Vec::new() })
+        self.note_found(id, &state, None, &Found { lost: vec![lost], ..Found::default() })
     }
 
     /// A change was written again with another stamp: what it had overridden, it overrides under that one, and if all of it
@@ -307,6 +318,7 @@ impl Writing<'_> {
         update: Option<&Update>,
         found: &Found,
     ) -> Result<(), DitError> {
+        self.note_untold(&found.untold)?;
         if found.questions.is_empty() && found.lost.is_empty() {
             return Ok(());
         }
@@ -409,33 +421,6 @@ impl View<'_> {
         }
         Ok(String::new())
     }
-}
-
-/// The change of this stamp as far as a state still shows it.
-fn what_is_left_of(stamp: Stamp, state: &EntryState, requester: String) -> Update {
-    let mut deltas = Vec::new();
-    if state.dead == Some(stamp) {
-        deltas.push(Delta::Dead);
-    }
-    if state.rdn.0 == stamp {
-        deltas.push(Delta::Rdn(state.rdn.1.clone()));
-    }
-    let mut attributes: BTreeSet<AttributeId> = BTreeSet::new();
-    for (attribute, held) in &state.attributes {
-        if held.clear == Some(stamp) && attributes.insert(*attribute) {
-            deltas.push(Delta::Clear(*attribute));
-        }
-        for (key, cell) in held.cells.iter().filter(|(_, cell)| cell.stamp == stamp) {
-            deltas.push(Delta::Cell {
-                attribute: *attribute,
-                key: key.clone(),
-                order: cell.order,
-                present: cell.present,
-                value: cell.value.clone(),
-            });
-        }
-    }
-    Update::new(stamp, state.uuid, state.birth, requester, deltas)
 }
 
 fn side_content(content: &Content, is_secret: bool) -> SideContent {

@@ -4,9 +4,10 @@
 //! |---|---|
 //! | `c`, CSN of the loser 16, hash of the place 8 | checksum 8, version, rule, place, flags, entryUUID 16, birth, DN, then winner and loser: CSN 16, sequence, requester, content |
 //! | `e`, entryUUID 16, what follows the `c` of its conflict | nothing |
+//! | `u`, origin 8 of changes whose records are gone | checksum 8, version, first and last number, how many others they met, Unix milliseconds of the last |
 //! | `q`, origin and sequence of the record that is awaited, hash 8 | checksum 8, version, entryUUID 16, birth, awaited and older stamp, place |
 
-use super::{Conflict, ConflictPlace, Side, SideContent};
+use super::{Conflict, ConflictPlace, Side, SideContent, UntoldRange};
 use crate::dit::DitError;
 use crate::dit::catalog::Catalog;
 use crate::model::EntryUuid;
@@ -23,6 +24,8 @@ pub(super) const CONFLICT: u8 = b'c';
 pub(super) const BY_ENTRY: u8 = b'e';
 /// Questions.
 pub(super) const QUESTION: u8 = b'q';
+/// What cannot be told.
+pub(super) const UNTOLD: u8 = b'u';
 /// The table, for checksums and encryption.
 pub(in crate::dit) const TABLE: &str = "conflicts";
 /// Bytes of a key after its kind, of a conflict.
@@ -46,6 +49,37 @@ pub(super) fn entry_prefix(uuid: EntryUuid) -> Vec<u8> {
 pub(super) fn of_entry_key(key: &[u8]) -> Option<Vec<u8>> {
     let name = key.strip_prefix(&[BY_ENTRY])?.get(16..).filter(|name| name.len() == NAME_BYTES)?;
     Some([&[CONFLICT][..], name].concat())
+}
+
+/// Key of what cannot be told of an origin's changes.
+pub(super) fn untold_key(origin: OriginId) -> Vec<u8> {
+    [&[UNTOLD][..], &origin.0.to_be_bytes()].concat()
+}
+
+/// The origin of such a key.
+pub(super) fn untold_origin(key: &[u8]) -> Option<OriginId> {
+    key.strip_prefix(&[UNTOLD])?.try_into().ok().map(|origin| OriginId(u64::from_be_bytes(origin)))
+}
+
+pub(super) fn seal_untold(catalog: &Catalog, key: &[u8], range: &UntoldRange) -> Result<Vec<u8>, DitError> {
+    let mut out = vec![0; 8];
+    out.push(FORMAT_VERSION);
+    for number in [range.first, range.last, range.count, range.at_ms] {
+        put_varint(&mut out, number);
+    }
+    catalog.record(TABLE, key, out)
+}
+
+pub(super) fn open_untold(catalog: &Catalog, key: &[u8], bytes: &[u8]) -> Result<UntoldRange, DitError> {
+    let body = catalog.content(TABLE, key, bytes)?;
+    let read = || -> Result<UntoldRange, StateError> {
+        let mut reader = Reader::new(&body);
+        reader.version(FORMAT_VERSION)?;
+        let origin = untold_origin(key).ok_or(StateError::Malformed { what: "key of what cannot be told" })?;
+        let (first, last) = (reader.varint()?, reader.varint()?);
+        Ok(UntoldRange { origin, first, last, count: reader.varint()?, at_ms: reader.varint()? })
+    };
+    read().map_err(|error| corrupted(&error))
 }
 
 /// With what the keys of questions begin that await this record.

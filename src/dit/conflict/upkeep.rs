@@ -5,6 +5,7 @@ use crate::dit::DitError;
 use crate::dit::spill;
 use crate::dit::writing::{Target, Writing};
 use crate::model::AttributeDescription;
+use crate::state::conflict::Untold;
 use crate::state::{AttributeId, CellValue, Delta, ValueKey};
 use crate::storage::{EntryId, IndexKind, Postings, Table, index_key};
 
@@ -66,6 +67,7 @@ impl Writing<'_> {
             self.drop_conflict(&key)?;
         }
         self.dit().set_conflict_sweep(position);
+        self.drop_old_untold(now.saturating_sub(KEPT_MS))?;
         self.drop_void_questions()
     }
 
@@ -93,6 +95,12 @@ impl Writing<'_> {
         }
         drop(cursor);
         for key in void {
+            if let Some(value) = self.txn.reader().get(Table::Conflicts, &key)?
+                && let Some((_, question)) = record::open_question(&key, value, &self.catalog)?
+            {
+                // Whole entries came in the record's place.
+                self.note_untold(&[Untold { newer: question.awaited, older: question.older }])?;
+            }
             self.txn.delete(Table::Conflicts, &key, None)?;
         }
         Ok(())

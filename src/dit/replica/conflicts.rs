@@ -164,3 +164,65 @@ fn a_value_of_a_large_attribute_is_watched_like_any_other() {
     let told: Vec<_> = here.iter().map(|conflict| (conflict.rule, texts(&conflict.loser))).collect();
     assert_eq!(told, [(Rule::ClearOverAdd, vec!["room 200".to_owned()])]);
 }
+
+/// Where the log dropped what the other lacked (`replication.log_records_max`), its later records say what their writer had
+/// not met by then.
+#[test]
+fn a_change_lost_to_one_whose_record_is_dropped_is_told_where_that_was_written() {
+    let pair = pair();
+    set_title(&pair[1], "CTO");
+    pair[0].clock.advance(std::time::Duration::from_secs(1));
+    let before = pair[0].sequence(OriginId(1));
+    set_title(&pair[0], "CEO");
+    pair[0].set(3, "description", "later", true);
+    pair[0].write(|writing| writing.drop_log_below(OriginId(1), before + 2, 10).unwrap());
+    pair[0].follow(&pair[1]);
+    assert_eq!(pair[0].values(3, "title"), ["CEO"]);
+    let found = conflicts(&pair[0]);
+    let [conflict] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((texts(&conflict.winner), texts(&conflict.loser)), (vec!["CEO".into()], vec!["CTO".into()]));
+    assert_eq!(untold(&pair[0]), []);
+    pair[0].assert_sound();
+}
+
+#[test]
+fn a_change_of_an_entry_whose_deletion_left_the_log_is_told_of() {
+    let pair = pair();
+    set_title(&pair[1], "CTO");
+    pair[0].clock.advance(std::time::Duration::from_secs(1));
+    let before = pair[0].sequence(OriginId(1));
+    pair[0].change(3, |_| vec![Delta::Dead]);
+    pair[0].set(1, "description", "later", true);
+    pair[0].write(|writing| writing.drop_log_below(OriginId(1), before + 2, 10).unwrap());
+    pair[0].follow(&pair[1]);
+    let found = conflicts(&pair[0]);
+    let [conflict] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((conflict.rule, &conflict.winner.content), (Rule::DeleteOverChange, &SideContent::Deleted));
+    assert_eq!((texts(&conflict.loser), untold(&pair[0])), (vec!["CTO".into()], vec![]));
+}
+
+/// No record of its writer is left that says what it had not met.
+#[test]
+fn what_cannot_be_told_any_more_is_said_to_be_untold() {
+    let pair = pair();
+    set_title(&pair[1], "CTO");
+    pair[0].clock.advance(std::time::Duration::from_secs(1));
+    let before = pair[0].sequence(OriginId(1));
+    set_title(&pair[0], "CEO");
+    pair[0].write(|writing| writing.drop_log_below(OriginId(1), before + 2, 10).unwrap());
+    pair[0].follow(&pair[1]);
+    assert_eq!(conflicts(&pair[0]), []);
+    let number = before + 1;
+    let told = untold(&pair[0]);
+    assert_eq!(told, [(OriginId(1), number, number, 1)]);
+    pair[0].assert_sound();
+    pair[0].clock.advance(std::time::Duration::from_millis(KEPT_MS + 1_000));
+    pair[0].write(|writing| writing.sweep_conflicts().unwrap());
+    assert_eq!(untold(&pair[0]), [], "after ninety days nobody asks");
+}
+
+/// By origin: first, last, how many.
+fn untold(replica: &Replica) -> Vec<(OriginId, u64, u64, u64)> {
+    let ranges = replica.dit.read().unwrap().view().untold_conflicts().unwrap();
+    ranges.iter().map(|range| (range.origin, range.first, range.last, range.count)).collect()
+}

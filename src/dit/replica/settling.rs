@@ -261,6 +261,39 @@ fn log_over_its_limit_loses_the_oldest_records_of_the_longest() {
     one.assert_sound();
 }
 
+#[test]
+fn log_over_its_limit_loses_first_what_all_suppliers_hold_and_keeps_the_newest_of_each_origin() {
+    let (one, two) = (node(), Replica::new(2, &Arc::new(Schema::builtin())));
+    two.follow(&one);
+    for number in 0..12 {
+        one.set(3, "description", &format!("{number}"), true);
+    }
+    for number in 0..4 {
+        two.set(3, "description", &format!("two {number}"), true);
+    }
+    one.follow(&two);
+    let settled = one.sequence(OriginId(2)) - 1;
+    let (last, held) = (one.sequence(OriginId(1)), one.sequence(OriginId(2)));
+    one.write(|writing| {
+        let mut of_two = writing.held(OriginId(2)).unwrap();
+        of_two.settled = settled;
+        writing.set_held(OriginId(2), of_two);
+    });
+    let Replica { dit, clock, folder, schema } = one;
+    drop(dit);
+    let floors = |limit| {
+        let options = Options { log_records_max: limit, ..options(&folder) };
+        let dit = Dit::open(options, Arc::clone(&schema), clock.clone()).unwrap();
+        fixture::write(&dit, |writing| writing.trim_to_limit().unwrap());
+        let floors = dit.read().unwrap().view().log_floors().unwrap();
+        (floors[&OriginId(1)], floors[&OriginId(2)])
+    };
+    let all = last + held;
+    assert_eq!(floors(all - 2), (1, 3), "though the other log is longer");
+    assert_eq!(floors(all - settled - 3), (4, settled + 1));
+    assert_eq!(floors(1), (last, held));
+}
+
 /// What stands below what is not here yet is judged when that comes, however long all hold the move.
 #[test]
 fn move_that_waits_for_a_birth_is_not_forgotten_before_that_came() {

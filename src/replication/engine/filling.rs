@@ -98,6 +98,7 @@ impl Engine {
 
     /// The service ends; the new file, if there is one, is closed.
     pub(super) async fn end(mut self) {
+        self.note_contacts_at_end().await;
         let Some(filling) = self.filling.take() else { return };
         let dit = Arc::clone(&self.parts.dit);
         drop(self);

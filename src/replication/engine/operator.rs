@@ -329,6 +329,14 @@ pub(super) fn alarm_text(alarm: &Alarm, members: &[Member]) -> String {
         Alarm::Quarantine { peer, entries: left } => {
             format!("{} still differ from {} after a repair; look at them", entries(left), name(peer))
         }
+        Alarm::Suspended { member, by, silent_ms } => format!(
+            "{} is suspended: {} of the suppliers ({}) heard nothing of it for {} while they ran. It is taken back when it is heard \
+             of again",
+            name(member),
+            by.len(),
+            by.iter().map(name).collect::<Vec<_>>().join(", "),
+            super::clocks::span(i64::try_from(*silent_ms).unwrap_or(i64::MAX)).trim_start_matches('+')
+        ),
         Alarm::NotAllowed { peer, origin } => {
             format!("{} sent changes of origin {origin}, which its membership does not allow", name(peer))
         }

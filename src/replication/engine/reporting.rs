@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Counts, Door, Engine, LocalWrites, NodeId, Repaired, Report, Table};
+use crate::dit::UntoldRange;
 use crate::model::EntryUuid;
 use crate::replication::MemberVerdict;
 
@@ -34,6 +35,7 @@ impl Engine {
             lacking_ms: self.lacking.iter().map(|(node, since)| (*node, now_ms.saturating_sub(*since))).collect(),
             leaving: self.leaving.is_begun(),
             filling: self.filling.is_some(),
+            untold: self.untold(),
             own: self.members.iter().find(|member| member.node == self.node).cloned(),
             status: self.status(),
             clock_jumped_ms: self.clocks.jumped_ms(),
@@ -42,6 +44,32 @@ impl Engine {
             unreachable: self.unreachable(),
             certificate_ends_s: self.trust.identity().expires_s(),
         }
+    }
+
+    fn untold(&self) -> Vec<UntoldRange> {
+        let read = self.parts.dit.read().and_then(|snapshot| snapshot.view().untold_conflicts());
+        read.unwrap_or_default()
+    }
+
+    /// Tells the operator where it cannot be said what was lost: once, and again when it is twice as much.
+    pub(super) fn tell_untold(&mut self) {
+        let untold = self.untold();
+        self.untold_told.retain(|origin, _| untold.iter().any(|range| range.origin == *origin));
+        for range in untold {
+            let told = self.untold_told.get(&range.origin).copied().unwrap_or(0);
+            if range.count > told.saturating_mul(2) {
+                self.untold_told.insert(range.origin, range.count);
+                let writer = self.members.iter().find(|member| member.origins.contains(&range.origin));
+                let writer =
+                    writer.map_or_else(|| "a member that is not known here".to_owned(), |of| self.name_of(of.node));
+                self.alarm(untold_text(&range, &writer));
+            }
+        }
+    }
+
+    /// What runs before met was told by them.
+    pub(super) fn note_untold_before(&mut self) {
+        self.untold_told = self.untold().into_iter().map(|range| (range.origin, range.count)).collect();
     }
 
     /// Tells the operator, in the log and in what is reported.
@@ -102,4 +130,13 @@ impl Engine {
             self.lacking.entry(node).or_insert(now.monotonic_ms);
         }
     }
+}
+
+fn untold_text(range: &UntoldRange, writer: &str) -> String {
+    let UntoldRange { origin, first, last, count, .. } = range;
+    format!(
+        "changes {first} to {last} of {writer} (origin {origin}) override {count} of others, and the log has no records any more \
+         that say whether their writer knew these (replication.log_records_max): whether something was lost cannot be told \
+         here. Other members' conflicts may tell: entente replica conflicts"
+    )
 }

@@ -7,7 +7,7 @@ use crate::replication::Role;
 use crate::replication::message::{Beacon, Hello, VERSIONS, vector_check};
 use crate::replication::service::ServiceOptions;
 use crate::schema::Schema;
-use crate::state::{Csn, OriginId};
+use crate::state::Csn;
 
 const SESSION: SessionId = SessionId(1);
 const PEER: NodeId = NodeId([2; 16]);
@@ -86,6 +86,7 @@ async fn what_a_peer_says_is_judged_beside_what_is_stored_though_that_commit_was
         reply: false,
         rows: Vec::new(),
         silent: Vec::new(),
+        silences: Vec::new(),
     })));
     assert_eq!(engine.alarms, VecDeque::new());
     let status = engine.replicator.status(engine.now());

@@ -110,6 +110,17 @@ impl Message {
                     beacon.silent.iter().for_each(|node| out.extend_from_slice(&node.0));
                 });
                 fields.number(9, u64::from(beacon.reply));
+                if !beacon.silences.is_empty() {
+                    fields.with(10, |out| {
+                        put_varint(out, beacon.silences.len() as u64);
+                        for word in &beacon.silences {
+                            out.extend_from_slice(&word.node.0);
+                            put_varint(out, word.age_ms);
+                            put_varint(out, word.silent.len() as u64);
+                            word.silent.iter().for_each(|node| out.extend_from_slice(&node.0));
+                        }
+                    });
+                }
                 fields.number(11, u64::from(beacon.is_whole));
                 fields.number(13, beacon.check);
                 fields.number(15, u64::from(beacon.wants_whole));
@@ -270,7 +281,7 @@ impl Message {
                     clock: Csn::from_be_bytes(content.array(5)?),
                 })
             }
-            BEACON => Self::Beacon(Box::new(read_beacon(&known(&[1, 2, 3, 5, 6, 7, 8, 9, 11, 13, 15, 17])?)?)),
+            BEACON => Self::Beacon(Box::new(read_beacon(&known(&[1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17])?)?)),
             INTEREST => {
                 let content = known(&[1, 3, 5])?;
                 Self::Interest(Interest {

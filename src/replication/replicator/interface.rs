@@ -42,7 +42,7 @@ pub struct Options {
     pub exchange_retry_ms: u64,
     /// After the start no change is taken from clients until a peer was heard or this time has passed.
     pub start_wait_ms: u64,
-    /// A supplier not heard of for this long is suspended by a majority (14 days).
+    /// A supplier that a majority has not heard of for this long, while they ran, is suspended (14 days).
     pub offline_ms_max: u64,
     /// Between calls of settle and trim.
     pub settle_ms: u64,
@@ -102,6 +102,24 @@ pub struct Local {
     pub holding: Holding,
     /// The members as its content says.
     pub members: Vec<Member>,
+    /// What runs before heard of them.
+    pub contacts: Vec<Contact>,
+}
+
+/// What was heard of a member when a run ended.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Contact {
+    /// The member.
+    pub node: NodeId,
+    /// What it said last that it holds.
+    pub held: BTreeMap<OriginId, u64>,
+    /// When it said so, by the time of this node's stamps, unix milliseconds; none if it never did.
+    pub heard_ms: Option<u64>,
+    /// For how long nothing was heard of it while this node ran, milliseconds.
+    pub silent_ms: u64,
+    /// By origin when the oldest change that it lacks was made, unix milliseconds; only of what it lacks, and known at the
+    /// start of a run.
+    pub lacking_since_ms: BTreeMap<OriginId, u64>,
 }
 
 /// Stands in [`Local::catch_up`], where it is no origin's, for this: nobody waited for what this directory wrote, since it was
@@ -390,6 +408,15 @@ pub enum Alarm {
         peer: NodeId,
         /// Which entries.
         entries: Vec<EntryUuid>,
+    },
+    /// A majority of the suppliers had not heard of a supplier for too long: it is suspended.
+    Suspended {
+        /// Who.
+        member: NodeId,
+        /// Who says so.
+        by: Vec<NodeId>,
+        /// For how long this node heard nothing, milliseconds.
+        silent_ms: u64,
     },
     /// A peer sent what its membership does not allow.
     NotAllowed {

@@ -11,12 +11,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::interface::{Answer, Output, WriteRequest};
+use super::interface::{Alarm, Answer, Output, WriteRequest};
 use super::rows::{Held, Rows, VOICES_MAX};
 use super::telling::together;
 use super::{Purpose, Replicator};
 use crate::replication::member::{Member, MemberState, Role, SessionId, UNHEARD};
-use crate::replication::message::Row;
+use crate::replication::message::{Row, Silence};
 use crate::state::{BucketSum, NodeId, OriginId, StableCut, UpdateVector};
 
 /// Marks of when what was held, kept for the age of a backlog.
@@ -25,13 +25,17 @@ const MARKS_MAX: usize = 512;
 /// How often it is looked who is silent, in the time after which a session is closed as silent.
 const WATCHES: u64 = 3;
 
+/// For how many times the time after which a session is closed as silent the word counts that somebody is silent: through a
+/// chain of members it comes with a beacon each. Whoever was heard of since is not silent by the same beacons.
+const WORDS_OF_SILENCE: u64 = 10;
+
 /// Rows of all members.
 #[derive(Debug, Default)]
 pub(super) struct Stability {
     pub(super) rows: Rows,
     /// By origin: number and since when held, rising.
     marks: BTreeMap<OriginId, VecDeque<(u64, u64)>>,
-    /// Which members others have not heard of, and when they said so.
+    /// Which members others have not heard of, and when they said so; of whom never missed anybody there is nothing.
     silent: BTreeMap<NodeId, (u64, Vec<NodeId>)>,
     /// Of whom others told something in this run.
     told_of: BTreeSet<NodeId>,
@@ -137,7 +141,7 @@ impl Replicator {
     }
 
     /// Rows that a peer knows of others, beside its vector.
-    pub(super) fn rows_received(&mut self, (session, from): (SessionId, NodeId), rows: &[Row], silent: &[NodeId]) {
+    pub(super) fn rows_received(&mut self, session: SessionId, rows: &[Row]) {
         let now_ms = self.now.monotonic_ms;
         let Some(peer) = self.peers.get(&session) else { return };
         let held_beside = peer.vector.clone();
@@ -160,8 +164,37 @@ impl Replicator {
                 known.rows.end_voices(row.node, heard_ms.saturating_sub(self.options.silence_ms));
             }
         }
-        self.stability.silent.insert(from, (now_ms, silent.to_vec()));
         self.row_candidates();
+    }
+
+    /// Whom a member has not heard of for too long, by its own word of so long ago; who sends it may have heard it of others.
+    pub(super) fn silence_told(&mut self, of: NodeId, age_ms: u64, silent: &[NodeId]) {
+        let said_ms = self.now.monotonic_ms.saturating_sub(age_ms);
+        if of == self.node || !self.members.contains_key(&of) {
+            return;
+        }
+        match self.stability.silent.get_mut(&of) {
+            Some(known) if known.0 < said_ms => *known = (said_ms, silent.to_vec()),
+            None if !silent.is_empty() => {
+                self.stability.silent.insert(of, (said_ms, silent.to_vec()));
+            }
+            _ => {}
+        }
+    }
+
+    /// What is known of whom others have not heard, for `peer`, who need not be told its own word.
+    pub(super) fn silence_to_tell(&self, peer: NodeId) -> Vec<Silence> {
+        let now_ms = self.now.monotonic_ms;
+        let young = self.stability.silent.iter().filter(|(node, (at_ms, _))| {
+            **node != peer && now_ms.saturating_sub(*at_ms) <= self.options.silence_ms * WORDS_OF_SILENCE
+        });
+        young
+            .map(|(node, (at_ms, silent))| Silence {
+                node: *node,
+                age_ms: now_ms.saturating_sub(*at_ms),
+                silent: silent.clone(),
+            })
+            .collect()
     }
 
     /// For each origin the newest change that every active supplier holds.
@@ -305,20 +338,16 @@ impl Replicator {
 
     /// Active suppliers that were not heard of, directly or through others, for too long.
     pub(super) fn silent_members(&self) -> Vec<NodeId> {
-        let now_ms = self.now.monotonic_ms;
         let limit_ms = self.options.offline_ms_max;
         self.members
             .values()
             .filter(|member| member.holds_cut() && member.node != self.node)
-            .filter(|member| {
-                let heard_ms = self.stability.rows.heard_ms(member.node).unwrap_or(0);
-                now_ms.saturating_sub(heard_ms) > limit_ms
-            })
+            .filter(|member| self.silent_for_ms(member.node, self.now) > limit_ms)
             .map(|member| member.node)
             .collect()
     }
 
-    /// Suspends a supplier that a majority of suppliers says is silent; the first of those does it.
+    /// Suspends a supplier that a majority of suppliers says is silent, directly or through others; the first of those does it.
     fn suspend_silent(&mut self, out: &mut Vec<Output>) {
         let suppliers = self.members.values().filter(|member| member.holds_cut()).count();
         if suppliers < 3 || !self.members.get(&self.node).is_some_and(Member::holds_cut) {
@@ -327,17 +356,17 @@ impl Replicator {
         let now_ms = self.now.monotonic_ms;
         for suspect in self.silent_members() {
             let mut agreeing: Vec<NodeId> = vec![self.node];
-            for peer in self.open_peers() {
-                let says = self.stability.silent.get(&peer.node).is_some_and(|(at_ms, silent)| {
-                    now_ms.saturating_sub(*at_ms) <= self.options.silence_ms && silent.contains(&suspect)
-                });
-                if says && self.members.get(&peer.node).is_some_and(Member::holds_cut) {
-                    agreeing.push(peer.node);
+            for (node, (at_ms, silent)) in &self.stability.silent {
+                let is_young = now_ms.saturating_sub(*at_ms) <= self.options.silence_ms * WORDS_OF_SILENCE;
+                let counts = *node != suspect && self.members.get(node).is_some_and(Member::holds_cut);
+                if is_young && counts && silent.contains(&suspect) {
+                    agreeing.push(*node);
                 }
             }
             agreeing.sort_unstable();
-            agreeing.dedup();
             if agreeing.len() * 2 > suppliers && agreeing.first() == Some(&self.node) {
+                let silent_ms = self.silent_for_ms(suspect, self.now);
+                out.push(Output::Alarm(Alarm::Suspended { member: suspect, by: agreeing, silent_ms }));
                 self.withdraw(suspect, MemberState::Suspended, out);
             }
         }

@@ -294,16 +294,21 @@ impl Replicator {
     fn member_status(&self, member: &Member, now: Now) -> MemberStatus {
         let ours = &self.holding.vector;
         let theirs = self.stability.rows.latest(member.node);
-        let has = |origin: OriginId| theirs.and_then(|row| row.get(&origin)).copied().unwrap_or(0);
+        // Of whom nothing was heard in this run it is known what it held in one before.
+        let word = self.last_word(member.node, now);
+        let shown = word.map(|word| word.held);
+        let has = |origin: OriginId| shown.and_then(|held| held.get(&origin)).copied().unwrap_or(0);
         let backlog: BTreeMap<OriginId, u64> = ours
             .iter()
             .map(|(origin, position)| (origin, position.sequence.saturating_sub(has(origin))))
             .filter(|(_, count)| *count > 0)
             .collect();
         let missing =
-            theirs.into_iter().flatten().map(|(origin, held)| (*origin, held.saturating_sub(ours.sequence(*origin))));
-        let ages =
-            backlog.keys().filter_map(|origin| self.stability.held_for_ms(*origin, has(*origin) + 1, now.monotonic_ms));
+            shown.into_iter().flatten().map(|(origin, held)| (*origin, held.saturating_sub(ours.sequence(*origin))));
+        let ages = backlog.keys().filter_map(|origin| {
+            let of_before = self.contacts.lacking_for_ms(member.node, *origin, has(*origin), now);
+            of_before.or_else(|| self.stability.held_for_ms(*origin, has(*origin) + 1, now.monotonic_ms))
+        });
         let peer = self.peers.values().find(|peer| peer.node == member.node && peer.is_open());
         let verdict = match peer.map(|peer| self.verdict(peer.session)) {
             Some(proved @ (MemberVerdict::Equal | MemberVerdict::Different)) => proved,
@@ -318,7 +323,8 @@ impl Replicator {
         MemberStatus {
             member: member.clone(),
             peer: peer.map(|peer| peer_status(peer, now)),
-            heard_ms_ago: self.stability.rows.heard_ms(member.node).map(|at_ms| now.monotonic_ms.saturating_sub(at_ms)),
+            heard_ms_ago: word.map(|word| word.ago_ms),
+            silent_ms: self.silent_for_ms(member.node, now),
             backlog_age_ms: ages.max(),
             differing: self.differing(member.node),
             backlog,

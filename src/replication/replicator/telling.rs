@@ -109,7 +109,11 @@ impl Replicator {
             self.send_beacon(session, false, out);
         }
         if is_whole {
-            self.rows_received((session, node), &beacon.rows, &beacon.silent);
+            self.rows_received(session, &beacon.rows);
+            self.silence_told(node, 0, &beacon.silent);
+            for word in beacon.silences.iter().take(self.members.len()) {
+                self.silence_told(word.node, word.age_ms, &word.silent);
+            }
         }
         self.peer_holds(session, out);
         if is_whole {
@@ -125,6 +129,7 @@ impl Replicator {
         let speaker = (peer.node, peer.greeting.map_or(OriginId(0), |greeting| greeting.origin));
         let rows = self.stability.rows.to_tell(speaker, &held, now.monotonic_ms);
         let silent = self.silent_members();
+        let silences = self.silence_to_tell(speaker.0);
         let Some(peer) = self.peers.get_mut(&session) else { return };
         let echo =
             peer.last_echo.map(|(sent_ms, at_ms)| Echo { sent_ms, held_ms: now.monotonic_ms.saturating_sub(at_ms) });
@@ -142,6 +147,7 @@ impl Replicator {
             reply,
             rows,
             silent,
+            silences,
         };
         peer.told = held;
         peer.told_digest = digest;

@@ -10,6 +10,7 @@ use crate::state::{BucketSum, Csn, OriginPosition, StableCut, UpdateVector};
 
 mod ahead;
 mod allowed;
+mod contacts;
 mod copies;
 mod exchanges;
 mod forks;
@@ -47,6 +48,7 @@ fn local(held: &[(OriginId, u64)], members: &[(u8, OriginId)]) -> Local {
         filled_ms: None,
         holding: Holding { origin: OURS, vector: vector(held), ..Holding::default() },
         members: members.iter().map(member).collect(),
+        contacts: Vec::new(),
     }
 }
 
@@ -177,6 +179,7 @@ impl Fed {
             reply: false,
             rows: Vec::new(),
             silent: Vec::new(),
+            silences: Vec::new(),
         }
     }
 

@@ -1,8 +1,8 @@
 //! One update against the state that it joins: what of either is not seen afterwards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Content, Found, History, LOST_MAX, Lost, Place, Question, Relation, Rule, relation};
+use super::{Content, Found, History, LOST_MAX, Lost, Place, Question, Relation, Rule, Untold, relation};
 use crate::state::attribute_state::AttributeState;
 use crate::state::cells::{Cell, CellValue};
 use crate::state::csn::Stamp;
@@ -63,7 +63,8 @@ fn written_to(update: &Update, of: AttributeId) -> Written<'_> {
 
 /// Which changes are lost by joining `update` into `before`. Of spilled attributes the touched cells must be loaded.
 pub fn lost_by_joining(before: &EntryState, update: &Update, history: &mut dyn History) -> Found {
-    let mut found = Finder { before, update, history, lost: Vec::new(), questions: Vec::new() };
+    let mut found =
+        Finder { before, update, history, lost: Vec::new(), questions: Vec::new(), untold: BTreeSet::new() };
     if update.is_birth() || (before.uuid, before.birth) != (update.uuid, update.birth) {
         return Found::default();
     }
@@ -77,12 +78,12 @@ pub fn lost_by_joining(before: &EntryState, update: &Update, history: &mut dyn H
         (Some(dead), false) => found.in_the_dead(dead),
         (Some(_), true) => {}
     }
-    let Finder { mut lost, mut questions, .. } = found;
+    let Finder { mut lost, mut questions, untold, .. } = found;
     lost.truncate(LOST_MAX);
     questions.sort_unstable();
     questions.dedup();
     questions.truncate(LOST_MAX);
-    Found { lost, questions }
+    Found { lost, questions, untold: untold.into_iter().take(LOST_MAX).collect() }
 }
 
 /// What a question comes to now that the record that was missing is here: `awaited`.
@@ -93,10 +94,13 @@ pub fn answer(question: &Question, awaited: Update, history: &mut dyn History) -
             if let Some(loser) = history.update(question.older) {
                 found.lost = between(&question.place, &by, &loser);
                 found.lost.truncate(LOST_MAX);
+            } else {
+                found.untold.push(Untold { newer: by.stamp, older: question.older });
             }
         }
         Relation::Open(awaited) => found.questions.push(Question { awaited, ..question.clone() }),
-        Relation::Known | Relation::Unknown => {}
+        Relation::Gone => found.untold.push(Untold { newer: question.awaited, older: question.older }),
+        Relation::Known | Relation::Far => {}
     }
     found
 }
@@ -200,20 +204,45 @@ struct Finder<'a> {
     history: &'a mut dyn History,
     lost: Vec<Lost>,
     questions: Vec<Question>,
+    untold: BTreeSet<Untold>,
 }
 
 impl Finder<'_> {
     /// The change `newer` that is held, or that comes, was made in ignorance of `older`: by which update.
     fn ignorant(&mut self, place: &Place, newer: Stamp, older: Stamp) -> Option<Update> {
-        let newer = if newer == self.update.stamp { self.update.clone() } else { self.history.update(newer)? };
-        match relation(place, newer, older, self.history) {
+        let update = if newer == self.update.stamp { Some(self.update.clone()) } else { self.history.update(newer) };
+        let Some(update) = update else { return self.ignorant_without_record(newer, older) };
+        match relation(place, update, older, self.history) {
             Relation::Concurrent(by) => Some(*by),
             Relation::Open(awaited) => {
                 self.questions.push(Question { place: place.clone(), awaited, older });
                 None
             }
-            Relation::Known | Relation::Unknown => None,
+            Relation::Gone => {
+                self.untold.insert(Untold { newer, older });
+                None
+            }
+            Relation::Known | Relation::Far => None,
         }
+    }
+
+    /// The same of a held change whose record is gone: what its writer had not met when it wrote again it had not met before.
+    /// The update is what the entry still has of it.
+    fn ignorant_without_record(&mut self, newer: Stamp, older: Stamp) -> Option<Update> {
+        let known = self.history.known_later(newer).unwrap_or_default();
+        let mut left = what_is_left_of(newer, self.before, String::new()).knowing(known);
+        if self.before.parent.0 == newer {
+            left.deltas.push(Delta::Parent(self.before.parent.1));
+        }
+        let is_of_one_row = newer.csn.origin() == older.csn.origin() || older == self.before.birth;
+        match left.knew(older) {
+            Some(false) => return Some(left),
+            _ if is_of_one_row => {}
+            _ => {
+                self.untold.insert(Untold { newer, older });
+            }
+        }
+        None
     }
 
     fn tell(&mut self, place: Place, rule: Rule, winner: (Stamp, Content), loser: (Stamp, Content)) {
@@ -428,7 +457,10 @@ impl Finder<'_> {
     fn in_the_dead(&mut self, dead: Stamp) {
         let update = self.update;
         let is_lost = update.stamp.csn > dead.csn
-            || self.history.update(dead).is_some_and(|death| death_knew(&death, update.stamp) == Some(false));
+            || match self.history.update(dead) {
+                Some(death) => death_knew(&death, update.stamp) == Some(false),
+                None => self.ignorant_without_record(dead, update.stamp).is_some(),
+            };
         if !is_lost {
             return;
         }
@@ -445,6 +477,32 @@ impl Finder<'_> {
             }
         }
     }
+}
+
+/// The change of this stamp as far as a state still shows it, but for a move, which is told by itself.
+pub fn what_is_left_of(stamp: Stamp, state: &EntryState, requester: String) -> Update {
+    let mut deltas = Vec::new();
+    if state.dead == Some(stamp) {
+        deltas.push(Delta::Dead);
+    }
+    if state.rdn.0 == stamp {
+        deltas.push(Delta::Rdn(state.rdn.1.clone()));
+    }
+    for (attribute, held) in &state.attributes {
+        if held.clear == Some(stamp) {
+            deltas.push(Delta::Clear(*attribute));
+        }
+        for (key, cell) in held.cells.iter().filter(|(_, cell)| cell.stamp == stamp) {
+            deltas.push(Delta::Cell {
+                attribute: *attribute,
+                key: key.clone(),
+                order: cell.order,
+                present: cell.present,
+                value: cell.value.clone(),
+            });
+        }
+    }
+    Update::new(stamp, state.uuid, state.birth, requester, deltas)
 }
 
 /// One value, there or gone.

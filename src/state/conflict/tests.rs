@@ -20,6 +20,14 @@ impl History for Log {
         self.0.get(&stamp).cloned()
     }
 
+    fn known_later(&mut self, stamp: Stamp) -> Option<Vec<(OriginId, u64)>> {
+        let later = self
+            .0
+            .values()
+            .filter(|update| update.stamp.csn.origin() == stamp.csn.origin() && update.stamp.sequence > stamp.sequence);
+        later.min_by_key(|update| update.stamp.sequence).map(|update| update.known.clone())
+    }
+
     fn is_coming(&mut self, stamp: Stamp) -> bool {
         !self.0.contains_key(&stamp)
     }

@@ -191,3 +191,44 @@ fn a_member_that_is_given_another_name_is_called_so_everywhere() {
     // Nobody is there twice.
     assert_eq!(a.status()["members"].as_array().map(Vec::len), Some(2), "{}", a.status());
 }
+
+/// Nobody tells the node that starts again what the member holds that is down: it knows that itself, also after a crash.
+#[test]
+fn what_a_member_lacks_that_is_down_is_known_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut a = Node::found(folder.path(), "a");
+    a.serve();
+    let mut b = a.joined("b", "supplier");
+    b.wait_until_equal();
+    let before = a.status()["vector"].as_object().unwrap().clone();
+    b.stop();
+    for number in 0..5 {
+        a.describe("ann", &format!("{number}"));
+    }
+    let lacked = |node: &Node| {
+        let (status, seen) = (node.status(), node.sees("b"));
+        let vector = status["vector"].as_object().unwrap();
+        let number = |value: Option<&serde_json::Value>| value.and_then(serde_json::Value::as_u64).unwrap_or(0);
+        let expected =
+            vector.iter().map(|(origin, at)| (origin.clone(), number(Some(at)) - number(before.get(origin))));
+        let expected: serde_json::Map<_, _> =
+            expected.filter(|(_, count)| *count > 0).map(|(origin, count)| (origin, count.into())).collect();
+        assert_eq!(seen["backlog"], serde_json::Value::Object(expected), "{seen}");
+        assert!(seen["backlog_age_ms"].is_u64() && seen["heard_ms_ago"].is_u64(), "{seen}");
+        (seen["backlog_total"].as_u64().unwrap(), seen["backlog_age_ms"].as_u64().unwrap())
+    };
+    let age_ms = lacked(&a).1;
+    a.stop();
+    a.serve();
+    a.wait_until_open();
+    let (total, age_after_ms) = lacked(&a);
+    assert!(total >= 5 && age_after_ms >= age_ms, "{total} {age_after_ms} {age_ms}");
+    a.describe("ann", "one more");
+    a.kill();
+    a.serve();
+    a.wait_until_open();
+    assert!(lacked(&a).0 > total, "{}", a.sees("b"));
+    b.serve();
+    b.wait_until_equal();
+    wait_until("nothing to be lacked", || a.sees("b")["backlog_total"] == 0);
+}

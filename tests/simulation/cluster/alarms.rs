@@ -31,6 +31,7 @@ impl Cluster {
             | Alarm::Undecodable { .. } => {
                 self.fail(format!("node {place}: {alarm:?}"));
             }
+            Alarm::Suspended { .. } => self.count("suspended as silent"),
             Alarm::Ahead { .. } => self.count("reader ahead"),
             Alarm::AheadAgain { .. } => self.count("reader ahead again"),
             Alarm::DiffersAlone { .. } => self.count("reader apart"),

@@ -1,6 +1,6 @@
 //! Fields of a message: tag, length, content; and the parts that several messages have.
 
-use super::super::{Beacon, Echo, Hello, Moment, PeerError, Row, VersionRange};
+use super::super::{Beacon, Echo, Hello, Moment, PeerError, Row, Silence, VersionRange};
 use super::MARK_BYTES_MAX;
 use crate::dit::EntryHead;
 use crate::model::EntryUuid;
@@ -187,7 +187,20 @@ pub(super) fn read_beacon(content: &Content<'_>) -> Result<Beacon, StateError> {
             Some(_) => content.list(8, 16, |field| Ok(NodeId(field.array()?)))?,
             None => Vec::new(),
         },
+        silences: match content.optional(10) {
+            Some(_) => content.list(10, 18, read_silence)?,
+            None => Vec::new(),
+        },
     })
+}
+
+fn read_silence(field: &mut Reader<'_>) -> Result<Silence, StateError> {
+    let (node, age_ms, count) = (NodeId(field.array()?), field.varint()?, field.count(16)?);
+    let mut silent = Vec::with_capacity(count);
+    for _ in 0..count {
+        silent.push(NodeId(field.array()?));
+    }
+    Ok(Silence { node, age_ms, silent })
 }
 
 pub(super) fn read_numbers(reader: &mut Reader<'_>) -> Result<Vec<(OriginId, u64)>, StateError> {

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::{Beacon, Echo, Hello, Moment, Row, VersionRange};
+use super::super::{Beacon, Echo, Hello, Moment, Row, Silence, VersionRange};
 use super::fields::ERRORS;
 use super::*;
 use crate::dit::EntryHead;
@@ -95,26 +95,28 @@ fn beacon() -> impl Strategy<Value = Message> {
         any::<[bool; 3]>(),
         vec(row, 0..4),
         vec(any::<[u8; 16]>(), 0..3),
-        (any::<u64>(), any::<[u8; 16]>()),
+        (any::<u64>(), any::<[u8; 16]>(), vec((any::<[u8; 16]>(), any::<u64>(), vec(any::<[u8; 16]>(), 0..3)), 0..3)),
     )
-        .prop_map(
-            |(vector, digest, wall_ms, sent_ms, echo, [reply, is_whole, wants_whole], rows, silent, (check, clock))| {
-                Message::Beacon(Box::new(Beacon {
-                    vector,
-                    is_whole,
-                    check,
-                    wants_whole,
-                    digest,
-                    clock: Csn::from_be_bytes(clock),
-                    wall_ms,
-                    sent_ms,
-                    echo: echo.map(|(sent_ms, held_ms)| Echo { sent_ms, held_ms }),
-                    reply,
-                    rows,
-                    silent: silent.into_iter().map(NodeId).collect(),
-                }))
-            },
-        )
+        .prop_map(|(vector, digest, wall_ms, sent_ms, echo, flags, rows, silent, (check, clock, silences))| {
+            let [reply, is_whole, wants_whole] = flags;
+            let nodes = |nodes: Vec<[u8; 16]>| nodes.into_iter().map(NodeId).collect();
+            let word = |(node, age_ms, silent)| Silence { node: NodeId(node), age_ms, silent: nodes(silent) };
+            Message::Beacon(Box::new(Beacon {
+                vector,
+                is_whole,
+                check,
+                wants_whole,
+                digest,
+                clock: Csn::from_be_bytes(clock),
+                wall_ms,
+                sent_ms,
+                echo: echo.map(|(sent_ms, held_ms)| Echo { sent_ms, held_ms }),
+                reply,
+                rows,
+                silent: nodes(silent),
+                silences: silences.into_iter().map(word).collect(),
+            }))
+        })
 }
 
 fn small() -> impl Strategy<Value = Message> {

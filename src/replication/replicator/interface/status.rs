@@ -72,13 +72,16 @@ pub struct MemberStatus {
     pub member: Member,
     /// The session with it.
     pub peer: Option<PeerStatus>,
-    /// How long ago it said what it holds, directly or through others.
+    /// How long ago it said what it holds, directly or through others, in this run or one before.
     pub heard_ms_ago: Option<u64>,
+    /// For how long of that this node ran: what counts until a majority suspends it.
+    pub silent_ms: u64,
     /// By origin how many changes it lacks of what is held here; only those that are not 0.
     pub backlog: BTreeMap<OriginId, u64>,
     /// By origin how many changes are lacking here of what it holds; only those that are not 0.
     pub missing: BTreeMap<OriginId, u64>,
-    /// For how long the oldest change that it lacks was held here, milliseconds.
+    /// For how long the oldest change that it lacks was held here, milliseconds; of what a run before left, how long ago it was
+    /// made.
     pub backlog_age_ms: Option<u64>,
     /// Entries found to differ from the member's, as far as that was looked into; at most a hundred.
     pub differing: Vec<EntryUuid>,
