@@ -298,8 +298,11 @@ impl Replicator {
         let word = self.last_word(member.node, now);
         let shown = word.map(|word| word.held);
         let has = |origin: OriginId| shown.and_then(|held| held.get(&origin)).copied().unwrap_or(0);
+        // What came of that it holds, though it may have ended before it said so.
+        let writes_as = member.origins.last().copied();
         let backlog: BTreeMap<OriginId, u64> = ours
             .iter()
+            .filter(|(origin, _)| Some(*origin) != writes_as)
             .map(|(origin, position)| (origin, position.sequence.saturating_sub(has(origin))))
             .filter(|(_, count)| *count > 0)
             .collect();
