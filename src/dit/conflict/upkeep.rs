@@ -87,9 +87,9 @@ impl Writing<'_> {
         let mut cursor = self.txn.reader().cursor(Table::Conflicts)?;
         let mut item = cursor.seek(&[record::QUESTION])?;
         while let (true, Some((key, _))) = (void.len() < SWEPT_AT_ONCE_MAX, item) {
-            match record::awaited_by(key) {
-                Some(dot) if dot.sequence > self.held(dot.origin)?.position.sequence => {}
-                _ => void.push(key.to_vec()),
+            let Some(dot) = record::awaited_by(key) else { break };
+            if dot.sequence <= self.held(dot.origin)?.position.sequence {
+                void.push(key.to_vec());
             }
             item = cursor.next()?;
         }
