@@ -75,12 +75,8 @@ impl Engine {
     /// This node in the list of members as a hub instead of a consumer, while it holds changes of its own that nobody
     /// else has.
     pub(super) fn until_sent(&mut self, mut members: Vec<Member>) -> Vec<Member> {
-        let status = self.replicator.status(self.now());
-        let origin = status.origin;
-        let holds = status.members.iter().any(|member| {
-            member.member.holds_cut() && member.heard_ms_ago.is_some() && !member.backlog.contains_key(&origin)
-        });
-        if !holds && send_on_first(&mut members, self.node, origin) {
+        let origin = self.replicator.status(self.now()).origin;
+        if !self.replicator.is_heard_out() && send_on_first(&mut members, self.node, origin) {
             self.members_stale = true;
         }
         members

@@ -9,7 +9,7 @@ use crate::replication::invite::Token;
 use crate::replication::joining;
 use crate::replication::membership::{self, Asked};
 use crate::replication::message::VERSIONS;
-use crate::replication::{Alarm, CloseReason, MemberStatus, Role};
+use crate::replication::{Alarm, CloseReason, Role};
 use crate::storage::MetaName;
 
 /// A member that was silent for longer is not asked to do anything: beacons come every ten seconds at least.
@@ -162,10 +162,7 @@ impl Engine {
 
     /// Whether a member can be asked to do something: it is this node, or was heard, directly or through others.
     fn is_heard(&self, node: NodeId) -> bool {
-        let status = self.replicator.status(self.now());
-        let member = status.members.iter().find(|member| member.member.node == node);
-        let is_heard = |member: &MemberStatus| member.heard_ms_ago.is_some_and(|ago_ms| ago_ms < HEARD_MS);
-        node == self.node || member.is_some_and(is_heard)
+        node == self.node || self.replicator.heard_now_ms_ago(node, self.now()).is_some_and(|ago_ms| ago_ms < HEARD_MS)
     }
 
     fn known(&self, node: NodeId) -> Result<&Member, ServiceError> {

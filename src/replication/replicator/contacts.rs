@@ -2,7 +2,7 @@
 //!
 //! Rows are of this run (`rows`). What a run before knew is kept beside them, written down from time to time and at the end,
 //! so that the backlog of a member that is down is told, and its silence counted, after a restart too. It is told and counted,
-//! and no more: the stable cut and what is sent follow from what is said in this run.
+//! and no more: the stable cut, what is sent, and whom an order waits for follow from what is said in this run.
 //!
 //! Silence is counted in the time that passes while this node runs, by the monotonic clock. No clock that jumps, here or on
 //! most machines at once, makes it longer; nor does a night in which all were switched off. What was said, directly or
@@ -63,12 +63,25 @@ impl Replicator {
         self.contacts.last_word(&self.stability, node, self.run_ms(now), now)
     }
 
+    /// How long ago a member said in this run what it holds, directly or through others; milliseconds.
+    pub fn heard_now_ms_ago(&self, node: NodeId, now: Now) -> Option<u64> {
+        self.stability.rows.heard_ms(node).map(|at_ms| now.monotonic_ms.saturating_sub(at_ms))
+    }
+
+    /// Whether a supplier said in this run that it holds all that this node wrote under its origin.
+    pub fn is_heard_out(&self) -> bool {
+        let origin = self.holding.origin;
+        let written = self.holding.vector.sequence(origin);
+        let others = self.members.values().filter(|member| member.node != self.node && member.holds_cut());
+        let said = others.filter_map(|member| self.stability.rows.latest(member.node));
+        said.map(|said| said.get(&origin).copied().unwrap_or(0)).any(|held| held >= written)
+    }
+
     /// For how long this node heard nothing of a member, directly or through others, while it ran; milliseconds.
     pub(super) fn silent_for_ms(&self, node: NodeId, now: Now) -> u64 {
         let before_ms = self.contacts.0.get(&node).map_or(0, |kept| kept.silent_ms);
         let counted_ms = before_ms.saturating_add(self.run_ms(now));
-        let said_ms = self.stability.rows.heard_ms(node).map(|at_ms| now.monotonic_ms.saturating_sub(at_ms));
-        said_ms.map_or(counted_ms, |said_ms| said_ms.min(counted_ms))
+        self.heard_now_ms_ago(node, now).map_or(counted_ms, |said_ms| said_ms.min(counted_ms))
     }
 
     /// What the next run should know of the other members.

@@ -71,6 +71,23 @@ fn backlog_of_a_member_that_is_down_and_its_age_are_known_after_a_restart() {
     assert_eq!(third.verdict, MemberVerdict::Unknown, "of this run nothing is known");
 }
 
+/// It may have been stopped, or put back from an old copy, since it said so.
+#[test]
+fn what_a_run_before_heard_lets_no_order_wait_for_an_answer_and_shows_no_change_to_be_held() {
+    let held = [(OURS, 9), (THEIRS, 5)];
+    let said = BTreeMap::from(held);
+    let contact = Contact { node: node(2), held: said, heard_ms: Some(EPOCH_MS), ..Contact::default() };
+    let mut fed = Fed::alone(Local { contacts: vec![contact], ..local(&held, &[(1, OURS), (2, THEIRS)]) });
+    let now = Now { wall_ms: EPOCH_MS, stamp_ms: EPOCH_MS, monotonic_ms: fed.at_ms };
+    assert_eq!(fed.replicator.status(now).members[0].heard_ms_ago, Some(0));
+    assert_eq!(fed.replicator.heard_now_ms_ago(node(2), now), None);
+    assert!(!fed.replicator.is_heard_out());
+    fed.greet(THEIRS, &held);
+    let now = Now { monotonic_ms: fed.at_ms, ..now };
+    assert!(fed.replicator.heard_now_ms_ago(node(2), now).is_some());
+    assert!(fed.replicator.is_heard_out());
+}
+
 #[test]
 fn what_a_member_says_now_takes_the_place_of_what_a_run_before_heard() {
     let mut fed = cluster(3, 60_000);
