@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use entente::replication::codec::MessageCodec;
 use entente::replication::message::{
-    Ack, Beacon, Echo, Hello, Interest, Moment, PeerError, Push, Row, Snapshot, Standing, VERSIONS,
+    Ack, Beacon, Echo, Hello, Interest, Moment, PeerError, Push, Row, Silence, Snapshot, Standing, VERSIONS,
 };
 use entente::replication::{MemberState, Message as PeerMessage, NodeId, Role};
 use entente::state::{BucketSum, Csn, Dot, OriginId, OriginPosition, PortableEntry, UpdateVector};
@@ -35,7 +35,13 @@ pub(super) fn peer_seeds() -> Vec<Vec<u8>> {
             vector: vector.clone(),
             floors: vec![(origin, 2)],
         })),
-        PeerMessage::Push(Push { origin, answers: None, first: 1, chain: [0; 16], records: vec![b"record".to_vec(), Vec::new()] }),
+        PeerMessage::Push(Push {
+            origin,
+            answers: None,
+            first: 1,
+            chain: [0; 16],
+            records: vec![b"record".to_vec(), Vec::new()],
+        }),
         PeerMessage::Ack(Ack { risen: vector.clone(), check: 1, digest, clock: held.clock }),
         PeerMessage::Beacon(Box::new(Beacon {
             vector,
@@ -50,6 +56,7 @@ pub(super) fn peer_seeds() -> Vec<Vec<u8>> {
             reply: true,
             rows: vec![Row { node, origin, age_ms: 1, held: vec![(origin, 8)], digest: None }],
             silent: vec![node],
+            silences: vec![Silence { node, age_ms: 2, silent: vec![node] }],
         })),
         PeerMessage::Interest(Interest { all_but: true, origins: vec![origin], held: vec![(origin, 4)] }),
         PeerMessage::Snapshot(Snapshot {
