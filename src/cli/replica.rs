@@ -90,6 +90,14 @@ enum ClockCommand {
     /// From then on changes are stamped with it. What was stamped before keeps its stamps.
     #[command(after_help = "Example:\n  entente replica clock accept --data /var/lib/entente")]
     Accept(DataArgs),
+    /// Begin a new epoch on all members: later changes are stamped with the right time, after changes that a wrong clock
+    /// stamped in the future
+    ///
+    /// Stamps follow each other, so after changes of a clock that was ahead all later ones are stamped in the future too, until
+    /// that time has come. What is stamped in the new epoch is newer than all before it. Set all clocks first; each supplier must
+    /// be there, or suspended. Nothing that was stamped changes.
+    #[command(after_help = "Example:\n  entente replica clock epoch --data /var/lib/entente")]
+    Epoch(DataArgs),
 }
 
 #[derive(clap::Args, Clone, Debug)]
@@ -133,6 +141,12 @@ pub fn run(args: &ReplicaArgs, output: &Output) -> Result<ExitCode, CliError> {
             let answer = order(&data.config()?, &json!({ "order": "clock-accept" }))?;
             let moved = answer.get("moved_ms").and_then(Value::as_i64).unwrap_or(0);
             output.report(&answer, || format!("changes are stamped with this machine's clock now ({moved:+} ms)"))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ReplicaCommand::Clock { command: ClockCommand::Epoch(data) } => {
+            let answer = order(&data.config()?, &json!({ "order": "clock-epoch" }))?;
+            let epoch = number(&answer, "epoch").unwrap_or(0);
+            output.report(&answer, || format!("changes are stamped in epoch {epoch} of the clock from now on"))?;
             Ok(ExitCode::SUCCESS)
         }
         ReplicaCommand::Retire { member, now } => set_state(member, "retired", *now, output),
@@ -280,6 +294,9 @@ fn status_text(answer: &Value) -> String {
     let _ = writeln!(out, "  writes: {}   origin: {}", text(answer, "writes"), text(answer, "origin"));
     if let Some(jumped) = answer.get("clock_jumped_ms").and_then(Value::as_i64) {
         let _ = writeln!(out, "  this machine's clock jumped by {jumped:+} ms, which changes' stamps do not follow");
+    }
+    if let Some(epoch) = number(answer, "clock_epoch").filter(|epoch| *epoch > 0) {
+        let _ = writeln!(out, "  epoch of the clock: {epoch}");
     }
     let entries = number(answer, "entries").unwrap_or(0);
     let _ = writeln!(out, "  entries: {entries}   digest: {}", text(answer, "digest"));

@@ -482,6 +482,14 @@ impl Writing<'_> {
         self.clock_moved = true;
     }
 
+    /// Begins a later epoch of the cluster's clock ([`HybridClock::raise_epoch`]).
+    ///
+    /// [`HybridClock::raise_epoch`]: crate::state::HybridClock::raise_epoch
+    pub fn raise_epoch(&mut self, epoch: u16) {
+        self.clock.raise_epoch(epoch, self.now_ms());
+        self.clock_moved = true;
+    }
+
     /// Takes over what another node held when an exchange of all entries began, now that it is complete. Records that
     /// lie between have no place in the log, which then begins behind them. Of two histories of one origin the longer
     /// counts, of equally long ones that with the larger chain. An origin of this node that the other knew

@@ -84,7 +84,7 @@ impl Writing<'_> {
         self.append(record.origin, held, log_value(&record.bytes))?;
         let now_ms = self.now_ms();
         let ahead_ms = match self.clock.observe(update.stamp.csn, now_ms) {
-            Observation::Followed => None,
+            Observation::Followed | Observation::LaterEpoch => None,
             // Its origin's clock is right: it changed what another's had stamped.
             Observation::TooFarAhead { .. } if is_bumped(update.stamp.csn) => None,
             Observation::TooFarAhead { ahead_ms } => Some(ahead_ms),

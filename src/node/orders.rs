@@ -106,6 +106,10 @@ pub(super) async fn obey(service: &Service, dit: &Arc<Dit>, order: &Value) -> Re
             let moved_ms = service.accept_clock().await.map_err(|error| failed(&error))?;
             Ok(json!({ "moved_ms": moved_ms }))
         }
+        Some("clock-epoch") => {
+            let epoch = service.begin_epoch().await.map_err(|error| failed(&error))?;
+            Ok(json!({ "epoch": epoch }))
+        }
         _ => Err("this server does not know the order; it may be of an older version".to_owned()),
     }
 }

@@ -449,9 +449,13 @@ impl Engine {
             let view = snapshot.view();
             self.bootstrap = bootstrap_members(view)?;
             self.leaving.asked = membership::asked_of(view, self.node)?;
-            current_members(view, self.node, &self.bootstrap)
+            Ok((current_members(view, self.node, &self.bootstrap)?, membership::epoch(view)?))
         });
-        match read.map(|members| self.until_sent(members)) {
+        let members = read.map(|(members, epoch)| {
+            self.follow_epoch(epoch);
+            self.until_sent(members)
+        });
+        match members {
             Ok(members) if members != self.members => {
                 self.trust.set_members(&members);
                 self.members.clone_from(&members);

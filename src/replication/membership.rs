@@ -12,8 +12,10 @@
 //! - Entries that say nonsense make no member; they are left to the administrator.
 
 mod asked;
+mod epoch;
 
 pub use asked::{Asked, asked_of, demand_supplier, leave, put_asked};
+pub use epoch::{begin_epoch, epoch};
 
 use rustls_pki_types::CertificateDer;
 use sha2::{Digest, Sha256};

@@ -175,6 +175,7 @@ pub struct Repaired {
 /// What the engine is asked.
 pub(super) enum Command {
     AcceptClock { reply: oneshot::Sender<i64> },
+    BeginEpoch { reply: oneshot::Sender<Result<u16, ServiceError>> },
     Invite { role: Role, valid_s: u64, reply: oneshot::Sender<Result<Zeroizing<String>, ServiceError>> },
     Report { reply: oneshot::Sender<Report> },
     SetAddresses { node: NodeId, addresses: Vec<String>, reply: oneshot::Sender<Result<(), ServiceError>> },
@@ -271,6 +272,14 @@ impl Service {
     /// [`ServiceError::Stopping`].
     pub async fn accept_clock(&self) -> Result<i64, ServiceError> {
         self.ask(|reply| Command::AcceptClock { reply }).await
+    }
+
+    /// Begins the next epoch of the cluster's clock, and returns which.
+    ///
+    /// # Errors
+    /// [`ServiceError::Refused`] with what is in the way; [`ServiceError`].
+    pub async fn begin_epoch(&self) -> Result<u16, ServiceError> {
+        self.ask(|reply| Command::BeginEpoch { reply }).await?
     }
 
     /// Waits until other members hold a change, at most `wait_ms`.

@@ -72,6 +72,7 @@ pub fn report_json(report: &Report) -> Value {
         "port": report.port,
         "writes": local_writes_text(status.local_writes),
         "clock_jumped_ms": report.clock_jumped_ms,
+        "clock_epoch": status.epoch,
         "digest": format!("{:032x}", status.digest.sum),
         "entries": status.digest.count,
         "vector": vector(report),

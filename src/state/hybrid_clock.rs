@@ -47,9 +47,11 @@ pub enum Observation {
     Followed,
     /// Its origin's clock is wild: raise an alarm that names the origin. The local clock did not move.
     TooFarAhead {
-        /// How far it is ahead of the local time; all of `u64` if its epoch is.
+        /// How far it is ahead of the local time.
         ahead_ms: u64,
     },
+    /// It is of a later epoch, which the local clock begins when the administrator's word comes. It did not move.
+    LaterEpoch,
 }
 
 impl HybridClock {
@@ -94,7 +96,7 @@ impl HybridClock {
     /// [`DRIFT_MS_MAX`] ahead of `now_ms`, or of a later epoch.
     pub fn observe(&mut self, received: Csn, now_ms: u64) -> Observation {
         if received.epoch() > self.last().epoch() {
-            return Observation::TooFarAhead { ahead_ms: u64::MAX };
+            return Observation::LaterEpoch;
         }
         let ahead_ms = received.ms().saturating_sub(now_ms);
         if received.epoch() == self.last().epoch() && ahead_ms > DRIFT_MS_MAX {
@@ -123,10 +125,12 @@ impl HybridClock {
         self.csn(self.bumped)
     }
 
-    /// Begins a later epoch, by an administrator's word on all members: its CSNs are newer than all of earlier ones, and
-    /// the time may be right again. An epoch that is not later changes nothing.
-    pub fn raise_epoch(&mut self, epoch: u16) {
-        self.last = self.last.max(u128::from(epoch) << 64);
+    /// Begins a later epoch at `now_ms`, by an administrator's word on all members: its CSNs are newer than all of earlier
+    /// ones, and the time may be right again. An epoch that is not later changes nothing.
+    pub fn raise_epoch(&mut self, epoch: u16, now_ms: u64) {
+        if epoch > self.last().epoch() {
+            self.last = u128::from(epoch) << 64 | u128::from(now_ms.min(MS_MAX)) << 16;
+        }
     }
 
     fn csn(&self, prefix: u128) -> Csn {

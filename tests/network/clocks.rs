@@ -98,6 +98,43 @@ fn a_start_with_a_clock_ahead_of_the_others_takes_no_changes_until_it_is_right_o
     world.equal();
 }
 
+/// All three were set ahead, and have been set right.
+#[test]
+fn after_stamps_of_the_future_a_new_epoch_stamps_with_the_right_time_on_all_members() {
+    let mut world = World::of(3);
+    let refused = world.nodes[0].replica(&["clock", "epoch"]).expect_failure();
+    assert!(refused.contains("a new epoch would leave nothing behind"), "{refused}");
+    for offset_s in [DAY_S, 0] {
+        world.nodes.iter_mut().for_each(Node::stop);
+        for node in &mut world.nodes {
+            node.set_clock(offset_s);
+            node.serve();
+        }
+        world.open();
+        world.nodes[1].client().modify(SUFFIX, &[(REPLACE, "description", &["ahead"])]).expect(code::SUCCESS);
+        world.equal();
+    }
+    let tomorrow = Clock::system().wall_ms() + 23 * 3_600_000;
+    let tomorrow = format_generalized_time(i64::try_from(tomorrow).expect("not so late"))[..14].to_owned();
+    let stamp = |node: &Node| node.client().read_attributes(SUFFIX, &["entryCSN"]).values("entryCSN")[0].clone();
+    assert!(stamp(&world.nodes[1]) > tomorrow, "its clock is right, and its stamps follow those of before");
+    let said = world.nodes[0].replica(&["clock", "epoch"]).expect_success();
+    assert!(said.contains("epoch 1"), "{said}");
+    for node in &world.nodes {
+        wait_until("the epoch", || node.status()["clock_epoch"] == 1);
+        stamps_with_the_right_time(node, "the epoch began");
+    }
+    world.equal();
+    world.nodes[2].stop();
+    world.nodes[2].serve();
+    world.open();
+    stamps_with_the_right_time(&world.nodes[2], "it was started again");
+    for node in &world.nodes {
+        assert!(!alarms(node).contains("ahead of this node"), "{}", alarms(node));
+    }
+    world.equal();
+}
+
 /// Alone at first: nobody tells it better, and nobody believes it; it heals once the clock is right.
 #[test]
 fn a_start_a_month_ahead_of_all_is_over_once_the_clock_is_right() {

@@ -13,8 +13,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Engine, LocalWrites, Member, MemberState, NodeId, name_of, store};
-use crate::replication::Status;
+use super::{Engine, LocalWrites, Member, MemberState, NodeId, ServiceError, name_of, store};
+use crate::replication::{Status, joining, membership};
 use crate::state::DisciplinedClock;
 use crate::state::hybrid_clock::{DRIFT_MS_MAX, STEP_MS_MAX, StartVerdict, WallVerdict};
 
@@ -181,6 +181,50 @@ impl Engine {
         self.appear();
         self.publish();
         moved_ms
+    }
+}
+
+/// Epochs.
+impl Engine {
+    /// Begins the next epoch by the administrator's word: changes are stamped with the right time again, newer than all before.
+    ///
+    /// # Errors
+    /// [`ServiceError::Refused`] while no stamp is ahead, a clock is wrong, or a supplier could not begin it too; [`ServiceError`].
+    pub(super) async fn begin_epoch(&mut self) -> Result<u16, ServiceError> {
+        self.demand_supplier()?;
+        let now = self.now();
+        let ahead_ms = self.replicator.newest_clock().ms().saturating_sub(now.stamp_ms);
+        let missing = self.members.iter().find(|member| member.holds_cut() && !self.is_heard(member.node));
+        let refusal = if ahead_ms <= DRIFT_MS_MAX {
+            Some("no member stamps more than five minutes ahead: a new epoch would leave nothing behind".to_owned())
+        } else if self.clocks.jumped_ms.is_some() || !self.clocks.told.is_empty() {
+            Some("clocks differ still: set those that are wrong first, as entente replica status tells".to_owned())
+        } else {
+            missing.map(|member| {
+                let name = name_of(member.node, &self.members);
+                format!("{name} does not answer, and would go on stamping ahead: wait until it is back, or suspend it")
+            })
+        };
+        if let Some(refusal) = refusal {
+            return Err(ServiceError::Refused(refusal));
+        }
+        let begun = joining::change(&self.parts.writer, |writing| Ok(membership::begin_epoch(writing)?)).await??;
+        let epoch = begun.ok_or_else(|| ServiceError::Refused("there is no later epoch".to_owned()))?;
+        self.alarm(format!(
+            "epoch {epoch} of the clock has begun: what is stamped now is newer than what was stamped ahead"
+        ));
+        Ok(epoch)
+    }
+
+    /// Begins the epoch that cn=cluster says, if this node's clock is in an earlier one.
+    pub(super) fn follow_epoch(&mut self, epoch: u16) {
+        if epoch > self.replicator.own_clock().epoch() && self.clocks.may_stamp() {
+            self.members_stale = true;
+            self.spawn_change(move |writing| {
+                writing.raise_epoch(epoch);
+                Ok(())
+            });
+        }
     }
 }
 

@@ -22,6 +22,9 @@ impl Engine {
             Command::AcceptClock { reply } => {
                 let _ = reply.send(self.accept_clock());
             }
+            Command::BeginEpoch { reply } => {
+                let _ = reply.send(self.begin_epoch().await);
+            }
             Command::Stop => {}
             Command::Invite { role, valid_s, reply } => {
                 let _ = reply.send(self.invite(role, valid_s).await);
@@ -137,7 +140,7 @@ impl Engine {
     }
 
     /// Refuses what would be a change of this node, where it writes none.
-    fn demand_supplier(&self) -> Result<(), ServiceError> {
+    pub(super) fn demand_supplier(&self) -> Result<(), ServiceError> {
         if let Some(why) = self.clocks.held() {
             return Err(ServiceError::Refused(why.to_owned()));
         }
@@ -161,7 +164,7 @@ impl Engine {
     }
 
     /// Whether a member can be asked to do something: it is this node, or was heard, directly or through others.
-    fn is_heard(&self, node: NodeId) -> bool {
+    pub(super) fn is_heard(&self, node: NodeId) -> bool {
         node == self.node || self.replicator.heard_now_ms_ago(node, self.now()).is_some_and(|ago_ms| ago_ms < HEARD_MS)
     }
 

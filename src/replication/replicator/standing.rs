@@ -7,7 +7,7 @@ use super::peer::{Greeting, Peer};
 use super::{Now, Replicator};
 use crate::replication::member::{Member, MemberState, Role, SessionId, UNHEARD};
 use crate::replication::message::{Hello, Message, PeerError, Standing, VERSIONS};
-use crate::state::{NodeId, OriginId};
+use crate::state::{Csn, NodeId, OriginId};
 
 /// A session that was silent for longer than this gives way to any new one.
 const STALE_MS: u64 = 3_000;
@@ -272,6 +272,16 @@ impl Replicator {
         }
     }
 
+    /// This node's hybrid clock.
+    pub fn own_clock(&self) -> Csn {
+        self.holding.clock
+    }
+
+    /// The newest hybrid clock of this node's and those that members told in this run.
+    pub fn newest_clock(&self) -> Csn {
+        self.holding.clock.max(self.incarnation.clock_heard)
+    }
+
     /// What an operator is shown.
     pub fn status(&self, now: Now) -> Status {
         let members = self.members.values().filter(|member| member.node != self.node);
@@ -280,6 +290,7 @@ impl Replicator {
             origin: self.holding.origin,
             local_writes: self.local_writes(),
             vector: self.holding.vector.clone(),
+            epoch: self.holding.clock.epoch(),
             digest: self.holding.digest,
             stable_cut: self.stable_cut(),
             members: members.map(|member| self.member_status(member, now)).collect(),

@@ -59,6 +59,7 @@ proptest! {
                             prop_assert!(ahead_ms > DRIFT_MS_MAX);
                             prop_assert!(clock.last() >= last);
                         }
+                        Observation::LaterEpoch => prop_assert!(false, "all are of the first epoch"),
                     }
                 }
                 Step::Bump(ms, counter) => {
@@ -134,14 +135,15 @@ fn raised_epoch_makes_later_stamps_newer_than_a_wild_one() {
     let mut clock = HybridClock::new(OriginId(1));
     let wild = Csn::new(MS_MAX, 7, OriginId(2));
     clock.tick(NOON);
-    clock.raise_epoch(1);
+    clock.raise_epoch(1, NOON);
+    assert_eq!((clock.last().epoch(), clock.last().ms()), (1, NOON), "a start looks at it");
     let csn = clock.tick(NOON);
     assert!(csn > wild);
     assert_eq!((csn.epoch(), csn.ms()), (1, NOON));
-    clock.raise_epoch(1);
-    assert!(clock.tick(NOON) > csn);
+    clock.raise_epoch(1, NOON + 60_000);
+    assert_eq!(clock.last(), csn);
     let later = Csn::with_epoch(2, NOON, 0, OriginId(2));
-    assert_eq!(clock.observe(later, NOON), Observation::TooFarAhead { ahead_ms: u64::MAX });
+    assert_eq!(clock.observe(later, NOON), Observation::LaterEpoch);
 }
 
 #[test]

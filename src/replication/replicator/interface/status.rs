@@ -36,6 +36,8 @@ pub struct Status {
     pub local_writes: LocalWrites,
     /// What is held.
     pub vector: UpdateVector,
+    /// Epoch of the hybrid clock; 0 unless an administrator began another.
+    pub epoch: u16,
     /// Digest of the whole.
     pub digest: BucketSum,
     /// What every member holds.
