@@ -5,8 +5,8 @@
 //! changed (`telling`); of what was changed, those attributes that one may read of that entry.
 //!
 //! Nothing is kept for it: each entry is made of a log record when somebody asks. So it reaches back as far as the log
-//! does (`replication.log_records`), and its numbers are this node's own (`dit::arrivals`): a client that goes to another
-//! node begins anew there, or uses content synchronisation, whose cookies hold everywhere.
+//! does (`replication.log_records`, and `replication.log_records_max` before it), and its numbers are this node's own
+//! (`dit::arrivals`): a client that goes to another node begins anew there, or uses content synchronisation, whose cookies hold everywhere.
 //!
 //! `targetDN`, `newRDN` and `newSuperior` are names at the time of the change, and `targetEntryUUID` is the identity. Values that
 //! name entries are kept as identities; they are told by the names that these had after the change. Earlier names are
