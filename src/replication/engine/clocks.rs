@@ -216,10 +216,13 @@ impl Engine {
         Ok(epoch)
     }
 
-    /// Begins the epoch that cn=cluster says, if this node's clock is in an earlier one.
+    /// Begins the epoch that cn=cluster says, if this node's clock is in an earlier one: at once, or when it may stamp.
     pub(super) fn follow_epoch(&mut self, epoch: u16) {
-        if epoch > self.replicator.own_clock().epoch() && self.clocks.may_stamp() {
-            self.members_stale = true;
+        if epoch <= self.replicator.own_clock().epoch() {
+            return;
+        }
+        self.members_stale = true;
+        if self.clocks.may_stamp() {
             self.spawn_change(move |writing| {
                 writing.raise_epoch(epoch);
                 Ok(())

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Replicator;
 use super::interface::{Alarm, Output};
-use crate::replication::member::{Member, Role, SessionId};
+use crate::replication::member::{Member, Role, SessionId, UNHEARD};
 use crate::replication::message::{ANSWERS, PeerError, Push};
 use crate::state::{NodeId, OriginId};
 
@@ -163,9 +163,11 @@ impl Replicator {
             return Judgement::NotAllowed;
         }
         let of_role = |may: bool| if may { Judgement::Allowed } else { Judgement::NotAllowed };
-        // Who wrote once and does no more has an agreed end; up to that its changes go on their way.
+        // Who wrote once and does no more has an agreed end; up to that its changes go on their way, and so do those of its runs
+        // before the one that was ended.
         if let Some(owner) = self.members.values().find(|member| member.origins.contains(&origin)) {
-            return of_role(owner.role.may_originate() || owner.finals.contains_key(&origin));
+            let has_end = owner.finals.keys().any(|ended| *ended != UNHEARD);
+            return of_role(owner.role.may_originate() || has_end);
         }
         let is_known = self.finals.contains_key(&origin)
             || self.owners.answered.contains_key(&origin)
@@ -186,12 +188,16 @@ impl Replicator {
         Judgement::Allowed
     }
 
-    /// Whether anything else is to come here that a peer holds, which may tell of other roles.
+    /// Whether anything else is to come here that a peer or any other member holds, which may tell of other roles: a hub sends on
+    /// what it may not have been told the reason of itself.
     fn lacks_explained(&self, session: SessionId) -> bool {
         let Some(peer) = self.peers.get(&session) else { return false };
-        peer.vector.iter().any(|(origin, position)| {
+        let is_lacking = |(origin, sequence): (OriginId, u64)| {
             let end = self.finals.get(&origin).copied().unwrap_or(u64::MAX);
-            !peer.unexplained.contains(&origin) && self.holding.vector.sequence(origin) < position.sequence.min(end)
-        })
+            !peer.unexplained.contains(&origin) && self.holding.vector.sequence(origin) < sequence.min(end)
+        };
+        let of_others = self.members.keys().flat_map(|node| self.stability.rows.of(*node));
+        let by_others = of_others.flat_map(|voice| voice.latest.iter().map(|(origin, held)| (*origin, *held)));
+        peer.vector.iter().map(|(origin, position)| (origin, position.sequence)).chain(by_others).any(is_lacking)
     }
 }

@@ -248,8 +248,10 @@ impl Replicator {
             .collect()
     }
 
-    /// For each origin the first log record that somebody may still need.
-    fn log_floors(&self) -> BTreeMap<OriginId, u64> {
+    /// For each origin the first log record that somebody may still need: a member that lacks it, or this node itself, which
+    /// asks its own records which of its changes an undelete by another that had not heard of them does not know.
+    fn log_floors(&self, cut: &StableCut) -> BTreeMap<OriginId, u64> {
+        let own: BTreeSet<OriginId> = self.own_origins().collect();
         let mut floors = BTreeMap::new();
         for (origin, position) in self.holding.vector.iter() {
             let mut needed = position.sequence;
@@ -258,6 +260,9 @@ impl Replicator {
                     self.stability.rows.of(member.node).map(|voice| voice.latest.get(&origin).copied().unwrap_or(0));
                 let least = said.min().unwrap_or(if member.node == self.node { u64::MAX } else { 0 });
                 needed = needed.min(least);
+            }
+            if own.contains(&origin) && !self.members.is_empty() {
+                needed = needed.min(cut.get(&origin).copied().unwrap_or(0));
             }
             let kept = position.sequence.saturating_sub(self.options.log_records_kept);
             floors.insert(origin, needed.min(kept) + 1);
@@ -284,6 +289,7 @@ impl Replicator {
         let more = std::mem::take(&mut self.stability.has_more);
         let cut = self.stable_cut();
         let is_known_more = self.note_known(&cut);
+        let floors = self.log_floors(&cut);
         if !cut.is_empty() && (more || is_known_more || cut != self.stability.settled) {
             self.stability.settled.clone_from(&cut);
             self.stability.background += 1;
@@ -291,7 +297,6 @@ impl Replicator {
             let known = self.stability.known.clone();
             self.write(WriteRequest::Settle { cut, known }, Purpose::Background, out);
         }
-        let floors = self.log_floors();
         if !floors.is_empty() && (more || floors != self.stability.trimmed) {
             self.stability.trimmed.clone_from(&floors);
             self.stability.background += 1;

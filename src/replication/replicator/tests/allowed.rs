@@ -1,6 +1,7 @@
 //! T-49: a peer sends changes of origins that a member answers for, and speaks as one of its own.
 
 use super::*;
+use crate::replication::member::UNHEARD;
 use crate::replication::message::Push;
 
 const NEW: OriginId = OriginId(9);
@@ -105,6 +106,44 @@ fn change_of_a_reader_waits_for_its_new_role_and_costs_no_session_until_nothing_
     fed.feed(both(&reads));
     fed.hear_for_a_minute(NEW, Some(node(3)), &theirs);
     assert_eq!((fed.refused(SESSION), fed.takes(NEW)), (Some(PeerError::NotAllowed), false));
+}
+
+/// A hub hands on what it took when it knew of another role, which it forgot with its content; a third member holds that change.
+#[test]
+fn change_of_a_reader_waits_for_what_any_member_holds_that_may_allow_it() {
+    let (held, theirs) = ([(OURS, 4), (THEIRS, 5)], [(OURS, 4), (THEIRS, 5), (NEW, 1)]);
+    let mut fed = Fed::alone(local(&held, &[(1, OURS), (2, THEIRS), (3, NEW), (4, OriginId(4))]));
+    let third = |role| {
+        let own = |number, origin| Member { node: node(number), origins: vec![origin], ..Member::default() };
+        let reads = Member { role, ..own(3, NEW) };
+        Input::Members(vec![own(1, OURS), own(2, THEIRS), reads, own(4, OriginId(4))])
+    };
+    fed.feed(third(Role::Hub));
+    fed.greet(THEIRS, &theirs);
+    let of_fourth = apart(&[(OURS, 4), (THEIRS, 5), (OriginId(4), 1)].into(), &vector(&theirs));
+    let row = Row { node: node(4), origin: OriginId(4), age_ms: 0, held: of_fourth, digest: None };
+    fed.beacon_with(&theirs, vec![row]);
+    fed.hear_for_a_minute(NEW, Some(node(3)), &theirs);
+    assert_eq!((fed.refused(SESSION), fed.takes(NEW)), (None, false));
+    fed.commit(&[(OURS, 4), (THEIRS, 5), (OriginId(4), 1)]);
+    fed.feed(third(Role::Supplier));
+    fed.hear_push(NEW, Some(node(3)));
+    assert_eq!((fed.refused(SESSION), fed.takes(NEW)), (None, true));
+}
+
+/// Who ended it knew the last of its origins alone, and that it has not written since.
+#[test]
+fn change_of_a_reader_from_before_its_ended_origin_is_taken_and_none_of_a_reader_without_an_end() {
+    let held = [(OURS, 4), (THEIRS, 5)];
+    for (ended, is_taken) in [(OriginId(10), true), (UNHEARD, false)] {
+        let mut fed = Fed::new(&held, &held);
+        let own = |number, origin| Member { node: node(number), origins: vec![origin], ..Member::default() };
+        let reads =
+            Member { role: Role::Hub, origins: vec![NEW, OriginId(10)], finals: [(ended, 3)].into(), ..own(3, NEW) };
+        fed.feed(Input::Members(vec![own(1, OURS), own(2, THEIRS), reads]));
+        fed.hear_push(NEW, Some(node(3)));
+        assert_eq!(fed.takes(NEW), is_taken);
+    }
 }
 
 /// It greets before it has heard that it is a supplier now, which is known here already: no other change of its entry comes.

@@ -123,6 +123,29 @@ impl Fed {
     }
 }
 
+/// Which of its changes another did not know that made the entry again, a node looks up in its own log.
+#[test]
+fn own_records_are_kept_until_they_are_stable_and_those_of_others_until_all_have_them() {
+    let third = OriginId(3);
+    let held = [(OURS, 4), (THEIRS, 5), (third, 6)];
+    let trimmed = |holds: [(OriginId, u64); 3]| -> BTreeMap<OriginId, u64> {
+        let mut fed = Fed::greeted(local(&held, &[(1, OURS), (2, THEIRS), (3, third)]), &held);
+        fed.replicator.options.log_records_kept = 0;
+        let row = apart(&holds.into(), &vector(&held));
+        fed.beacon_with(&held, vec![Row { node: node(3), origin: third, age_ms: 0, held: row, digest: None }]);
+        fed.at_ms += Options::default().settle_ms;
+        fed.feed(Input::Tick);
+        let floors = |output: &Output| match output {
+            Output::Write { write: WriteRequest::TrimLog(floors), .. } => Some(floors.clone()),
+            _ => None,
+        };
+        fed.out.iter().find_map(floors).expect("it trims")
+    };
+    assert_eq!(trimmed(held), [(OURS, 5), (THEIRS, 6), (third, 7)].into());
+    let with_one_that_is_not_here = [(OURS, 4), (THEIRS, 5), (third, 7)];
+    assert_eq!(trimmed(with_one_that_is_not_here), [(THEIRS, 6), (third, 7)].into());
+}
+
 /// A move that all hold may wait for a birth that only one of them has.
 #[test]
 fn what_anybody_still_holds_alone_may_be_awaited() {
